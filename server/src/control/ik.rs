@@ -1,0 +1,1 @@
+//! Inverse kinematics: joint angles for a gripper pose, from the present ones.

@@ -1,0 +1,1 @@
+//! The HTTPS listener, its pages, and who may pass.

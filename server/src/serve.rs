@@ -1,0 +1,1 @@
+//! `waldo serve`: everything put together.

@@ -1,0 +1,1 @@
+//! The VR service: `/ws` for headsets and viewers.
