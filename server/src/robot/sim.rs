@@ -1,5 +1,7 @@
 //! The simulated robot.
 
+pub(crate) mod model;
+
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::HoldReason;
 
@@ -29,7 +31,7 @@ pub struct SimRobot {
 impl SimRobot {
     /// A simulated robot at rest.
     pub fn new(_options: SimOptions) -> Self {
-        unimplemented!()
+        Self { description: model::description() }
     }
 }
 
