@@ -1,6 +1,9 @@
 //! The simulated robot.
 
 pub(crate) mod model;
+mod motion;
+mod object;
+mod world;
 
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::HoldReason;
