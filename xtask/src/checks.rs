@@ -3,6 +3,7 @@
 mod bundle_size;
 mod dependencies;
 
+use std::io::{self, Write};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -132,14 +133,13 @@ const CHECKS: &[Check] = &[
 pub(crate) fn run(args: &Args) -> Result<()> {
     if args.list {
         for Check { name, about, .. } in CHECKS {
-            eprintln!("{name:<12} {about}");
+            writeln!(io::stdout(), "{name:<12} {about}")?;
         }
         return Ok(());
     }
     let chosen: Vec<_> =
         CHECKS.iter().filter(|check| args.names.is_empty() || args.names.iter().any(|n| n == check.name)).collect();
-    let mut needs: Vec<Need> = chosen.iter().flat_map(|check| check.needs).copied().collect();
-    needs.dedup();
+    let needs: Vec<Need> = chosen.iter().flat_map(|check| check.needs).copied().collect();
     let toolbox = setup::ensure(&needs)?;
     let context = Context { toolbox: &toolbox, online: args.online };
 

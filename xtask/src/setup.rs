@@ -47,7 +47,7 @@ impl Toolbox {
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = child::command(program);
         command.env("PATH", &self.path);
-        for (variable, names) in [("CHROME", CHROMIUM), ("CHROMEDRIVER", DRIVER)] {
+        for (variable, names) in [("CHROMIUM", CHROMIUM), ("CHROMEDRIVER", DRIVER)] {
             if let (None, Some(program)) = (env::var_os(variable), packages::program(names)) {
                 command.env(variable, program);
             }
@@ -90,13 +90,11 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<Toolbox> {
     }
     let mut folders: Vec<PathBuf> = Vec::new();
     for need in needs {
-        if let Need::Tool(tool) = need {
-            if tool.find()?.is_none() {
-                tool.install()?;
-            }
-            if let Some(Place::Folder(bin)) = tool.find()? {
-                folders.push(bin);
-            }
+        if let Need::Tool(tool) = need
+            && let Place::Folder(bin) = tool.find_or_install()?
+            && !folders.contains(&bin)
+        {
+            folders.push(bin);
         }
     }
     if needs.contains(&Need::Npm) {

@@ -45,26 +45,26 @@ pub(crate) enum Place {
 }
 
 impl Tool {
-    /// Looks on PATH, then in the cache.
+    /// Looks on PATH, then in the cache, and builds the tool into the cache if it is in neither.
     ///
     /// # Errors
-    /// If there is no place for a cache.
-    pub(crate) fn find(&self) -> Result<Option<Place>> {
+    /// If there is no place for a cache, or the build fails.
+    pub(crate) fn find_or_install(&self) -> Result<Place> {
         let on_path = child::output(self.program, &["--version"]);
         if on_path.as_deref().and_then(version).is_some_and(|found| self.accepts(found)) {
-            return Ok(Some(Place::Path));
+            return Ok(Place::Path);
         }
         let bin = self.folder()?.join("bin");
-        Ok(bin.join(self.program).is_file().then_some(Place::Folder(bin)))
+        if !bin.join(self.program).is_file() {
+            self.install()?;
+        }
+        Ok(Place::Folder(bin))
     }
 
-    /// Builds the tool into the cache. An unoptimised build takes half the time, and none of them has much to do.
-    ///
-    /// # Errors
-    /// If cargo fails.
-    pub(crate) fn install(&self) -> Result<()> {
+    /// An unoptimised build takes half the time, and none of the tools has much to do.
+    fn install(&self) -> Result<()> {
         let folder = self.folder()?;
-        let build = folder.with_extension("build");
+        let build = workspace::tools_dir()?.join(format!("{}-{}.build", self.name, self.version));
         let mut cargo = child::command("cargo");
         cargo.args(["install", "--debug", self.name, "--version", self.version]);
         if self.locked {
