@@ -1,1 +1,1 @@
-//! `waldo serve`: everything put together.
+//! `waldo serve`: a robot, its control loop and its services, put together.

@@ -1,1 +1,5 @@
-//! What integration tests and benches share.
+//! What the integration tests, the browser tests and the benches share.
+
+pub mod browser;
+pub mod client;
+pub mod robot;
