@@ -40,7 +40,7 @@ impl Robot for SimRobot {
         &self.description
     }
 
-    fn start(&mut self, _hub: &SensorHub) -> Result<(), RobotError> {
+    fn start(&mut self, _hub: &SensorHub) -> Result<Command, RobotError> {
         unimplemented!()
     }
 
