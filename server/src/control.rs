@@ -15,5 +15,7 @@ mod teleop;
 mod tests;
 
 pub use pilot::ControlStatus;
-pub use run::ControlLoop;
-pub use teleop::{Admission, Event, HandTarget, StreamId, Targets, Teleop};
+pub use run::{ControlLoop, RATE_HZ};
+pub use teleop::{
+    Admission, DRIVER_LOST_AFTER, Event, HandTarget, MAX_STREAMS, STALE_AFTER, StreamId, Targets, Teleop,
+};

@@ -106,7 +106,7 @@ mod tests {
         assert!(refusal(|d| d.arms[0].joints[3].max_velocity = f64::NAN).contains("velocity limit NaN"));
         assert!(refusal(|d| d.arms[0].joints[1].name = "elbow".into()).contains("two joints are named \"elbow\""));
         assert!(refusal(|d| d.arms[0].rest[3] = 9.0).contains("rest angle 9 of joint \"elbow\""));
-        assert!(refusal(|d| drop(d.arms[0].rest.pop())).contains("6 rest angles for 7 joints"));
+        assert!(refusal(|d| d.arms[0].rest.truncate(6)).contains("6 rest angles for 7 joints"));
         assert!(refusal(|d| d.arms[0].workspace_min.x = 5.0).contains("no box"));
     }
 

@@ -23,7 +23,7 @@ const RADIAN_WEIGHT: f64 = 0.3;
 
 /// How far ahead of the gripper one tick aims, metres and radians. Far more than one tick of motion, little enough that
 /// the way there is almost straight.
-const LEAD: (f64, f64) = (0.05, 0.2);
+const LEAD: (f64, f64) = (0.03, 0.12);
 
 /// A weighted error below this is none; the arm does not move at all.
 const AT_TARGET: f64 = 1e-6;

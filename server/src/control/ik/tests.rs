@@ -112,11 +112,12 @@ fn the_way_to_a_near_target_is_straight() {
     let from = forward(&arm, &joints);
     let to = from.position() + DVec3::new(0.1, -0.05, 0.15);
     let along = (to - from.position()).normalize();
+    let mut worst = 0.0_f64;
     for _ in 0..120 {
         solver.step(&mut joints, pose(to, from.orientation()), TICK);
-        let off = (forward(&arm, &joints).position() - from.position()).reject_from(along).length();
-        assert!(off < 2e-3, "{off}");
+        worst = worst.max((forward(&arm, &joints).position() - from.position()).reject_from(along).length());
     }
+    assert!(worst < 4e-3, "{worst}");
 }
 
 #[test]
@@ -136,7 +137,7 @@ proptest! {
 
     #[test]
     fn reachable_targets_are_reached(
-        offsets in prop::array::uniform7(-0.35f64..0.35),
+        offsets in prop::array::uniform7(-0.6f64..0.6),
         side in 0usize..2,
     ) {
         let arm = model::description().arms[side].clone();

@@ -57,6 +57,11 @@ impl Stream {
         self.toggle.disengage();
     }
 
+    #[cfg(test)]
+    pub(super) fn engaged(&self) -> bool {
+        self.toggle.engaged()
+    }
+
     /// How long no frame came.
     pub(super) fn silence(&self, now: MonoTime) -> Duration {
         now.since(self.newest)
