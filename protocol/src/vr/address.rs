@@ -1,6 +1,8 @@
 //! What a person types as the robot's address, and the URLs that follow from it.
 
-/// A robot's `host[:port]`, taken from what a person typed.
+use std::net::Ipv6Addr;
+
+/// A robot's `host:port`, taken from what a person typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RobotAddress {
     authority: String,
@@ -13,11 +15,31 @@ pub struct InvalidAddress;
 
 impl RobotAddress {
     /// Reads the address as typed: scheme and path are cut; the port defaults to 8000, after `https` or `wss` to 443.
+    /// A bare IPv6 address is put into brackets.
     ///
     /// # Errors
-    /// [`InvalidAddress`] if no host remains.
-    pub fn parse(_typed: &str) -> Result<Self, InvalidAddress> {
-        unimplemented!()
+    /// [`InvalidAddress`] if no host remains, or if no URL could hold what remains.
+    pub fn parse(typed: &str) -> Result<Self, InvalidAddress> {
+        let (scheme, rest) = typed.trim().split_once("://").unwrap_or(("", typed.trim()));
+        let rest = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let secure = ["https", "wss"].iter().any(|s| scheme.eq_ignore_ascii_case(s));
+        let default_port = if secure { 443 } else { 8000 };
+
+        let (host, port) = if let Ok(address) = rest.parse::<Ipv6Addr>() {
+            (format!("[{address}]"), default_port)
+        } else {
+            match rest.rsplit_once(':') {
+                Some((host, "")) => (host.to_owned(), default_port),
+                Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => {
+                    (host.to_owned(), port.parse::<u16>().map_err(|_| InvalidAddress)?)
+                }
+                _ => (rest.to_owned(), default_port),
+            }
+        };
+        if port == 0 || !is_host(&host) {
+            return Err(InvalidAddress);
+        }
+        Ok(Self { authority: format!("{host}:{port}") })
     }
 
     /// `wss://<authority>/ws`
@@ -29,4 +51,13 @@ impl RobotAddress {
     pub fn accept_url(&self) -> String {
         format!("https://{}/__accept", self.authority)
     }
+}
+
+/// A name (non-ASCII letters are left to the browser), an IPv4 address, or an IPv6 address in brackets.
+fn is_host(host: &str) -> bool {
+    if let Some(inner) = host.strip_prefix('[') {
+        // A zone such as `%eth0` has no form in a browser's URL.
+        return inner.strip_suffix(']').is_some_and(|a| a.parse::<Ipv6Addr>().is_ok());
+    }
+    !host.is_empty() && host.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_'))
 }
