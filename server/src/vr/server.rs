@@ -1,5 +1,6 @@
 //! The public handle of the VR service, with its listener.
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -85,10 +86,15 @@ pub enum StartError {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct VrServer(Arc<Inner>);
 
-#[derive(Debug)]
+impl fmt::Debug for VrServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VrServer").field("settings", &self.0.settings).finish_non_exhaustive()
+    }
+}
+
 struct Inner {
     settings: Settings,
     service: Arc<Service>,
@@ -96,7 +102,6 @@ struct Inner {
 }
 
 /// What exists between start and stop.
-#[derive(Debug)]
 struct Running {
     addr: SocketAddr,
     tls: Arc<ServerTls>,
