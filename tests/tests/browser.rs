@@ -29,7 +29,7 @@ async fn with_headset(tab: &Tab) -> Result<()> {
 
 /// Opens the app and waits until it is connected to its robot.
 async fn open(robot: &Robotics, tab: &Tab) -> Result<()> {
-    tab.page.goto(format!("https://localhost:{}/", robot.addr().port())).await?;
+    tab.page.goto(format!("https://localhost:{}/", robot.addr.port())).await?;
     tab.until("document.body.dataset.link === 'Connected'").await
 }
 
