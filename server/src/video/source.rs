@@ -1,5 +1,6 @@
 //! Where pictures come from.
 
+use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +56,8 @@ impl Picture {
 /// A source while somebody watches.
 pub(super) enum Pictures<'a> {
     Camera(CameraWatch),
+    /// A camera whose writer is gone.
+    Ended,
     Callable { call: &'a mut (dyn FnMut() -> Option<RgbImage> + Send), next_poll: Instant },
 }
 
@@ -66,10 +69,18 @@ impl<'a> Pictures<'a> {
         }
     }
 
-    /// Waits for the next new picture; none if a callable was asked and had none. Safe to cancel.
+    /// Waits for the next new picture; none if there is none now after all. Safe to cancel.
     pub(super) async fn next(&mut self, name: &str) -> Option<Picture> {
         match self {
-            Self::Camera(watch) => Some(Picture::Frame(watch.next().await)),
+            Self::Camera(watch) => {
+                let frame = watch.next().await;
+                if frame.is_none() {
+                    tracing::warn!(camera = name, "the camera has ended; viewers keep its last picture");
+                    *self = Self::Ended;
+                }
+                frame.map(Picture::Frame)
+            }
+            Self::Ended => pending().await,
             Self::Callable { call, next_poll } => {
                 sleep_until(*next_poll).await;
                 // A slow call is not made up for by quicker ones after it.
