@@ -110,7 +110,11 @@ impl Solver {
         let missed = self.descend(joints, aim);
         let part = self.slow_down(joints, dt);
 
-        self.trial.iter_mut().zip(joints.iter()).zip(&self.goal).for_each(|((t, q), g)| *t = q + part * (g - q));
+        for (i, start) in joints.iter().enumerate() {
+            // Rounding must not carry a joint over its limit.
+            let (lower, upper) = self.limits(i, *start);
+            self.trial[i] = (start + part * (self.goal[i] - start)).clamp(lower, upper);
+        }
         self.frames.update(&self.arm, &self.trial);
         let end = self.frames.gripper();
         let after = Error::between(end, aim).weighted().norm_squared();

@@ -173,7 +173,7 @@ proptest! {
                 solver.step(&mut joints, target, dt);
                 for ((joint, was), is) in arm.joints.iter().zip(&before).zip(&joints) {
                     prop_assert!(is.is_finite());
-                    prop_assert!(*is >= joint.lower - 1e-12 && *is <= joint.upper + 1e-12, "{}: {is}", joint.name);
+                    prop_assert!((joint.lower..=joint.upper).contains(is), "{}: {is}", joint.name);
                     prop_assert!((is - was).abs() <= joint.max_velocity * dt.as_secs_f64() + 1e-12);
                 }
                 let gripper = forward(&arm, &joints).position();
