@@ -36,7 +36,7 @@ pub struct StreamId(pub u64);
 pub enum Admission {
     /// Its stream drives, or nobody does.
     Admitted,
-    /// Another stream drives.
+    /// Another stream drives, or there are more than [`MAX_STREAMS`].
     Watching,
 }
 
@@ -213,7 +213,7 @@ impl Teleop {
 
     /// The reason why motion is held or limited now.
     pub fn hold(&self, now: MonoTime) -> Option<Hold> {
-        self.standing(now).map(|s| s.tell(now))
+        self.standing(now, |_| true).map(|s| s.tell(now))
     }
 
     /// Why this stream's frames move nothing, for its own operator: as [`Teleop::hold`], or that another one drives.
@@ -223,8 +223,7 @@ impl Teleop {
                 let watching = own.squeezed_since(now).map(|since| Standing::hold(HoldReason::NotDriver, since));
                 watching.or_else(|| self.robot_standing())
             }
-            Some(own) => self.standing(now).or_else(|| self.refused_squeeze(own, now)),
-            None => self.standing(now),
+            _ => self.standing(now, |s| s.id == stream),
         };
         standing.map(|s| s.tell(now))
     }
@@ -352,11 +351,11 @@ impl Teleop {
         Some(Standing::hold(HoldReason::ReleaseGrips, since))
     }
 
-    /// The one reason that matters most now.
-    fn standing(&self, now: MonoTime) -> Option<Standing> {
+    /// The one reason that matters most now to those whose squeezes count.
+    fn standing(&self, now: MonoTime, whose: impl Fn(&Stream) -> bool) -> Option<Standing> {
         self.robot_standing()
             .or_else(|| self.lapse.map(|(reason, since)| Standing::hold(reason, since)))
-            .or_else(|| self.streams.iter().find_map(|s| self.refused_squeeze(s, now)))
+            .or_else(|| self.streams.iter().filter(|s| whose(s)).find_map(|s| self.refused_squeeze(s, now)))
             .or_else(|| {
                 let lost = self.hands.map(|h| h.map(|h| h.lost_since.map(|t| (HoldReason::TrackingLost, t))));
                 lost.and_then(Standing::clamp)
@@ -367,7 +366,7 @@ impl Teleop {
     }
 
     fn speak(&mut self, now: MonoTime, events: &mut Vec<Event>) {
-        let standing = self.standing(now);
+        let standing = self.standing(now, |_| true);
         if self.voice.changed(now, standing) {
             events.push(Event::Hold(standing.map(|s| s.tell(now))));
         }

@@ -239,6 +239,7 @@ fn grips_held_from_the_first_frame_engage_nothing() {
     room.send(A, squeezed(frame()));
     room.send(A, squeezed(frame()));
     assert_eq!((room.tracking(), room.reason_for(A)), (vec![], Some(HoldReason::ReleaseGrips)));
+    assert_eq!((room.reason(), room.reason_for(B)), (Some(HoldReason::ReleaseGrips), None));
     room.engage(A);
 }
 
