@@ -142,6 +142,7 @@ pub struct Teleop {
     /// The last engagement number given out.
     engagements: u64,
     reset: bool,
+    resets: u32,
     robot_hold: Option<(HoldReason, MonoTime)>,
     /// Why the last engagement ended, if the operator did not end it.
     lapse: Option<(HoldReason, MonoTime)>,
@@ -189,6 +190,11 @@ impl Teleop {
     /// the lock around this value.
     pub fn take_reset(&mut self) -> bool {
         std::mem::take(&mut self.reset)
+    }
+
+    /// Reset edges that counted so far; starts again at zero after 2³² − 1.
+    pub fn resets(&self) -> u32 {
+        self.resets
     }
 
     /// The arm side's word: while it holds for a reason (rest move, fault), nobody can engage, and whoever was engaged
@@ -272,6 +278,7 @@ impl Teleop {
             self.disengage(events);
             self.lapse = None;
             self.reset = true;
+            self.resets = self.resets.wrapping_add(1);
             events.push(Event::Reset);
         }
         match seen.toggled {

@@ -189,6 +189,7 @@ fn a_reset_disengages_and_is_latched_once_however_long_it_is_held() {
     room.send(A, frame());
     room.send(A, reset());
     assert!(room.teleop.take_reset());
+    assert_eq!(room.teleop.resets(), 2);
 }
 
 #[test]
