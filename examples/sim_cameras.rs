@@ -29,7 +29,7 @@ fn main() -> anyhow::Result<()> {
         .map(|mut watch| {
             thread::spawn(move || {
                 let mut count = 0_u32;
-                while watch.next_timeout(Duration::from_secs(1)).is_ok() {
+                while watch.next_timeout(Duration::from_secs(30)).is_ok() {
                     count += 1;
                 }
                 count

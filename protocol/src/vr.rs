@@ -1,21 +1,50 @@
 //! The VR wire: one text message per pose frame from the headset, feedback and WebRTC signalling back.
 //!
 //! [`VrFrame`] is the pose frame, [`ClientMessage`] and [`ServerMessage`] are everything else, [`dispatch`] is the one
-//! rule that tells them apart. Poses on the wire are raw WebXR `local-floor` target-ray poses.
+//! rule that tells them apart. Poses on the wire are raw WebXR `local-floor` target-ray poses. [`Signalling`] decides
+//! what a server answers to one client's WebRTC messages; [`EngageToggle`] and [`Clutch`] are what poses mean to arms.
+//!
+//! ```
+//! use waldo_protocol::vr::{ClientMessage, ServerMessage, dispatch};
+//!
+//! assert_eq!(dispatch(r#"{"type":"webrtc-request"}"#)?, ClientMessage::WebrtcRequest);
+//! assert_eq!(ServerMessage::Tracking(true).encode(), r#"{"type":"tracking","value":true}"#);
+//!
+//! let refusal = dispatch(r#"{"l_ee":{"position":{"x":null}}}"#).unwrap_err();
+//! assert_eq!(refusal.to_string(), "l_ee.position.x: must be a number");
+//! # Ok::<(), waldo_protocol::vr::Refusal>(())
+//! ```
 
 mod address;
+mod client;
 mod clutch;
+mod coerce;
+mod dispatch;
 mod elbow;
 mod engage;
 mod frame;
+mod hello;
+mod hold;
+mod ice;
 mod message;
+mod object;
+mod refusal;
+mod scan;
+mod server;
+mod signalling;
+mod snapshot;
 
 pub use address::{InvalidAddress, RobotAddress};
+pub use client::{ClientMessage, MAX_SIGNALLING};
 pub use clutch::{Clutch, ClutchScale};
+pub use dispatch::{dispatch, dispatch_channel};
 pub use elbow::estimate_elbow;
 pub use engage::EngageToggle;
 pub use frame::{Controller, Hand, VrFrame, VrState};
-pub use message::{
-    Capability, ClientHello, ClientMessage, Hold, HoldReason, HudValue, IceServer, Mode, Refusal, RefusalKind, Role,
-    ServerHello, ServerMessage, Severity, Snapshot, dispatch, dispatch_channel,
-};
+pub use hello::{Capability, ClientHello, HELLO_VERSION, MAX_PROGRAM_NAME, MAX_STREAM_ID, Role, ServerHello};
+pub use hold::{Hands, Hold, HoldReason, Severity};
+pub use ice::IceServer;
+pub use refusal::{Refusal, RefusalKind};
+pub use server::{HudValue, Mode, ServerMessage};
+pub use signalling::{Action, Cameras, Event, Peer, Signalling};
+pub use snapshot::Snapshot;

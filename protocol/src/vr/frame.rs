@@ -1,5 +1,7 @@
 //! The pose frame a headset sends once per XR frame.
 
+use std::fmt::{self, Write as _};
+
 use glam::DVec3;
 
 use crate::geometry::{LocalFloor, Pose};
@@ -28,6 +30,26 @@ pub enum VrState {
     Saving,
     /// The server failed.
     Error,
+}
+
+impl VrState {
+    /// The name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Teleop => "teleop",
+            Self::DataCollection => "data_collection",
+            Self::Recording => "recording",
+            Self::Saving => "saving",
+            Self::Error => "error",
+        }
+    }
+
+    /// The state of that name; case-sensitive.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Teleop, Self::DataCollection, Self::Recording, Self::Saving, Self::Error]
+            .into_iter()
+            .find(|state| state.name() == name)
+    }
 }
 
 /// One hand of a pose frame.
@@ -80,7 +102,96 @@ impl VrFrame {
     }
 
     /// Appends the frame as compact JSON, keys in the order of the original app.
-    pub fn encode(&self, _out: &mut String) {
-        unimplemented!()
+    ///
+    /// `seq` and `t` are left out if absent, `elbow_est` unless true. A number that is not finite becomes null, which a
+    /// server refuses by name.
+    pub fn encode(&self, out: &mut String) {
+        let (l, r) = (&self.left, &self.right);
+        let mut object = Writer { out, separator: '{' };
+        object.ee("l_ee", &l.pose);
+        object.ee("r_ee", &r.pose);
+        object.point("l_elbow", l.elbow);
+        object.point("r_elbow", r.elbow);
+        object.flag("l_lock", l.lock);
+        object.flag("r_lock", r.lock);
+        object.number("l_grip", l.grip);
+        object.number("r_grip", r.grip);
+        object.flag("l_tracked", l.tracked);
+        object.flag("r_tracked", r.tracked);
+        object.flag("reset", self.reset);
+        object.value("state", format_args!("\"{}\"", self.state.name()));
+        object.number("l_stick_x", l.stick_x);
+        object.number("l_stick_y", self.l_stick_y);
+        object.number("r_stick_x", r.stick_x);
+        object.flag("l_stick_click", l.stick_click);
+        object.flag("r_stick_click", r.stick_click);
+        if let Some(seq) = self.seq {
+            object.value("seq", format_args!("{seq}"));
+        }
+        if let Some(t) = self.t {
+            object.number("t", t);
+        }
+        if self.elbow_est {
+            object.flag("elbow_est", true);
+        }
+        out.push('}');
+    }
+}
+
+/// Appends the members of one object; the separator before the first one opens it.
+struct Writer<'a> {
+    out: &'a mut String,
+    separator: char,
+}
+
+impl Writer<'_> {
+    fn key(&mut self, key: &str) {
+        self.out.push(self.separator);
+        self.separator = ',';
+        self.out.push('"');
+        self.out.push_str(key);
+        self.out.push_str("\":");
+    }
+
+    fn value(&mut self, key: &str, value: fmt::Arguments<'_>) {
+        self.key(key);
+        // Writing to a String never fails.
+        let _ = self.out.write_fmt(value);
+    }
+
+    fn flag(&mut self, key: &str, value: bool) {
+        self.key(key);
+        self.out.push_str(if value { "true" } else { "false" });
+    }
+
+    fn number(&mut self, key: &str, value: f64) {
+        if value.is_finite() {
+            self.value(key, format_args!("{value}"));
+        } else {
+            self.key(key);
+            self.out.push_str("null");
+        }
+    }
+
+    fn axes(&mut self, key: &str, axes: &[(&str, f64)]) {
+        self.key(key);
+        let mut object = Writer { out: self.out, separator: '{' };
+        for (axis, value) in axes {
+            object.number(axis, *value);
+        }
+        self.out.push('}');
+    }
+
+    fn point(&mut self, key: &str, p: DVec3) {
+        self.axes(key, &[("x", p.x), ("y", p.y), ("z", p.z)]);
+    }
+
+    fn ee(&mut self, key: &str, pose: &Pose<LocalFloor>) {
+        self.key(key);
+        let mut object = Writer { out: self.out, separator: '{' };
+        object.point("position", pose.position());
+        let q = pose.orientation();
+        object.axes("quaternion", &[("x", q.x), ("y", q.y), ("z", q.z), ("w", q.w)]);
+        self.out.push('}');
     }
 }

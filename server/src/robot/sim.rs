@@ -16,11 +16,10 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use waldo_protocol::time::MonoTime;
-use waldo_protocol::vr::HoldReason;
 
 use self::cameras::Cameras;
 use self::world::World;
-use super::{Applied, Command, Description, Robot, RobotError};
+use super::{Applied, ArmCommand, Command, Description, Robot, RobotError};
 use crate::sensors::{ArmReading, Proprioception, SensorHub};
 
 /// How the simulated robot is set up.
@@ -71,14 +70,15 @@ impl Robot for SimRobot {
         &self.description
     }
 
-    fn start(&mut self, hub: &SensorHub) -> Result<(), RobotError> {
+    fn start(&mut self, hub: &SensorHub) -> Result<Command, RobotError> {
         let (width, height) = self.options.camera_size;
         if [width, height].iter().any(|side| !(16..=4096).contains(side) || side % 2 != 0) {
             return Err(RobotError(format!("simulated cameras of {width}x{height}: sides must be even, 16 to 4096")));
         }
         self.hub = hub.clone();
         self.cameras = Some(Cameras::start(hub, Arc::clone(&self.shown), &self.options)?);
-        Ok(())
+        let arm = |arm: &world::ArmState| ArmCommand { joints: arm.joints(), gripper: arm.opening() };
+        Ok(Command { arms: self.world.arms().iter().map(arm).collect() })
     }
 
     fn apply(&mut self, now: MonoTime, command: &Command) -> Result<Applied, RobotError> {
@@ -94,9 +94,6 @@ impl Robot for SimRobot {
         self.world.put_back();
         self.show();
     }
-
-    /// Nothing to do: the commands say to stay, and the simulated arms are stiff.
-    fn hold(&mut self, _reason: HoldReason) {}
 }
 
 #[cfg(test)]
@@ -104,7 +101,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::robot::ArmCommand;
 
     const LONG: Duration = Duration::from_secs(60);
 

@@ -52,16 +52,16 @@ fn mounts() -> [(Mount, f64); CAMERAS.len()] {
         // From x right, y down, z forward to x forward, y left, z up; then the head is bowed.
         let level = DQuat::from_mat3(&DMat3::from_cols(DVec3::NEG_Y, DVec3::NEG_Z, DVec3::X));
         let pose = Transform {
-            rotation: level * DQuat::from_rotation_x(-0.93),
-            translation: DVec3::new(0.06, side * BASELINE / 2.0, 1.5),
+            rotation: level * DQuat::from_rotation_x(-1.05),
+            translation: DVec3::new(0.2, side * BASELINE / 2.0, 1.62),
         };
         (Mount::Base(pose), 0.72)
     };
     let wrist = |arm| {
-        // Behind and above the fingers, bowed towards their tips.
+        // Above the palm, bowed towards their tips.
         let pose = Transform {
-            rotation: DQuat::from_rotation_y(PI) * DQuat::from_rotation_x(-0.33),
-            translation: DVec3::new(0.0, -0.085, 0.035),
+            rotation: DQuat::from_rotation_y(PI) * DQuat::from_rotation_x(-0.5),
+            translation: DVec3::new(0.0, -0.08, -0.03),
         };
         (Mount::Gripper(arm, pose), 0.6)
     };

@@ -139,9 +139,11 @@ impl ArmBodies {
                 let (a, b) = (outside * from, outside * to);
                 Mesh::default().cuboid(DVec3::new(a.min(b), -half, z0), DVec3::new(a.max(b), half, z1), color)
             };
-            plate(0.003, FINGER_THICKNESS, -FINGERTIP, -PALM, SHELL)
-                .and(plate(0.0, 0.003, -FINGERTIP, -FINGERTIP + 0.045, PAD))
-                .and(plate(0.0025, FINGER_THICKNESS + 0.0005, -FINGERTIP + 0.045, -FINGERTIP + 0.051, accent))
+            let band = -FINGERTIP + 0.045;
+            plate(0.0, 0.003, -FINGERTIP, band, PAD)
+                .and(plate(0.003, FINGER_THICKNESS, -FINGERTIP, band, SHELL))
+                .and(plate(0.0, FINGER_THICKNESS, band, band + 0.006, accent))
+                .and(plate(0.003, FINGER_THICKNESS, band + 0.006, -PALM, SHELL))
         };
         Self {
             links: vec![(0, shoulder), (2, upper), (3, elbow), (4, forearm), (5, wrist), (6, hand)],
