@@ -106,7 +106,10 @@ impl Engine {
     pub(crate) fn connect_to(self: &Rc<Self>, typed: &str) {
         match Target::typed(typed) {
             Ok(target) => {
+                self.leave();
                 self.target.replace(Some(target));
+                self.robot.take();
+                self.video.forget();
                 self.trouble.replace(None);
                 self.connect();
             }
@@ -306,6 +309,7 @@ impl Engine {
         match event {
             SocketEvent::Opened => {
                 self.link.borrow_mut().opened();
+                self.trouble.replace(None);
                 self.robot.borrow_mut().reconnected();
                 self.video.socket_changed(true);
                 self.send(&ClientMessage::Hello(ClientHello {

@@ -33,8 +33,6 @@ pub struct RobotView {
     pub hold: Option<Hold>,
     /// Who drives.
     pub driver: Driver,
-    /// Names of the robot's cameras.
-    pub cameras: Vec<String>,
 }
 
 impl RobotView {
@@ -86,7 +84,6 @@ impl RobotView {
                     Some(driver) if driver == stream => Driver::Me,
                     Some(_) => Driver::Other,
                 };
-                self.cameras.clone_from(&snapshot.cameras);
             }
             ServerMessage::Hud(_)
             | ServerMessage::WebrtcOffer { .. }

@@ -55,6 +55,12 @@ impl Video {
         Ref::map(self.cameras.borrow(), Vec::as_slice)
     }
 
+    /// Another robot is wanted: its cameras are other cameras.
+    pub(crate) fn forget(&self) {
+        self.peer.take();
+        self.cameras.take();
+    }
+
     /// The socket opened or closed: a connection that was set up over the old one is void.
     pub(crate) fn socket_changed(&self, open: bool) {
         self.peer.take();
@@ -148,6 +154,8 @@ fn log_failure(error: &JsValue) {
 /// One peer connection. Dropping it closes it.
 struct Peer {
     connection: RtcPeerConnection,
+    /// Cameras by mid.
+    cameras: Rc<BTreeMap<String, Rc<Camera>>>,
     /// It failed; the owner looks at its next poll.
     failed: Rc<Cell<bool>>,
     _track: Closure<dyn FnMut(RtcTrackEvent)>,
@@ -163,9 +171,11 @@ impl Peer {
             [] => RtcPeerConnection::new()?,
             servers => RtcPeerConnection::new_with_configuration(&configuration(servers))?,
         };
+        let cameras = Rc::new(cameras);
+        let by_mid = cameras.clone();
         let track = Closure::<dyn FnMut(RtcTrackEvent)>::new(move |event: RtcTrackEvent| {
             // All tracks may lie in one media stream: only the mid tells them apart.
-            if let Some(camera) = event.transceiver().mid().and_then(|mid| cameras.get(&mid)) {
+            if let Some(camera) = event.transceiver().mid().and_then(|mid| by_mid.get(&mid)) {
                 shrink_jitter_buffer(&event.receiver());
                 camera.show(&event.track());
             }
@@ -187,6 +197,7 @@ impl Peer {
         connection.set_onconnectionstatechange(Some(state.as_ref().unchecked_ref()));
         Ok(Self {
             connection,
+            cameras,
             failed,
             _track: track,
             _state: state,
@@ -198,6 +209,7 @@ impl Drop for Peer {
     fn drop(&mut self) {
         self.connection.set_ontrack(None);
         self.connection.set_onconnectionstatechange(None);
+        self.cameras.values().for_each(|camera| camera.freeze());
         self.connection.close();
     }
 }
