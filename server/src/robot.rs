@@ -90,11 +90,12 @@ pub trait Robot: Send {
     /// What the robot is made of. Does not change after [`Robot::start`].
     fn description(&self) -> &Description;
 
-    /// Begins to feed the sensors. Called once.
+    /// Begins to feed the sensors. Called once. Returns where the arms are now: the first commands repeat it, so that
+    /// nothing moves before somebody asks for it.
     ///
     /// # Errors
     /// [`RobotError`] ends the program with its message.
-    fn start(&mut self, hub: &SensorHub) -> Result<(), RobotError>;
+    fn start(&mut self, hub: &SensorHub) -> Result<Command, RobotError>;
 
     /// Follows a command; called at 120 Hz with the newest one. `now` never falls back.
     ///
@@ -102,9 +103,9 @@ pub trait Robot: Send {
     /// [`RobotError`] holds the robot and is shown to the operator.
     fn apply(&mut self, now: MonoTime, command: &Command) -> Result<Applied, RobotError>;
 
-    /// Puts the scene back to its beginning (simulated robots) or clears faults.
-    fn reset(&mut self);
+    /// Puts the scene back to its beginning (simulated robots) or clears faults. By default nothing.
+    fn reset(&mut self) {}
 
-    /// Motion is held for this reason; `apply` goes on with an unchanged command.
-    fn hold(&mut self, reason: HoldReason);
+    /// Motion is held for this reason; `apply` goes on with an unchanged command. By default nothing.
+    fn hold(&mut self, _reason: HoldReason) {}
 }

@@ -3,177 +3,19 @@
 //! A writer publishes a whole camera frame at once, so nothing tears. A frame is immutable and shared; a reader clones
 //! a reference, never pixels, and takes no lock that a writer could wait for. Slow readers miss frames; nothing queues.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod camera;
+mod image;
+mod pool;
+pub mod stamp;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
-use bytes::Bytes;
-use tokio::sync::watch;
-use waldo_protocol::geometry::{Pose, World};
 use waldo_protocol::time::MonoTime;
 
-/// An RGB picture: 8 bits per channel, rows from the top, no padding.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RgbImage {
-    width: u32,
-    height: u32,
-    data: Bytes,
-}
-
-/// The pixels do not fit the size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an RGB image of {width}x{height} needs {needed} bytes and even, positive sides up to 8192; got {got} bytes")]
-pub struct WrongSize {
-    width: u32,
-    height: u32,
-    needed: u64,
-    got: usize,
-}
-
-impl RgbImage {
-    /// A picture from `width * height * 3` bytes.
-    ///
-    /// # Errors
-    /// [`WrongSize`] if the byte count does not fit, or a side is zero, odd or above 8192.
-    pub fn new(width: u32, height: u32, data: impl Into<Bytes>) -> Result<Self, WrongSize> {
-        let data = data.into();
-        let needed = u64::from(width) * u64::from(height) * 3;
-        let side = |s: u32| s > 0 && s <= 8192 && s.is_multiple_of(2);
-        if !side(width) || !side(height) || data.len() as u64 != needed {
-            return Err(WrongSize { width, height, needed, got: data.len() });
-        }
-        Ok(Self { width, height, data })
-    }
-
-    /// Pixels per row.
-    pub fn width(&self) -> u32 {
-        self.width
-    }
-
-    /// Rows.
-    pub fn height(&self) -> u32 {
-        self.height
-    }
-
-    /// The pixels, `height * width * 3` bytes.
-    pub fn data(&self) -> &[u8] {
-        &self.data
-    }
-}
-
-/// Pinhole intrinsics in pixels.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[expect(missing_docs, reason = "the field's standard symbols")]
-pub struct Intrinsics {
-    pub fx: f64,
-    pub fy: f64,
-    pub cx: f64,
-    pub cy: f64,
-}
-
-/// One capture of one camera: everything that belongs together.
-#[derive(Clone, Debug)]
-pub struct CameraFrame {
-    /// The picture.
-    pub image: RgbImage,
-    /// Distance along the optical axis in metres, row-major, same size as the picture; infinite where nothing was hit.
-    pub depth: Option<Arc<[f32]>>,
-    /// Pinhole intrinsics, if known.
-    pub intrinsics: Option<Intrinsics>,
-    /// Pose of the optical frame (x right, y down, z forward) in the world, if known.
-    pub extrinsics: Option<Pose<World>>,
-    /// When the picture was taken.
-    pub captured: MonoTime,
-}
-
-struct Slot {
-    name: String,
-    frame: ArcSwapOption<CameraFrame>,
-    version: watch::Sender<u64>,
-    watchers: AtomicUsize,
-}
-
-/// The reading side of one camera. Cheap to clone.
-#[derive(Clone)]
-pub struct Camera(Arc<Slot>);
-
-/// The writing side of one camera. Dropping it ends the camera for everybody who watches.
-pub struct CameraWriter(Arc<Slot>);
-
-/// A camera that nobody writes to yet, outside any hub.
-pub fn camera(name: impl Into<String>) -> (CameraWriter, Camera) {
-    let slot = Arc::new(Slot {
-        name: name.into(),
-        frame: ArcSwapOption::empty(),
-        version: watch::Sender::new(0),
-        watchers: AtomicUsize::new(0),
-    });
-    (CameraWriter(Arc::clone(&slot)), Camera(slot))
-}
-
-impl CameraWriter {
-    /// The camera's name.
-    pub fn name(&self) -> &str {
-        &self.0.name
-    }
-
-    /// Whether anybody looks; a camera that costs to draw may rest otherwise.
-    pub fn watched(&self) -> bool {
-        self.0.watchers.load(Ordering::Relaxed) > 0
-    }
-
-    /// Replaces the newest frame. Readers that hold the former one keep it.
-    pub fn publish(&self, frame: CameraFrame) {
-        self.0.frame.store(Some(Arc::new(frame)));
-        self.0.version.send_modify(|v| *v += 1);
-    }
-}
-
-impl Camera {
-    /// The camera's name.
-    pub fn name(&self) -> &str {
-        &self.0.name
-    }
-
-    /// The newest frame, or none before the first.
-    pub fn latest(&self) -> Option<Arc<CameraFrame>> {
-        self.0.frame.load_full()
-    }
-
-    /// Starts to watch: keeps the camera drawing until the watch is dropped.
-    pub fn watch(&self) -> CameraWatch {
-        self.0.watchers.fetch_add(1, Ordering::Relaxed);
-        let mut version = self.0.version.subscribe();
-        version.mark_changed();
-        CameraWatch { camera: self.clone(), version }
-    }
-}
-
-/// Keeps a camera awake and waits for its frames.
-pub struct CameraWatch {
-    camera: Camera,
-    version: watch::Receiver<u64>,
-}
-
-impl CameraWatch {
-    /// Waits for a frame newer than the last one returned; frames in between are skipped.
-    pub async fn next(&mut self) -> Arc<CameraFrame> {
-        loop {
-            // The slot owns the sender, so this cannot fail while `self` holds the slot.
-            let _ = self.version.changed().await;
-            self.version.mark_unchanged();
-            if let Some(frame) = self.camera.latest() {
-                return frame;
-            }
-        }
-    }
-}
-
-impl Drop for CameraWatch {
-    fn drop(&mut self) {
-        self.camera.0.watchers.fetch_sub(1, Ordering::Relaxed);
-    }
-}
+pub use camera::{Camera, CameraFrame, CameraWatch, CameraWriter, Intrinsics, NoFrame, camera};
+pub use image::{RgbImage, WrongSize};
+pub use pool::{FrameBuffers, FramePool};
 
 /// Joint readings of one arm.
 #[derive(Clone, Debug, PartialEq)]
@@ -199,17 +41,20 @@ pub struct SensorHub(Arc<Hub>);
 
 #[derive(Default)]
 struct Hub {
+    // Taken only to add and to list cameras, never while frames or readings are published.
     cameras: Mutex<Vec<Camera>>,
     proprio: ArcSwapOption<Proprioception>,
 }
 
 impl SensorHub {
-    /// Adds a camera; an earlier one of the same name is replaced.
+    /// Adds a camera; an earlier one of the same name gives up its place to it.
     pub fn add_camera(&self, name: impl Into<String>) -> CameraWriter {
         let (writer, reader) = camera(name);
         let mut cameras = self.0.cameras.lock().unwrap_or_else(PoisonError::into_inner);
-        cameras.retain(|c| c.name() != reader.name());
-        cameras.push(reader);
+        match cameras.iter_mut().find(|c| c.name() == reader.name()) {
+            Some(earlier) => *earlier = reader,
+            None => cameras.push(reader),
+        }
         writer
     }
 
@@ -220,7 +65,7 @@ impl SensorHub {
 
     /// The camera of that name.
     pub fn camera(&self, name: &str) -> Option<Camera> {
-        self.cameras().into_iter().find(|c| c.name() == name)
+        self.0.cameras.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|c| c.name() == name).cloned()
     }
 
     /// Replaces the newest joint readings.
@@ -231,5 +76,35 @@ impl SensorHub {
     /// The newest joint readings, or none before the first.
     pub fn proprio(&self) -> Option<Arc<Proprioception>> {
         self.0.proprio.load_full()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cameras_are_listed_in_order_and_replaced_by_name() {
+        let hub = SensorHub::default();
+        let names = || hub.cameras().iter().map(|c| c.name().to_owned()).collect::<Vec<_>>();
+        let _writers = (hub.add_camera("a"), hub.add_camera("b"));
+        let first = hub.camera("a").unwrap();
+        let second = hub.add_camera("a");
+        assert_eq!(names(), ["a", "b"]);
+        let watch = hub.camera("a").unwrap().watch();
+        assert!(second.watched());
+        drop(watch);
+        assert_eq!(first.name(), "a", "who holds the earlier one may go on with it");
+        assert!(hub.camera("c").is_none());
+    }
+
+    #[test]
+    fn the_newest_reading_replaces_the_one_before() {
+        let hub = SensorHub::default();
+        assert!(hub.proprio().is_none());
+        let reading = |t| Proprioception { arms: Vec::new(), measured: MonoTime::from_nanos(t) };
+        hub.publish_proprio(reading(1));
+        hub.publish_proprio(reading(2));
+        assert_eq!(hub.clone().proprio().unwrap().measured, MonoTime::from_nanos(2));
     }
 }

@@ -1,1 +1,14 @@
-//! The VR service: `/ws` for headsets and viewers.
+//! The VR service: `/ws`, where headsets send poses and get feedback and camera offers.
+//!
+//! [`VrServer`] is the handle that programs hold. Inside, `connection` is one socket, `session` is what all clients
+//! share, `streams` tells which sockets are one stream of poses and drops its duplicates.
+
+mod connection;
+mod negotiation;
+mod server;
+mod service;
+mod session;
+mod streams;
+
+pub use server::{StartError, VrServer, VrServerConfig};
+pub use service::OnFrame;

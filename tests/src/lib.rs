@@ -1,1 +1,6 @@
-//! What integration tests and benches share.
+//! What the integration tests, the browser tests and the benches share.
+
+pub mod bench;
+pub mod browser;
+pub mod client;
+pub mod robot;

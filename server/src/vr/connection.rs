@@ -1,0 +1,159 @@
+//! One socket on `/ws`, from upgrade to close.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use waldo_protocol::vr::{ClientMessage, Refusal, RefusalKind, dispatch};
+
+use super::negotiation::Negotiation;
+use super::service::Service;
+use super::session::{Client, ConnId, OUTBOX_CAPACITY};
+
+/// Largest message a client may send.
+pub(super) const MAX_MESSAGE: usize = 1 << 20;
+
+/// Period of pings, and how long a pong may take. Liveness of the driver is judged by poses, not by these: tighter
+/// pings kill healthy links under video load.
+const PING: Duration = Duration::from_secs(20);
+
+/// How long a refused client may take to read why.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Why a connection ends from our side.
+enum End {
+    /// The client closed, or its link broke.
+    Gone,
+    /// A message above [`MAX_MESSAGE`].
+    TooLarge,
+    /// The client reads too slowly, or answers no pings.
+    Unresponsive,
+    /// The server stops.
+    Shutdown,
+}
+
+/// Serves one client until it leaves or `shutdown` resolves.
+pub(super) async fn serve(service: Arc<Service>, socket: WebSocket, shutdown: impl Future<Output = ()>) {
+    let (outbox, inbox) = mpsc::channel(OUTBOX_CAPACITY);
+    let (kick, video_changed) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let conn = service.join(Client::new(outbox.clone(), Arc::clone(&kick), Arc::clone(&video_changed)));
+    tracing::info!(conn = conn.0, "client connected");
+    let (mut sink, mut stream) = socket.split();
+    let alive = AtomicBool::new(true);
+    let mut negotiation = Negotiation::new(Arc::clone(&service), outbox);
+    let end = tokio::select! {
+        end = receive(&service, conn, &mut stream, &alive, &mut negotiation, &video_changed) => end,
+        end = send(&mut sink, inbox, &alive) => end,
+        () = kick.notified() => End::Unresponsive,
+        () = shutdown => End::Shutdown,
+    };
+    // First the stream, so that the arms hold at once; then the socket, which may take its time.
+    service.leave(conn);
+    negotiation.close().await;
+    let frame = match end {
+        End::Gone => None,
+        End::TooLarge => Some((1009, "message above 1 MiB")),
+        End::Unresponsive => Some((1008, "the client reads too slowly or answers no pings")),
+        End::Shutdown => Some((1001, "the server stops")),
+    };
+    if let Some((code, reason)) = frame {
+        tracing::info!(conn = conn.0, code, reason, "closing");
+        let close = Message::Close(Some(CloseFrame { code, reason: Utf8Bytes::from_static(reason) }));
+        let linger = if matches!(end, End::TooLarge) { LINGER } else { LINGER / 10 };
+        let farewell = async {
+            if sink.send(close).await.is_ok() {
+                // A reset of the socket would overtake the reason; wait until the client has hung up.
+                while let Some(Ok(_)) = stream.next().await {}
+                if matches!(end, End::TooLarge) {
+                    sleep(linger).await;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(linger, farewell).await;
+    }
+    tracing::info!(conn = conn.0, "client disconnected");
+}
+
+async fn send(
+    sink: &mut SplitSink<WebSocket, Message>,
+    mut inbox: mpsc::Receiver<Utf8Bytes>,
+    alive: &AtomicBool,
+) -> End {
+    let mut ping = interval(PING);
+    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let message = tokio::select! {
+            text = inbox.recv() => match text {
+                Some(text) => Message::Text(text),
+                None => return End::Gone,
+            },
+            _ = ping.tick() => {
+                if !alive.swap(false, Ordering::Relaxed) {
+                    return End::Unresponsive;
+                }
+                Message::Ping(Vec::new().into())
+            }
+        };
+        if sink.send(message).await.is_err() {
+            return End::Gone;
+        }
+    }
+}
+
+async fn receive(
+    service: &Service,
+    conn: ConnId,
+    stream: &mut SplitStream<WebSocket>,
+    alive: &AtomicBool,
+    negotiation: &mut Negotiation,
+    video_changed: &Notify,
+) -> End {
+    loop {
+        let message = tokio::select! {
+            biased;
+            message = stream.next() => message,
+            () = negotiation.progress() => continue,
+            () = video_changed.notified() => {
+                negotiation.video_changed();
+                continue;
+            }
+        };
+        match message {
+            Some(Ok(Message::Text(text))) => on_text(service, conn, &text, negotiation),
+            Some(Ok(Message::Binary(_))) => service.refuse(conn, &BINARY),
+            Some(Ok(Message::Pong(_))) => alive.store(true, Ordering::Relaxed),
+            Some(Ok(Message::Ping(_))) => {}
+            Some(Ok(Message::Close(_))) | None => return End::Gone,
+            Some(Err(error)) => return if is_too_large(&error) { End::TooLarge } else { End::Gone },
+        }
+    }
+}
+
+const BINARY: Refusal =
+    Refusal { kind: RefusalKind::Binary, field: "message", detail: std::borrow::Cow::Borrowed("binary; text expected") };
+
+fn on_text(service: &Service, conn: ConnId, text: &str, negotiation: &mut Negotiation) {
+    match dispatch(text) {
+        Ok(ClientMessage::Pose(frame)) => service.accept(conn, &frame),
+        Ok(ClientMessage::Hud(value)) => service.publish_hud(conn, value),
+        Ok(ClientMessage::Hello(hello)) => service.hello(conn, &hello),
+        Ok(message) => negotiation.on_message(message),
+        Err(refusal) => service.refuse(conn, &refusal),
+    }
+}
+
+fn is_too_large(error: &axum::Error) -> bool {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        if let Some(tungstenite) = error.downcast_ref::<tungstenite::Error>() {
+            return matches!(tungstenite, tungstenite::Error::Capacity(_));
+        }
+        source = error.source();
+    }
+    false
+}

@@ -1,0 +1,152 @@
+//! Streams of pose frames: which sockets belong to one stream, and which of its frames are duplicates.
+//!
+//! A socket is a stream of its own until its `hello` names a stream id; sockets with the same id are one stream. Each
+//! stream has its own high-water mark of `seq`, so that no stream can lock out another.
+
+use std::collections::BTreeMap;
+
+use waldo_protocol::vr::VrFrame;
+
+use super::session::ConnId;
+use crate::control::StreamId;
+
+#[derive(Debug)]
+struct Stream {
+    name: Option<String>,
+    sockets: usize,
+    highest_seq: Option<i64>,
+}
+
+/// All streams that have a socket. Forgets a stream with its last socket.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    streams: BTreeMap<StreamId, Stream>,
+    by_socket: BTreeMap<ConnId, StreamId>,
+    next: u64,
+}
+
+impl Streams {
+    /// A socket opened: a new stream, until `hello` says otherwise.
+    pub(super) fn open(&mut self, conn: ConnId) -> StreamId {
+        let id = StreamId(self.next);
+        self.next += 1;
+        self.streams.insert(id, Stream { name: None, sockets: 1, highest_seq: None });
+        self.by_socket.insert(conn, id);
+        id
+    }
+
+    /// The socket said which stream it belongs to. Returns the stream that lost its last socket by that, if any.
+    pub(super) fn name(&mut self, conn: ConnId, name: &str) -> Option<StreamId> {
+        let own = *self.by_socket.get(&conn)?;
+        let other = self.streams.iter().find(|(_, s)| s.name.as_deref() == Some(name)).map(|(id, _)| *id);
+        match other {
+            Some(joined) if joined != own => {
+                self.by_socket.insert(conn, joined);
+                if let Some(stream) = self.streams.get_mut(&joined) {
+                    stream.sockets += 1;
+                }
+                self.leave(own)
+            }
+            Some(_) => None,
+            None => {
+                if let Some(stream) = self.streams.get_mut(&own) {
+                    stream.name = Some(name.to_owned());
+                }
+                None
+            }
+        }
+    }
+
+    /// A socket closed. Returns its stream if this was the last socket of it.
+    pub(super) fn close(&mut self, conn: ConnId) -> Option<StreamId> {
+        let id = self.by_socket.remove(&conn)?;
+        self.leave(id)
+    }
+
+    fn leave(&mut self, id: StreamId) -> Option<StreamId> {
+        let stream = self.streams.get_mut(&id)?;
+        stream.sockets -= 1;
+        if stream.sockets > 0 {
+            return None;
+        }
+        self.streams.remove(&id);
+        Some(id)
+    }
+
+    /// The stream of this socket.
+    pub(super) fn of(&self, conn: ConnId) -> Option<StreamId> {
+        self.by_socket.get(&conn).copied()
+    }
+
+    /// What others call this stream: the id from its `hello`, if it said one.
+    pub(super) fn public_name(&self, id: StreamId) -> Option<&str> {
+        self.streams.get(&id)?.name.as_deref()
+    }
+
+    /// The stream of this frame; none if the frame is a duplicate or came late.
+    pub(super) fn admit(&mut self, conn: ConnId, frame: &VrFrame) -> Option<StreamId> {
+        let id = self.of(conn)?;
+        let stream = self.streams.get_mut(&id)?;
+        if let Some(seq) = frame.seq {
+            if stream.highest_seq.is_some_and(|highest| seq <= highest) {
+                return None;
+            }
+            stream.highest_seq = Some(seq);
+        }
+        Some(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use waldo_protocol::vr::{ClientMessage, dispatch};
+
+    fn frame(seq: Option<i64>) -> VrFrame {
+        let hand = r#"{"position":{"x":0,"y":1,"z":0},"quaternion":{"x":0,"y":0,"z":0,"w":1}}"#;
+        let elbow = r#"{"x":0,"y":1,"z":0}"#;
+        let seq = seq.map_or("null".to_owned(), |s| s.to_string());
+        let text = format!(r#"{{"l_ee":{hand},"r_ee":{hand},"l_elbow":{elbow},"r_elbow":{elbow},"seq":{seq}}}"#);
+        match dispatch(&text) {
+            Ok(ClientMessage::Pose(frame)) => frame,
+            other => panic!("not a pose: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn equal_and_lower_seq_are_dropped_and_frames_without_seq_pass() {
+        let mut streams = Streams::default();
+        let (a, id) = (ConnId(1), streams.open(ConnId(1)));
+        assert_eq!(streams.admit(a, &frame(Some(5))), Some(id));
+        assert_eq!(streams.admit(a, &frame(Some(5))), None);
+        assert_eq!(streams.admit(a, &frame(Some(4))), None);
+        assert_eq!(streams.admit(a, &frame(None)), Some(id));
+        assert_eq!(streams.admit(a, &frame(Some(6))), Some(id));
+    }
+
+    #[test]
+    fn a_huge_seq_locks_out_nobody_else() {
+        let mut streams = Streams::default();
+        let (a, b) = (ConnId(1), ConnId(2));
+        streams.open(a);
+        let id_b = streams.open(b);
+        assert!(streams.admit(a, &frame(Some((1 << 53) - 1))).is_some());
+        assert_eq!(streams.admit(b, &frame(Some(1))), Some(id_b));
+    }
+
+    #[test]
+    fn two_sockets_of_one_page_are_one_stream_until_the_last_closes() {
+        let mut streams = Streams::default();
+        let (a, b) = (ConnId(1), ConnId(2));
+        let first = streams.open(a);
+        let second = streams.open(b);
+        assert_eq!(streams.name(a, "page"), None);
+        assert_eq!(streams.name(b, "page"), Some(second));
+        assert_eq!(streams.admit(a, &frame(Some(1))), Some(first));
+        assert_eq!(streams.admit(b, &frame(Some(1))), None);
+        assert_eq!(streams.admit(b, &frame(Some(2))), Some(first));
+        assert_eq!(streams.close(a), None);
+        assert_eq!(streams.close(b), Some(first));
+        assert_eq!(streams.close(b), None);
+    }
+}

@@ -1,0 +1,126 @@
+//! Headless Chromium on the app of a robot under test.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use chromiumoxide::browser::{Browser, BrowserConfig};
+use chromiumoxide::page::{Page, ScreenshotParams};
+use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+/// How long a page may take for anything.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What works as root, in a container, on software WebGL, with a self-signed certificate and WebRTC on one host.
+const FLAGS: [&str; 13] = [
+    "no-sandbox",
+    "disable-dev-shm-usage",
+    "disable-quic",
+    "no-first-run",
+    "disable-background-networking",
+    "disable-component-update",
+    "disable-sync",
+    "use-angle=swiftshader",
+    "enable-unsafe-swiftshader",
+    "ignore-gpu-blocklist",
+    "ignore-certificate-errors",
+    "disable-features=WebRtcHideLocalIpsWithMdns",
+    "autoplay-policy=no-user-gesture-required",
+];
+
+/// A browser of its own profile; ends with the value.
+pub struct Chromium {
+    browser: Browser,
+    events: JoinHandle<()>,
+    _profile: TempDir,
+}
+
+impl Chromium {
+    /// Starts headless Chromium (`CHROMIUM`, else `/usr/bin/chromium`).
+    pub async fn launch(width: u32, height: u32) -> Result<Self> {
+        let profile = TempDir::new()?;
+        let executable = std::env::var_os("CHROMIUM").map_or_else(|| PathBuf::from("/usr/bin/chromium"), PathBuf::from);
+        let config = BrowserConfig::builder()
+            .chrome_executable(executable)
+            .new_headless_mode()
+            .disable_default_args()
+            .user_data_dir(profile.path())
+            .window_size(width, height)
+            .viewport(None)
+            .args(FLAGS)
+            .build()
+            .map_err(|e| anyhow!("{e}; `cargo xtask setup` installs Chromium"))?;
+        let (browser, mut handler) = Browser::launch(config).await.context("starting Chromium")?;
+        let events = tokio::spawn(async move { while handler.next().await.is_some() {} });
+        Ok(Self { browser, events, _profile: profile })
+    }
+
+    /// An empty tab.
+    pub async fn tab(&self) -> Result<Tab> {
+        Ok(Tab { page: self.browser.new_page("about:blank").await? })
+    }
+
+    /// Ends the browser.
+    pub async fn close(mut self) -> Result<()> {
+        self.browser.close().await?;
+        self.browser.wait().await?;
+        self.events.abort();
+        Ok(())
+    }
+}
+
+/// One tab.
+pub struct Tab {
+    /// The page, for what is not wrapped here.
+    pub page: Page,
+}
+
+impl Tab {
+    /// The value of a JavaScript expression; promises are awaited.
+    pub async fn eval<T: DeserializeOwned>(&self, script: &str) -> Result<T> {
+        let value = self.page.evaluate(script).await.with_context(|| format!("evaluating {script}"))?;
+        value.into_value().with_context(|| format!("the value of {script}"))
+    }
+
+    /// Runs a statement.
+    pub async fn run(&self, script: &str) -> Result<()> {
+        self.eval::<bool>(&format!("(async () => {{ {script}; return true; }})()")).await.map(drop)
+    }
+
+    /// Waits until an expression is true.
+    ///
+    /// # Errors
+    /// If it is not in time; the message carries the page's visible text.
+    pub async fn until(&self, expression: &str) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            if self.eval::<bool>(&format!("!!({expression})")).await.unwrap_or(false) {
+                return Ok(());
+            }
+            if start.elapsed() > PATIENCE {
+                let text: String = self.eval("document.body.innerText").await.unwrap_or_default();
+                bail!("waited in vain for {expression}; the page says: {text}");
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Clicks an element as a person would: with a user gesture.
+    pub async fn click(&self, selector: &str) -> Result<()> {
+        self.until(&format!("document.querySelector({selector:?})")).await?;
+        self.page.find_element(selector).await?.click().await?;
+        Ok(())
+    }
+
+    /// A picture of the tab as PNG, kept in the artifacts folder under this name.
+    pub async fn screenshot(&self, name: &str) -> Result<Vec<u8>> {
+        let png = self.page.screenshot(ScreenshotParams::builder().build()).await?;
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("artifacts");
+        std::fs::create_dir_all(&folder)?;
+        std::fs::write(folder.join(format!("{name}.png")), &png)?;
+        Ok(png)
+    }
+}

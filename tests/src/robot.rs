@@ -1,0 +1,77 @@
+//! A whole Waldo in this process: the real services on a free port, with the simulated robot.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use glam::DVec3;
+use tempfile::TempDir;
+use tokio_rustls::TlsConnector;
+use waldo_server::config::Settings;
+use waldo_server::robot::Robot;
+use waldo_server::robot::sim::{SimOptions, SimRobot};
+use waldo_server::serve::Waldo;
+
+use crate::client::{Client, PATIENCE, trusting};
+
+/// A running Waldo with its own data folder.
+pub struct Robotics {
+    /// The services.
+    pub waldo: Waldo,
+    /// Where they listen.
+    pub addr: SocketAddr,
+    /// Trusts the robot's certificate.
+    pub tls: TlsConnector,
+    _data: TempDir,
+}
+
+impl Robotics {
+    /// The simulated robot with small cameras.
+    pub async fn simulated() -> Result<Self> {
+        let options = SimOptions { camera_size: (320, 240), ..SimOptions::default() };
+        Self::with(Box::new(SimRobot::new(options)), |_| {}).await
+    }
+
+    /// Any robot, any settings.
+    pub async fn with(robot: Box<dyn Robot>, change: impl FnOnce(&mut Settings)) -> Result<Self> {
+        let data = TempDir::new()?;
+        let mut settings = Settings {
+            bind: Ipv4Addr::LOCALHOST.into(),
+            port: 0,
+            data_dir: data.path().to_owned(),
+            mdns: false,
+            ..Settings::default()
+        };
+        change(&mut settings);
+        let waldo = Waldo::start(settings, robot).await?;
+        let tls = trusting(waldo.server().certificate().context("the server runs")?)?;
+        let addr = waldo.server().addr().context("the server runs")?;
+        Ok(Self { waldo, addr, tls, _data: data })
+    }
+
+    /// A new socket on `/ws`.
+    pub async fn client(&self) -> Result<Client> {
+        Client::connect(self.addr, &self.tls, "/ws").await
+    }
+
+    /// Commanded positions of the grippers (left, right), metres in the base.
+    pub fn grippers(&self) -> [DVec3; 2] {
+        let status = self.waldo.control().status();
+        [status.grippers[0].position(), status.grippers[1].position()]
+    }
+
+    /// Waits until `done` holds.
+    ///
+    /// # Errors
+    /// If it does not in time; `what` says what was awaited.
+    pub async fn until(&self, what: &str, mut done: impl FnMut(&Self) -> bool) -> Result<()> {
+        let start = Instant::now();
+        while !done(self) {
+            if start.elapsed() > PATIENCE {
+                bail!("waited in vain: {what}");
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+}

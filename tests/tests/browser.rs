@@ -1,0 +1,218 @@
+//! The headset app in headless Chromium with an emulated headset, against a whole robot.
+
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context, Result};
+use glam::{DQuat, DVec3};
+use waldo_protocol::geometry::Pose;
+use waldo_protocol::vr::{Clutch, ClutchScale, Hand, VrFrame};
+use waldo_server::sensors::RgbImage;
+use waldo_server::video::VideoSource;
+use waldo_tests::browser::{Chromium, Tab};
+use waldo_tests::robot::Robotics;
+
+/// Installs the emulated headset before the page's own scripts and leaves it to the test as `headset`.
+async fn with_headset(tab: &Tab) -> Result<()> {
+    let dist = concat!(env!("CARGO_MANIFEST_DIR"), "/../static/dist/emulator-iwer.js");
+    let iwer = std::fs::read_to_string(dist).context("`cargo xtask build-web` writes the bundle")?;
+    let install = "window.headset = new IWER.XRDevice(IWER.metaQuest3, { stereoEnabled: true });
+        headset.installRuntime({ forceInstall: true });
+        headset.stereoEnabled = true;
+        headset.position.set(0, 1.6, 0);
+        headset.controllers.left.position.set(-0.2, 1.1, -0.4);
+        headset.controllers.right.position.set(0.2, 1.1, -0.4);
+        headset.controllers.left.quaternion.set(0, 0, 0, 1);
+        headset.controllers.right.quaternion.set(0, 0, 0, 1);";
+    tab.page.add_init_script(format!("{iwer};\n{install}")).await?;
+    Ok(())
+}
+
+/// Opens the app and waits until it is connected to its robot.
+async fn open(robot: &Robotics, tab: &Tab) -> Result<()> {
+    tab.page.goto(format!("https://localhost:{}/", robot.addr.port())).await?;
+    tab.until("document.body.dataset.link === 'Connected'").await
+}
+
+async fn enter_vr(tab: &Tab) -> Result<()> {
+    tab.click("#enter-vr").await?;
+    tab.until("document.body.dataset.presence === 'Visible'").await
+}
+
+async fn squeeze(tab: &Tab, pressed: bool) -> Result<()> {
+    let value = u8::from(pressed);
+    tab.run(&format!(
+        "for (const c of [headset.controllers.left, headset.controllers.right]) c.updateButtonValue('squeeze', {value})"
+    ))
+    .await
+}
+
+async fn place(tab: &Tab, hand: Hand, position: DVec3, orientation: DQuat) -> Result<()> {
+    let hand = if hand == Hand::Left { "left" } else { "right" };
+    let (p, q) = (position, orientation);
+    tab.run(&format!(
+        "const c = headset.controllers.{hand}; c.position.set({}, {}, {}); c.quaternion.set({}, {}, {}, {})",
+        p.x, p.y, p.z, q.x, q.y, q.z, q.w
+    ))
+    .await
+}
+
+/// Keeps the newest frame that the server accepted.
+fn watch(robot: &Robotics) -> Arc<Mutex<Option<VrFrame>>> {
+    let newest = Arc::new(Mutex::new(None));
+    let slot = Arc::clone(&newest);
+    robot.waldo.server().on_frame(Some(Arc::new(move |frame: &VrFrame| {
+        *slot.lock().expect("the slot") = Some(*frame);
+    })));
+    newest
+}
+
+/// Whether two poses agree to 1 mm and 0.1 degrees.
+fn close(pose: &Pose<waldo_protocol::geometry::LocalFloor>, position: DVec3, orientation: DQuat) -> bool {
+    pose.position().distance(position) < 1e-3 && pose.orientation().angle_between(orientation) < 0.1_f64.to_radians()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn controllers_reach_the_server_as_set_and_drive_the_simulated_arms() -> Result<()> {
+    let robot = Robotics::simulated().await?;
+    let newest = watch(&robot);
+    let chromium = Chromium::launch(1280, 800).await?;
+    let tab = chromium.tab().await?;
+    with_headset(&tab).await?;
+    open(&robot, &tab).await?;
+    tab.screenshot("landing").await?;
+    enter_vr(&tab).await?;
+
+    let turned = DQuat::from_euler(glam::EulerRot::YXZ, 0.3, -0.2, 0.1);
+    let (left, right) = (DVec3::new(-0.25, 1.2, -0.35), DVec3::new(0.22, 1.05, -0.45));
+    place(&tab, Hand::Left, left, turned).await?;
+    place(&tab, Hand::Right, right, DQuat::IDENTITY).await?;
+    robot
+        .until("frames with the poses set in the emulator", |_| {
+            newest.lock().expect("the slot").is_some_and(|f: VrFrame| {
+                close(&f.left.pose, left, turned) && close(&f.right.pose, right, DQuat::IDENTITY)
+            })
+        })
+        .await?;
+
+    squeeze(&tab, true).await?;
+    tab.until("document.body.dataset.engaged === 'true'").await?;
+    let at_engage = robot.waldo.control().status().grippers.clone();
+    let clutch = Clutch::engage(Pose::new(left, turned)?, at_engage[0], ClutchScale::default());
+    let moved = left + turned * DVec3::new(0.02, 0.03, -0.06);
+    place(&tab, Hand::Left, moved, turned).await?;
+    let wanted = clutch.target(Pose::new(moved, turned)?).position();
+    robot.until("the left gripper at the clutch's target", |r| r.grippers()[0].distance(wanted) < 2e-3).await?;
+    assert!(robot.grippers()[1].distance(at_engage[1].position()) < 2e-3, "the right hand did not move");
+    tab.until("document.body.dataset.cameras.split(' ').length >= 2").await?;
+    tab.screenshot("driving").await?;
+
+    squeeze(&tab, false).await?;
+    squeeze(&tab, true).await?;
+    tab.until("document.body.dataset.engaged === 'false'").await?;
+
+    chromium.close().await?;
+    robot.waldo.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_eye_sees_its_own_lens() -> Result<()> {
+    let robot = Robotics::simulated().await?;
+    let solid = |rgb: [u8; 3]| {
+        let image = RgbImage::new(320, 240, rgb.repeat(320 * 240)).expect("a picture");
+        VideoSource::Callable(Box::new(move || Some(image.clone())))
+    };
+    robot.waldo.server().set_video_sources(Some(vec![
+        ("overhead_left".to_owned(), solid([255, 0, 0])),
+        ("overhead_right".to_owned(), solid([0, 0, 255])),
+    ]));
+    let chromium = Chromium::launch(1280, 640).await?;
+    let tab = chromium.tab().await?;
+    with_headset(&tab).await?;
+    open(&robot, &tab).await?;
+    enter_vr(&tab).await?;
+    tab.until("document.body.dataset.cameras.split(' ').length >= 2").await?;
+    let start = std::time::Instant::now();
+    loop {
+        let eyes = Eyes::of(&tab.screenshot("eyes").await?)?;
+        if eyes.left.red() && eyes.right.blue() {
+            break;
+        }
+        if start.elapsed() > waldo_tests::browser::PATIENCE {
+            anyhow::bail!("the eyes see {eyes:?}");
+        }
+    }
+    chromium.close().await?;
+    robot.waldo.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_reload_one_click_brings_frames_and_pictures_back_disengaged() -> Result<()> {
+    let robot = Robotics::simulated().await?;
+    let newest = watch(&robot);
+    let chromium = Chromium::launch(1280, 800).await?;
+    let tab = chromium.tab().await?;
+    with_headset(&tab).await?;
+    open(&robot, &tab).await?;
+    enter_vr(&tab).await?;
+    robot.until("frames", |_| newest.lock().expect("the slot").is_some()).await?;
+    squeeze(&tab, true).await?;
+    tab.until("document.body.dataset.engaged === 'true'").await?;
+
+    tab.page.reload().await?;
+    robot.until("a hold when the page is gone", |r| !r.waldo.server().tracking()).await?;
+    *newest.lock().expect("the slot") = None;
+    tab.until("document.body.dataset.link === 'Connected'").await?;
+    enter_vr(&tab).await?;
+    robot.until("frames again", |_| newest.lock().expect("the slot").is_some()).await?;
+    tab.until("document.body.dataset.cameras.split(' ').length >= 2").await?;
+    tab.until("document.body.dataset.engaged === 'false'").await?;
+    chromium.close().await?;
+    robot.waldo.stop().await;
+    Ok(())
+}
+
+/// Mean colours of the middle of each eye's half of a screenshot.
+#[derive(Debug)]
+struct Eyes {
+    left: Rgb,
+    right: Rgb,
+}
+
+#[derive(Debug)]
+struct Rgb([f64; 3]);
+
+impl Rgb {
+    fn red(&self) -> bool {
+        self.0[0] > 180.0 && self.0[1] < 60.0 && self.0[2] < 60.0
+    }
+
+    fn blue(&self) -> bool {
+        self.0[2] > 180.0 && self.0[0] < 60.0 && self.0[1] < 60.0
+    }
+}
+
+impl Eyes {
+    fn of(png: &[u8]) -> Result<Self> {
+        let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info()?;
+        let mut pixels = vec![0; reader.output_buffer_size().context("a picture that fits into memory")?];
+        let info = reader.next_frame(&mut pixels)?;
+        let samples = info.color_type.samples();
+        let (width, height) = (info.width as usize, info.height as usize);
+        let mean = |center: usize| {
+            let mut sum = [0.0; 3];
+            let (w, h) = (width / 40, height / 40);
+            for y in height / 2 - h..height / 2 + h {
+                for x in center - w..center + w {
+                    let at = (y * width + x) * samples;
+                    for (sum, value) in sum.iter_mut().zip(&pixels[at..at + 3]) {
+                        *sum += f64::from(*value);
+                    }
+                }
+            }
+            Rgb(sum.map(|s| s / (4 * w * h) as f64))
+        };
+        Ok(Self { left: mean(width / 4), right: mean(width * 3 / 4) })
+    }
+}

