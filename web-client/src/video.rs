@@ -11,8 +11,8 @@ use waldo_protocol::vr::IceServer;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{
-    RtcConfiguration, RtcIceGatheringState, RtcIceServer, RtcPeerConnection,
-    RtcPeerConnectionState, RtcSdpType, RtcSessionDescriptionInit, RtcTrackEvent,
+    RtcConfiguration, RtcIceGatheringState, RtcIceServer, RtcPeerConnection, RtcPeerConnectionState, RtcSdpType,
+    RtcSessionDescriptionInit, RtcTrackEvent,
 };
 
 use crate::browser::{error_text, now, sleep};
@@ -65,11 +65,7 @@ impl Video {
     pub(crate) fn socket_changed(&self, open: bool) {
         self.peer.take();
         self.asked_at.set(None);
-        self.status.set(if open {
-            VideoStatus::Connecting
-        } else {
-            VideoStatus::Off
-        });
+        self.status.set(if open { VideoStatus::Connecting } else { VideoStatus::Off });
     }
 
     /// To be called a few times a second while the socket is open; true if the robot must be asked for an offer now.
@@ -77,19 +73,17 @@ impl Video {
         if let Some(peer) = &*self.peer.borrow()
             && !peer.failed.get()
         {
-            if peer.connection.connection_state() == RtcPeerConnectionState::Connected {
-                self.status.set(VideoStatus::Live);
-            }
+            let connected = peer.connection.connection_state() == RtcPeerConnectionState::Connected;
+            let mut cameras = peer.cameras.values();
+            let moving = cameras.len() == 0 || cameras.any(|camera| camera.is_fresh());
+            self.status.set(if connected && moving { VideoStatus::Live } else { VideoStatus::Connecting });
             return false;
         }
         if self.peer.take().is_some() {
             self.status.set(VideoStatus::Connecting);
             self.asked_at.set(None);
         }
-        let due = self
-            .asked_at
-            .get()
-            .is_none_or(|at| now - at >= ASK_EVERY_MS);
+        let due = self.asked_at.get().is_none_or(|at| now - at >= ASK_EVERY_MS);
         if due {
             self.asked_at.set(Some(now));
         }
@@ -163,10 +157,7 @@ struct Peer {
 }
 
 impl Peer {
-    fn new(
-        ice_servers: &[IceServer],
-        cameras: BTreeMap<String, Rc<Camera>>,
-    ) -> Result<Self, JsValue> {
+    fn new(ice_servers: &[IceServer], cameras: BTreeMap<String, Rc<Camera>>) -> Result<Self, JsValue> {
         let connection = match ice_servers {
             [] => RtcPeerConnection::new()?,
             servers => RtcPeerConnection::new_with_configuration(&configuration(servers))?,
@@ -186,22 +177,13 @@ impl Peer {
             let (connection, failed) = (connection.clone(), failed.clone());
             move || {
                 let state = connection.connection_state();
-                if matches!(
-                    state,
-                    RtcPeerConnectionState::Failed | RtcPeerConnectionState::Closed
-                ) {
+                if matches!(state, RtcPeerConnectionState::Failed | RtcPeerConnectionState::Closed) {
                     failed.set(true);
                 }
             }
         });
         connection.set_onconnectionstatechange(Some(state.as_ref().unchecked_ref()));
-        Ok(Self {
-            connection,
-            cameras,
-            failed,
-            _track: track,
-            _state: state,
-        })
+        Ok(Self { connection, cameras, failed, _track: track, _state: state })
     }
 }
 
@@ -242,28 +224,18 @@ fn shrink_jitter_buffer(receiver: &web_sys::RtcRtpReceiver) {
     }
 }
 
-async fn answer(
-    connection: &RtcPeerConnection,
-    sdp: &str,
-    needs_candidates: bool,
-) -> Result<String, JsValue> {
+async fn answer(connection: &RtcPeerConnection, sdp: &str, needs_candidates: bool) -> Result<String, JsValue> {
     let offer = RtcSessionDescriptionInit::new(RtcSdpType::Offer);
     offer.set_sdp(sdp);
     JsFuture::from(connection.set_remote_description(&offer)).await?;
-    let answer: RtcSessionDescriptionInit = JsFuture::from(connection.create_answer())
-        .await?
-        .unchecked_into();
+    let answer: RtcSessionDescriptionInit = JsFuture::from(connection.create_answer()).await?.unchecked_into();
     JsFuture::from(connection.set_local_description(&answer)).await?;
     if needs_candidates {
         let since = now();
-        while connection.ice_gathering_state() != RtcIceGatheringState::Complete
-            && now() - since < GATHERING_LIMIT_MS
-        {
+        while connection.ice_gathering_state() != RtcIceGatheringState::Complete && now() - since < GATHERING_LIMIT_MS {
             sleep(GATHERING_POLL_MS).await;
         }
     }
-    let description = connection
-        .local_description()
-        .ok_or("the connection was closed meanwhile")?;
+    let description = connection.local_description().ok_or("the connection was closed meanwhile")?;
     Ok(description.sdp())
 }

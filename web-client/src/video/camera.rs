@@ -126,8 +126,7 @@ impl Camera {
 
     fn await_picture(&self) {
         if let Some(closure) = &*self.on_picture.borrow() {
-            self.element
-                .request_frame_callback(closure.as_ref().unchecked_ref());
+            self.element.request_frame_callback(closure.as_ref().unchecked_ref());
         }
     }
 }
