@@ -92,9 +92,7 @@ impl Engine {
             }
         });
         let callback = timer.as_ref().unchecked_ref();
-        if let Err(error) =
-            window().set_interval_with_callback_and_timeout_and_arguments_0(callback, TICK_MS)
-        {
+        if let Err(error) = window().set_interval_with_callback_and_timeout_and_arguments_0(callback, TICK_MS) {
             web_sys::console::error_1(&error);
         }
         engine.timer.replace(Some(timer));
@@ -106,7 +104,10 @@ impl Engine {
     pub(crate) fn connect_to(self: &Rc<Self>, typed: &str) {
         match Target::typed(typed) {
             Ok(target) => {
+                self.leave();
                 self.target.replace(Some(target));
+                self.robot.take();
+                self.video.forget();
                 self.trouble.replace(None);
                 self.connect();
             }
@@ -154,10 +155,7 @@ impl Engine {
         spawn_local(async move {
             match emulator::install().await {
                 Ok(()) => engine.look_for_headset(),
-                Err(error) => engine.fail(format!(
-                    "The emulator could not be loaded: {}",
-                    error_text(&error)
-                )),
+                Err(error) => engine.fail(format!("The emulator could not be loaded: {}", error_text(&error))),
             }
         });
     }
@@ -207,19 +205,9 @@ impl Engine {
 
     /// One XR frame was sampled: sends its pose if the operator sees the presentation and the socket takes it.
     pub(crate) fn sampled(self: &Rc<Self>, sample: &Sample, visible: bool) {
-        self.presence.set(if visible {
-            Presence::Visible
-        } else {
-            Presence::Hidden
-        });
-        self.controllers
-            .set([sample.left.aim.is_some(), sample.right.aim.is_some()]);
+        self.controllers.set([sample.left.aim.is_some(), sample.right.aim.is_some()]);
         let now = now();
-        let takes_poses = self
-            .socket
-            .borrow()
-            .as_ref()
-            .is_some_and(Socket::takes_poses);
+        let takes_poses = self.socket.borrow().as_ref().is_some_and(Socket::takes_poses);
         let may_send = visible && takes_poses && now >= self.silent_until.get();
         let state = self.robot.borrow().state;
         let outcome = self.poses.borrow_mut().next(sample, state, may_send);
@@ -276,10 +264,7 @@ impl Engine {
     }
 
     fn take(self: &Rc<Self>, step: Step) {
-        let had_socket = self.socket.take().is_some();
-        if had_socket {
-            self.video.socket_changed(false);
-        }
+        self.drop_socket();
         if step == Step::HangUp {
             return;
         }
@@ -302,11 +287,19 @@ impl Engine {
         }
     }
 
+    /// What was true over the socket is not known any more.
+    fn drop_socket(&self) {
+        if self.socket.take().is_some() {
+            self.video.socket_changed(false);
+            self.robot.borrow_mut().disconnected();
+        }
+    }
+
     fn on_socket(self: &Rc<Self>, event: SocketEvent) {
         match event {
             SocketEvent::Opened => {
                 self.link.borrow_mut().opened();
-                self.robot.borrow_mut().reconnected();
+                self.trouble.replace(None);
                 self.video.socket_changed(true);
                 self.send(&ClientMessage::Hello(ClientHello {
                     v: 1,
@@ -323,10 +316,8 @@ impl Engine {
                 }
             }
             SocketEvent::Closed => {
-                self.socket.take();
+                self.drop_socket();
                 self.link.borrow_mut().closed(now());
-                self.video.socket_changed(false);
-                self.robot.borrow_mut().reconnected();
                 self.tick();
             }
         }
@@ -334,31 +325,17 @@ impl Engine {
 
     fn on_message(self: &Rc<Self>, message: ServerMessage) {
         let sending = self.presence.get() == Presence::Visible;
-        self.robot
-            .borrow_mut()
-            .apply(&message, &self.stream, sending);
+        self.robot.borrow_mut().apply(&message, &self.stream, sending);
         match message {
-            ServerMessage::WebrtcOffer {
-                sdp,
-                tracks,
-                ice_servers,
-            } => {
+            ServerMessage::WebrtcOffer { sdp, tracks, ice_servers } => {
                 // A robot that answered hello finds us by our checks; others wait for candidates in the answer.
                 let needs_candidates = self.robot.borrow().server.is_none();
                 let engine = Rc::downgrade(self);
-                self.video.offered(
-                    Offer {
-                        sdp,
-                        tracks,
-                        ice_servers,
-                        needs_candidates,
-                    },
-                    move |sdp| {
-                        if let Some(engine) = engine.upgrade() {
-                            engine.send(&ClientMessage::WebrtcAnswer { sdp });
-                        }
-                    },
-                );
+                self.video.offered(Offer { sdp, tracks, ice_servers, needs_candidates }, move |sdp| {
+                    if let Some(engine) = engine.upgrade() {
+                        engine.send(&ClientMessage::WebrtcAnswer { sdp });
+                    }
+                });
             }
             ServerMessage::WebrtcPending => self.video.pending(),
             ServerMessage::WebrtcUnavailable => self.video.unavailable(),
@@ -396,6 +373,10 @@ impl Engine {
             self.send(&ClientMessage::WebrtcRequest);
         }
         self.end_hopeless_presentation();
+        // Not left to the XR frames: a hidden presentation may get none.
+        if let Some(presentation) = &*self.presentation.borrow() {
+            self.presence.set(if presentation.is_visible() { Presence::Visible } else { Presence::Hidden });
+        }
         self.refresh_hud();
         let summary = self.summary();
         if *self.published.borrow() != summary {
@@ -407,12 +388,7 @@ impl Engine {
 
     fn refresh_hud(&self) {
         let link = self.link.borrow().status();
-        let text = hud::compose(
-            link,
-            &self.robot.borrow(),
-            self.video.status(),
-            self.controllers.get(),
-        );
+        let text = hud::compose(link, &self.robot.borrow(), self.video.status(), self.controllers.get());
         self.hud.replace(text);
     }
 
@@ -420,9 +396,7 @@ impl Engine {
         let target = self.target.borrow();
         let cameras = self.video.cameras();
         Summary {
-            address: target
-                .as_ref()
-                .map_or_else(String::new, |target| target.shown.clone()),
+            address: target.as_ref().map_or_else(String::new, |target| target.shown.clone()),
             foreign: target.as_ref().is_some_and(|target| target.foreign),
             link: self.link.borrow().status(),
             robot: self.robot.borrow().clone(),

@@ -1,8 +1,5 @@
 //! The landing page: shows the engine's summary, calls the engine's methods, knows nothing else.
-#![allow(
-    unreachable_pub,
-    reason = "the component macro makes every component public"
-)]
+#![allow(unreachable_pub, reason = "the component macro makes every component public")]
 
 mod arms;
 mod cameras;
@@ -37,16 +34,10 @@ pub(crate) fn mount() {
 #[component]
 fn App() -> impl IntoView {
     let summary = RwSignal::new(Summary::default());
-    let engine: EngineHandle =
-        StoredValue::new_local(Engine::start(move |latest| summary.set(latest)));
+    let engine: EngineHandle = StoredValue::new_local(Engine::start(move |latest| summary.set(latest)));
     let status = Memo::new(move |_| summary.with(|summary| summary.link));
     let robot = Memo::new(move |_| {
-        summary.with(|summary| {
-            (
-                summary.address.clone(),
-                summary.robot.server.clone().unwrap_or_default(),
-            )
-        })
+        summary.with(|summary| (summary.address.clone(), summary.robot.server.clone().unwrap_or_default()))
     });
     let presenting = Memo::new(move |_| summary.with(|summary| summary.presence != Presence::Out));
     view! {
