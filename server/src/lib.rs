@@ -3,8 +3,10 @@
 
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod control;
 pub mod http;
+pub mod mdns;
 pub mod metrics;
 pub mod robot;
 pub mod rtc;

@@ -1,1 +1,160 @@
-//! Counters for `/metrics`.
+//! Counters for `/metrics`, in the text format of Prometheus.
+
+use std::sync::Arc;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+type Labels<const N: usize> = [(&'static str, &'static str); N];
+
+/// All counters of one server. Cheap to clone; all clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    frames: Counter,
+    duplicate_frames: Counter,
+    refusals: Family<Labels<2>, Counter>,
+    clients: Family<Labels<1>, Gauge>,
+    connections: Gauge,
+    connections_refused: Counter,
+    handshakes_failed: Counter,
+    http_refusals: Family<Labels<1>, Counter>,
+    registry: Registry,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("waldo");
+        let frames = Counter::default();
+        registry.register("vr_frames", "Pose frames accepted", frames.clone());
+        let duplicate_frames = Counter::default();
+        registry.register("vr_duplicate_frames", "Pose frames seen before on another path", duplicate_frames.clone());
+        let refusals = Family::default();
+        registry.register("refusals", "Messages refused", refusals.clone());
+        let clients = Family::default();
+        registry.register("clients", "Clients connected", Family::clone(&clients));
+        let connections = Gauge::default();
+        registry.register("connections", "Connections of the https listener", Gauge::clone(&connections));
+        let connections_refused = Counter::default();
+        registry.register(
+            "connections_refused",
+            "Connections closed at once because there were too many",
+            connections_refused.clone(),
+        );
+        let handshakes_failed = Counter::default();
+        registry.register(
+            "handshakes_failed",
+            "Connections that did not get through TLS, plain http included",
+            handshakes_failed.clone(),
+        );
+        let http_refusals = Family::default();
+        registry.register("http_refusals", "Requests refused", http_refusals.clone());
+        Self {
+            frames,
+            duplicate_frames,
+            refusals,
+            clients,
+            connections,
+            connections_refused,
+            handshakes_failed,
+            http_refusals,
+            registry,
+        }
+    }
+}
+
+impl Metrics {
+    /// A pose frame was accepted.
+    pub fn accepted_frame(&self) {
+        self.0.frames.inc();
+    }
+
+    /// A pose frame was seen before.
+    pub fn duplicate_frame(&self) {
+        self.0.duplicate_frames.inc();
+    }
+
+    /// A message on the named wire was refused; `kind` says why, such as `not_json`.
+    pub fn refusal(&self, wire: &'static str, kind: &'static str) {
+        self.0.refusals.get_or_create(&[("wire", wire), ("kind", kind)]).inc();
+    }
+
+    /// A client of the named wire connected; it counts until the guard is dropped.
+    pub fn client(&self, wire: &'static str) -> Present {
+        Present::new(self.0.clients.get_or_create(&[("wire", wire)]).clone())
+    }
+
+    /// An HTTP request was refused; `reason` is `token`, `origin`, `path` or the like.
+    pub(crate) fn http_refusal(&self, reason: &'static str) {
+        self.0.http_refusals.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    pub(crate) fn connection(&self) -> Present {
+        Present::new(self.0.connections.clone())
+    }
+
+    pub(crate) fn connection_refused(&self) {
+        self.0.connections_refused.inc();
+    }
+
+    pub(crate) fn handshake_failed(&self) {
+        self.0.handshakes_failed.inc();
+    }
+
+    /// All values as text.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a text fails only if a metric's own encoder does; then what came before it still counts.
+        let _ = encode(&mut text, &self.0.registry);
+        text
+    }
+}
+
+/// Counts in a gauge for as long as it lives.
+#[derive(Debug)]
+#[must_use]
+pub struct Present(Gauge);
+
+impl Present {
+    fn new(gauge: Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_show_in_the_text() {
+        let metrics = Metrics::default();
+        metrics.accepted_frame();
+        metrics.clone().accepted_frame();
+        metrics.refusal("vr", "not_json");
+        let text = metrics.text();
+        assert!(text.contains("waldo_vr_frames_total 2\n"), "{text}");
+        assert!(text.contains(r#"waldo_refusals_total{wire="vr",kind="not_json"} 1"#), "{text}");
+        assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn a_client_counts_while_its_guard_lives() {
+        let metrics = Metrics::default();
+        let (a, b) = (metrics.client("vr"), metrics.client("vr"));
+        assert!(metrics.text().contains(r#"waldo_clients{wire="vr"} 2"#));
+        drop((a, b));
+        assert!(metrics.text().contains(r#"waldo_clients{wire="vr"} 0"#));
+    }
+}

@@ -90,11 +90,12 @@ pub trait Robot: Send {
     /// What the robot is made of. Does not change after [`Robot::start`].
     fn description(&self) -> &Description;
 
-    /// Begins to feed the sensors. Called once.
+    /// Begins to feed the sensors. Called once. Returns where the arms are now: the first commands repeat it, so that
+    /// nothing moves before somebody asks for it.
     ///
     /// # Errors
     /// [`RobotError`] ends the program with its message.
-    fn start(&mut self, hub: &SensorHub) -> Result<(), RobotError>;
+    fn start(&mut self, hub: &SensorHub) -> Result<Command, RobotError>;
 
     /// Follows a command; called at 120 Hz with the newest one. `now` never falls back.
     ///

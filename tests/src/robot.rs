@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use glam::DVec3;
 use tempfile::TempDir;
 use tokio_rustls::TlsConnector;
@@ -42,7 +42,7 @@ impl Robotics {
         };
         change(&mut settings);
         let waldo = Waldo::start(settings, robot).await?;
-        let tls = trusting(waldo.server().certificate())?;
+        let tls = trusting(waldo.server().certificate().context("the server runs")?)?;
         Ok(Self { waldo, tls, _data: data })
     }
 

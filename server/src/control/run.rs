@@ -1,45 +1,184 @@
-//! The control thread.
+//! The control thread: the clock and the rim around [`Pilot`].
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
 
-use waldo_protocol::geometry::{Base, Pose};
+use arc_swap::ArcSwap;
+use tracing::error;
+use waldo_protocol::time::MonoTime;
+use waldo_protocol::vr::HoldReason;
 
+use super::pilot::{ControlStatus, Pilot, lock};
 use super::{Event, Teleop};
+use crate::clock;
 use crate::robot::{Robot, RobotError};
 use crate::sensors::SensorHub;
 
-/// What the arms do at this moment, for pages and health checks.
-#[derive(Clone, Debug, Default)]
-pub struct ControlStatus {
-    /// Commanded gripper-mount pose per arm.
-    pub grippers: Vec<Pose<Base>>,
-    /// Commanded joint angles per arm, rad.
-    pub joints: Vec<Vec<f64>>,
-    /// Commanded gripper openings per arm.
-    pub openings: Vec<f64>,
-    /// Control ticks since the start.
-    pub ticks: u64,
+/// Ticks per second.
+pub const RATE_HZ: u64 = 120;
+
+/// The thread that owns the robot: 120 ticks per second. Stops when dropped.
+pub struct ControlLoop {
+    status: Arc<ArcSwap<ControlStatus>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
 }
 
-/// The thread that owns the robot. Stops when dropped.
-pub struct ControlLoop {}
-
 impl ControlLoop {
-    /// Starts the robot and its thread. `on_event` is called on that thread with what the watchdogs and the arms cause.
+    /// Starts the robot and its thread; returns when the robot has started.
+    ///
+    /// `on_event` is called on that thread with what the watchdogs and the arms cause, without any lock held. It must
+    /// not block.
     ///
     /// # Errors
     /// What [`Robot::start`] returned, or that the description makes no sense (which part is named).
     pub fn start(
-        _robot: Box<dyn Robot>,
-        _hub: &SensorHub,
-        _teleop: Arc<Mutex<Teleop>>,
-        _on_event: Box<dyn Fn(Event) + Send>,
+        robot: Box<dyn Robot>,
+        hub: &SensorHub,
+        teleop: Arc<Mutex<Teleop>>,
+        on_event: Box<dyn Fn(Event) + Send>,
     ) -> Result<Self, RobotError> {
-        unimplemented!()
+        let status = Arc::new(ArcSwap::from_pointee(ControlStatus::default()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let (started, outcome) = sync_channel(1);
+        let rim = Rim { status: Arc::clone(&status), stop: Arc::clone(&stop), teleop, on_event };
+        let hub = hub.clone();
+        let thread = thread::Builder::new()
+            .name("control".into())
+            .spawn(move || rim.main(robot, &hub, &started))
+            .map_err(|e| RobotError(format!("the control thread did not start: {e}")))?;
+        let control = Self { status, stop, thread: Some(thread) };
+        // The sender is gone without a word only if the robot's start panicked.
+        outcome.recv().unwrap_or_else(|_| Err(RobotError("the robot's program panicked at its start".into())))?;
+        Ok(control)
     }
 
     /// The newest status.
     pub fn status(&self) -> Arc<ControlStatus> {
-        unimplemented!()
+        self.status.load_full()
+    }
+}
+
+impl Drop for ControlLoop {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        let Some(thread) = self.thread.take() else { return };
+        thread.thread().unpark();
+        if thread.thread().id() != thread::current().id() {
+            // Its panics are dealt with and logged on the thread itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Rim {
+    status: Arc<ArcSwap<ControlStatus>>,
+    stop: Arc<AtomicBool>,
+    teleop: Arc<Mutex<Teleop>>,
+    on_event: Box<dyn Fn(Event) + Send>,
+}
+
+impl Rim {
+    fn main(self, robot: Box<dyn Robot>, hub: &SensorHub, started: &SyncSender<Result<(), RobotError>>) {
+        let pilot = match Pilot::start(robot, hub, Arc::clone(&self.teleop), clock::now()) {
+            Ok(pilot) => pilot,
+            Err(refusal) => {
+                let _ = started.send(Err(refusal));
+                return;
+            }
+        };
+        self.status.store(Arc::new(pilot.status()));
+        // Nobody waits any more only if the starter itself is gone, and then `stop` is set.
+        let _ = started.send(Ok(()));
+        let ended = catch_unwind(AssertUnwindSafe(|| self.run(pilot)));
+        if ended.is_err() {
+            error!("the control loop ended by a defect; the arms hold until the program is restarted");
+        }
+        // Nobody engages arms that no loop moves.
+        let reason = if ended.is_ok() { HoldReason::Stopped } else { HoldReason::Fault };
+        lock(&self.teleop).set_robot_hold(clock::now(), Some(reason), &mut Vec::new());
+    }
+
+    fn run(&self, mut pilot: Pilot) {
+        let begin = clock::now();
+        let mut due = 0;
+        let mut events = Vec::new();
+        while !self.stop.load(Ordering::Acquire) {
+            let now = clock::now();
+            let wait = tick_time(begin, due).since(now);
+            if !wait.is_zero() {
+                thread::park_timeout(wait);
+                continue;
+            }
+            pilot.tick(now, &mut events);
+            self.status.store(Arc::new(pilot.status()));
+            events.drain(..).for_each(&self.on_event);
+            due = next_tick(begin, due, clock::now());
+        }
+    }
+}
+
+/// When a tick is due, from the beginning on: rounding never adds up.
+fn tick_time(begin: MonoTime, tick: u64) -> MonoTime {
+    let nanos = u128::from(tick) * 1_000_000_000 / u128::from(RATE_HZ);
+    MonoTime::from_nanos(begin.as_nanos().saturating_add(u64::try_from(nanos).unwrap_or(u64::MAX)))
+}
+
+/// The tick after this one; those that were missed altogether are left out instead of following in a burst.
+fn next_tick(begin: MonoTime, done: u64, now: MonoTime) -> u64 {
+    let passed = now.since(begin).as_nanos() * u128::from(RATE_HZ) / 1_000_000_000;
+    u64::try_from(passed).unwrap_or(u64::MAX).max(done.saturating_add(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::control::tests::{FakeRobot, rest_command};
+    use crate::robot::Command;
+
+    #[test]
+    fn ticks_do_not_drift() {
+        let begin = MonoTime::from_nanos(7);
+        assert_eq!(tick_time(begin, RATE_HZ * 3600), begin + Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn missed_ticks_are_left_out() {
+        let begin = MonoTime::from_nanos(1_000);
+        assert_eq!(next_tick(begin, 5, tick_time(begin, 5) + Duration::from_millis(1)), 6);
+        assert_eq!(next_tick(begin, 5, tick_time(begin, 50) + Duration::from_millis(1)), 50);
+    }
+
+    #[test]
+    fn the_thread_commands_the_robots_own_posture_and_ends_when_dropped() {
+        let (seen, commands) = sync_channel::<Command>(1000);
+        let (robot, _) = FakeRobot::new();
+        let robot = robot.watched_by(seen);
+        let teleop = Arc::new(Mutex::new(Teleop::default()));
+        let control =
+            ControlLoop::start(Box::new(robot), &SensorHub::default(), Arc::clone(&teleop), Box::new(|_| ())).unwrap();
+        for _ in 0..10 {
+            assert_eq!(commands.recv_timeout(Duration::from_secs(20)).unwrap(), rest_command());
+        }
+        assert_eq!(control.status().joints.len(), 2);
+        drop(control);
+        while commands.try_recv().is_ok() {}
+        assert!(commands.recv_timeout(Duration::from_secs(20)).is_err(), "the robot is gone with its thread");
+        assert_eq!(lock(&teleop).hold(clock::now()).map(|h| h.reason), Some(HoldReason::Stopped));
+    }
+
+    #[test]
+    fn a_robot_that_does_not_start_is_an_error_with_its_own_words() {
+        let (mut robot, _) = FakeRobot::new();
+        robot.start = Err("no power".into());
+        let teleop = Arc::default();
+        let refused = ControlLoop::start(Box::new(robot), &SensorHub::default(), teleop, Box::new(|_| ()));
+        assert_eq!(refused.err().map(|e| e.0), Some("no power".into()));
     }
 }

@@ -32,8 +32,8 @@ pub(super) const MAX_GAP: f64 = 0.1;
 /// Names of the cameras, in the order in which they are offered.
 pub(super) const CAMERAS: [&str; 4] = ["overhead_left", "overhead_right", "left_arm", "right_arm"];
 
-/// Bends, in rad: upper arm a little forward, elbow well bent, gripper 35° below the horizontal.
-const REST: [f64; 7] = [0.17, 0.0, 0.0, 1.83, 0.0, -0.25, 0.0];
+/// Upper arm down, elbow well bent, gripper 35° below the horizontal, rad.
+const REST: [f64; 7] = [0.0, 0.0, 0.0, 1.99, 0.0, -0.25, 0.0];
 
 /// The simulated robot's description.
 pub(crate) fn description() -> Description {
@@ -97,7 +97,7 @@ mod tests {
         for arm in description().arms {
             let pose = forward(&arm, &arm.rest);
             let side = if arm.name == "left" { 1.0 } else { -1.0 };
-            assert!(pose.position().distance(DVec3::new(0.46, 0.2 * side, 0.99)) < 0.01, "{pose:?}");
+            assert!(pose.position().distance(DVec3::new(0.41, 0.2 * side, 0.98)) < 0.01, "{pose:?}");
             assert!((pose.orientation() * DVec3::X).distance(DVec3::Y) < 1e-9);
             let approach = pose.orientation() * DVec3::NEG_Z;
             assert!(approach.x > 0.8 && approach.z < -0.5, "{approach}");

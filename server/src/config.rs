@@ -1,0 +1,55 @@
+//! Settings of `waldo serve`, as values. Where they come from is the command line's business ([`crate::cli`]).
+
+pub(crate) mod private_file;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+use waldo_protocol::vr::Mode;
+
+/// Everything a user can choose for `waldo serve`, except what belongs to the robot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Operating mode announced to headsets; `None` lets each headset choose.
+    pub mode: Option<Mode>,
+    /// Address to listen on.
+    pub bind: IpAddr,
+    /// TCP port of page and sockets; 0 takes a free one.
+    pub port: u16,
+    /// Let everybody in, without token and from any origin.
+    pub open: bool,
+    /// Own certificate chain, PEM; `None` uses the one Waldo makes itself. Only together with `keyfile`.
+    pub certfile: Option<PathBuf>,
+    /// Private key of `certfile`, PEM.
+    pub keyfile: Option<PathBuf>,
+    /// Where certificate and token are kept.
+    pub data_dir: PathBuf,
+    /// Folder of the web app instead of the built-in one.
+    pub static_dir: Option<PathBuf>,
+    /// Announce the robot over mDNS.
+    pub mdns: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            mode: None,
+            bind: Ipv4Addr::UNSPECIFIED.into(),
+            port: 8000,
+            open: false,
+            certfile: None,
+            keyfile: None,
+            data_dir: default_data_dir(),
+            static_dir: None,
+            mdns: true,
+        }
+    }
+}
+
+/// `$XDG_DATA_HOME/waldo`, or `~/.local/share/waldo`; without a home, `waldo-data` in the working folder.
+pub fn default_data_dir() -> PathBuf {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_DATA_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
+        .map_or_else(|| PathBuf::from("waldo-data"), |data| data.join("waldo"))
+}

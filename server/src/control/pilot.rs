@@ -1,0 +1,253 @@
+//! One tick of control: what the driver asks, what the arms may do, what the robot says. Time comes in as an argument.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tracing::{error, info};
+use waldo_protocol::geometry::{Base, Pose};
+use waldo_protocol::time::MonoTime;
+use waldo_protocol::vr::{Clutch, ClutchScale, HoldReason, Severity};
+
+use super::ik::Solver;
+use super::rest::RestMove;
+use super::teleop::side;
+use super::{Event, HandTarget, Targets, Teleop, check};
+use crate::robot::kinematics::forward;
+use crate::robot::{Applied, Arm, ArmCommand, Command, Robot, RobotError};
+use crate::sensors::SensorHub;
+
+/// The longest time one tick moves the arms for: after a pause they do not catch up in one leap.
+pub(super) const LONGEST_STEP: Duration = Duration::from_millis(16);
+
+/// A robot that keeps failing is logged this often.
+const FAULT_LOG_PAUSE: Duration = Duration::from_secs(10);
+
+/// What the arms do at this moment, for pages and health checks.
+#[derive(Clone, Debug, Default)]
+pub struct ControlStatus {
+    /// Commanded gripper-mount pose per arm.
+    pub grippers: Vec<Pose<Base>>,
+    /// Commanded joint angles per arm, rad.
+    pub joints: Vec<Vec<f64>>,
+    /// Commanded gripper openings per arm, 0 closed, 1 open.
+    pub openings: Vec<f64>,
+    /// Control ticks since the start.
+    pub ticks: u64,
+}
+
+/// Locks the teleoperation state. A panic elsewhere leaves it usable: every update of it is complete in itself.
+pub(super) fn lock(teleop: &Mutex<Teleop>) -> MutexGuard<'_, Teleop> {
+    teleop.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Owns the robot and decides, tick by tick, what it shall do.
+pub(super) struct Pilot {
+    robot: Guarded,
+    teleop: Arc<Mutex<Teleop>>,
+    arms: Vec<Arm>,
+    drives: Vec<ArmDrive>,
+    command: Command,
+    rest: Option<RestMove>,
+    /// The robot failed; motion is held until the next reset.
+    fault: bool,
+    clamps: [Option<HoldReason>; 2],
+    /// The hold that the robot was told of last.
+    told: Option<HoldReason>,
+    fault_logged: Option<MonoTime>,
+    last: MonoTime,
+    ticks: u64,
+}
+
+impl Pilot {
+    /// Starts the robot.
+    ///
+    /// # Errors
+    /// What [`Robot::start`] returned, or which part of its description or posture makes no sense.
+    pub(super) fn start(
+        mut robot: Box<dyn Robot>,
+        hub: &SensorHub,
+        teleop: Arc<Mutex<Teleop>>,
+        now: MonoTime,
+    ) -> Result<Self, RobotError> {
+        let description = robot.description().clone();
+        check::description(&description)?;
+        let command = robot.start(hub)?;
+        check::posture(&description, &command)?;
+        Ok(Self {
+            robot: Guarded { robot, left_alone: false },
+            teleop,
+            drives: description.arms.iter().map(|arm| ArmDrive { solver: Solver::new(arm), clutch: None }).collect(),
+            arms: description.arms,
+            command,
+            rest: None,
+            fault: false,
+            clamps: [None; 2],
+            told: None,
+            fault_logged: None,
+            last: now,
+            ticks: 0,
+        })
+    }
+
+    /// Runs the watchdogs, moves the arms by one step and gives the robot its command. Events are appended in order.
+    pub(super) fn tick(&mut self, now: MonoTime, events: &mut Vec<Event>) {
+        let dt = now.since(self.last).min(LONGEST_STEP);
+        self.last = self.last.max(now);
+        self.ticks += 1;
+
+        let orders = self.consult(events);
+        self.tell(orders.hold);
+        if orders.reset {
+            self.robot.left_alone = false;
+            let reset = self.robot.call(|r| {
+                r.reset();
+                Ok(())
+            });
+            self.note(reset);
+        }
+        self.clamps = [None; 2];
+        if !self.fault {
+            self.command_arms(orders.targets, dt);
+        }
+        self.apply();
+    }
+
+    /// What the arms do now.
+    pub(super) fn status(&self) -> ControlStatus {
+        let commands = || self.arms.iter().zip(&self.command.arms);
+        ControlStatus {
+            grippers: commands().map(|(arm, c)| forward(arm, &c.joints)).collect(),
+            joints: commands().map(|(_, c)| c.joints.clone()).collect(),
+            openings: commands().map(|(_, c)| c.gripper).collect(),
+            ticks: self.ticks,
+        }
+    }
+
+    /// Everything that needs the teleoperation state, under one lock.
+    fn consult(&mut self, events: &mut Vec<Event>) -> Orders {
+        let now = self.last;
+        let mut teleop = lock(&self.teleop);
+        teleop.on_tick(now, events);
+        // A press while the arms already move to rest changes nothing.
+        let reset = teleop.take_reset() && self.rest.is_none();
+        if reset {
+            self.fault = false;
+            self.rest = Some(RestMove::new(&self.arms, &self.command, now));
+        }
+        let hold = if self.fault { Some(HoldReason::Fault) } else { self.rest.as_ref().map(|_| HoldReason::Resetting) };
+        teleop.set_robot_hold(now, hold, events);
+        teleop.set_clamps(now, self.clamps, events);
+        let hold = teleop.hold(now).filter(|h| h.severity == Severity::Hold).map(|h| h.reason);
+        Orders { reset, hold, targets: teleop.targets() }
+    }
+
+    fn command_arms(&mut self, targets: Option<Targets>, dt: Duration) {
+        if let Some(rest) = &self.rest {
+            self.command = rest.at(self.last);
+            if rest.done(self.last) {
+                info!("the arms are at rest");
+                self.rest = None;
+            }
+        } else if let Some(targets) = targets {
+            for ((arm, drive), command) in self.arms.iter().zip(&mut self.drives).zip(&mut self.command.arms) {
+                let clamp = drive.follow(arm, targets.hand(arm.hand), command, dt);
+                let of_hand = &mut self.clamps[side(arm.hand)];
+                *of_hand = of_hand.or(clamp);
+            }
+        }
+    }
+
+    fn apply(&mut self) {
+        let (now, command) = (self.last, &self.command);
+        let applied = self.robot.call(|r| r.apply(now, command));
+        if let Some(Applied { limited: Some(reason) }) = self.note(applied) {
+            self.clamps = self.clamps.map(|c| c.or(Some(reason)));
+        }
+    }
+
+    /// Tells the robot when a hold starts. The move to rest is none to a robot: its commands go on changing.
+    fn tell(&mut self, hold: Option<HoldReason>) {
+        let hold = hold.filter(|h| *h != HoldReason::Resetting);
+        if hold == std::mem::replace(&mut self.told, hold) {
+            return;
+        }
+        if let Some(reason) = hold {
+            let held = self.robot.call(|r| {
+                r.hold(reason);
+                Ok(())
+            });
+            self.note(held);
+        }
+    }
+
+    /// Turns a failure of the robot into a hold.
+    fn note<T>(&mut self, outcome: Option<Result<T, RobotError>>) -> Option<T> {
+        match outcome? {
+            Ok(value) => Some(value),
+            Err(failure) => {
+                self.fault = true;
+                self.rest = None;
+                if self.fault_logged.is_none_or(|t| self.last.since(t) >= FAULT_LOG_PAUSE) {
+                    self.fault_logged = Some(self.last);
+                    error!("the robot failed, motion is held until a reset: {failure}");
+                }
+                None
+            }
+        }
+    }
+}
+
+/// What the driver wants in this tick.
+struct Orders {
+    reset: bool,
+    hold: Option<HoldReason>,
+    targets: Option<Targets>,
+}
+
+/// One arm's way from a hand to joint angles.
+struct ArmDrive {
+    solver: Solver,
+    /// The engagement it belongs to, and its snapshot.
+    clutch: Option<(u64, Clutch)>,
+}
+
+impl ArmDrive {
+    /// Moves the command by one step. The clutch takes the gripper from the commanded joints, never from measured ones:
+    /// the sag of a real arm would add up with each engagement.
+    fn follow(&mut self, arm: &Arm, hand: &HandTarget, command: &mut ArmCommand, dt: Duration) -> Option<HoldReason> {
+        let clutch = match self.clutch {
+            Some((engagement, clutch)) if engagement == hand.engagement => clutch,
+            _ => {
+                let gripper = forward(arm, &command.joints);
+                self.solver.begin(gripper);
+                Clutch::engage(hand.origin, gripper, ClutchScale::default())
+            }
+        };
+        self.clutch = Some((hand.engagement, clutch));
+        if let Some(opening) = hand.grip.filter(|g| g.is_finite()) {
+            command.gripper = opening.clamp(0.0, 1.0);
+        }
+        self.solver.step(&mut command.joints, clutch.target(hand.controller), dt)
+    }
+}
+
+/// The robot behind a wall: its panics become errors, and after one it is left alone until the next reset.
+struct Guarded {
+    robot: Box<dyn Robot>,
+    left_alone: bool,
+}
+
+impl Guarded {
+    /// Calls the robot; none if it is left alone.
+    fn call<T>(&mut self, f: impl FnOnce(&mut dyn Robot) -> Result<T, RobotError>) -> Option<Result<T, RobotError>> {
+        if self.left_alone {
+            return None;
+        }
+        // What the robot's code left behind half-done is its own: nothing of it is used before its `reset`.
+        Some(catch_unwind(AssertUnwindSafe(|| f(&mut *self.robot))).unwrap_or_else(|_| {
+            self.left_alone = true;
+            Err(RobotError("its program panicked".into()))
+        }))
+    }
+}

@@ -1,0 +1,92 @@
+//! What the operator is told about holds and clamps, and how often.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use waldo_protocol::time::MonoTime;
+use waldo_protocol::vr::{Hold, HoldReason, Severity};
+
+/// A clamp shorter than this is part of any brisk motion and not worth a word.
+pub(super) const CLAMP_TOLD_AFTER: Duration = Duration::from_millis(100);
+
+/// No two hold events follow each other faster.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A hold or clamp that is in force.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Standing {
+    reason: HoldReason,
+    hand: &'static str,
+    severity: Severity,
+    since: MonoTime,
+}
+
+impl Standing {
+    /// Both arms are held.
+    pub(super) fn hold(reason: HoldReason, since: MonoTime) -> Self {
+        Self { reason, hand: "both", severity: Severity::Hold, since }
+    }
+
+    /// The reason of one hand (left, right), or of both where they agree; the left one's if they differ.
+    pub(super) fn clamp(hands: [Option<(HoldReason, MonoTime)>; 2]) -> Option<Self> {
+        let (hand, (reason, since)) = match hands {
+            [Some((left, since)), Some((right, other))] if left == right => ("both", (left, since.min(other))),
+            [Some(left), _] => ("left", left),
+            [None, Some(right)] => ("right", right),
+            [None, None] => return None,
+        };
+        Some(Self { reason, hand, severity: Severity::Clamp, since })
+    }
+
+    pub(super) fn tell(&self, now: MonoTime) -> Hold {
+        Hold {
+            reason: self.reason,
+            hand: Cow::Borrowed(self.hand),
+            severity: self.severity,
+            text: Cow::Borrowed(text(self.reason)),
+            since_ms: now.since(self.since).as_secs_f64() * 1e3,
+        }
+    }
+}
+
+/// Remembers what was said last, so that only changes are told, and not too often.
+#[derive(Debug, Default)]
+pub(super) struct Voice {
+    told: Option<Standing>,
+    told_at: Option<MonoTime>,
+}
+
+impl Voice {
+    /// Whether this is news that may be told now.
+    pub(super) fn changed(&mut self, now: MonoTime, standing: Option<Standing>) -> bool {
+        let key = |s: &Standing| (s.reason, s.hand, s.severity);
+        let same = self.told.as_ref().map(key) == standing.as_ref().map(key);
+        if same || self.told_at.is_some_and(|t| now.since(t) < PAUSE) {
+            return false;
+        }
+        (self.told, self.told_at) = (standing, Some(now));
+        true
+    }
+}
+
+fn text(reason: HoldReason) -> &'static str {
+    match reason {
+        HoldReason::NotDriver => "Somebody else is driving; you can take over when they leave.",
+        HoldReason::LinkStale => "No poses arrive from the headset, so the arms hold still; check its network.",
+        HoldReason::TrackingLost => "The headset does not see this controller; bring it into view and the arm follows again.",
+        HoldReason::VideoStale => "The picture is old; wait until it moves again.",
+        HoldReason::Limit => "A joint is at its limit; turn the hand back a little.",
+        HoldReason::Workspace => "The arm cannot reach farther; move the hand back.",
+        HoldReason::Velocity => "The hand is faster than the arm; wait for it to catch up.",
+        HoldReason::Collision => "This motion would collide; try another way.",
+        HoldReason::Contact => "The arm touched something; press X to move to rest.",
+        HoldReason::Resetting => "The arms are moving to rest; release both grips and wait.",
+        HoldReason::Saving => "The episode is being saved; please wait.",
+        HoldReason::Solver => "The arm finds no way to this pose; move the hand back a little.",
+        HoldReason::Clock => "The headset's clock jumped or its poses came late; release both grips, then squeeze them.",
+        HoldReason::ReleaseGrips => "Release both grips, then squeeze them again.",
+        HoldReason::Stopped => "The robot is stopped; clear the stop to go on.",
+        HoldReason::Fault => "The robot reported a fault; look at it, then press X to clear the fault and move to rest.",
+        _ => "Motion is held.",
+    }
+}

@@ -1,0 +1,77 @@
+//! How a simulated joint runs after its target.
+
+/// The acceleration that every joint can reach, rad/s².
+pub(super) const MAX_ACCELERATION: f64 = 60.0;
+
+/// Position and speed of a joint, rad and rad/s.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Motion {
+    pub(super) position: f64,
+    pub(super) velocity: f64,
+}
+
+impl Motion {
+    pub(super) fn at_rest(position: f64) -> Self {
+        Self { position, velocity: 0.0 }
+    }
+
+    /// One step of `dt` seconds towards `target`, as fast as the limits allow and no faster than it can brake in time.
+    pub(super) fn step(&mut self, target: f64, max_velocity: f64, dt: f64) {
+        if dt <= 0.0 {
+            return;
+        }
+        let distance = target - self.position;
+        let change = MAX_ACCELERATION * dt;
+        // The speed from which whole steps of braking end at the target.
+        let braking = change * ((0.25 + 2.0 * distance.abs() / (change * dt)).sqrt() - 0.5);
+        let wanted = braking.min(max_velocity).min(distance.abs() / dt).copysign(distance);
+        self.velocity += (wanted - self.velocity).clamp(-change, change);
+        self.position += self.velocity * dt;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn limits_hold_and_the_target_is_reached_without_overshoot(
+            start in -3.0f64..3.0, target in -3.0f64..3.0, max_velocity in 0.5f64..5.0, dt in 0.001f64..0.005,
+        ) {
+            let mut motion = Motion::at_rest(start);
+            let seconds = (target - start).abs() / max_velocity + 2.0 * max_velocity / MAX_ACCELERATION + 0.2;
+            for _ in 0..(seconds / dt) as usize {
+                let before = motion;
+                motion.step(target, max_velocity, dt);
+                prop_assert!(motion.velocity.abs() <= max_velocity + 1e-9);
+                prop_assert!((motion.velocity - before.velocity).abs() <= MAX_ACCELERATION * dt + 1e-9);
+                let past = (motion.position - target) * (target - start).signum();
+                prop_assert!(past < 1e-3, "overshoot of {past}");
+            }
+            prop_assert!((motion.position - target).abs() < 1e-3, "{motion:?}");
+        }
+    }
+
+    #[test]
+    fn a_target_that_moves_within_the_limits_is_followed_closely() {
+        let mut motion = Motion::at_rest(0.0);
+        let dt = 1.0 / 240.0;
+        for tick in 1..480 {
+            let t = f64::from(tick) * dt;
+            // At most 1.6 rad/s, from which braking takes 0.02 rad.
+            let target = 0.5 * (1.0 - (std::f64::consts::PI * t).cos());
+            motion.step(target, 2.6, dt);
+            assert!((motion.position - target).abs() < 0.025, "{t}: {motion:?} {target}");
+        }
+    }
+
+    #[test]
+    fn no_time_no_motion() {
+        let mut motion = Motion::at_rest(1.0);
+        motion.step(2.0, 1.0, 0.0);
+        assert_eq!(motion, Motion::at_rest(1.0));
+    }
+}

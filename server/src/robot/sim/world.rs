@@ -1,0 +1,234 @@
+//! The simulated world: arms that follow commands, grippers that grasp, things that fall. Pure; time is an argument.
+
+use glam::DVec3;
+use waldo_protocol::time::MonoTime;
+use waldo_protocol::vr::HoldReason;
+
+use super::model::{FINGERTIP, MAX_GAP};
+use super::motion::Motion;
+use super::object::{self, Object};
+use crate::robot::kinematics::{ArmFrames, Transform};
+use crate::robot::{Applied, Arm, ArmCommand, Command, Description, RobotError};
+
+/// No step of the simulation is longer, seconds.
+const MAX_STEP: f64 = 0.005;
+/// After a pause longer than this, seconds, the world has stood still.
+const MAX_PAUSE: f64 = 0.25;
+/// Opening per second.
+const GRIPPER_SPEED: f64 = 2.5;
+/// A joint that is this many seconds behind its target, at its highest speed, is too slow for it.
+const LAG: f64 = 0.1;
+/// Half the length of the finger pads along the approach direction, metres.
+const PAD: f64 = 0.0225;
+/// Half the width of the fingers, metres.
+const FINGER: f64 = 0.01;
+/// How much of a body's half extent may stand over the pads and still be gripped.
+const OVERHANG: f64 = 0.7;
+/// A grip is let go when the command opens this far beyond the thing's width, metres.
+const RELEASE: f64 = 0.004;
+
+/// One arm with its gripper.
+#[derive(Clone, Debug)]
+pub(super) struct ArmState {
+    motions: Vec<Motion>,
+    frames: ArmFrames,
+    opening: f64,
+    grip: Option<Grip>,
+}
+
+/// A thing between closed fingers.
+#[derive(Clone, Copy, Debug)]
+struct Grip {
+    object: usize,
+    /// Object to gripper mount.
+    at: Transform,
+    /// Its width between the fingers, metres.
+    width: f64,
+}
+
+impl ArmState {
+    fn at_rest(arm: &Arm) -> Self {
+        Self {
+            motions: arm.rest.iter().copied().map(Motion::at_rest).collect(),
+            frames: ArmFrames::at(arm, &arm.rest),
+            opening: 1.0,
+            grip: None,
+        }
+    }
+
+    /// Joint angles, rad.
+    pub(super) fn joints(&self) -> Vec<f64> {
+        self.motions.iter().map(|m| m.position).collect()
+    }
+
+    /// Where all its parts are.
+    pub(super) fn frames(&self) -> &ArmFrames {
+        &self.frames
+    }
+
+    /// Gripper opening, 0 closed, 1 open.
+    pub(super) fn opening(&self) -> f64 {
+        self.opening
+    }
+
+    fn gap(&self) -> f64 {
+        self.opening * MAX_GAP
+    }
+
+    fn follow(&mut self, arm: &Arm, command: &ArmCommand, dt: f64) {
+        for ((motion, joint), target) in self.motions.iter_mut().zip(&arm.joints).zip(&command.joints) {
+            motion.step(target.clamp(joint.lower, joint.upper), joint.max_velocity, dt);
+        }
+        // At most a dozen angles; a fresh list is cheaper than keeping two in step.
+        self.frames.update(arm, &self.joints());
+    }
+
+    fn grip(&mut self, objects: &mut [Object], free: impl Fn(usize) -> bool, wanted: f64, dt: f64) {
+        let wanted = wanted.clamp(0.0, 1.0);
+        if let Some(grip) = self.grip {
+            if wanted * MAX_GAP > grip.width + RELEASE {
+                self.grip = None;
+            } else {
+                objects[grip.object].carry_to(self.frames.gripper() * grip.at);
+                return;
+            }
+        }
+        let before = self.gap();
+        let step = GRIPPER_SPEED * dt;
+        self.opening += (wanted - self.opening).clamp(-step, step);
+
+        let gripper = self.frames.gripper();
+        for (index, object) in objects.iter_mut().enumerate().filter(|(index, _)| free(*index)) {
+            let Some(width) = width_between_fingers(gripper, object, before) else { continue };
+            if self.gap() < width {
+                self.opening = width / MAX_GAP;
+                push_between(gripper, object, 0.0);
+                self.grip = Some(Grip { object: index, at: gripper.inverse() * object.at, width });
+                return;
+            }
+            push_between(gripper, object, (self.gap() - width) / 2.0);
+        }
+    }
+}
+
+/// The width of an object between fingers `gap` apart, if it is between them.
+fn width_between_fingers(gripper: Transform, object: &Object, gap: f64) -> Option<f64> {
+    let at = gripper.inverse().point(object.at.translation);
+    let reach = |axis: DVec3| object.reach(gripper.rotation * axis);
+    let width = 2.0 * reach(DVec3::X);
+    let between = width <= gap
+        && at.x.abs() < gap / 2.0
+        && at.y.abs() < FINGER + OVERHANG * reach(DVec3::Y)
+        && (at.z + FINGERTIP - PAD).abs() < PAD + OVERHANG * reach(DVec3::Z);
+    between.then_some(width)
+}
+
+/// Moves an object level, so that its centre is at most `room` from the middle between the fingers.
+fn push_between(gripper: Transform, object: &mut Object, room: f64) {
+    let x = gripper.inverse().point(object.at.translation).x;
+    let push = gripper.rotation * DVec3::X * (x.clamp(-room, room) - x);
+    object.at.translation += push.with_z(0.0);
+}
+
+/// Everything that moves.
+#[derive(Clone, Debug)]
+pub(super) struct World {
+    arms: Vec<ArmState>,
+    objects: Vec<Object>,
+    last: Option<MonoTime>,
+}
+
+impl World {
+    /// Arms at rest, all things in their places.
+    pub(super) fn new(description: &Description) -> Self {
+        let arms = description.arms.iter().map(ArmState::at_rest).collect();
+        Self { arms, objects: object::beginning(), last: None }
+    }
+
+    /// The arms in the order of the description.
+    pub(super) fn arms(&self) -> &[ArmState] {
+        &self.arms
+    }
+
+    /// The things that can be grasped.
+    pub(super) fn objects(&self) -> &[Object] {
+        &self.objects
+    }
+
+    /// Puts all things back; the arms stay.
+    pub(super) fn put_back(&mut self) {
+        self.objects = object::beginning();
+        for arm in &mut self.arms {
+            arm.grip = None;
+        }
+    }
+
+    /// Lets the world run on to `now` with the arms following `command`.
+    pub(super) fn advance(
+        &mut self,
+        description: &Description,
+        now: MonoTime,
+        command: &Command,
+    ) -> Result<Applied, RobotError> {
+        check(description, command)?;
+        let elapsed = self.last.map_or(0.0, |last| now.since(last).as_secs_f64()).min(MAX_PAUSE);
+        self.last = Some(now);
+        let steps = (elapsed / MAX_STEP).ceil();
+        for _ in 0..steps as usize {
+            self.step(description, command, elapsed / steps);
+        }
+        Ok(Applied { limited: self.limited(description, command) })
+    }
+
+    fn step(&mut self, description: &Description, command: &Command, dt: f64) {
+        for index in 0..self.arms.len() {
+            let others: Vec<usize> = self.held().filter(|(arm, _)| *arm != index).map(|(_, object)| object).collect();
+            let (arm, command) = (&mut self.arms[index], &command.arms[index]);
+            arm.follow(&description.arms[index], command, dt);
+            arm.grip(&mut self.objects, |object| !others.contains(&object), command.gripper, dt);
+        }
+        let held: Vec<usize> = self.held().map(|(_, object)| object).collect();
+        for index in (0..self.objects.len()).filter(|index| !held.contains(index)) {
+            let support = object::support(&self.objects, index, |i| held.contains(&i));
+            self.objects[index].settle(support, dt);
+        }
+    }
+
+    /// Pairs of an arm and the object it holds.
+    fn held(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.arms.iter().enumerate().filter_map(|(index, arm)| Some((index, arm.grip?.object)))
+    }
+
+    fn limited(&self, description: &Description, command: &Command) -> Option<HoldReason> {
+        let mut too_fast = false;
+        for ((state, arm), command) in self.arms.iter().zip(&description.arms).zip(&command.arms) {
+            for ((motion, joint), target) in state.motions.iter().zip(&arm.joints).zip(&command.joints) {
+                if !(joint.lower..=joint.upper).contains(target) {
+                    return Some(HoldReason::Limit);
+                }
+                too_fast |= (target - motion.position).abs() > LAG * joint.max_velocity;
+            }
+        }
+        too_fast.then_some(HoldReason::Velocity)
+    }
+}
+
+fn check(description: &Description, command: &Command) -> Result<(), RobotError> {
+    if command.arms.len() != description.arms.len() {
+        let (got, have) = (command.arms.len(), description.arms.len());
+        return Err(RobotError(format!("a command for {got} arms; the robot has {have}")));
+    }
+    for (arm, command) in description.arms.iter().zip(&command.arms) {
+        if command.joints.len() != arm.joints.len() {
+            let (got, have) = (command.joints.len(), arm.joints.len());
+            return Err(RobotError(format!("{got} joint targets for arm {}, which has {have} joints", arm.name)));
+        }
+        if !command.joints.iter().chain([&command.gripper]).all(|value| value.is_finite()) {
+            return Err(RobotError(format!("a target of arm {} is not a finite number", arm.name)));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
