@@ -103,9 +103,9 @@ pub trait Robot: Send {
     /// [`RobotError`] holds the robot and is shown to the operator.
     fn apply(&mut self, now: MonoTime, command: &Command) -> Result<Applied, RobotError>;
 
-    /// Puts the scene back to its beginning (simulated robots) or clears faults.
-    fn reset(&mut self);
+    /// Puts the scene back to its beginning (simulated robots) or clears faults. By default nothing.
+    fn reset(&mut self) {}
 
-    /// Motion is held for this reason; `apply` goes on with an unchanged command.
-    fn hold(&mut self, reason: HoldReason);
+    /// Motion is held for this reason; `apply` goes on with an unchanged command. By default nothing.
+    fn hold(&mut self, _reason: HoldReason) {}
 }

@@ -91,8 +91,8 @@ pub async fn serve(settings: Settings, robot: Box<dyn Robot>) -> Result<(), Serv
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let waldo = Waldo::start(settings, robot).await?;
     let server = waldo.server();
-    if let (Some(access), Some(identity)) = (server.access(), server.identity()) {
-        cli::welcome(server.addr(), &access, &identity)?;
+    if let (Some(addr), Some(access), Some(identity)) = (server.addr(), server.access(), server.identity()) {
+        cli::welcome(addr, &access, &identity)?;
     }
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted?,

@@ -39,7 +39,7 @@ async fn server(given: &Value) -> (VrServer, tempfile::TempDir) {
 
 async fn connect(server: &VrServer) -> Client {
     let tls = trusting(server.certificate().expect("a running server")).expect("a certificate");
-    Client::connect(server.addr(), &tls, "/ws").await.expect("a socket")
+    Client::connect(server.addr().expect("a running server"), &tls, "/ws").await.expect("a socket")
 }
 
 /// `<any>` matches any text.

@@ -27,6 +27,13 @@ extern "C" {
     static DEV_UI: JsValue;
 }
 
+/// Whether the emulator is in the page, loaded by [`install`] or by a test before the app.
+///
+/// It calls the position of everything emulated, tracked or not, so that word means nothing there.
+pub(crate) fn is_loaded() -> bool {
+    js_sys::Reflect::has(&js_sys::global(), &"IWER".into()).unwrap_or(false)
+}
+
 /// Makes `navigator.xr` an emulated headset with controls on the screen.
 ///
 /// # Errors

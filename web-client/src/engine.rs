@@ -256,7 +256,9 @@ impl Engine {
     }
 
     fn end_presentation(&self) {
-        if let Some(presentation) = &*self.presentation.borrow() {
+        // Not while borrowed: a browser may tell of the end before `end` returns.
+        let presentation = self.presentation.borrow().clone();
+        if let Some(presentation) = presentation {
             presentation.end();
         }
     }

@@ -126,14 +126,14 @@ fn state_line(robot: &RobotView) -> String {
 mod tests {
     use std::borrow::Cow;
 
-    use waldo_protocol::vr::{Hold, HoldReason};
+    use waldo_protocol::vr::{Hands, Hold, HoldReason};
 
     use super::*;
 
     fn robot(engaged: bool, hold: Option<Severity>) -> RobotView {
         let hold = hold.map(|severity| Hold {
             reason: HoldReason::Workspace,
-            hand: Cow::Borrowed("both"),
+            hand: Hands::Both,
             severity,
             text: Cow::Borrowed("out of reach"),
             since_ms: 0.0,

@@ -105,12 +105,14 @@ impl PoseStream {
 
     /// The last frame again, asking for the rest move: for every way out of the presentation but Y, which has its own.
     pub fn farewell(&mut self, t: f64) -> Option<VrFrame> {
-        let last = self.last.take()?;
-        Some(self.numbered(VrFrame {
+        let last = self.last?;
+        let farewell = self.numbered(VrFrame {
             reset: true,
             t: Some(t),
             ..last
-        }))
+        });
+        self.last = None;
+        Some(farewell)
     }
 
     fn numbered(&mut self, frame: VrFrame) -> VrFrame {

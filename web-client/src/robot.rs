@@ -110,7 +110,7 @@ impl RobotView {
 mod tests {
     use std::borrow::Cow;
 
-    use waldo_protocol::vr::{Severity, Snapshot};
+    use waldo_protocol::vr::{Hands, Severity, Snapshot};
 
     use super::*;
 
@@ -137,7 +137,7 @@ mod tests {
 
     fn hold(reason: HoldReason) -> ServerMessage {
         let text = Cow::Borrowed("text");
-        let hand = Cow::Borrowed("both");
+        let hand = Hands::Both;
         ServerMessage::Hold(Some(Hold {
             reason,
             hand,

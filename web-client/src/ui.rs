@@ -61,21 +61,25 @@ fn App() -> impl IntoView {
             </p>
         </header>
         <main>
-            <section class="card drive">
-                <Headset engine summary />
-            </section>
-            <section class="card view">
-                <Cameras engine summary />
-            </section>
-            <section class="card state">
-                <Arms summary />
-            </section>
-            <section class="card link">
-                <Connection engine summary />
-            </section>
-            <section class="card guide">
-                <Guide />
-            </section>
+            <div class="column">
+                <section class="card drive">
+                    <Headset engine summary />
+                </section>
+                <section class="card state">
+                    <Arms summary />
+                </section>
+                <section class="card link">
+                    <Connection engine summary />
+                </section>
+            </div>
+            <div class="column">
+                <section class="card view">
+                    <Cameras engine summary />
+                </section>
+                <section class="card guide">
+                    <Guide />
+                </section>
+            </div>
         </main>
         // An emulated headset draws over the page, and passthrough would show the page instead of a room.
         <div class="curtain" class:drawn=move || presenting.get()></div>

@@ -188,11 +188,11 @@ impl Solver {
         for _ in 0..=self.goal.len() {
             let Some(pull) = self.damped(rest, damping, |i| !self.stopped[i]) else { return false };
             let mut news = false;
-            for i in 0..self.goal.len() {
+            for (i, start) in from.iter().enumerate() {
                 if self.stopped[i] {
                     continue;
                 }
-                let (lower, upper) = self.limits(i, from[i]);
+                let (lower, upper) = self.limits(i, *start);
                 let wanted = self.goal[i] + self.columns[i].dot(&pull);
                 self.trial[i] = wanted.clamp(lower, upper);
                 if wanted < lower || wanted > upper {

@@ -151,13 +151,7 @@ pub struct Teleop {
 
 impl Teleop {
     /// Feeds one frame of a stream, already without duplicates. Events are appended in order.
-    pub fn on_frame(
-        &mut self,
-        now: MonoTime,
-        stream: StreamId,
-        frame: &VrFrame,
-        events: &mut Vec<Event>,
-    ) -> Admission {
+    pub fn on_frame(&mut self, now: MonoTime, stream: StreamId, frame: &VrFrame, events: &mut Vec<Event>) -> Admission {
         // The watchdogs first, so that a silence counts even if no tick came while it lasted.
         self.watch(now, events);
         let admission = self.ingest(now, stream, frame, events);
@@ -367,7 +361,9 @@ impl Teleop {
                 let lost = self.hands.map(|h| h.map(|h| h.lost_since.map(|t| (HoldReason::TrackingLost, t))));
                 lost.and_then(Standing::clamp)
             })
-            .or_else(|| Standing::clamp(self.clamps.map(|c| c.filter(|(_, t)| now.since(*t) >= voice::CLAMP_TOLD_AFTER))))
+            .or_else(|| {
+                Standing::clamp(self.clamps.map(|c| c.filter(|(_, t)| now.since(*t) >= voice::CLAMP_TOLD_AFTER)))
+            })
     }
 
     fn speak(&mut self, now: MonoTime, events: &mut Vec<Event>) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use glam::{DQuat, DVec3};
 use waldo_protocol::geometry::{Base, LocalFloor, Pose};
 use waldo_protocol::time::MonoTime;
-use waldo_protocol::vr::{Controller, HoldReason, VrFrame, VrState};
+use waldo_protocol::vr::{Controller, Hands, HoldReason, VrFrame, VrState};
 
 use super::pilot::Pilot;
 use super::{Admission, Event, StreamId, Teleop};
@@ -408,7 +408,7 @@ fn a_lost_controller_holds_its_arm_and_does_not_jump_when_it_returns() {
     bench.drive(A, &lost(VrFrame { right: moved(DVec3::Z * -0.05, DQuat::IDENTITY).right, ..drifted }), 0.3);
     assert_eq!(bench.command().arms[0].joints, held.arms[0].joints);
     let hold = bench.teleop.lock().unwrap().hold(bench.now).unwrap();
-    assert_eq!((hold.reason, &*hold.hand), (HoldReason::TrackingLost, "left"));
+    assert_eq!((hold.reason, hold.hand), (HoldReason::TrackingLost, Hands::Left));
     bench.drive(A, &VrFrame { right: moved(DVec3::Z * -0.05, DQuat::IDENTITY).right, ..drifted }, 0.5);
     assert!(bench.engaged());
     assert_eq!(bench.command(), held);
@@ -452,7 +452,8 @@ fn what_limits_the_robot_is_told_once_it_lasts() {
     assert_eq!(bench.hold(), None);
     bench.ticks(0.3);
     assert_eq!(bench.hold(), Some(HoldReason::Contact));
-    let told = |e: &Event| matches!(e, Event::Hold(Some(h)) if h.reason == HoldReason::Contact && h.hand == "both");
+    let told =
+        |e: &Event| matches!(e, Event::Hold(Some(h)) if h.reason == HoldReason::Contact && h.hand == Hands::Both);
     assert_eq!(bench.events.iter().filter(|e| told(e)).count(), 1);
     bench.script.lock().unwrap().limited = None;
     bench.ticks(0.3);

@@ -16,7 +16,6 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use waldo_protocol::time::MonoTime;
-use waldo_protocol::vr::HoldReason;
 
 use self::cameras::Cameras;
 use self::world::World;
@@ -95,9 +94,6 @@ impl Robot for SimRobot {
         self.world.put_back();
         self.show();
     }
-
-    /// Nothing to do: the commands say to stay, and the simulated arms are stiff.
-    fn hold(&mut self, _reason: HoldReason) {}
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The public handle of the VR service, with its listener.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -171,9 +171,9 @@ impl VrServer {
         self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where it listens; port 0 of nowhere before [`VrServer::start`].
-    pub fn addr(&self) -> SocketAddr {
-        self.running().as_ref().map_or((Ipv4Addr::UNSPECIFIED, 0).into(), |r| r.addr)
+    /// Where it listens; none before [`VrServer::start`].
+    pub fn addr(&self) -> Option<SocketAddr> {
+        self.running().as_ref().map(|r| r.addr)
     }
 
     /// The present certificate with its names and fingerprint; none before [`VrServer::start`].

@@ -7,7 +7,7 @@ use crate::browser::document;
 use crate::hud::{HudText, Tone};
 
 const WIDTH: u32 = 1024;
-const HEIGHT: u32 = 208;
+const HEIGHT: u32 = 240;
 
 /// Width over height of the canvas.
 pub(super) const ASPECT: f64 = WIDTH as f64 / HEIGHT as f64;
@@ -51,17 +51,17 @@ impl HudCanvas {
         context.set_text_baseline("middle");
         let middle = width / 2.0;
         context.set_fill_style_str(colour(text.tone));
-        context.set_font("600 68px system-ui, sans-serif");
+        context.set_font("600 84px system-ui, sans-serif");
         let title_y = if text.detail.is_empty() {
             height / 2.0
         } else {
             76.0
         };
         // The last argument squeezes a text that is too long instead of cutting it.
-        let _ = context.fill_text_with_max_width(&text.title, middle, title_y, width - 80.0);
+        let _ = context.fill_text_with_max_width(&text.title, middle, title_y, width - 96.0);
         context.set_fill_style_str("#c6d3d8");
-        context.set_font("400 46px system-ui, sans-serif");
-        let _ = context.fill_text_with_max_width(&text.detail, middle, 148.0, width - 80.0);
+        context.set_font("400 56px system-ui, sans-serif");
+        let _ = context.fill_text_with_max_width(&text.detail, middle, 170.0, width - 96.0);
         Some(&self.canvas)
     }
 }

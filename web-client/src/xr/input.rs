@@ -9,6 +9,7 @@ use web_sys::{
     XrReferenceSpace, XrRigidTransform, XrSpace, XrViewerPose,
 };
 
+use crate::emulator;
 use crate::pose::{Aim, ControllerInput, Sample};
 
 #[wasm_bindgen]
@@ -27,58 +28,67 @@ extern "C" {
     fn get(this: &Body, joint: &str) -> Option<XrSpace>;
 }
 
-/// Everything the frame at time `t` tells about the operator.
-pub(super) fn read(
-    frame: &XrFrame,
-    t: f64,
-    space: &XrReferenceSpace,
-    viewer: Option<&XrViewerPose>,
-) -> Sample {
-    let mut sample = Sample {
-        head: viewer.and_then(|viewer| valid_pose(&viewer.transform())),
-        elbows: elbows(frame, space),
-        t,
-        ..Sample::default()
-    };
-    let sources = frame.session().input_sources();
-    for source in (0..sources.length()).filter_map(|index| sources.get(index)) {
-        match source.handedness() {
-            XrHandedness::Left => sample.left = controller(frame, space, &source),
-            XrHandedness::Right => sample.right = controller(frame, space, &source),
-            _ => {}
+/// Reads frames of one presentation.
+pub(super) struct Reader {
+    space: XrReferenceSpace,
+    /// The runtime tells tracked from dead-reckoned positions.
+    tells_tracking: bool,
+}
+
+impl Reader {
+    /// Poses are read relative to `space`.
+    pub(super) fn new(space: XrReferenceSpace) -> Self {
+        Self {
+            space,
+            tells_tracking: !emulator::is_loaded(),
         }
     }
-    sample
-}
 
-fn controller(
-    frame: &XrFrame,
-    space: &XrReferenceSpace,
-    source: &XrInputSource,
-) -> ControllerInput {
-    // Without a gamepad it is a bare hand, which has no grips to hold on to.
-    let Some(gamepad) = source.gamepad() else {
-        return ControllerInput::default();
-    };
-    let (buttons, axes) = (gamepad.buttons(), gamepad.axes());
-    ControllerInput {
-        aim: frame
-            .get_pose(&source.target_ray_space(), space)
-            .and_then(|pose| aim(&pose)),
-        trigger: value(&buttons, 0),
-        squeeze: value(&buttons, 1),
-        stick: [axis(&axes, 2), axis(&axes, 3)],
-        stick_click: pressed(&buttons, 3),
-        lower_button: pressed(&buttons, 4),
-        upper_button: pressed(&buttons, 5),
+    /// Everything the frame at time `t` tells about the operator.
+    pub(super) fn read(&self, frame: &XrFrame, t: f64, viewer: Option<&XrViewerPose>) -> Sample {
+        let mut sample = Sample {
+            head: viewer.and_then(|viewer| valid_pose(&viewer.transform())),
+            elbows: elbows(frame, &self.space),
+            t,
+            ..Sample::default()
+        };
+        let sources = frame.session().input_sources();
+        for source in (0..sources.length()).filter_map(|index| sources.get(index)) {
+            match source.handedness() {
+                XrHandedness::Left => sample.left = self.controller(frame, &source),
+                XrHandedness::Right => sample.right = self.controller(frame, &source),
+                _ => {}
+            }
+        }
+        sample
     }
-}
 
-fn aim(pose: &XrPose) -> Option<Aim> {
-    Some(Aim {
-        pose: valid_pose(&pose.transform())?,
-        tracked: !pose.emulated_position(),
-    })
+    fn controller(&self, frame: &XrFrame, source: &XrInputSource) -> ControllerInput {
+        // Without a gamepad it is a bare hand, which has no grips to hold on to.
+        let Some(gamepad) = source.gamepad() else {
+            return ControllerInput::default();
+        };
+        let (buttons, axes) = (gamepad.buttons(), gamepad.axes());
+        ControllerInput {
+            aim: frame
+                .get_pose(&source.target_ray_space(), &self.space)
+                .and_then(|pose| self.aim(&pose)),
+            trigger: value(&buttons, 0),
+            squeeze: value(&buttons, 1),
+            stick: [axis(&axes, 2), axis(&axes, 3)],
+            stick_click: pressed(&buttons, 3),
+            lower_button: pressed(&buttons, 4),
+            upper_button: pressed(&buttons, 5),
+        }
+    }
+
+    fn aim(&self, pose: &XrPose) -> Option<Aim> {
+        let tracked = !(self.tells_tracking && pose.emulated_position());
+        Some(Aim {
+            pose: valid_pose(&pose.transform())?,
+            tracked,
+        })
+    }
 }
 
 fn elbows(frame: &XrFrame, space: &XrReferenceSpace) -> Option<[DVec3; 2]> {
@@ -92,7 +102,7 @@ fn elbows(frame: &XrFrame, space: &XrReferenceSpace) -> Option<[DVec3; 2]> {
 }
 
 /// `None` for a pose with a component that is not a number, as a runtime may give while tracking starts.
-pub(super) fn valid_pose(transform: &XrRigidTransform) -> Option<Pose<LocalFloor>> {
+fn valid_pose(transform: &XrRigidTransform) -> Option<Pose<LocalFloor>> {
     let (p, q): (DomPointReadOnly, DomPointReadOnly) =
         (transform.position(), transform.orientation());
     Pose::new(

@@ -25,8 +25,8 @@ const AXES: [(DVec3, [f32; 3]); 3] = [
 ];
 
 /// The words hang from the head: above the gaze, small enough not to hide the pictures.
-const HUD_WIDTH: f64 = 0.56;
-const HUD_CENTRE: DVec3 = DVec3::new(0.0, 0.27, -1.0);
+const HUD_WIDTH: f64 = 0.7;
+const HUD_CENTRE: DVec3 = DVec3::new(0.0, 0.32, -1.0);
 
 /// Behind everything where the room is not visible.
 const DARK_ROOM: [f32; 3] = [0.035, 0.047, 0.055];

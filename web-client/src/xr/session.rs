@@ -11,8 +11,9 @@ use web_sys::{
     XrVisibilityState, XrWebGlLayer,
 };
 
+use super::input::Reader;
 use super::render::Scene;
-use super::{canvas, input, system};
+use super::{canvas, system};
 use crate::browser::error_text;
 use crate::engine::Engine;
 use crate::summary::Support;
@@ -51,6 +52,7 @@ type FrameCallback = Closure<dyn FnMut(f64, XrFrame)>;
 pub(crate) struct Presentation {
     session: XrSession,
     space: XrReferenceSpace,
+    reader: Reader,
     layer: XrWebGlLayer,
     scene: RefCell<Scene>,
     engine: Weak<Engine>,
@@ -83,6 +85,8 @@ impl Presentation {
     ) -> Result<Rc<Self>, JsValue> {
         let attributes = WebGlContextAttributes::new();
         attributes.set_xr_compatible(true);
+        // The layer smooths its own buffer; nothing is drawn to the canvas, except by an emulator, which has no time for it.
+        attributes.set_antialias(false);
         let context = canvas()?.get_context_with_context_options("webgl2", &attributes)?;
         let gl: Gl = context.ok_or("no WebGL2")?.unchecked_into();
         let layer = XrWebGlLayer::new_with_web_gl2_rendering_context(&session, &gl)?;
@@ -96,7 +100,8 @@ impl Presentation {
                 .await?;
         let presentation = Rc::new(Self {
             session,
-            space: space.unchecked_into(),
+            reader: Reader::new(space.clone()),
+            space,
             layer,
             scene: RefCell::new(Scene::new(gl, passthrough)?),
             engine: Rc::downgrade(engine),
@@ -161,7 +166,7 @@ impl Presentation {
             return;
         };
         let viewer = frame.get_viewer_pose(&self.space);
-        let sample = input::read(frame, time, &self.space, viewer.as_ref());
+        let sample = self.reader.read(frame, time, viewer.as_ref());
         // Poses first: drawing takes longer, and nobody waits for it on the wire.
         engine.sampled(
             &sample,
