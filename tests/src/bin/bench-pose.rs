@@ -208,7 +208,8 @@ fn through_the_server(arrivals: Arc<Arrivals>) -> Result<(Sender, Receiving)> {
     })));
     runtime.block_on(server.start())?;
     let certificate = server.certificate().context("the server has no certificate")?;
-    let mut sender = Sender::connect(server.addr(), &tls(certificate)?)?;
+    let addr = server.addr().context("the server has no address")?;
+    let mut sender = Sender::connect(addr, &tls(certificate)?)?;
     sender.upgrade("/ws")?;
     Ok((sender, Receiving::Server { runtime, server, _data: data }))
 }
