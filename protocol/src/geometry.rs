@@ -110,13 +110,17 @@ pub fn valid_position(position: DVec3) -> Result<DVec3, InvalidPose> {
     Ok(position)
 }
 
-/// The quaternion scaled to unit length.
+/// The quaternion scaled to unit length; one that already has it stays as it is.
 ///
 /// # Errors
 /// [`InvalidPose::NotFinite`] or [`InvalidPose::ZeroQuaternion`].
 pub fn valid_orientation(orientation: DQuat) -> Result<DQuat, InvalidPose> {
     if !orientation.is_finite() {
         return Err(InvalidPose::NotFinite);
+    }
+    // Scaling a unit quaternion again would only change its last digit with every hop.
+    if (orientation.length_squared() - 1.0).abs() <= 4.0 * f64::EPSILON {
+        return Ok(orientation);
     }
     // Scale first, so that the squares of huge components do not overflow.
     let largest = orientation.to_array().into_iter().fold(0.0, |m: f64, c| m.max(c.abs()));
@@ -128,4 +132,30 @@ pub fn valid_orientation(orientation: DQuat) -> Result<DQuat, InvalidPose> {
         return Err(InvalidPose::ZeroQuaternion);
     }
     Ok(scaled.normalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quaternion_of_any_length_becomes_a_unit() {
+        for length in [2e-6, 0.5, 3.0, 1e300] {
+            let q = valid_orientation(DQuat::from_xyzw(0.6, 0.0, -0.8, 0.0) * length).unwrap();
+            assert!((q - DQuat::from_xyzw(0.6, 0.0, -0.8, 0.0)).length() < 1e-15, "{length}: {q}");
+            assert_eq!(valid_orientation(q), Ok(q));
+        }
+    }
+
+    #[test]
+    fn what_is_no_pose_is_refused() {
+        let (p, q) = (DVec3::ZERO, DQuat::IDENTITY);
+        let refused = |p, q| Pose::<Base>::new(p, q).err();
+        assert_eq!(refused(DVec3::new(0.0, f64::NAN, 0.0), q), Some(InvalidPose::NotFinite));
+        assert_eq!(refused(DVec3::new(0.0, 0.0, -1000.1), q), Some(InvalidPose::OutOfRange));
+        assert_eq!(refused(p, DQuat::from_xyzw(0.0, f64::INFINITY, 0.0, 1.0)), Some(InvalidPose::NotFinite));
+        assert_eq!(refused(p, DQuat::from_xyzw(0.0, 5e-7, 5e-7, 0.0)), Some(InvalidPose::ZeroQuaternion));
+        assert_eq!(refused(p, DQuat::from_xyzw(0.0, 0.0, 0.0, 0.0)), Some(InvalidPose::ZeroQuaternion));
+        assert_eq!(refused(DVec3::splat(1000.0), q), None);
+    }
 }

@@ -1,52 +1,26 @@
 //! Peer connections. The only module that knows the `webrtc` crate.
 //!
-//! The server offers, the client answers, candidates are inside the session descriptions.
+//! The server offers, the client answers, candidates are inside the session descriptions. Everything here runs on a
+//! thread of its own: encryption and packets never wait for, or delay, the tasks that carry poses.
 
-use std::collections::BTreeMap;
+mod addresses;
+mod answer;
+mod connection;
+mod keyframe_requests;
+mod media;
+mod runtime;
+mod track;
+mod video_peer;
 
-use crate::video::Feed;
+pub use video_peer::{Offer, VideoPeer};
 
 /// Something in the WebRTC stack refused; the message is for logs.
 #[derive(Debug, thiserror::Error)]
 #[error("webrtc: {0}")]
 pub struct RtcError(pub String);
 
-/// An offer to send to the client.
-#[derive(Clone, Debug)]
-pub struct Offer {
-    /// The session description with all candidates.
-    pub sdp: String,
-    /// Camera name of each mid.
-    pub tracks: BTreeMap<String, String>,
-}
-
-/// One client's video connection. Closes when dropped.
-pub struct VideoPeer {}
-
-impl VideoPeer {
-    /// Builds a connection with one sendonly track per feed, in order, and its offer.
-    ///
-    /// # Errors
-    /// [`RtcError`] if no connection can be built, for example because no socket can be bound.
-    pub async fn offer(_feeds: &[Feed]) -> Result<(Self, Offer), RtcError> {
-        unimplemented!()
-    }
-
-    /// Applies the client's answer; pictures flow as soon as the connection stands.
-    ///
-    /// # Errors
-    /// [`RtcError`] if the answer does not fit; the connection stays as it was.
-    pub async fn answer(&self, _sdp: String) -> Result<(), RtcError> {
-        unimplemented!()
-    }
-
-    /// Waits until the connection has failed or was closed by the client.
-    pub async fn closed(&self) {
-        unimplemented!()
-    }
-
-    /// Closes the connection and all its sockets.
-    pub async fn close(self) {
-        unimplemented!()
+impl From<rtc::shared::error::Error> for RtcError {
+    fn from(error: rtc::shared::error::Error) -> Self {
+        Self(error.to_string())
     }
 }

@@ -1,1 +1,104 @@
 //! `waldo serve`: a robot, its control loop and its services, put together.
+
+
+use crate::cli;
+use crate::config::Settings;
+use crate::control::ControlLoop;
+use crate::robot::{Robot, RobotError};
+use crate::sensors::SensorHub;
+use crate::video::VideoSource;
+use crate::vr::{StartError, VrServer};
+
+/// Why Waldo does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The services do not start.
+    #[error(transparent)]
+    Server(#[from] StartError),
+    /// The robot does not start.
+    #[error("the robot does not start: {0}")]
+    Robot(#[from] RobotError),
+    /// The addresses cannot be printed, or Ctrl-C cannot be heard.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// A running robot with its services.
+pub struct Waldo {
+    server: VrServer,
+    control: ControlLoop,
+    hub: SensorHub,
+}
+
+impl Waldo {
+    /// Starts the services, then the robot, so that a busy port moves no motor.
+    ///
+    /// # Errors
+    /// [`ServeError`] says what to do; nothing is left running.
+    pub async fn start(settings: Settings, robot: Box<dyn Robot>) -> Result<Self, ServeError> {
+        let mode = settings.mode;
+        let server = VrServer::new(settings);
+        server.set_mode(mode);
+        server.set_video_expected(true);
+        server.start().await?;
+        match Self::start_robot(&server, robot) {
+            Ok((control, hub)) => Ok(Self { server, control, hub }),
+            Err(error) => {
+                server.stop().await;
+                Err(error.into())
+            }
+        }
+    }
+
+    fn start_robot(server: &VrServer, robot: Box<dyn Robot>) -> Result<(ControlLoop, SensorHub), RobotError> {
+        let hub = SensorHub::default();
+        let (teleop, on_event) = server.consumer();
+        let control = ControlLoop::start(robot, &hub, teleop, on_event)?;
+        let cameras = hub.cameras();
+        let sources = cameras.into_iter().map(|c| (c.name().to_owned(), VideoSource::Camera(c))).collect();
+        server.set_video_sources(Some(sources));
+        Ok((control, hub))
+    }
+
+    /// The VR service.
+    pub fn server(&self) -> &VrServer {
+        &self.server
+    }
+
+    /// The control loop.
+    pub fn control(&self) -> &ControlLoop {
+        &self.control
+    }
+
+    /// The robot's sensors.
+    pub fn hub(&self) -> &SensorHub {
+        &self.hub
+    }
+
+    /// Holds the robot, closes every socket and frees the port.
+    pub async fn stop(self) {
+        drop(self.control);
+        self.server.stop().await;
+    }
+}
+
+/// Runs until Ctrl-C or a termination signal.
+///
+/// # Errors
+/// As [`Waldo::start`].
+pub async fn serve(settings: Settings, robot: Box<dyn Robot>) -> Result<(), ServeError> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let waldo = Waldo::start(settings, robot).await?;
+    let server = waldo.server();
+    if let (Some(addr), Some(access), Some(identity)) = (server.addr(), server.access(), server.identity()) {
+        cli::welcome(addr, &access, &identity)?;
+    }
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminate.recv() => {}
+    }
+    tracing::info!("stopping");
+    waldo.stop().await;
+    Ok(())
+}

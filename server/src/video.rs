@@ -1,10 +1,17 @@
 //! Cameras to H.264: one encoder per source, shared by every viewer.
 //!
-//! A [`Feed`] rests until somebody subscribes. Its encoder runs on a thread of its own, away from the pose path.
+//! A [`Feed`] rests until somebody subscribes. Its encoder runs on a thread of its own, away from the pose path, and
+//! ends with the last subscription. Pictures go RGB to I420 to constrained-baseline H.264; a viewer that cannot follow
+//! skips to the next keyframe and never slows the encoder or another viewer.
 
 mod encoder;
 mod feed;
+mod i420;
+mod queue;
+mod run;
+mod schedule;
 mod source;
 
-pub use feed::{EncodedFrame, Feed, FeedSettings, Subscription};
+pub(crate) use feed::WeakFeed;
+pub use feed::{EncodedFrame, Feed, Subscription};
 pub use source::VideoSource;

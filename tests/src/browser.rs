@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use chromiumoxide::browser::{Browser, BrowserConfig, HeadlessMode};
+use chromiumoxide::browser::{Browser, BrowserConfig};
 use chromiumoxide::page::{Page, ScreenshotParams};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
@@ -45,7 +45,7 @@ impl Chromium {
         let executable = std::env::var_os("CHROMIUM").map_or_else(|| PathBuf::from("/usr/bin/chromium"), PathBuf::from);
         let config = BrowserConfig::builder()
             .chrome_executable(executable)
-            .headless_mode(HeadlessMode::New)
+            .new_headless_mode()
             .disable_default_args()
             .user_data_dir(profile.path())
             .window_size(width, height)

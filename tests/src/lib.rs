@@ -1,5 +1,6 @@
 //! What the integration tests, the browser tests and the benches share.
 
+pub mod bench;
 pub mod browser;
 pub mod client;
 pub mod robot;

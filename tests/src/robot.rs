@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use glam::DVec3;
 use tempfile::TempDir;
 use tokio_rustls::TlsConnector;
@@ -18,6 +18,8 @@ use crate::client::{Client, PATIENCE, trusting};
 pub struct Robotics {
     /// The services.
     pub waldo: Waldo,
+    /// Where they listen.
+    pub addr: SocketAddr,
     /// Trusts the robot's certificate.
     pub tls: TlsConnector,
     _data: TempDir,
@@ -42,18 +44,14 @@ impl Robotics {
         };
         change(&mut settings);
         let waldo = Waldo::start(settings, robot).await?;
-        let tls = trusting(waldo.server().certificate())?;
-        Ok(Self { waldo, tls, _data: data })
-    }
-
-    /// Where it listens.
-    pub fn addr(&self) -> SocketAddr {
-        self.waldo.server().addr()
+        let tls = trusting(waldo.server().certificate().context("the server runs")?)?;
+        let addr = waldo.server().addr().context("the server runs")?;
+        Ok(Self { waldo, addr, tls, _data: data })
     }
 
     /// A new socket on `/ws`.
     pub async fn client(&self) -> Result<Client> {
-        Client::connect(self.addr(), &self.tls, "/ws").await
+        Client::connect(self.addr, &self.tls, "/ws").await
     }
 
     /// Commanded positions of the grippers (left, right), metres in the base.

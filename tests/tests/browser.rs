@@ -29,13 +29,13 @@ async fn with_headset(tab: &Tab) -> Result<()> {
 
 /// Opens the app and waits until it is connected to its robot.
 async fn open(robot: &Robotics, tab: &Tab) -> Result<()> {
-    tab.page.goto(format!("https://localhost:{}/", robot.addr().port())).await?;
-    tab.until("document.body.dataset.link === 'connected'").await
+    tab.page.goto(format!("https://localhost:{}/", robot.addr.port())).await?;
+    tab.until("document.body.dataset.link === 'Connected'").await
 }
 
 async fn enter_vr(tab: &Tab) -> Result<()> {
     tab.click("#enter-vr").await?;
-    tab.until("document.body.dataset.xr === 'presenting'").await
+    tab.until("document.body.dataset.presence === 'Visible'").await
 }
 
 async fn squeeze(tab: &Tab, pressed: bool) -> Result<()> {
@@ -103,7 +103,7 @@ async fn controllers_reach_the_server_as_set_and_drive_the_simulated_arms() -> R
     let wanted = clutch.target(Pose::new(moved, turned)?).position();
     robot.until("the left gripper at the clutch's target", |r| r.grippers()[0].distance(wanted) < 2e-3).await?;
     assert!(robot.grippers()[1].distance(at_engage[1].position()) < 2e-3, "the right hand did not move");
-    tab.until("document.body.dataset.pictures >= 2").await?;
+    tab.until("document.body.dataset.cameras.split(' ').length >= 2").await?;
     tab.screenshot("driving").await?;
 
     squeeze(&tab, false).await?;
@@ -131,7 +131,7 @@ async fn each_eye_sees_its_own_lens() -> Result<()> {
     with_headset(&tab).await?;
     open(&robot, &tab).await?;
     enter_vr(&tab).await?;
-    tab.until("document.body.dataset.pictures >= 2").await?;
+    tab.until("document.body.dataset.cameras.split(' ').length >= 2").await?;
     let start = std::time::Instant::now();
     loop {
         let eyes = Eyes::of(&tab.screenshot("eyes").await?)?;
@@ -163,10 +163,10 @@ async fn after_a_reload_one_click_brings_frames_and_pictures_back_disengaged() -
     tab.page.reload().await?;
     robot.until("a hold when the page is gone", |r| !r.waldo.server().tracking()).await?;
     *newest.lock().expect("the slot") = None;
-    tab.until("document.body.dataset.link === 'connected'").await?;
+    tab.until("document.body.dataset.link === 'Connected'").await?;
     enter_vr(&tab).await?;
     robot.until("frames again", |_| newest.lock().expect("the slot").is_some()).await?;
-    tab.until("document.body.dataset.pictures >= 2").await?;
+    tab.until("document.body.dataset.cameras.split(' ').length >= 2").await?;
     tab.until("document.body.dataset.engaged === 'false'").await?;
     chromium.close().await?;
     robot.waldo.stop().await;

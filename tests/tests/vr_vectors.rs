@@ -1,8 +1,9 @@
 //! The published examples of the VR wire, sent to a running server over TLS.
 
 use serde_json::{Value, json};
+use waldo_server::config::Settings;
 use waldo_server::video::VideoSource;
-use waldo_server::vr::{VrServer, VrServerConfig};
+use waldo_server::vr::VrServer;
 use waldo_tests::client::{Client, trusting};
 
 const VECTORS: &str = include_str!("../vectors/vr.json");
@@ -15,11 +16,12 @@ fn vectors(direction: &str) -> Vec<Value> {
 /// A server as the example demands, without a robot.
 async fn server(given: &Value) -> (VrServer, tempfile::TempDir) {
     let data = tempfile::TempDir::new().expect("a folder");
-    let server = VrServer::new(VrServerConfig {
+    let server = VrServer::new(Settings {
         port: 0,
         bind: [127, 0, 0, 1].into(),
         data_dir: data.path().to_owned(),
-        ..VrServerConfig::default()
+        mdns: false,
+        ..Settings::default()
     });
     match &given["video"] {
         Value::Array(names) => {
@@ -36,8 +38,8 @@ async fn server(given: &Value) -> (VrServer, tempfile::TempDir) {
 }
 
 async fn connect(server: &VrServer) -> Client {
-    let tls = trusting(server.certificate()).expect("a certificate");
-    Client::connect(server.addr(), &tls, "/ws").await.expect("a socket")
+    let tls = trusting(server.certificate().expect("a running server")).expect("a certificate");
+    Client::connect(server.addr().expect("a running server"), &tls, "/ws").await.expect("a socket")
 }
 
 /// `<any>` matches any text.

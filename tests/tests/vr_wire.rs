@@ -170,7 +170,7 @@ async fn bad_input_is_counted_and_disturbs_nobody() -> Result<()> {
 async fn stopping_closes_sockets_and_frees_the_port() -> Result<()> {
     let robot = Robotics::simulated().await?;
     let mut client = greeted(&robot).await?;
-    let addr = robot.addr();
+    let addr = robot.addr;
     robot.waldo.stop().await;
     assert_eq!(client.closed().await?.map(|f| u16::from(f.code)), Some(1001));
     std::net::TcpListener::bind(addr)?;
@@ -179,7 +179,7 @@ async fn stopping_closes_sockets_and_frees_the_port() -> Result<()> {
 
 /// The body of a GET request.
 async fn get(robot: &Robotics, path: &str) -> Result<String> {
-    let mut stream = connect_tls(robot.addr(), &robot.tls).await?;
+    let mut stream = connect_tls(robot.addr, &robot.tls).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut body = String::new();

@@ -1,1 +1,43 @@
-//! The headset app.
+//! The headset app: a landing page and a WebXR session that drives the robot which serves it.
+//!
+//! Two halves. The [`engine`] owns the socket, the peer connection, the XR session and the drawing; it lives outside the
+//! reactive graph and is driven by events, XR frames and one slow timer. The [`ui`] is Leptos: it shows the
+//! [`summary::Summary`] which the engine hands over at most ten times a second, and calls the engine's few methods.
+//!
+//! What needs no browser ([`hud`], [`link`], [`panels`], [`pose`], [`robot`]) also builds natively, where its tests run.
+#![warn(missing_docs)]
+
+pub mod hud;
+pub mod link;
+pub mod panels;
+pub mod pose;
+pub mod robot;
+pub mod summary;
+
+#[cfg(target_arch = "wasm32")]
+mod browser;
+#[cfg(target_arch = "wasm32")]
+mod certificate;
+#[cfg(target_arch = "wasm32")]
+mod emulator;
+#[cfg(target_arch = "wasm32")]
+mod engine;
+#[cfg(target_arch = "wasm32")]
+mod report;
+#[cfg(target_arch = "wasm32")]
+mod socket;
+#[cfg(target_arch = "wasm32")]
+mod target;
+#[cfg(target_arch = "wasm32")]
+mod ui;
+#[cfg(target_arch = "wasm32")]
+mod video;
+#[cfg(target_arch = "wasm32")]
+mod xr;
+
+#[cfg(target_arch = "wasm32")]
+#[wasm_bindgen::prelude::wasm_bindgen(start)]
+fn start() {
+    console_error_panic_hook::set_once();
+    ui::mount();
+}

@@ -17,24 +17,31 @@ pub(crate) struct Tool {
     version: &'static str,
     /// Whether no other version will do; otherwise a newer one is taken as well.
     exact: bool,
-    /// Whether to build with the dependencies its authors locked.
-    locked: bool,
+    /// Further arguments of `cargo install`.
+    install: &'static [&'static str],
 }
 
-/// Builds the web app. 0.22 needs a newer compiler than this workspace.
-pub(crate) const TRUNK: Tool = Tool { name: "trunk", program: "trunk", version: "0.21.14", exact: true, locked: true };
+/// Builds the web app. 0.22 needs a newer compiler than this workspace. Its default features download other tools, which
+/// the toolbox has already, and would take as long to build as the rest.
+pub(crate) const TRUNK: Tool = Tool {
+    name: "trunk",
+    program: "trunk",
+    version: "0.21.14",
+    exact: true,
+    install: &["--locked", "--no-default-features"],
+};
 
-/// Must match the `wasm-bindgen` of Cargo.lock to the digit. The dependencies locked by its release no longer build.
+/// Must match the `wasm-bindgen` of Cargo.lock to the digit.
 pub(crate) const WASM_BINDGEN: Tool =
-    Tool { name: "wasm-bindgen-cli", program: "wasm-bindgen", version: "0.2.130", exact: true, locked: false };
+    Tool { name: "wasm-bindgen-cli", program: "wasm-bindgen", version: "0.2.130", exact: true, install: &[] };
 
 /// Runs the tests.
 pub(crate) const NEXTEST: Tool =
-    Tool { name: "cargo-nextest", program: "cargo-nextest", version: "0.9.143", exact: false, locked: true };
+    Tool { name: "cargo-nextest", program: "cargo-nextest", version: "0.9.143", exact: false, install: &["--locked"] };
 
 /// Checks licences, sources and banned crates.
 pub(crate) const DENY: Tool =
-    Tool { name: "cargo-deny", program: "cargo-deny", version: "0.20.2", exact: false, locked: true };
+    Tool { name: "cargo-deny", program: "cargo-deny", version: "0.20.2", exact: false, install: &["--locked"] };
 
 /// Where a tool was found.
 pub(crate) enum Place {
@@ -66,10 +73,7 @@ impl Tool {
         let folder = self.folder()?;
         let build = workspace::tools_dir()?.join(format!("{}-{}.build", self.name, self.version));
         let mut cargo = child::command("cargo");
-        cargo.args(["install", "--debug", self.name, "--version", self.version]);
-        if self.locked {
-            cargo.arg("--locked");
-        }
+        cargo.args(["install", "--debug", self.name, "--version", self.version]).args(self.install);
         // A build directory of its own, kept on failure, so that an interrupted build goes on where it was.
         cargo.arg("--root").arg(&folder).arg("--target-dir").arg(&build);
         cargo.env("CARGO_PROFILE_DEV_DEBUG", "false");

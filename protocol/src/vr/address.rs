@@ -61,3 +61,57 @@ fn is_host(host: &str) -> bool {
     }
     !host.is_empty() && host.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_'))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_type_becomes_an_authority() {
+        for (typed, authority) in [
+            ("robot.local", "robot.local:8000"),
+            ("  192.168.1.20 ", "192.168.1.20:8000"),
+            ("192.168.1.20:9000", "192.168.1.20:9000"),
+            ("robot:", "robot:8000"),
+            ("http://robot.local/vr", "robot.local:8000"),
+            ("https://robot.local", "robot.local:443"),
+            ("WSS://robot.local/ws?token=x", "robot.local:443"),
+            ("wss://robot.local:8443/ws", "robot.local:8443"),
+            ("robot.local/a:1", "robot.local:8000"),
+            ("robot.local?x#y", "robot.local:8000"),
+            ("::1", "[::1]:8000"),
+            ("[fe80::1]", "[fe80::1]:8000"),
+            ("https://[fe80::1]:8001/", "[fe80::1]:8001"),
+            ("größe.local", "größe.local:8000"),
+        ] {
+            assert_eq!(RobotAddress::parse(typed).map(|a| a.authority), Ok(authority.to_owned()), "{typed}");
+        }
+    }
+
+    #[test]
+    fn what_no_url_can_hold_is_refused() {
+        for typed in [
+            "",
+            " ",
+            "https://",
+            "/ws",
+            ":8000",
+            "two words",
+            "user@robot",
+            "robot:0",
+            "robot:65536",
+            "[::1",
+            "a:b:1",
+            "a\\b",
+        ] {
+            assert_eq!(RobotAddress::parse(typed), Err(InvalidAddress), "{typed}");
+        }
+    }
+
+    #[test]
+    fn both_urls_name_the_same_authority() {
+        let address = RobotAddress::parse("robot.local").unwrap();
+        assert_eq!(address.socket_url(), "wss://robot.local:8000/ws");
+        assert_eq!(address.accept_url(), "https://robot.local:8000/__accept");
+    }
+}

@@ -43,12 +43,15 @@ impl Clutch {
         let moved = to_engaged * (controller.position() - self.controller.position());
         let turned = power(to_engaged * controller.orientation(), self.scale.rotation);
 
-        let step = self.gripper.orientation() * flip(moved) * self.scale.position;
+        let position = self.gripper.position() + self.gripper.orientation() * flip(moved) * self.scale.position;
+        // A clamp would turn not-a-number into a corner of the range.
+        if !position.is_finite() {
+            return self.gripper;
+        }
         let limit = DVec3::splat(MAX_COORDINATE);
-        let position = (self.gripper.position() + step).clamp(-limit, limit);
         let turn = flip(DVec3::new(turned.x, turned.y, turned.z));
         let orientation = self.gripper.orientation() * DQuat::from_xyzw(turn.x, turn.y, turn.z, turned.w);
-        Pose::new(position, orientation).unwrap_or(self.gripper)
+        Pose::new(position.clamp(-limit, limit), orientation).unwrap_or(self.gripper)
     }
 }
 
@@ -73,4 +76,70 @@ fn power(q: DQuat, exponent: f64) -> DQuat {
     let half = sine.atan2(w) * exponent;
     let axis = axis * (half.sin() / sine);
     DQuat::from_xyzw(axis.x, axis.y, axis.z, half.cos())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::f64::consts::PI;
+
+    use super::*;
+
+    fn turned(axis: DVec3, angle: f64) -> Pose<LocalFloor> {
+        Pose::new(DVec3::ZERO, DQuat::from_axis_angle(axis, angle)).unwrap()
+    }
+
+    fn scaled(rotation: f64) -> Clutch {
+        Clutch::engage(Pose::IDENTITY, Pose::IDENTITY, ClutchScale { position: 1.0, rotation })
+    }
+
+    #[test]
+    fn scaled_rotations_are_exact_on_both_sides_of_a_half_turn() {
+        let axis = DVec3::new(0.48, 0.6, 0.64);
+        for rotation in [0.0, 0.1, 0.5, 1.5, 2.0, -1.0] {
+            for beside in [1e-3, 1e-6, 1e-9, 1e-12, 1e-15, 0.0] {
+                for (angle, axis) in [(PI - beside, axis), (PI + beside, axis), (PI - beside, -axis)] {
+                    let target = scaled(rotation).target(turned(axis, angle)).orientation();
+                    // Past a half turn the shorter way round is the other one.
+                    let (short, axis) = if angle > PI { (2.0 * PI - angle, -axis) } else { (angle, axis) };
+                    let expected = |axis: DVec3| DQuat::from_axis_angle(flip(axis), short * rotation);
+                    let off = target.dot(expected(axis)).abs();
+                    let off_other_way = target.dot(expected(-axis)).abs();
+                    let best = if beside < 1e-14 { off.max(off_other_way) } else { off };
+                    assert!(target.is_normalized(), "{rotation} {beside}: {target}");
+                    assert!(best > 1.0 - 1e-12, "{rotation} {beside}: {target}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn both_quaternions_of_a_half_turn_give_the_same_target() {
+        for axis in [DVec3::X, DVec3::NEG_Y, DVec3::new(-0.6, 0.0, 0.8)] {
+            let q = DQuat::from_xyzw(axis.x, axis.y, axis.z, 0.0);
+            let target = |q| scaled(0.5).target(Pose::new(DVec3::ZERO, q).unwrap());
+            assert_eq!(target(q), target(-q));
+        }
+    }
+
+    #[test]
+    fn tiny_rotations_are_scaled_too() {
+        let target = scaled(3.0).target(turned(DVec3::Z, 1e-9)).orientation();
+        assert!((target.z - 1.5e-9).abs() < 1e-20, "{target}");
+    }
+
+    #[test]
+    fn a_scale_that_is_not_finite_moves_nothing() {
+        let far = Pose::new(DVec3::ONE, DQuat::from_rotation_x(1.0)).unwrap();
+        for (position, rotation) in [(f64::NAN, 1.0), (1.0, f64::INFINITY)] {
+            let clutch = Clutch::engage(Pose::IDENTITY, Pose::IDENTITY, ClutchScale { position, rotation });
+            assert_eq!(clutch.target(far), Pose::IDENTITY);
+        }
+    }
+
+    #[test]
+    fn the_target_stays_within_the_largest_coordinate() {
+        let corner = |c| Pose::<LocalFloor>::new(DVec3::splat(c), DQuat::IDENTITY).unwrap();
+        let clutch = Clutch::engage(corner(-1000.0), Pose::IDENTITY, ClutchScale::default());
+        assert_eq!(clutch.target(corner(1000.0)).position(), DVec3::new(-1000.0, -1000.0, 1000.0));
+    }
 }

@@ -54,3 +54,62 @@ fn heading(head: DQuat) -> DQuat {
     let level = DVec3::new(right.x, 0.0, right.z).try_normalize().unwrap_or(DVec3::X);
     DQuat::from_rotation_y((-level.z).atan2(level.x))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pose(x: f64, y: f64, z: f64, orientation: DQuat) -> Pose<LocalFloor> {
+        Pose::new(DVec3::new(x, y, z), orientation).unwrap()
+    }
+
+    /// Standing at the origin, looking along −z.
+    fn head() -> Pose<LocalFloor> {
+        pose(0.0, 1.65, 0.0, DQuat::IDENTITY)
+    }
+
+    #[test]
+    fn the_elbow_hangs_below_the_shoulder_and_outside_the_hand() {
+        let elbow = estimate_elbow(Hand::Right, head(), pose(0.2, 1.1, -0.35, DQuat::IDENTITY));
+        assert!(elbow.y < 1.15 && elbow.x > 0.2 && elbow.z > -0.3, "{elbow}");
+        assert!((elbow - DVec3::new(0.2, 1.1, -0.35)).length() <= FOREARM + 1e-9);
+    }
+
+    #[test]
+    fn left_mirrors_right() {
+        let right = estimate_elbow(Hand::Right, head(), pose(0.3, 1.2, -0.3, DQuat::IDENTITY));
+        let left = estimate_elbow(Hand::Left, head(), pose(-0.3, 1.2, -0.3, DQuat::IDENTITY));
+        assert!((left - DVec3::new(-right.x, right.y, right.z)).length() < 1e-12, "{left} {right}");
+    }
+
+    #[test]
+    fn both_links_keep_their_length_within_reach() {
+        for (x, y, z) in [(0.2, 1.1, -0.3), (0.4, 1.4, -0.2), (0.1, 1.6, -0.3), (0.19, 0.9, 0.0)] {
+            let elbow = estimate_elbow(Hand::Right, head(), pose(x, y, z, DQuat::IDENTITY));
+            let shoulder = DVec3::new(SHOULDER_ASIDE, 1.65 - SHOULDER_BELOW, SHOULDER_BEHIND);
+            assert!(((elbow - shoulder).length() - UPPER_ARM).abs() < 1e-9);
+            assert!(((elbow - DVec3::new(x, y, z)).length() - FOREARM).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn a_hand_out_of_reach_straightens_the_arm() {
+        let hand = DVec3::new(0.19, 1.39, -5.0);
+        let elbow = estimate_elbow(Hand::Right, head(), pose(hand.x, hand.y, hand.z, DQuat::IDENTITY));
+        let shoulder = DVec3::new(SHOULDER_ASIDE, 1.65 - SHOULDER_BELOW, SHOULDER_BEHIND);
+        assert!((elbow - shoulder).angle_between(hand - shoulder) < 1e-6);
+        assert!(((elbow - shoulder).length() - UPPER_ARM).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_estimate_turns_with_the_operator_and_not_with_a_nod() {
+        let straight = estimate_elbow(Hand::Left, head(), pose(-0.2, 1.1, -0.3, DQuat::IDENTITY));
+        let turn = DQuat::from_rotation_y(2.1);
+        let hand = turn * DVec3::new(-0.2, 1.1, -0.3);
+        for nod in [-1.5, 0.0, 1.2, std::f64::consts::FRAC_PI_2] {
+            let head = pose(0.0, 1.65, 0.0, turn * DQuat::from_rotation_x(nod));
+            let turned = estimate_elbow(Hand::Left, head, pose(hand.x, hand.y, hand.z, DQuat::IDENTITY));
+            assert!((turned - turn * straight).length() < 1e-9, "{nod}: {turned}");
+        }
+    }
+}

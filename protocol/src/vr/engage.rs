@@ -53,3 +53,62 @@ impl EngageToggle {
         std::mem::take(&mut self.engaged)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grips_held_on_the_first_frame_engage_nothing() {
+        let mut toggle = EngageToggle::default();
+        assert_eq!(toggle.update(true, true, true), None);
+        assert_eq!(toggle.update(false, true, true), None);
+        assert_eq!(toggle.update(true, true, true), None);
+        assert!(!toggle.released());
+    }
+
+    #[test]
+    fn a_squeeze_while_engaging_is_not_allowed_engages_only_after_a_release() {
+        let mut toggle = EngageToggle::default();
+        toggle.update(false, false, true);
+        assert!(toggle.released());
+        assert_eq!(toggle.update(true, true, false), None);
+        assert_eq!(toggle.update(true, true, true), None);
+        assert!(!toggle.released());
+        assert_eq!(toggle.update(false, false, true), None);
+        assert_eq!(toggle.update(true, true, true), Some(true));
+    }
+
+    #[test]
+    fn disengaging_is_always_allowed() {
+        let mut toggle = EngageToggle::default();
+        toggle.update(false, false, true);
+        assert_eq!(toggle.update(true, true, true), Some(true));
+        assert_eq!(toggle.update(false, false, false), None);
+        assert_eq!(toggle.update(false, true, false), Some(false));
+    }
+
+    #[test]
+    fn pressing_the_other_grip_while_one_is_held_is_no_edge() {
+        let mut toggle = EngageToggle::default();
+        toggle.update(false, false, true);
+        toggle.update(true, true, true);
+        assert_eq!(toggle.update(true, false, true), None);
+        assert_eq!(toggle.update(true, true, true), None);
+        assert!(toggle.engaged());
+    }
+
+    #[test]
+    fn grips_held_through_a_disengage_from_outside_engage_nothing() {
+        let mut toggle = EngageToggle::default();
+        toggle.update(false, false, true);
+        toggle.update(true, true, true);
+        assert!(toggle.disengage());
+        assert!(!toggle.disengage());
+        assert_eq!(toggle.update(true, true, true), None);
+        assert_eq!(toggle.update(false, true, true), None);
+        assert_eq!(toggle.update(true, true, true), None);
+        assert_eq!(toggle.update(false, false, true), None);
+        assert_eq!(toggle.update(true, true, true), Some(true));
+    }
+}

@@ -48,8 +48,8 @@ fn arm(arm: &Arm) -> Result<(), String> {
 }
 
 fn joint(joint: &Joint) -> Result<(), String> {
-    // Every comparison is false for what is not a number.
-    if !((joint.axis.length() - 1.0).abs() < UNIT) {
+    // Written so that what is not a number is refused.
+    if !(joint.axis.is_finite() && (joint.axis.length() - 1.0).abs() < UNIT) {
         return Err(format!("the axis {} is no unit vector", joint.axis));
     }
     if !(joint.lower.is_finite() && joint.upper.is_finite() && joint.lower <= joint.upper) {
@@ -113,9 +113,8 @@ mod tests {
     #[test]
     fn a_posture_must_fit_the_arms() {
         let d = model::description();
-        let rest = Command {
-            arms: d.arms.iter().map(|a| ArmCommand { joints: a.rest.clone(), gripper: 1.0 }).collect(),
-        };
+        let rest =
+            Command { arms: d.arms.iter().map(|a| ArmCommand { joints: a.rest.clone(), gripper: 1.0 }).collect() };
         posture(&d, &rest).unwrap();
         let mut few = rest.clone();
         few.arms.pop();

@@ -1,9 +1,16 @@
-//! One encoded camera.
+//! One encoded camera and its viewers.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
 
 use bytes::Bytes;
+use tokio::sync::Notify;
 use waldo_protocol::time::MonoTime;
 
-use super::VideoSource;
+use super::queue::{Next, Queue};
+use super::{VideoSource, run};
 
 /// One access unit in Annex B form.
 #[derive(Clone, Debug)]
@@ -12,51 +19,193 @@ pub struct EncodedFrame {
     pub data: Bytes,
     /// Decodable without earlier frames.
     pub keyframe: bool,
-    /// When the picture was taken.
+    /// When the picture was taken. A repeated picture has an old capture time.
     pub captured: MonoTime,
-}
-
-/// Encoder settings of one feed.
-#[derive(Clone, Copy, Debug)]
-pub struct FeedSettings {
-    /// Bits per second.
-    pub bitrate: u32,
-    /// Frames per second the rate control plans for.
-    pub fps: f32,
+    /// The time that places the picture in the video: the capture time, or for a repeated picture the time of the
+    /// repetition. Rises from frame to frame.
+    pub media_time: MonoTime,
 }
 
 /// One camera, encoded once for all viewers. Cheap to clone; the encoder ends with the last clone.
 #[derive(Clone)]
-pub struct Feed {}
+pub struct Feed(Arc<Owner>);
 
-/// One viewer's share of a feed. Frames that it does not fetch in time are dropped up to the next keyframe.
-pub struct Subscription {}
+/// A feed that may have ended.
+#[derive(Clone)]
+pub(crate) struct WeakFeed(Weak<Owner>);
+
+/// One viewer's share of a feed. At most 8 frames wait for it; a viewer that lags further behind loses all of them up
+/// to the next keyframe, which it then asks for.
+pub struct Subscription {
+    shared: Arc<Shared>,
+    queue: Arc<Queue>,
+}
+
+/// Ends the feed with its last handle; viewers do not keep it alive.
+struct Owner(Arc<Shared>);
+
+/// What the handles, the viewers and the encoder's thread have in common.
+pub(super) struct Shared {
+    pub(super) name: String,
+    state: Mutex<State>,
+    keyframe_wanted: AtomicBool,
+    /// Wakes the encoder's thread: a keyframe is wanted, or nobody watches any more.
+    pub(super) wake: Notify,
+}
+
+struct State {
+    /// Absent while the encoder's thread has it.
+    source: Option<VideoSource>,
+    running: bool,
+    ended: bool,
+    viewers: Vec<Arc<Queue>>,
+}
 
 impl Feed {
     /// A feed of this source. Nothing runs before the first subscription.
-    pub fn new(_name: impl Into<String>, _source: VideoSource) -> Self {
-        unimplemented!()
+    pub fn new(name: impl Into<String>, source: VideoSource) -> Self {
+        let state = State { source: Some(source), running: false, ended: false, viewers: Vec::new() };
+        Self(Arc::new(Owner(Arc::new(Shared {
+            name: name.into(),
+            state: Mutex::new(state),
+            keyframe_wanted: AtomicBool::new(false),
+            wake: Notify::new(),
+        }))))
     }
 
     /// The camera's name.
     pub fn name(&self) -> &str {
-        unimplemented!()
+        &self.0.0.name
     }
 
     /// Starts to watch; the first frame is a keyframe.
     pub fn subscribe(&self) -> Subscription {
-        unimplemented!()
+        let shared = Arc::clone(&self.0.0);
+        let queue = Arc::new(Queue::new());
+        let mut state = shared.lock();
+        state.viewers.push(Arc::clone(&queue));
+        if !state.running {
+            state.running = true;
+            let encoder = Arc::clone(&shared);
+            // Linux shows the first 15 bytes of a thread's name.
+            let thread = thread::Builder::new().name(format!("video {}", shared.name));
+            if let Err(error) = thread.spawn(move || run::run(&encoder)) {
+                tracing::error!(camera = shared.name, %error, "no thread for the video encoder");
+                state.running = false;
+            }
+        }
+        drop(state);
+        shared.request_keyframe();
+        Subscription { shared, queue }
     }
 
     /// Asks for a keyframe soon; requests within 300 ms are merged.
     pub fn request_keyframe(&self) {
-        unimplemented!()
+        self.0.0.request_keyframe();
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakFeed {
+        WeakFeed(Arc::downgrade(&self.0))
+    }
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Feed").field(&self.name()).finish()
+    }
+}
+
+impl WeakFeed {
+    /// Starts to watch, unless the feed has ended.
+    pub(crate) fn subscribe(&self) -> Option<Subscription> {
+        self.0.upgrade().map(|owner| Feed(owner).subscribe())
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.ended = true;
+        state.viewers.drain(..).for_each(|queue| queue.end());
+        let source = state.source.take();
+        drop(state);
+        drop(source);
+        self.0.wake.notify_one();
     }
 }
 
 impl Subscription {
-    /// The next frame, or none when the feed has ended.
+    /// The next frame, or none when the feed has ended. Safe to cancel.
     pub async fn next(&mut self) -> Option<EncodedFrame> {
-        unimplemented!()
+        loop {
+            match self.queue.take() {
+                Next::Frame(frame) => return Some(frame),
+                Next::Ended => return None,
+                Next::NeedsKeyframe => self.shared.request_keyframe(),
+                Next::Empty => {}
+            }
+            self.queue.changed().await;
+        }
+    }
+
+    /// Asks for a keyframe soon; requests within 300 ms are merged.
+    pub fn request_keyframe(&self) {
+        self.shared.request_keyframe();
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.shared.lock().viewers.retain(|queue| !Arc::ptr_eq(queue, &self.queue));
+        self.shared.wake.notify_one();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn request_keyframe(&self) {
+        self.keyframe_wanted.store(true, Ordering::Relaxed);
+        self.wake.notify_one();
+    }
+
+    /// Whether a keyframe was asked for since the last call.
+    pub(super) fn take_keyframe_request(&self) -> bool {
+        self.keyframe_wanted.swap(false, Ordering::Relaxed)
+    }
+
+    /// The source, for the encoder's thread.
+    pub(super) fn take_source(&self) -> Option<VideoSource> {
+        self.lock().source.take()
+    }
+
+    /// Whether anybody still watches.
+    pub(super) fn watched(&self) -> bool {
+        !self.lock().viewers.is_empty()
+    }
+
+    /// Hands the source back and rests, unless a viewer has come meanwhile.
+    pub(super) fn rest(&self, source: VideoSource) -> Result<(), VideoSource> {
+        let mut state = self.lock();
+        if !state.viewers.is_empty() {
+            return Err(source);
+        }
+        state.running = false;
+        if !state.ended {
+            state.source = Some(source);
+        }
+        Ok(())
+    }
+
+    /// The thread could not start; the next viewer tries again.
+    pub(super) fn failed_to_run(&self) {
+        self.lock().running = false;
+    }
+
+    /// Gives a frame to every viewer.
+    pub(super) fn deliver(&self, frame: &EncodedFrame) {
+        self.lock().viewers.iter().for_each(|queue| queue.push(frame));
     }
 }

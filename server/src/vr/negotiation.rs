@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::ws::Utf8Bytes;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
-use waldo_protocol::vr::{Action, Cameras, ClientMessage, Peer, ServerMessage, Signalling, SignallingEvent};
+use waldo_protocol::vr::{Action, Cameras, ClientMessage, Event, Peer, ServerMessage, Signalling};
 
 use super::service::{Service, Video};
 use crate::rtc::{Offer, RtcError, VideoPeer};
@@ -49,8 +49,8 @@ impl Negotiation {
     /// Takes a signalling message; anything else is nothing to it.
     pub(super) fn on_message(&mut self, message: ClientMessage) {
         match message {
-            ClientMessage::WebrtcRequest => self.on_event(SignallingEvent::Request(Peer::Video)),
-            ClientMessage::WebrtcAnswer { sdp } => self.on_event(SignallingEvent::Answer { peer: Peer::Video, sdp }),
+            ClientMessage::WebrtcRequest => self.on_event(Event::Request(Peer::Video)),
+            ClientMessage::WebrtcAnswer { sdp } => self.on_event(Event::Answer { peer: Peer::Video, sdp }),
             // The pose channel is not offered: a client that asks stays on its socket.
             _ => {}
         }
@@ -59,7 +59,7 @@ impl Negotiation {
     /// The camera sources have changed.
     pub(super) fn video_changed(&mut self) {
         let cameras = cameras(&self.service.video());
-        self.on_event(SignallingEvent::Cameras(cameras));
+        self.on_event(Event::Cameras(cameras));
     }
 
     /// Waits for work off the receive path and acts on its result. Never resolves while there is none.
@@ -75,15 +75,15 @@ impl Negotiation {
                 self.keep(peer);
                 let offer =
                     ServerMessage::WebrtcOffer { sdp: offer.sdp, tracks: offer.tracks, ice_servers: Vec::new() };
-                self.on_event(SignallingEvent::Built { peer: Peer::Video, offer });
+                self.on_event(Event::Built { peer: Peer::Video, offer });
             }
             Done::Built(Err(error)) => {
                 tracing::warn!("no camera offer: {error}");
-                self.on_event(SignallingEvent::BuildFailed(Peer::Video));
+                self.on_event(Event::BuildFailed(Peer::Video));
             }
             Done::Answered(Ok(())) => {}
             Done::Answered(Err(error)) => tracing::warn!("the client's answer was not applied: {error}"),
-            Done::Lost => self.on_event(SignallingEvent::Lost(Peer::Video)),
+            Done::Lost => self.on_event(Event::Lost(Peer::Video)),
         }
     }
 
@@ -93,7 +93,7 @@ impl Negotiation {
         self.jobs.shutdown().await;
     }
 
-    fn on_event(&mut self, event: SignallingEvent) {
+    fn on_event(&mut self, event: Event) {
         for action in self.machine.on_event(event) {
             match action {
                 // A full outbox has already ended the connection.

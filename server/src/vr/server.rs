@@ -1,28 +1,36 @@
-//! The public handle of the VR service, with a listener of its own.
+//! The public handle of the VR service, with its listener.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::ws::{Utf8Bytes, WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::extract::{State, WebSocketUpgrade};
+use axum::response::Response;
 use axum::routing::any;
 use rustls_pki_types::CertificateDer;
+use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use waldo_protocol::vr::{Mode, ServerMessage, VrFrame, VrState};
 
 use super::connection::{self, MAX_MESSAGE};
 use super::service::{OnFrame, Service};
+use crate::config::Settings;
 use crate::control::{Event, Teleop};
+use crate::http::{self, Access, AccessError, BindError, Site};
+use crate::mdns;
 use crate::metrics::Metrics;
+use crate::tls::{Identity, ServerTls, TlsError};
 use crate::video::{Feed, VideoSource};
 
-/// Settings of a [`VrServer`].
+/// Period of the watchdogs and of what is told to operators about holds.
+const TICK: Duration = Duration::from_millis(100);
+
+/// The short form of [`Settings`], for programs that embed the server.
 #[derive(Clone, Debug)]
 pub struct VrServerConfig {
     /// TCP port; 0 takes a free one. Default 8000.
@@ -31,49 +39,267 @@ pub struct VrServerConfig {
     pub certfile: Option<PathBuf>,
     /// Private key of `certfile`, PEM.
     pub keyfile: Option<PathBuf>,
-    /// Address to listen on. Default: all.
-    pub bind: IpAddr,
-    /// Let everybody in, without token and from any origin. Default false.
-    pub open: bool,
-    /// Where certificate and token are kept. Default: `$XDG_DATA_HOME/waldo`.
-    pub data_dir: PathBuf,
-    /// Folder of the web app, instead of the built-in one.
-    pub static_dir: Option<PathBuf>,
 }
 
 impl Default for VrServerConfig {
     fn default() -> Self {
-        Self {
-            port: 8000,
-            certfile: None,
-            keyfile: None,
-            bind: Ipv4Addr::UNSPECIFIED.into(),
-            open: false,
-            data_dir: config::default_data_dir(),
-            static_dir: None,
-        }
+        Self { port: 8000, certfile: None, keyfile: None }
     }
+}
+
+impl From<VrServerConfig> for Settings {
+    fn from(config: VrServerConfig) -> Self {
+        let VrServerConfig { port, certfile, keyfile } = config;
+        Self { port, certfile, keyfile, ..Self::default() }
+    }
+}
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The port is not to be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// There is no usable certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The token cannot be kept.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// The system refused something else.
+    #[error("cannot listen: {0}")]
+    Io(#[from] std::io::Error),
 }
 
 /// The server of the VR wire: poses in, feedback and camera pictures out. Cheap to clone; all clones are one server.
 ///
 /// ```no_run
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn example() -> Result<(), waldo_server::vr::StartError> {
 /// use std::sync::Arc;
 /// use waldo_server::vr::{VrServer, VrServerConfig};
 ///
 /// let server = VrServer::new(VrServerConfig::default());
-/// server.on_frame(Some(Arc::new(|frame| println!("{:?}", frame.left.pose))));
+/// server.on_frame(Some(Arc::new(|frame| tracing::info!("left hand: {:?}", frame.left.pose))));
 /// server.start().await?;
+/// # server.stop().await;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct VrServer(Arc<Inner>);
 
-#[derive(Debug)]
+impl fmt::Debug for VrServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VrServer").field("settings", &self.0.settings).finish_non_exhaustive()
+    }
+}
+
 struct Inner {
-    config: VrServerConfig,
+    settings: Settings,
     service: Arc<Service>,
     running: Mutex<Option<Running>>,
+}
+
+/// What exists between start and stop.
+struct Running {
+    addr: SocketAddr,
+    tls: Arc<ServerTls>,
+    access: Arc<Access>,
+    tasks: TaskTracker,
+    shutdown: DropGuard,
+}
+
+impl VrServer {
+    /// A server that does not listen yet; takes a [`VrServerConfig`] or [`Settings`].
+    pub fn new(settings: impl Into<Settings>) -> Self {
+        let service = Arc::new(Service::new(Metrics::default()));
+        Self(Arc::new(Inner { settings: settings.into(), service, running: Mutex::default() }))
+    }
+
+    /// Makes the certificate if needed, binds the port and serves. A second call does nothing.
+    ///
+    /// # Errors
+    /// [`StartError`] says what to do; nothing is left behind.
+    pub async fn start(&self) -> Result<(), StartError> {
+        let mut running = self.running();
+        if running.is_some() {
+            return Ok(());
+        }
+        let settings = &self.0.settings;
+        let tls = ServerTls::new(settings)?;
+        let access = Arc::new(Access::load(&settings.data_dir, settings.open)?);
+        let listener = http::bind(SocketAddr::new(settings.bind, settings.port))?;
+        let addr = listener.local_addr()?;
+
+        let shutdown = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let service = &self.0.service;
+        let sockets = Sockets { service: Arc::clone(service), tasks: tasks.clone(), shutdown: shutdown.clone() };
+        let router = http::site(Site {
+            access: Arc::clone(&access),
+            metrics: service.metrics.clone(),
+            health: health(service),
+            static_dir: settings.static_dir.clone(),
+            sockets: Router::new().route("/ws", any(upgrade)).with_state(sockets),
+            apis: Router::new(),
+        });
+        let listening = http::serve(listener, Arc::clone(&tls), router, service.metrics.clone(), shutdown.clone());
+        tasks.spawn(async move {
+            if let Err(error) = listening.await {
+                tracing::error!("the listener failed: {error}; restart the program");
+            }
+        });
+        tasks.spawn(Arc::clone(&tls).keep_current(shutdown.clone()));
+        if settings.mdns {
+            tasks.spawn(mdns::announce(addr.port(), shutdown.clone()));
+        }
+        tasks.spawn(watch(Arc::clone(service), shutdown.clone()));
+        *running = Some(Running { addr, tls, access, tasks, shutdown: shutdown.drop_guard() });
+        Ok(())
+    }
+
+    /// Closes every socket and peer connection and frees the port.
+    pub async fn stop(&self) {
+        let Some(running) = self.running().take() else { return };
+        drop(running.shutdown);
+        running.tasks.close();
+        running.tasks.wait().await;
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where it listens; none before [`VrServer::start`].
+    pub fn addr(&self) -> Option<SocketAddr> {
+        self.running().as_ref().map(|r| r.addr)
+    }
+
+    /// The present certificate with its names and fingerprint; none before [`VrServer::start`].
+    pub fn identity(&self) -> Option<Arc<Identity>> {
+        self.running().as_ref().map(|r| r.tls.identity())
+    }
+
+    /// The present certificate, for clients that shall trust it; none before [`VrServer::start`].
+    pub fn certificate(&self) -> Option<CertificateDer<'static>> {
+        self.identity().map(|identity| identity.certificate().clone())
+    }
+
+    /// Who may pass; none before [`VrServer::start`].
+    pub fn access(&self) -> Option<Arc<Access>> {
+        self.running().as_ref().map(|r| Arc::clone(&r.access))
+    }
+
+    /// The newest accepted frame, or none; the driver's while somebody drives. Never blocks.
+    pub fn frame(&self) -> Option<VrFrame> {
+        self.0.service.frame()
+    }
+
+    /// Sets what is called once per accepted frame, in order of arrival, on the thread that received it. It must not
+    /// block; a panic in it is logged and disturbs nobody.
+    pub fn on_frame(&self, callback: Option<OnFrame>) {
+        self.0.service.set_callback(callback);
+    }
+
+    /// Whether at least one client is connected.
+    pub fn connected(&self) -> bool {
+        !self.0.service.session().clients.is_empty()
+    }
+
+    /// Queues a text for every connected client.
+    pub fn broadcast_text(&self, text: &str) {
+        self.0.service.session().broadcast_text(&text.into());
+    }
+
+    /// Pushes a state that overrides the headsets' own.
+    pub fn send_feedback_state(&self, state: VrState) {
+        let mut session = self.0.service.session();
+        session.state = state;
+        session.broadcast(&ServerMessage::State(state));
+    }
+
+    /// Announces the number of the current episode, now and to later clients; `None` hides it.
+    pub fn set_episode(&self, episode: Option<u64>) {
+        let mut session = self.0.service.session();
+        session.episode = episode;
+        session.broadcast(&ServerMessage::Episode(episode));
+    }
+
+    /// Announces the operating mode, now and to later clients.
+    pub fn set_mode(&self, mode: Option<Mode>) {
+        let mut session = self.0.service.session();
+        session.mode = mode;
+        if let Some(mode) = mode {
+            session.broadcast(&ServerMessage::Mode(mode));
+        }
+    }
+
+    /// The engage state of an arm consumer of your own: told to every client on change, and to later ones.
+    pub fn set_tracking(&self, engaged: bool) {
+        let mut session = self.0.service.session();
+        if session.tracking.replace(engaged) != Some(engaged) {
+            session.broadcast(&ServerMessage::Tracking(engaged));
+        }
+    }
+
+    /// The engage state last told to the clients; false while no consumer is attached.
+    pub fn tracking(&self) -> bool {
+        self.0.service.session().tracking.unwrap_or(false)
+    }
+
+    /// Attaches Waldo's control loop as the arm consumer: what it reads, and where it reports.
+    pub fn consumer(&self) -> (Arc<Mutex<Teleop>>, Box<dyn Fn(Event) + Send>) {
+        self.0.service.session().tracking = Some(false);
+        let service = Arc::clone(&self.0.service);
+        (service.teleop(), Box::new(move |event| service.publish([event])))
+    }
+
+    /// Offers these cameras to clients, in this order; `None` or an empty list turns video off.
+    /// Clients that were told to wait get their offer now.
+    pub fn set_video_sources(&self, sources: Option<Vec<(String, VideoSource)>>) {
+        let feeds = sources.into_iter().flatten().map(|(name, source)| Feed::new(name, source)).collect();
+        self.0.service.set_video(|video| {
+            video.feeds = feeds;
+            video.expected = false;
+        });
+    }
+
+    /// Cameras will come: requests wait for them instead of being refused.
+    pub fn set_video_expected(&self, expected: bool) {
+        self.0.service.set_video(|video| video.expected = expected);
+    }
+}
+
+#[derive(Clone)]
+struct Sockets {
+    service: Arc<Service>,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+async fn upgrade(State(sockets): State<Sockets>, upgrade: WebSocketUpgrade) -> Response {
+    let Sockets { service, tasks, shutdown } = sockets;
+    upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE).on_upgrade(move |socket| {
+        tasks.track_future(async move { connection::serve(service, socket, shutdown.cancelled()).await })
+    })
+}
+
+fn health(service: &Arc<Service>) -> Arc<dyn Fn() -> serde_json::Value + Send + Sync> {
+    let service = Arc::clone(service);
+    Arc::new(move || {
+        let session = service.session();
+        json!({ "status": "ok", "clients": session.clients.len(), "engaged": session.tracking })
+    })
+}
+
+async fn watch(service: Arc<Service>, shutdown: CancellationToken) {
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => service.tick(),
+            () = shutdown.cancelled() => return,
+        }
+    }
 }

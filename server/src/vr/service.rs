@@ -8,7 +8,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::extract::ws::Utf8Bytes;
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{
     Capability, ClientHello, HudValue, Refusal, RefusalKind, ServerHello, ServerMessage, Snapshot, VrFrame,
@@ -128,7 +127,7 @@ impl Service {
         lock(&self.frame).take_if(|(from, _)| *from == stream);
         let mut events = std::mem::take(&mut ingest.events);
         lock(&self.teleop).on_closed(clock::now(), stream, &mut events);
-        self.publish(&mut events);
+        self.publish(events.drain(..));
         ingest.events = events;
     }
 
@@ -151,7 +150,7 @@ impl Service {
                 tracing::error!("the on_frame callback panicked; mend it, frames go on");
             }
         }
-        self.publish(&mut events);
+        self.publish(events.drain(..));
         ingest.events = events;
     }
 
@@ -195,7 +194,7 @@ impl Service {
                 state: session.state,
                 tracking: session.tracking.unwrap_or_else(|| teleop.engaged()),
                 hold: teleop.hold(clock::now()),
-                reset_n: teleop.resets(),
+                reset_n: session.resets,
                 driver: teleop.driver().and_then(|id| ingest.streams.public_name(id)).map(str::to_owned),
                 cameras,
             }
@@ -210,10 +209,13 @@ impl Service {
 
     /// Tells the clients what happened. Values are read anew under the session's lock, so that two events from two
     /// threads can never leave the clients with the older one.
-    pub(super) fn publish(&self, events: &mut Vec<Event>) {
-        for event in events.drain(..) {
+    pub(super) fn publish(&self, events: impl IntoIterator<Item = Event>) {
+        for event in events {
+            let mut session = self.session();
+            if event == Event::Reset {
+                session.resets = session.resets.wrapping_add(1);
+            }
             if let Event::Tracking(_) = event {
-                let mut session = self.session();
                 let engaged = lock(&self.teleop).engaged();
                 if session.tracking.is_some() {
                     session.tracking = Some(engaged);
@@ -229,7 +231,7 @@ impl Service {
         let ingest = lock(&self.ingest);
         let mut events = Vec::new();
         lock(&self.teleop).on_tick(now, &mut events);
-        self.publish(&mut events);
+        self.publish(events);
         let mut session = self.session();
         let teleop = lock(&self.teleop);
         for (conn, client) in &mut session.clients {
@@ -239,10 +241,5 @@ impl Service {
             };
             client.tell_hold(hold);
         }
-    }
-
-    /// Queues a text for every client.
-    pub(super) fn broadcast_text(&self, text: &str) {
-        self.session().broadcast_text(&Utf8Bytes::from(text));
     }
 }

@@ -1,3 +1,5 @@
+use waldo_protocol::vr::Hands;
+
 use super::*;
 use crate::control::tests::{frame, pose, squeezed};
 
@@ -187,6 +189,7 @@ fn a_reset_disengages_and_is_latched_once_however_long_it_is_held() {
     room.send(A, frame());
     room.send(A, reset());
     assert!(room.teleop.take_reset());
+    assert_eq!(room.teleop.resets(), 2);
 }
 
 #[test]
@@ -237,6 +240,7 @@ fn grips_held_from_the_first_frame_engage_nothing() {
     room.send(A, squeezed(frame()));
     room.send(A, squeezed(frame()));
     assert_eq!((room.tracking(), room.reason_for(A)), (vec![], Some(HoldReason::ReleaseGrips)));
+    assert_eq!((room.reason(), room.reason_for(B)), (Some(HoldReason::ReleaseGrips), None));
     room.engage(A);
 }
 
@@ -263,7 +267,7 @@ fn an_untracked_controller_freezes_its_target_and_gets_a_new_snapshot_when_it_re
     let lost = room.teleop.targets().expect("engaged").hands;
     assert_eq!((lost[0].controller, lost[0].tracked), (before[0].controller, false));
     let hold = room.teleop.hold(room.now).expect("lost");
-    assert_eq!((hold.reason, &*hold.hand), (HoldReason::TrackingLost, "left"));
+    assert_eq!((hold.reason, hold.hand), (HoldReason::TrackingLost, Hands::Left));
     assert_eq!(hold.severity, waldo_protocol::vr::Severity::Clamp);
     room.send(A, left_at(0.6, true));
     let found = room.teleop.targets().expect("engaged").hands;
@@ -332,10 +336,12 @@ fn clamps_name_the_hand_and_come_after_holds() {
     let mut room = Room::new();
     room.engage(A);
     let (limit, reach) = (Some(HoldReason::Limit), Some(HoldReason::Workspace));
-    for (clamps, expected) in [([None, limit], "right"), ([reach, limit], "left"), ([limit, limit], "both")] {
+    for (clamps, expected) in
+        [([None, limit], Hands::Right), ([reach, limit], Hands::Left), ([limit, limit], Hands::Both)]
+    {
         room.teleop.set_clamps(room.now, clamps, &mut room.events);
         room.now = room.now + Duration::from_millis(150);
-        assert_eq!(room.teleop.hold(room.now).map(|h| h.hand), Some(expected.into()));
+        assert_eq!(room.teleop.hold(room.now).map(|h| h.hand), Some(expected));
     }
     assert!(room.teleop.engaged());
     room.robot_hold(Some(HoldReason::Fault));

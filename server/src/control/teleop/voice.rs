@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use waldo_protocol::time::MonoTime;
-use waldo_protocol::vr::{Hold, HoldReason, Severity};
+use waldo_protocol::vr::{Hands, Hold, HoldReason, Severity};
 
 /// A clamp shorter than this is part of any brisk motion and not worth a word.
 pub(super) const CLAMP_TOLD_AFTER: Duration = Duration::from_millis(100);
@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Standing {
     reason: HoldReason,
-    hand: &'static str,
+    hand: Hands,
     severity: Severity,
     since: MonoTime,
 }
@@ -24,15 +24,15 @@ pub(super) struct Standing {
 impl Standing {
     /// Both arms are held.
     pub(super) fn hold(reason: HoldReason, since: MonoTime) -> Self {
-        Self { reason, hand: "both", severity: Severity::Hold, since }
+        Self { reason, hand: Hands::Both, severity: Severity::Hold, since }
     }
 
     /// The reason of one hand (left, right), or of both where they agree; the left one's if they differ.
     pub(super) fn clamp(hands: [Option<(HoldReason, MonoTime)>; 2]) -> Option<Self> {
         let (hand, (reason, since)) = match hands {
-            [Some((left, since)), Some((right, other))] if left == right => ("both", (left, since.min(other))),
-            [Some(left), _] => ("left", left),
-            [None, Some(right)] => ("right", right),
+            [Some((left, since)), Some((right, other))] if left == right => (Hands::Both, (left, since.min(other))),
+            [Some(left), _] => (Hands::Left, left),
+            [None, Some(right)] => (Hands::Right, right),
             [None, None] => return None,
         };
         Some(Self { reason, hand, severity: Severity::Clamp, since })
@@ -41,7 +41,7 @@ impl Standing {
     pub(super) fn tell(&self, now: MonoTime) -> Hold {
         Hold {
             reason: self.reason,
-            hand: Cow::Borrowed(self.hand),
+            hand: self.hand,
             severity: self.severity,
             text: Cow::Borrowed(text(self.reason)),
             since_ms: now.since(self.since).as_secs_f64() * 1e3,
@@ -73,7 +73,9 @@ fn text(reason: HoldReason) -> &'static str {
     match reason {
         HoldReason::NotDriver => "Somebody else is driving; you can take over when they leave.",
         HoldReason::LinkStale => "No poses arrive from the headset, so the arms hold still; check its network.",
-        HoldReason::TrackingLost => "The headset does not see this controller; bring it into view and the arm follows again.",
+        HoldReason::TrackingLost => {
+            "The headset does not see this controller; bring it into view and the arm follows again."
+        }
         HoldReason::VideoStale => "The picture is old; wait until it moves again.",
         HoldReason::Limit => "A joint is at its limit; turn the hand back a little.",
         HoldReason::Workspace => "The arm cannot reach farther; move the hand back.",
@@ -83,10 +85,14 @@ fn text(reason: HoldReason) -> &'static str {
         HoldReason::Resetting => "The arms are moving to rest; release both grips and wait.",
         HoldReason::Saving => "The episode is being saved; please wait.",
         HoldReason::Solver => "The arm finds no way to this pose; move the hand back a little.",
-        HoldReason::Clock => "The headset's clock jumped or its poses came late; release both grips, then squeeze them.",
+        HoldReason::Clock => {
+            "The headset's clock jumped or its poses came late; release both grips, then squeeze them."
+        }
         HoldReason::ReleaseGrips => "Release both grips, then squeeze them again.",
         HoldReason::Stopped => "The robot is stopped; clear the stop to go on.",
-        HoldReason::Fault => "The robot reported a fault; look at it, then press X to clear the fault and move to rest.",
+        HoldReason::Fault => {
+            "The robot reported a fault; look at it, then press X to clear the fault and move to rest."
+        }
         _ => "Motion is held.",
     }
 }

@@ -1,0 +1,172 @@
+//! What every peer connection of ours shares: set-up, offer, answer, end.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rtc::interceptor::Registry;
+use rtc::peer_connection::configuration::media_engine::MediaEngine;
+use rtc::peer_connection::configuration::setting_engine::{SctpMaxMessageSize, SettingEngine, SettingEngineBuilder};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use webrtc::peer_connection::{
+    PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder, RTCIceGatheringState,
+    RTCPeerConnectionState,
+};
+
+use super::answer::checked;
+use super::{RtcError, addresses, runtime};
+
+/// Only addresses of this host are gathered, which takes milliseconds.
+const GATHERING_LIMIT: Duration = Duration::from_secs(5);
+
+/// Silence after which a connection counts as interrupted, and the further silence after which it has failed.
+const INTERRUPTED_AFTER: Duration = Duration::from_secs(4);
+const FAILED_AFTER: Duration = Duration::from_secs(6);
+const KEEPALIVE: Duration = Duration::from_secs(1);
+
+/// Connectivity checks: with these, and without waiting for better candidates, a connection on one network stands in
+/// about 100 ms.
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
+const CHECKS: u16 = 50;
+
+/// Largest data channel message in bytes, as the offer announces it.
+pub(super) const MAX_MESSAGE_SIZE: u32 = 262_144;
+
+/// A peer connection of ours. Closes when dropped.
+pub(super) struct Connection {
+    runtime: Handle,
+    peer: Arc<dyn PeerConnection>,
+    state: watch::Sender<RTCPeerConnectionState>,
+    gathering: watch::Sender<RTCIceGatheringState>,
+}
+
+impl Connection {
+    /// A connection with nothing in it yet, on the thread of all connections.
+    pub(super) async fn open(engine: MediaEngine, registry: Registry) -> Result<Self, RtcError> {
+        let runtime = runtime::handle()?;
+        let state = watch::Sender::new(RTCPeerConnectionState::New);
+        let gathering = watch::Sender::new(RTCIceGatheringState::New);
+        let events = Events { state: state.clone(), gathering: gathering.clone() };
+        let builder = PeerConnectionBuilder::new()
+            // Explicitly no ICE servers: a robot has no business with foreign ones.
+            .with_configuration(RTCConfigurationBuilder::new().with_ice_servers(Vec::new()).build())
+            .with_media_engine(engine)
+            .with_interceptor_registry(registry)
+            .with_setting_engine(settings())
+            .with_udp_addrs(addresses::local())
+            .with_handler(Arc::new(events));
+        let peer = on(&runtime, async move { builder.build().await.map(|peer| Arc::new(peer) as _) }).await??;
+        Ok(Self { runtime, peer, state, gathering })
+    }
+
+    /// The connection itself, to add tracks or channels to before the offer.
+    pub(super) fn peer(&self) -> &Arc<dyn PeerConnection> {
+        &self.peer
+    }
+
+    /// The thread of all connections.
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// The connection's state as it changes.
+    pub(super) fn state(&self) -> watch::Receiver<RTCPeerConnectionState> {
+        self.state.subscribe()
+    }
+
+    /// The offer, with all candidates.
+    pub(super) async fn offer(&self) -> Result<String, RtcError> {
+        let peer = Arc::clone(&self.peer);
+        let mut gathering = self.gathering.subscribe();
+        on(&self.runtime, async move {
+            let offer = peer.create_offer(None).await?;
+            peer.set_local_description(offer).await?;
+            timeout(GATHERING_LIMIT, gathering.wait_for(|state| *state == RTCIceGatheringState::Complete))
+                .await
+                .map_err(|_| RtcError("gathering candidates takes too long".into()))?
+                .map_err(|_| RtcError("the connection ended while gathering candidates".into()))?;
+            let offer = peer.local_description().await.ok_or_else(|| RtcError("there is no offer".into()))?;
+            Ok(offer.sdp)
+        })
+        .await?
+    }
+
+    /// Applies an answer. One that does not fit the offer changes nothing; one that fails in a way that was not to be
+    /// seen before ends the connection.
+    pub(super) async fn answer(&self, sdp: String) -> Result<(), RtcError> {
+        let (peer, state) = (Arc::clone(&self.peer), self.state.clone());
+        on(&self.runtime, async move {
+            let offer = peer.pending_local_description().await.ok_or_else(|| RtcError("nothing to answer".into()))?;
+            let applied = peer.set_remote_description(checked(sdp, &offer)?).await;
+            if applied.is_err() {
+                state.send_replace(RTCPeerConnectionState::Failed);
+            }
+            Ok(applied?)
+        })
+        .await?
+    }
+
+    /// Waits until the connection has failed or was closed.
+    pub(super) async fn closed(&self) {
+        let over = |state: &RTCPeerConnectionState| {
+            matches!(state, RTCPeerConnectionState::Failed | RTCPeerConnectionState::Closed)
+        };
+        // Cannot fail: `self` holds the sender.
+        let _ = self.state.subscribe().wait_for(over).await;
+    }
+
+    /// Closes the connection and waits until its sockets are free.
+    pub(super) async fn close(&self) {
+        let peer = Arc::clone(&self.peer);
+        let closed = on(&self.runtime, async move { peer.close().await }).await;
+        if let Err(error) = closed.and_then(|done| Ok(done?)) {
+            tracing::debug!(%error, "a peer connection did not close cleanly");
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let peer = Arc::clone(&self.peer);
+        self.runtime.spawn(async move { peer.close().await });
+    }
+}
+
+/// Runs on the thread of all connections, to the end even if the caller goes away.
+pub(super) async fn on<T: Send + 'static>(
+    runtime: &Handle,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, RtcError> {
+    runtime.spawn(work).await.map_err(|error| RtcError(format!("the task did not finish: {error}")))
+}
+
+fn settings() -> SettingEngine {
+    SettingEngineBuilder::new()
+        .with_host_acceptance_min_wait(Some(Duration::ZERO))
+        .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
+        .with_ice_connection_attempts(Some(CHECK_INTERVAL), Some(CHECKS))
+        .with_ice_timeouts(Some(INTERRUPTED_AFTER), Some(FAILED_AFTER), Some(KEEPALIVE))
+        .with_sctp_max_message_size(SctpMaxMessageSize::Bounded(MAX_MESSAGE_SIZE))
+        .build()
+}
+
+/// Turns the callbacks of a connection into values that can be watched.
+struct Events {
+    state: watch::Sender<RTCPeerConnectionState>,
+    gathering: watch::Sender<RTCIceGatheringState>,
+}
+
+#[async_trait]
+impl PeerConnectionEventHandler for Events {
+    async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
+        self.gathering.send_replace(state);
+    }
+
+    async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
+        tracing::debug!(%state, "peer connection");
+        self.state.send_replace(state);
+    }
+}

@@ -1,0 +1,201 @@
+//! One camera on its way to one client.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rtc::media_stream::MediaStreamTrack;
+use rtc::rtp;
+use rtc::rtp::codec::h264::H264Payloader;
+use rtc::rtp::packetizer::Payloader;
+use rtc::rtp_transceiver::rtp_sender::{
+    RTCRtpCodingParameters, RTCRtpEncodingParameters, RTCRtpParameters, RTCRtpRtxParameters, RtpCodecKind,
+};
+use rtc::rtp_transceiver::{PayloadType, RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
+use tokio::sync::watch;
+use waldo_protocol::time::MonoTime;
+use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
+use webrtc::media_stream::track_local::{TrackLocal, TrackLocalEvent};
+use webrtc::peer_connection::{PeerConnection, RTCPeerConnectionState};
+use webrtc::rtp_transceiver::RtpSender;
+
+use super::RtcError;
+use super::keyframe_requests::is_keyframe_request;
+use super::media::{ABS_CAPTURE_TIME, CLOCK_RATE, PLAYOUT_DELAY, h264};
+use crate::clock;
+use crate::video::{EncodedFrame, Subscription, WeakFeed};
+
+/// Room for one packet's payload in bytes: 1200 less RTP header, header extensions, encryption and retransmission.
+const MAX_PAYLOAD: usize = 1120;
+
+/// Minimum 0, maximum 100 ms, in units of 10 ms and 12 bits each. A minimum of zero makes Chromium show each picture as
+/// soon as it can decode it, instead of smoothing over network jitter: what the operator sees is fresh rather than
+/// even. Lost packets still have time to be sent again, since an incomplete picture is waited for in any case.
+const PLAYOUT_DELAY_VALUE: [u8; 3] = [0, 0, 10];
+
+/// Seconds between the NTP and Unix epochs.
+const NTP_EPOCH: u64 = 2_208_988_800;
+
+/// The sending side of one camera in one connection.
+pub(super) struct Track {
+    feed: WeakFeed,
+    local: Arc<TrackLocalStaticRTP>,
+    sender: Arc<dyn RtpSender>,
+    ssrc: u32,
+}
+
+impl Track {
+    /// Adds a sendonly track to a connection that has not offered yet.
+    pub(super) async fn add(peer: &dyn PeerConnection, number: usize, feed: WeakFeed) -> Result<Self, RtcError> {
+        let [ssrc, rtx] = random()?;
+        let coding = RTCRtpEncodingParameters {
+            rtp_coding_parameters: RTCRtpCodingParameters {
+                ssrc: Some(ssrc),
+                rtx: Some(RTCRtpRtxParameters { ssrc: rtx }),
+                ..RTCRtpCodingParameters::default()
+            },
+            codec: h264(),
+            ..RTCRtpEncodingParameters::default()
+        };
+        // Camera names may hold characters that session descriptions cannot; clients go by the mid.
+        let track = MediaStreamTrack::new(
+            "cameras".into(),
+            format!("camera-{number}"),
+            format!("camera-{number}"),
+            RtpCodecKind::Video,
+            vec![coding],
+        );
+        let local = Arc::new(TrackLocalStaticRTP::new(track));
+        let sendonly = RTCRtpTransceiverInit {
+            direction: RTCRtpTransceiverDirection::Sendonly,
+            streams: Vec::new(),
+            send_encodings: Vec::new(),
+        };
+        let transceiver = peer.add_transceiver_from_track(Arc::clone(&local) as _, Some(sendonly)).await?;
+        let sender = transceiver.sender().await?.ok_or_else(|| RtcError("a track without a sender".into()))?;
+        Ok(Self { feed, local, sender, ssrc })
+    }
+
+    /// Sends the camera for as long as the feed and the connection last.
+    ///
+    /// The feed is subscribed to as soon as there is an answer, so that camera and encoder are awake, and a keyframe
+    /// waits, when the connection stands.
+    pub(super) async fn run(self, mut state: watch::Receiver<RTCPeerConnectionState>) -> Result<(), RtcError> {
+        use RTCPeerConnectionState::{Connected, Connecting};
+        let gone = |_| RtcError("the connection ended".into());
+        state.wait_for(|state| matches!(state, Connecting | Connected)).await.map_err(gone)?;
+        let Some(mut frames) = self.feed.subscribe() else {
+            return Ok(());
+        };
+        state.wait_for(|state| *state == Connected).await.map_err(gone)?;
+        let mut packets = Packets::new(self.ssrc, &self.sender.get_parameters().await?.rtp_parameters)?;
+        while let Some(frame) = self.next(&mut frames).await {
+            for packet in packets.of(&frame)? {
+                self.local.write_rtp(packet).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next frame; meanwhile passes on the receiver's requests for keyframes.
+    async fn next(&self, frames: &mut Subscription) -> Option<EncodedFrame> {
+        loop {
+            let event = tokio::select! {
+                biased;
+                event = self.local.poll() => event?,
+                frame = frames.next() => return frame,
+            };
+            if let TrackLocalEvent::OnRtcpPacket(packets) = event
+                && packets.iter().any(|packet| is_keyframe_request(packet.as_ref()))
+            {
+                frames.request_keyframe();
+            }
+        }
+    }
+}
+
+/// Cuts frames into RTP packets.
+struct Packets {
+    payloader: H264Payloader,
+    payload_type: PayloadType,
+    ssrc: u32,
+    sequence: u16,
+    timestamp_offset: u32,
+    abs_capture_time: Option<u8>,
+    playout_delay: Option<u8>,
+}
+
+impl Packets {
+    /// Packets as negotiated.
+    fn new(ssrc: u32, negotiated: &RTCRtpParameters) -> Result<Self, RtcError> {
+        let h264 = h264();
+        let codec = negotiated
+            .codecs
+            .iter()
+            .find(|codec| codec.rtp_codec.mime_type.eq_ignore_ascii_case(&h264.mime_type))
+            .ok_or_else(|| RtcError("the client does not take H.264".into()))?;
+        let extension = |uri: &str| {
+            let extension = negotiated.header_extensions.iter().find(|extension| extension.uri == uri)?;
+            u8::try_from(extension.id).ok()
+        };
+        let [sequence, timestamp_offset] = random()?;
+        Ok(Self {
+            payloader: H264Payloader::default(),
+            payload_type: codec.payload_type,
+            ssrc,
+            // Half the range, as is the custom: a first wrap-around is then not near.
+            sequence: (sequence & 0x7fff) as u16,
+            timestamp_offset,
+            abs_capture_time: extension(ABS_CAPTURE_TIME),
+            playout_delay: extension(PLAYOUT_DELAY),
+        })
+    }
+
+    /// The packets of one frame.
+    fn of(&mut self, frame: &EncodedFrame) -> Result<Vec<rtp::Packet>, RtcError> {
+        let payloads = self.payloader.payload(MAX_PAYLOAD, &frame.data)?;
+        let last = payloads.len().saturating_sub(1);
+        let timestamp = rtp_time(frame.media_time).wrapping_add(self.timestamp_offset);
+        let captured = Bytes::copy_from_slice(&ntp_time(frame.captured).to_be_bytes());
+        let mut packets = Vec::with_capacity(payloads.len());
+        for (number, payload) in payloads.into_iter().enumerate() {
+            let mut header = rtp::Header {
+                version: 2,
+                marker: number == last,
+                payload_type: self.payload_type,
+                sequence_number: self.sequence,
+                timestamp,
+                ssrc: self.ssrc,
+                ..rtp::Header::default()
+            };
+            self.sequence = self.sequence.wrapping_add(1);
+            if let Some(id) = self.playout_delay {
+                header.set_extension(id, Bytes::from_static(&PLAYOUT_DELAY_VALUE))?;
+            }
+            if let Some(id) = self.abs_capture_time {
+                header.set_extension(id, captured.clone())?;
+            }
+            packets.push(rtp::Packet { header, payload });
+        }
+        Ok(packets)
+    }
+}
+
+/// A time on the 90 kHz clock of RTP, which wraps around every 13 hours.
+fn rtp_time(time: MonoTime) -> u32 {
+    let ticks = u128::from(time.as_nanos()) * u128::from(CLOCK_RATE) / 1_000_000_000;
+    #[expect(clippy::cast_possible_truncation, reason = "the RTP clock wraps around")]
+    let wrapped = ticks as u32;
+    wrapped
+}
+
+/// A time in NTP format: seconds in the upper, fractions in the lower 32 bits.
+fn ntp_time(time: MonoTime) -> u64 {
+    let unix = clock::unix_time(time);
+    let fraction = (u64::from(unix.subsec_nanos()) << 32) / 1_000_000_000;
+    (unix.as_secs().wrapping_add(NTP_EPOCH) << 32) | fraction
+}
+
+fn random() -> Result<[u32; 2], RtcError> {
+    let number = || getrandom::u32().map_err(|error| RtcError(format!("no random numbers: {error}")));
+    Ok([number()?, number()?])
+}

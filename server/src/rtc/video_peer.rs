@@ -1,0 +1,72 @@
+//! The connection that carries the cameras to one client.
+
+use std::collections::BTreeMap;
+
+use tokio::task::JoinSet;
+
+use super::connection::{Connection, on};
+use super::track::Track;
+use super::{RtcError, media};
+use crate::video::Feed;
+
+/// An offer to send to the client.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    /// The session description with all candidates.
+    pub sdp: String,
+    /// Camera name of each mid.
+    pub tracks: BTreeMap<String, String>,
+}
+
+/// One client's video connection. Closes when dropped. Does not keep the feeds alive: when one ends, its picture stands
+/// still.
+pub struct VideoPeer {
+    connection: Connection,
+    /// One per track; they end with this peer.
+    _senders: JoinSet<()>,
+}
+
+impl VideoPeer {
+    /// Builds a connection with one sendonly track per feed, in order, and its offer. The mids are "0", "1", ….
+    ///
+    /// # Errors
+    /// [`RtcError`] if no connection can be built, for example because no socket can be bound.
+    pub async fn offer(feeds: &[Feed]) -> Result<(Self, Offer), RtcError> {
+        let (engine, registry) = media::video()?;
+        let connection = Connection::open(engine, registry).await?;
+        let mut senders = JoinSet::new();
+        let mut tracks = BTreeMap::new();
+        for (number, feed) in feeds.iter().enumerate() {
+            let (peer, weak) = (connection.peer().clone(), feed.downgrade());
+            let track = on(connection.runtime(), async move { Track::add(&*peer, number, weak).await }).await??;
+            let (state, name) = (connection.state(), feed.name().to_owned());
+            tracks.insert(number.to_string(), name.clone());
+            let sending = async move {
+                if let Err(error) = track.run(state).await {
+                    tracing::debug!(camera = name, %error, "a video track ended");
+                }
+            };
+            senders.spawn_on(sending, connection.runtime());
+        }
+        let sdp = connection.offer().await?;
+        Ok((Self { connection, _senders: senders }, Offer { sdp, tracks }))
+    }
+
+    /// Applies the client's answer; pictures flow as soon as the connection stands.
+    ///
+    /// # Errors
+    /// [`RtcError`] if the answer does not fit; the connection stays as it was.
+    pub async fn answer(&self, sdp: String) -> Result<(), RtcError> {
+        self.connection.answer(sdp).await
+    }
+
+    /// Waits until the connection has failed, which takes about 10 s of silence, or was closed by the client.
+    pub async fn closed(&self) {
+        self.connection.closed().await;
+    }
+
+    /// Closes the connection and all its sockets.
+    pub async fn close(self) {
+        self.connection.close().await;
+    }
+}

@@ -1,0 +1,332 @@
+//! Video connections, seen by a real WebRTC peer in the same process, over loopback.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use openh264::decoder::Decoder;
+use openh264::formats::YUVSource;
+use rtc::interceptor::Registry;
+use rtc::peer_connection::configuration::interceptor_registry::register_default_interceptors;
+use rtc::peer_connection::sdp::RTCSessionDescription;
+use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use rtc::rtp::codec::h264::H264Packet;
+use rtc::rtp::packetizer::Depacketizer;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
+use waldo_server::rtc::{Offer, VideoPeer};
+use waldo_server::sensors::{Camera, CameraWriter, RgbImage, camera};
+use waldo_server::video::{Feed, VideoSource};
+use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
+use webrtc::peer_connection::{
+    MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceGatheringState,
+};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+const RED: [u8; 3] = [255, 0, 0];
+const BLUE: [u8; 3] = [0, 0, 255];
+
+fn feed(name: &str, (width, height): (u32, u32), rgb: [u8; 3]) -> Feed {
+    let image = RgbImage::new(width, height, rgb.repeat((width * height) as usize)).unwrap();
+    Feed::new(name, VideoSource::Callable(Box::new(move || Some(image.clone()))))
+}
+
+fn camera_feed() -> (CameraWriter, Camera, Feed) {
+    let (writer, reader) = camera("c");
+    let feed = Feed::new("c", VideoSource::Camera(reader.clone()));
+    (writer, reader, feed)
+}
+
+async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> T {
+    timeout(LIMIT, work).await.unwrap_or_else(|_| panic!("not in time: {what}"))
+}
+
+/// The client side of a connection.
+struct Client {
+    peer: Arc<dyn PeerConnection>,
+    tracks: mpsc::Receiver<Arc<dyn TrackRemote>>,
+}
+
+struct Events {
+    gathering: watch::Sender<RTCIceGatheringState>,
+    tracks: mpsc::Sender<Arc<dyn TrackRemote>>,
+}
+
+#[async_trait]
+impl PeerConnectionEventHandler for Events {
+    async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
+        self.gathering.send_replace(state);
+    }
+
+    async fn on_track(&self, track: Arc<dyn TrackRemote>) {
+        self.tracks.send(track).await.unwrap();
+    }
+}
+
+impl Client {
+    /// A client that has taken an offer, and its answer.
+    async fn of(offer: &Offer) -> (Self, String) {
+        let mut engine = MediaEngine::default();
+        engine.register_default_codecs().unwrap();
+        let registry = register_default_interceptors(Registry::new(), &mut engine).unwrap();
+        let gathering = watch::Sender::new(RTCIceGatheringState::New);
+        let mut gathering_state = gathering.subscribe();
+        let (tracks, received) = mpsc::channel(16);
+        let peer = PeerConnectionBuilder::new()
+            .with_media_engine(engine)
+            .with_interceptor_registry(registry)
+            .with_udp_addrs(vec!["127.0.0.1:0"])
+            .with_handler(Arc::new(Events { gathering, tracks }))
+            .build()
+            .await
+            .unwrap();
+        peer.set_remote_description(RTCSessionDescription::offer(offer.sdp.clone()).unwrap()).await.unwrap();
+        let answer = peer.create_answer(None).await.unwrap();
+        peer.set_local_description(answer).await.unwrap();
+        let complete = gathering_state.wait_for(|state| *state == RTCIceGatheringState::Complete);
+        in_time("gathering", complete).await.unwrap();
+        let answer = peer.local_description().await.unwrap().sdp;
+        (Self { peer: Arc::new(peer), tracks: received }, answer)
+    }
+
+    /// A client that has answered the peer.
+    async fn connect(peer: &VideoPeer, offer: &Offer) -> Self {
+        let (client, answer) = Self::of(offer).await;
+        peer.answer(answer).await.unwrap();
+        client
+    }
+
+    /// Waits for as many tracks as were offered; gives them by mid.
+    async fn tracks(&mut self, count: usize) -> BTreeMap<String, Received> {
+        let mut by_id = BTreeMap::new();
+        for _ in 0..count {
+            let track = in_time("a track", self.tracks.recv()).await.unwrap();
+            by_id.insert(track.track_id().await, track);
+        }
+        let mut by_mid = BTreeMap::new();
+        for transceiver in self.peer.get_transceivers().await {
+            let mid = transceiver.mid().await.unwrap().unwrap();
+            let id = transceiver.receiver().await.unwrap().unwrap().track().track_id().await;
+            by_mid.insert(mid, Received::new(by_id.remove(&id).unwrap()));
+        }
+        by_mid
+    }
+}
+
+/// One camera as the client sees it.
+struct Received {
+    track: Arc<dyn TrackRemote>,
+    depacketizer: H264Packet,
+    decoder: Decoder,
+    data: Vec<u8>,
+}
+
+/// What one received frame shows.
+#[derive(Debug)]
+struct Seen {
+    size: (usize, usize),
+    middle: [u8; 3],
+    keyframe: bool,
+}
+
+impl Received {
+    fn new(track: Arc<dyn TrackRemote>) -> Self {
+        Self { track, depacketizer: H264Packet::default(), decoder: Decoder::new().unwrap(), data: Vec::new() }
+    }
+
+    async fn frame(&mut self) -> Seen {
+        loop {
+            let event = in_time("a packet", self.track.poll()).await.expect("the track has ended");
+            let TrackRemoteEvent::OnRtpPacket(packet) = event else {
+                continue;
+            };
+            self.data.extend(self.depacketizer.depacketize(&packet.payload).unwrap());
+            if !packet.header.marker {
+                continue;
+            }
+            let data = std::mem::take(&mut self.data);
+            let keyframe = data.windows(4).any(|w| w[..3] == [0, 0, 1] && w[3] & 0x1f == 5);
+            let Ok(Some(picture)) = self.decoder.decode(&data) else {
+                // The first packets may arrive before the client has the keys.
+                self.request_keyframe().await;
+                continue;
+            };
+            let (width, height) = picture.dimensions();
+            let mut rgb = vec![0; width * height * 3];
+            picture.write_rgb8(&mut rgb);
+            let middle = (height / 2 * width + width / 2) * 3;
+            return Seen { size: (width, height), middle: [rgb[middle], rgb[middle + 1], rgb[middle + 2]], keyframe };
+        }
+    }
+
+    async fn request_keyframe(&self) {
+        let media_ssrc = self.track.ssrcs().await[0];
+        let pli = PictureLossIndication { sender_ssrc: 1, media_ssrc };
+        self.track.write_rtcp(vec![Box::new(pli)]).await.unwrap();
+    }
+}
+
+fn assert_close(seen: [u8; 3], expected: [u8; 3]) {
+    assert!(seen.iter().zip(expected).all(|(s, e)| s.abs_diff(e) < 24), "{seen:?}, not {expected:?}");
+}
+
+#[tokio::test]
+async fn each_camera_arrives_under_its_mid() {
+    let feeds = [feed("overhead_left", (64, 48), RED), feed("overhead_right", (128, 96), BLUE)];
+    let (peer, offer) = VideoPeer::offer(&feeds).await.unwrap();
+    let names = [("0", "overhead_left"), ("1", "overhead_right")].map(|(mid, name)| (mid.into(), name.into()));
+    assert_eq!(offer.tracks, BTreeMap::from(names));
+    let mut client = Client::connect(&peer, &offer).await;
+    let mut tracks = client.tracks(2).await;
+    for (mid, size, colour) in [("0", (64, 48), RED), ("1", (128, 96), BLUE)] {
+        let seen = tracks.get_mut(mid).unwrap().frame().await;
+        assert_eq!(seen.size, size);
+        assert_close(seen.middle, colour);
+    }
+}
+
+#[tokio::test]
+async fn the_offer_is_sendonly_h264_in_one_bundle_with_all_candidates_inside() {
+    let feeds = [feed("a b", (64, 48), RED), feed("c", (64, 48), RED)];
+    let (_peer, offer) = VideoPeer::offer(&feeds).await.unwrap();
+    let lines: Vec<&str> = offer.sdp.lines().collect();
+    let count = |line: &str| lines.iter().filter(|l| l.starts_with(line)).count();
+    assert_eq!(count("m=video "), 2, "{}", offer.sdp);
+    assert_eq!(count("m="), 2);
+    assert_eq!(count("a=sendonly"), 2);
+    assert_eq!(count("a=setup:actpass"), 2);
+    assert_eq!(count("a=rtcp-mux"), 2);
+    assert_eq!(count("a=group:BUNDLE 0 1"), 1);
+    assert_eq!((count("a=mid:0"), count("a=mid:1")), (1, 1));
+    for line in ["a=rtpmap:102 H264/90000", "a=rtpmap:103 rtx/90000", "a=fmtp:103 apt=102", "a=rtcp-fb:102 nack pli"] {
+        assert_eq!(count(line), 2, "{line} in {}", offer.sdp);
+    }
+    assert!(offer.sdp.contains("packetization-mode=1"));
+    assert!(offer.sdp.contains("profile-level-id=42e01f"));
+    assert!(lines.iter().any(|l| l.starts_with("a=candidate:") && l.contains(" 127.0.0.1 ")), "{}", offer.sdp);
+    assert!(count("a=end-of-candidates") > 0, "{}", offer.sdp);
+}
+
+#[tokio::test]
+async fn a_receiver_that_lost_a_picture_gets_a_keyframe() {
+    let feeds = [feed("c", (64, 48), RED)];
+    let (peer, offer) = VideoPeer::offer(&feeds).await.unwrap();
+    let mut client = Client::connect(&peer, &offer).await;
+    let track = &mut client.tracks(1).await.remove("0").unwrap();
+    assert!(track.frame().await.keyframe);
+    let wait = async {
+        while track.frame().await.keyframe {}
+        track.request_keyframe().await;
+        while !track.frame().await.keyframe {}
+    };
+    in_time("a keyframe", wait).await;
+}
+
+#[tokio::test]
+async fn a_second_client_sees_the_camera_and_the_first_goes_on() {
+    let feeds = [feed("c", (64, 48), RED)];
+    let (first_peer, first_offer) = VideoPeer::offer(&feeds).await.unwrap();
+    let mut first_client = Client::connect(&first_peer, &first_offer).await;
+    let mut first = first_client.tracks(1).await.remove("0").unwrap();
+    first.frame().await;
+    let (second_peer, second_offer) = VideoPeer::offer(&feeds).await.unwrap();
+    let mut second_client = Client::connect(&second_peer, &second_offer).await;
+    let mut second = second_client.tracks(1).await.remove("0").unwrap();
+    assert_close(second.frame().await.middle, RED);
+    second_peer.close().await;
+    for _ in 0..5 {
+        assert_close(first.frame().await.middle, RED);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_fit_is_an_error_and_a_right_one_still_works() {
+    let feeds = [feed("c", (64, 48), RED)];
+    let (peer, offer) = VideoPeer::offer(&feeds).await.unwrap();
+    let (mut client, answer) = Client::of(&offer).await;
+    let without = |word: &str| answer.lines().filter(|l| !l.contains(word)).map(|l| format!("{l}\r\n")).collect();
+    let wrong: [String; 10] = [
+        String::new(),
+        "not a session description".into(),
+        "v=0\r\n".into(),
+        answer[..answer.len() / 2].into(),
+        "x".repeat(1 << 20),
+        answer.replace("a=mid:0", "a=mid:7"),
+        without("fingerprint"),
+        without("ice-ufrag"),
+        without("rtpmap"),
+        answer.replace("m=video 9", "m=video 0"),
+    ];
+    for wrong in &wrong {
+        let error = peer.answer(wrong.clone()).await.expect_err(wrong).to_string();
+        assert!(error.len() < 300, "{error}");
+    }
+    peer.answer(answer.clone()).await.unwrap();
+    assert_close(client.tracks(1).await.get_mut("0").unwrap().frame().await.middle, RED);
+    assert!(peer.answer(answer).await.is_err(), "a second answer");
+}
+
+#[tokio::test]
+async fn a_camera_is_watched_from_the_answer_until_the_peer_is_gone() {
+    let (writer, _, feed) = camera_feed();
+    let (peer, offer) = VideoPeer::offer(std::slice::from_ref(&feed)).await.unwrap();
+    assert!(!writer.watched());
+    let client = Client::connect(&peer, &offer).await;
+    in_time("the camera is watched", async {
+        while !writer.watched() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    drop(peer);
+    in_time("nobody watches", async {
+        while writer.watched() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    drop(client);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_ends_the_peer() {
+    let feeds = [feed("c", (64, 48), RED)];
+    let (peer, offer) = VideoPeer::offer(&feeds).await.unwrap();
+    let mut client = Client::connect(&peer, &offer).await;
+    client.tracks(1).await.remove("0").unwrap().frame().await;
+    client.peer.close().await.unwrap();
+    in_time("the peer notices", peer.closed()).await;
+}
+
+#[tokio::test]
+async fn connections_leave_no_sockets_behind() {
+    let sockets = || {
+        let files = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        files.filter(|f| std::fs::read_link(f.path()).is_ok_and(|l| l.to_string_lossy().contains("socket"))).count()
+    };
+    let feeds = [feed("a", (64, 48), RED), feed("b", (64, 48), BLUE)];
+    let cycle = async |dropped: bool| {
+        let (peer, offer) = VideoPeer::offer(&feeds).await.unwrap();
+        let mut client = Client::connect(&peer, &offer).await;
+        client.tracks(2).await.remove("0").unwrap().frame().await;
+        client.peer.close().await.unwrap();
+        if dropped { drop(peer) } else { peer.close().await }
+    };
+    cycle(false).await;
+    let before = sockets();
+    for number in 0..12 {
+        cycle(number % 2 == 0).await;
+    }
+    // Peers that nobody answers.
+    for _ in 0..5 {
+        drop(VideoPeer::offer(&feeds).await.unwrap());
+    }
+    in_time("all sockets are closed", async {
+        while sockets() > before {
+            sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}

@@ -1,0 +1,51 @@
+//! The few things of the browser that several modules need.
+
+use leptos::prelude::window;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{Document, Storage};
+
+/// The page's document. The app runs in a page only, so it always exists.
+pub(crate) fn document() -> Document {
+    leptos::prelude::document()
+}
+
+/// The page's monotonic clock in milliseconds, the one of XR frames too.
+pub(crate) fn now() -> f64 {
+    window().performance().map_or(0.0, |performance| performance.now())
+}
+
+/// Resolves after `ms` milliseconds.
+pub(crate) async fn sleep(ms: i32) {
+    let promise = js_sys::Promise::new(&mut |resolve, _| {
+        // Without a timer the promise would hang for ever.
+        if window().set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, ms).is_err() {
+            let _ = resolve.call0(&JsValue::UNDEFINED);
+        }
+    });
+    let _ = JsFuture::from(promise).await;
+}
+
+/// Storage that lives as long as the browser keeps it; `None` where it is blocked.
+pub(crate) fn local_storage() -> Option<Storage> {
+    window().local_storage().ok().flatten()
+}
+
+/// Storage that lives as long as the tab; `None` where it is blocked.
+pub(crate) fn session_storage() -> Option<Storage> {
+    window().session_storage().ok().flatten()
+}
+
+/// A random id of 128 bits as hexadecimal text.
+pub(crate) fn random_id() -> String {
+    let mut bytes = [0_u8; 16];
+    if let Ok(crypto) = window().crypto() {
+        let _ = crypto.get_random_values_with_u8_array(&mut bytes);
+    }
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The name and message of what JavaScript threw.
+pub(crate) fn error_text(error: &JsValue) -> String {
+    error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |error| String::from(error.to_string()))
+}

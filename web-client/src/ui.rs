@@ -1,0 +1,98 @@
+//! The landing page: shows the engine's summary, calls the engine's methods, knows nothing else.
+#![allow(unreachable_pub, reason = "the component macro makes every component public")]
+
+mod arms;
+mod cameras;
+mod connection;
+mod guide;
+mod headset;
+
+use std::rc::Rc;
+
+use leptos::prelude::*;
+
+use crate::engine::Engine;
+use crate::link::Status;
+use crate::summary::{Presence, Summary};
+use arms::Arms;
+use cameras::Cameras;
+use connection::Connection;
+use guide::Guide;
+use headset::Headset;
+
+/// The engine, as handed from component to component.
+type EngineHandle = StoredValue<Rc<Engine>, LocalStorage>;
+
+/// Replaces what the page showed while loading by the app.
+pub(crate) fn mount() {
+    if let Some(loading) = document().get_element_by_id("loading") {
+        loading.remove();
+    }
+    mount_to_body(App);
+}
+
+#[component]
+fn App() -> impl IntoView {
+    let summary = RwSignal::new(Summary::default());
+    let engine: EngineHandle = StoredValue::new_local(Engine::start(move |latest| summary.set(latest)));
+    let status = Memo::new(move |_| summary.with(|summary| summary.link));
+    let robot = Memo::new(move |_| {
+        summary.with(|summary| (summary.address.clone(), summary.robot.server.clone().unwrap_or_default()))
+    });
+    let presenting = Memo::new(move |_| summary.with(|summary| summary.presence != Presence::Out));
+    view! {
+        <header class="top">
+            <h1>"Waldo"</h1>
+            <p class="robot-name">
+                <strong>{move || robot.get().0}</strong>
+                <span>{move || robot.get().1}</span>
+            </p>
+            <p class=move || format!("status {}", status_class(status.get())) role="status">
+                {move || status_text(status.get())}
+            </p>
+        </header>
+        <main>
+            <div class="column">
+                <section class="card drive">
+                    <Headset engine summary />
+                </section>
+                <section class="card state">
+                    <Arms summary />
+                </section>
+                <section class="card link">
+                    <Connection engine summary />
+                </section>
+            </div>
+            <div class="column">
+                <section class="card view">
+                    <Cameras engine summary />
+                </section>
+                <section class="card guide">
+                    <Guide />
+                </section>
+            </div>
+        </main>
+        // An emulated headset draws over the page, and passthrough would show the page instead of a room.
+        <div class="curtain" class:drawn=move || presenting.get()></div>
+    }
+}
+
+fn status_text(status: Status) -> &'static str {
+    match status {
+        Status::NotConnected => "Not connected",
+        Status::Connecting => "Connecting…",
+        Status::Connected => "Connected",
+        Status::Reconnecting => "Reconnecting…",
+        Status::Lost => "Connection lost, trying again",
+        Status::Failed => "Connection failed",
+    }
+}
+
+fn status_class(status: Status) -> &'static str {
+    match status {
+        Status::NotConnected => "idle",
+        Status::Connecting | Status::Reconnecting => "busy",
+        Status::Connected => "good",
+        Status::Lost | Status::Failed => "bad",
+    }
+}

@@ -1,0 +1,27 @@
+//! How to drive, in six lines.
+
+use leptos::prelude::*;
+
+const BINDINGS: [(&str, &str); 6] = [
+    ("Both grips", "Squeeze both fully: the arms follow your hands"),
+    ("Either grip", "Squeeze one again: the arms hold still"),
+    ("Triggers", "Close the grippers while the arms follow"),
+    ("X", "Arms move back to rest"),
+    ("Y", "Leave VR, arms move back to rest"),
+    ("Lost link", "The arms hold still by themselves"),
+];
+
+#[component]
+pub(super) fn Guide() -> impl IntoView {
+    let rows = BINDINGS.map(|(control, effect)| {
+        view! {
+            <dt>{control}</dt>
+            <dd>{effect}</dd>
+        }
+    });
+    view! {
+        <h2>"How to drive"</h2>
+        <dl>{rows.to_vec()}</dl>
+        <p class="note">"Push a controller along its own ray and the gripper moves along its fingers, wherever you face."</p>
+    }
+}

@@ -1,0 +1,119 @@
+//! Reads the controllers, the head and, where granted, the elbows of one XR frame.
+
+use glam::{DQuat, DVec3};
+use js_sys::Array;
+use waldo_protocol::geometry::{LocalFloor, Pose};
+use wasm_bindgen::prelude::*;
+use web_sys::{
+    DomPointReadOnly, GamepadButton, XrFrame, XrHandedness, XrInputSource, XrPose, XrReferenceSpace, XrRigidTransform,
+    XrSpace, XrViewerPose,
+};
+
+use crate::emulator;
+use crate::pose::{Aim, ControllerInput, Sample};
+
+#[wasm_bindgen]
+extern "C" {
+    /// A frame of a session with body tracking.
+    #[wasm_bindgen(extends = XrFrame)]
+    type BodyFrame;
+
+    #[wasm_bindgen(method, getter)]
+    fn body(this: &BodyFrame) -> Option<Body>;
+
+    /// The tracked body: a map from joint names to spaces.
+    type Body;
+
+    #[wasm_bindgen(method)]
+    fn get(this: &Body, joint: &str) -> Option<XrSpace>;
+}
+
+/// Reads frames of one presentation.
+pub(super) struct Reader {
+    space: XrReferenceSpace,
+    /// The runtime tells tracked from dead-reckoned positions.
+    tells_tracking: bool,
+}
+
+impl Reader {
+    /// Poses are read relative to `space`.
+    pub(super) fn new(space: XrReferenceSpace) -> Self {
+        Self { space, tells_tracking: !emulator::is_loaded() }
+    }
+
+    /// Everything the frame at time `t` tells about the operator.
+    pub(super) fn read(&self, frame: &XrFrame, t: f64, viewer: Option<&XrViewerPose>) -> Sample {
+        let mut sample = Sample {
+            head: viewer.and_then(|viewer| valid_pose(&viewer.transform())),
+            elbows: elbows(frame, &self.space),
+            t,
+            ..Sample::default()
+        };
+        let sources = frame.session().input_sources();
+        for source in (0..sources.length()).filter_map(|index| sources.get(index)) {
+            match source.handedness() {
+                XrHandedness::Left => sample.left = self.controller(frame, &source),
+                XrHandedness::Right => sample.right = self.controller(frame, &source),
+                _ => {}
+            }
+        }
+        sample
+    }
+
+    fn controller(&self, frame: &XrFrame, source: &XrInputSource) -> ControllerInput {
+        // Without a gamepad it is a bare hand, which has no grips to hold on to.
+        let Some(gamepad) = source.gamepad() else {
+            return ControllerInput::default();
+        };
+        let (buttons, axes) = (gamepad.buttons(), gamepad.axes());
+        ControllerInput {
+            aim: frame.get_pose(&source.target_ray_space(), &self.space).and_then(|pose| self.aim(&pose)),
+            trigger: value(&buttons, 0),
+            squeeze: value(&buttons, 1),
+            stick: [axis(&axes, 2), axis(&axes, 3)],
+            stick_click: pressed(&buttons, 3),
+            lower_button: pressed(&buttons, 4),
+            upper_button: pressed(&buttons, 5),
+        }
+    }
+
+    fn aim(&self, pose: &XrPose) -> Option<Aim> {
+        let tracked = !(self.tells_tracking && pose.emulated_position());
+        Some(Aim { pose: valid_pose(&pose.transform())?, tracked })
+    }
+}
+
+fn elbows(frame: &XrFrame, space: &XrReferenceSpace) -> Option<[DVec3; 2]> {
+    let frame: &BodyFrame = frame.unchecked_ref();
+    let body = frame.body()?;
+    let joint = |name| {
+        let pose = frame.get_pose(&body.get(name)?, space)?;
+        valid_pose(&pose.transform()).map(|pose| pose.position())
+    };
+    Some([joint("left-arm-lower")?, joint("right-arm-lower")?])
+}
+
+/// `None` for a pose with a component that is not a number, as a runtime may give while tracking starts.
+fn valid_pose(transform: &XrRigidTransform) -> Option<Pose<LocalFloor>> {
+    let (p, q): (DomPointReadOnly, DomPointReadOnly) = (transform.position(), transform.orientation());
+    Pose::new(DVec3::new(p.x(), p.y(), p.z()), DQuat::from_xyzw(q.x(), q.y(), q.z(), q.w())).ok()
+}
+
+fn value(buttons: &Array, index: u32) -> f64 {
+    button(buttons, index).map_or(0.0, |button| button.value())
+}
+
+fn pressed(buttons: &Array, index: u32) -> bool {
+    button(buttons, index).is_some_and(|button| button.pressed())
+}
+
+/// `None` for a button that the controller does not have.
+fn button(buttons: &Array, index: u32) -> Option<GamepadButton> {
+    let button = buttons.get(index);
+    button.is_object().then(|| button.unchecked_into())
+}
+
+/// Emulators leave null where a real gamepad has 0.
+fn axis(axes: &Array, index: u32) -> f64 {
+    axes.get(index).as_f64().unwrap_or(0.0)
+}

@@ -1,0 +1,146 @@
+//! Draws one XR frame: the camera pictures around the operator, the controllers, the words.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use glam::{DMat4, DQuat, DVec3, Mat4};
+use waldo_protocol::geometry::{LocalFloor, Pose};
+use wasm_bindgen::prelude::*;
+use web_sys::{WebGl2RenderingContext as Gl, XrEye, XrView, XrViewerPose, XrWebGlLayer};
+
+use super::gl::{Painter, Texture};
+use super::hud_canvas::{self, HudCanvas};
+use crate::hud::HudText;
+use crate::panels::{Anchor, DEFAULT_ASPECT, Eye, Place, camera_for};
+use crate::pose::Sample;
+use crate::video::Camera;
+
+/// Length and thickness of a controller's axes, metres.
+const AXIS_LENGTH: f64 = 0.1;
+const AXIS_THICKNESS: f64 = 0.004;
+const AXES: [(DVec3, [f32; 3]); 3] =
+    [(DVec3::X, [0.92, 0.26, 0.24]), (DVec3::Y, [0.35, 0.80, 0.40]), (DVec3::Z, [0.29, 0.53, 0.95])];
+
+/// The words hang from the head: above the gaze, small enough not to hide the pictures.
+const HUD_WIDTH: f64 = 0.7;
+const HUD_CENTRE: DVec3 = DVec3::new(0.0, 0.32, -1.0);
+
+/// Behind everything where the room is not visible.
+const DARK_ROOM: [f32; 3] = [0.035, 0.047, 0.055];
+
+/// The picture of one camera as last uploaded.
+struct Panel {
+    texture: Texture,
+    picture: u64,
+    aspect: f64,
+}
+
+/// Everything drawn in one presentation.
+pub(super) struct Scene {
+    gl: Gl,
+    painter: Painter,
+    panels: BTreeMap<String, Panel>,
+    hud: HudCanvas,
+    hud_texture: Texture,
+    anchor: Option<Anchor>,
+    passthrough: bool,
+}
+
+impl Scene {
+    pub(super) fn new(gl: Gl, passthrough: bool) -> Result<Self, JsValue> {
+        let painter = Painter::new(gl.clone())?;
+        let hud_texture = painter.texture()?;
+        let hud = HudCanvas::new()?;
+        Ok(Self { gl, painter, panels: BTreeMap::new(), hud, hud_texture, anchor: None, passthrough })
+    }
+
+    /// The origin of the room moved: hang the pictures around the head anew.
+    pub(super) fn forget_anchor(&mut self) {
+        self.anchor = None;
+    }
+
+    /// Takes over new pictures. Cameras that are no longer offered disappear, silent ones keep their last picture.
+    pub(super) fn update(&mut self, cameras: &[Rc<Camera>], text: &HudText) -> Result<(), JsValue> {
+        self.panels.retain(|name, _| cameras.iter().any(|camera| camera.name() == name));
+        for camera in cameras {
+            let picture = camera.picture();
+            if picture == 0 {
+                continue;
+            }
+            if !self.panels.contains_key(camera.name()) {
+                let panel = Panel { texture: self.painter.texture()?, picture: 0, aspect: DEFAULT_ASPECT };
+                self.panels.insert(camera.name().to_owned(), panel);
+            }
+            if let Some(panel) = self.panels.get_mut(camera.name())
+                && panel.picture != picture
+            {
+                let (width, height) = camera.size();
+                self.painter.upload_video(&panel.texture, camera.element())?;
+                panel.picture = picture;
+                panel.aspect = f64::from(width) / f64::from(height.max(1));
+            }
+        }
+        if let Some(canvas) = self.hud.paint(text) {
+            self.painter.upload_canvas(&self.hud_texture, canvas)?;
+        }
+        Ok(())
+    }
+
+    /// Draws all views of the frame.
+    pub(super) fn draw(&mut self, layer: &XrWebGlLayer, viewer: &XrViewerPose, sample: &Sample) {
+        let gl = &self.gl;
+        gl.bind_framebuffer(Gl::FRAMEBUFFER, layer.framebuffer().as_ref());
+        let ([r, g, b], alpha) = if self.passthrough { ([0.0; 3], 0.0) } else { (DARK_ROOM, 1.0) };
+        gl.clear_color(r, g, b, alpha);
+        gl.clear(Gl::COLOR_BUFFER_BIT | Gl::DEPTH_BUFFER_BIT);
+        let Some(head) = sample.head else { return };
+        let anchor = *self.anchor.get_or_insert_with(|| Anchor::at(head));
+        for view in viewer.views().iter() {
+            let view: XrView = view.unchecked_into();
+            let Some(viewport) = layer.get_viewport(&view) else {
+                continue;
+            };
+            gl.viewport(viewport.x(), viewport.y(), viewport.width(), viewport.height());
+            let projection = matrix(&view.projection_matrix());
+            let clip_from_room = projection * matrix(&view.transform().inverse().matrix());
+            let eye = if view.eye() == XrEye::Right { Eye::Right } else { Eye::Left };
+            self.draw_view(clip_from_room, eye, &anchor, head, sample);
+        }
+    }
+
+    fn draw_view(&self, clip_from_room: Mat4, eye: Eye, anchor: &Anchor, head: Pose<LocalFloor>, sample: &Sample) {
+        let clip = |room_from_model: DMat4| clip_from_room * room_from_model.as_mat4();
+        for place in Place::ALL {
+            let Some((name, span)) = camera_for(place, eye, |name| self.panels.contains_key(name)) else {
+                continue;
+            };
+            let Some(panel) = self.panels.get(name) else {
+                continue;
+            };
+            let model = anchor.place(place, panel.aspect * f64::from(span.width));
+            self.painter.draw_picture(clip(model), &panel.texture, [span.start, span.width]);
+        }
+        for aim in [sample.left.aim, sample.right.aim].into_iter().flatten() {
+            let controller = room_from(aim.pose);
+            for (axis, colour) in AXES {
+                let size = axis * (AXIS_LENGTH - AXIS_THICKNESS) + AXIS_THICKNESS;
+                let along = DMat4::from_scale_rotation_translation(size, DQuat::IDENTITY, axis * AXIS_LENGTH / 2.0);
+                self.painter.draw_cube(clip(controller * along), colour);
+            }
+        }
+        let size = DVec3::new(HUD_WIDTH, HUD_WIDTH / hud_canvas::ASPECT, 1.0);
+        let hud = DMat4::from_scale_rotation_translation(size, DQuat::IDENTITY, HUD_CENTRE);
+        self.painter.set_depth_test(false);
+        self.painter.draw_picture(clip(room_from(head) * hud), &self.hud_texture, [0.0, 1.0]);
+        self.painter.set_depth_test(true);
+    }
+}
+
+fn room_from(pose: Pose<LocalFloor>) -> DMat4 {
+    DMat4::from_rotation_translation(pose.orientation(), pose.position())
+}
+
+/// A column-major matrix as WebXR gives it; the identity should a runtime give something else.
+fn matrix(columns: &[f32]) -> Mat4 {
+    columns.try_into().map_or(Mat4::IDENTITY, Mat4::from_cols_array)
+}

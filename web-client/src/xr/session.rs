@@ -1,0 +1,183 @@
+//! One presentation in the headset, from the click to its end.
+
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{
+    WebGl2RenderingContext as Gl, WebGlContextAttributes, XrFrame, XrReferenceSpace, XrReferenceSpaceType,
+    XrRenderStateInit, XrSession, XrSessionInit, XrSessionMode, XrVisibilityState, XrWebGlLayer,
+};
+
+use super::input::Reader;
+use super::render::Scene;
+use super::{canvas, system};
+use crate::browser::error_text;
+use crate::engine::Engine;
+use crate::summary::Support;
+
+/// Nearer things are cut off; the operator's own hands come this close.
+const DEPTH_NEAR_M: f64 = 0.05;
+const DEPTH_FAR_M: f64 = 100.0;
+
+/// A requested session, and whether the room will be visible through it.
+pub(crate) struct Request {
+    session: JsFuture<XrSession>,
+    passthrough: bool,
+}
+
+/// Asks the browser for a session; to be called inside the click that wants it.
+pub(crate) fn request(support: Support) -> Option<Request> {
+    let passthrough = support == Support::Ar;
+    let mode = if passthrough { XrSessionMode::ImmersiveAr } else { XrSessionMode::ImmersiveVr };
+    let init = XrSessionInit::new();
+    init.set_required_features(&["local-floor".into()]);
+    init.set_optional_features(&["body-tracking".into()]);
+    let session = system()?.request_session_with_options(mode, &init);
+    Some(Request { session: JsFuture::from(session), passthrough })
+}
+
+type FrameCallback = Closure<dyn FnMut(f64, XrFrame)>;
+
+/// A running presentation.
+pub(crate) struct Presentation {
+    session: XrSession,
+    space: XrReferenceSpace,
+    reader: Reader,
+    layer: XrWebGlLayer,
+    scene: RefCell<Scene>,
+    engine: Weak<Engine>,
+    on_frame: RefCell<Option<FrameCallback>>,
+    on_end: RefCell<Option<Closure<dyn FnMut()>>>,
+    on_space_reset: RefCell<Option<Closure<dyn FnMut()>>>,
+}
+
+impl Presentation {
+    /// Waits for the session and starts drawing.
+    ///
+    /// # Errors
+    /// Why there is no presentation, in words for a person.
+    pub(crate) async fn begin(request: Request, engine: &Rc<Engine>) -> Result<Rc<Self>, String> {
+        let session = request.session.await.map_err(|error| refusal(&error))?;
+        let begun = Self::set_up(session.clone(), request.passthrough, engine).await;
+        begun.map_err(|error| {
+            drop(session.end());
+            format!("The headset could not start drawing: {}", error_text(&error))
+        })
+    }
+
+    async fn set_up(session: XrSession, passthrough: bool, engine: &Rc<Engine>) -> Result<Rc<Self>, JsValue> {
+        let attributes = WebGlContextAttributes::new();
+        attributes.set_xr_compatible(true);
+        // The layer smooths its own buffer; nothing is drawn to the canvas, except by an emulator, which has no time for it.
+        attributes.set_antialias(false);
+        let context = canvas()?.get_context_with_context_options("webgl2", &attributes)?;
+        let gl: Gl = context.ok_or("no WebGL2")?.unchecked_into();
+        let layer = XrWebGlLayer::new_with_web_gl2_rendering_context(&session, &gl)?;
+        let state = XrRenderStateInit::new();
+        state.set_base_layer(Some(&layer));
+        state.set_depth_near(DEPTH_NEAR_M);
+        state.set_depth_far(DEPTH_FAR_M);
+        session.update_render_state_with_state(&state);
+        let space = JsFuture::from(session.request_reference_space(XrReferenceSpaceType::LocalFloor)).await?;
+        let presentation = Rc::new(Self {
+            session,
+            reader: Reader::new(space.clone()),
+            space,
+            layer,
+            scene: RefCell::new(Scene::new(gl, passthrough)?),
+            engine: Rc::downgrade(engine),
+            on_frame: RefCell::default(),
+            on_end: RefCell::default(),
+            on_space_reset: RefCell::default(),
+        });
+        presentation.listen();
+        presentation.await_frame();
+        Ok(presentation)
+    }
+
+    /// Ends the presentation; the engine hears of it when the browser has done so.
+    pub(crate) fn end(&self) {
+        let ending = self.session.end();
+        // A session that has ended already refuses to end again.
+        spawn_local(async move { drop(JsFuture::from(ending).await) });
+    }
+
+    /// Whether the operator sees it, rather than the headset's menu or nothing.
+    pub(crate) fn is_visible(&self) -> bool {
+        self.session.visibility_state() == XrVisibilityState::Visible
+    }
+
+    fn listen(self: &Rc<Self>) {
+        let this = Rc::downgrade(self);
+        let on_frame = FrameCallback::new(move |time, frame: XrFrame| {
+            if let Some(this) = this.upgrade() {
+                this.await_frame();
+                this.frame(time, &frame);
+            }
+        });
+        self.on_frame.replace(Some(on_frame));
+
+        let engine = self.engine.clone();
+        let on_end = Closure::<dyn FnMut()>::new(move || {
+            if let Some(engine) = engine.upgrade() {
+                engine.presentation_ended();
+            }
+        });
+        self.session.set_onend(Some(on_end.as_ref().unchecked_ref()));
+        self.on_end.replace(Some(on_end));
+
+        let this = Rc::downgrade(self);
+        let on_space_reset = Closure::<dyn FnMut()>::new(move || {
+            let Some(this) = this.upgrade() else { return };
+            this.scene.borrow_mut().forget_anchor();
+            if let Some(engine) = this.engine.upgrade() {
+                engine.room_moved();
+            }
+        });
+        self.space.set_onreset(Some(on_space_reset.as_ref().unchecked_ref()));
+        self.on_space_reset.replace(Some(on_space_reset));
+    }
+
+    fn await_frame(&self) {
+        if let Some(on_frame) = &*self.on_frame.borrow() {
+            self.session.request_animation_frame(on_frame.as_ref().unchecked_ref());
+        }
+    }
+
+    fn frame(&self, time: f64, frame: &XrFrame) {
+        let Some(engine) = self.engine.upgrade() else {
+            return;
+        };
+        let viewer = frame.get_viewer_pose(&self.space);
+        let sample = self.reader.read(frame, time, viewer.as_ref());
+        // Poses first: drawing takes longer, and nobody waits for it on the wire.
+        engine.sampled(&sample, self.is_visible());
+        let Some(viewer) = viewer else { return };
+        let mut scene = self.scene.borrow_mut();
+        if let Err(error) = scene.update(&engine.video().cameras(), &engine.hud()) {
+            web_sys::console::debug_1(&error);
+        }
+        scene.draw(&self.layer, &viewer, &sample);
+    }
+}
+
+impl Drop for Presentation {
+    fn drop(&mut self) {
+        self.session.set_onend(None);
+        self.space.set_onreset(None);
+    }
+}
+
+fn refusal(error: &JsValue) -> String {
+    let name = js_sys::Reflect::get(error, &"name".into()).ok().and_then(|name| name.as_string());
+    match name.as_deref() {
+        Some("NotSupportedError") => "The headset cannot present this page: it needs floor-level tracking.".to_owned(),
+        Some("NotAllowedError" | "SecurityError") => {
+            "The browser refused to start. Allow VR for this page in its settings and press Enter VR again.".to_owned()
+        }
+        Some("InvalidStateError") => "Another page is using the headset. Close it and try again.".to_owned(),
+        _ => format!("The headset did not start: {}", error_text(error)),
+    }
+}
