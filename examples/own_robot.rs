@@ -1,11 +1,9 @@
 //! A robot of your own: one arm with six joints and a gripper, driven by the right controller.
 
-use std::process::ExitCode;
-
 use glam::{DQuat, DVec3};
+use std::process::ExitCode;
 use waldo_protocol::geometry::{InvalidPose, Pose};
-use waldo_protocol::time::MonoTime;
-use waldo_protocol::vr::Hand;
+use waldo_protocol::{time::MonoTime, vr::Hand};
 use waldo_server::robot::{Applied, Arm, ArmCommand, Command, Description, Joint, Robot, RobotError};
 use waldo_server::sensors::{ArmReading, Proprioception, SensorHub};
 

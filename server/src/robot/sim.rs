@@ -1,6 +1,6 @@
 //! The simulated robot: everything can be tried with no hardware.
 //!
-//! [`world`] is the physics, pure and in virtual time; [`cameras`] is the one thread, which draws the newest world.
+//! `world` is the physics, pure and in virtual time; `cameras` is the one thread, which draws the newest world.
 
 mod cameras;
 mod mesh;

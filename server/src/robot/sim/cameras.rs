@@ -58,7 +58,7 @@ fn mounts() -> [(Mount, f64); CAMERAS.len()] {
         (Mount::Base(pose), 0.72)
     };
     let wrist = |arm| {
-        // Above the palm, bowed towards their tips.
+        // Above the palm, bowed towards the fingertips.
         let pose = Transform {
             rotation: DQuat::from_rotation_y(PI) * DQuat::from_rotation_x(-0.5),
             translation: DVec3::new(0.0, -0.08, -0.03),

@@ -198,11 +198,13 @@ fn room() -> Mesh {
     let (min, max) = (DVec3::new(-2.5, -3.0, 0.0), DVec3::new(4.5, 3.0, 2.8));
     let (middle, half) = ((min + max) / 2.0, (max - min) / 2.0);
     let (x, y, z) = (DVec3::X * half.x, DVec3::Y * half.y, DVec3::Z * half.z);
+    // The walls stand a little inside floor and ceiling, so that no light falls through where they meet.
+    let inside = 0.999;
     let mut walls = Mesh::default()
-        .quad(middle + x, y, -z, WALL)
-        .quad(middle - x, y, z, WALL)
-        .quad(middle + y, x, z, WALL)
-        .quad(middle - y, x, -z, WALL)
+        .quad(middle + x * inside, y, -z, WALL)
+        .quad(middle - x * inside, y, z, WALL)
+        .quad(middle + y * inside, x, z, WALL)
+        .quad(middle - y * inside, x, -z, WALL)
         .quad(middle + z, x, -y, WALL);
     for vertex in &mut walls.vertices {
         let brightness = (0.55 + 0.45 * vertex.position.z / max.z) as f32;
