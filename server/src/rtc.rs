@@ -4,6 +4,7 @@
 //! thread of its own: encryption and packets never wait for, or delay, the tasks that carry poses.
 
 mod addresses;
+mod answer;
 mod connection;
 mod keyframe_requests;
 mod media;

@@ -21,7 +21,6 @@ use waldo_server::video::{Feed, VideoSource};
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
 use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceGatheringState,
-    RTCPeerConnectionState,
 };
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -48,12 +47,10 @@ async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> T {
 struct Client {
     peer: Arc<dyn PeerConnection>,
     tracks: mpsc::Receiver<Arc<dyn TrackRemote>>,
-    state: watch::Receiver<RTCPeerConnectionState>,
 }
 
 struct Events {
     gathering: watch::Sender<RTCIceGatheringState>,
-    state: watch::Sender<RTCPeerConnectionState>,
     tracks: mpsc::Sender<Arc<dyn TrackRemote>>,
 }
 
@@ -61,10 +58,6 @@ struct Events {
 impl PeerConnectionEventHandler for Events {
     async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
         self.gathering.send_replace(state);
-    }
-
-    async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
-        self.state.send_replace(state);
     }
 
     async fn on_track(&self, track: Arc<dyn TrackRemote>) {
@@ -78,16 +71,14 @@ impl Client {
         let mut engine = MediaEngine::default();
         engine.register_default_codecs().unwrap();
         let registry = register_default_interceptors(Registry::new(), &mut engine).unwrap();
-        let (gathering, mut gathered) = (watch::Sender::new(RTCIceGatheringState::New), ());
+        let gathering = watch::Sender::new(RTCIceGatheringState::New);
         let mut gathering_state = gathering.subscribe();
-        let state = watch::Sender::new(RTCPeerConnectionState::New);
-        let watched = state.subscribe();
         let (tracks, received) = mpsc::channel(16);
         let peer = PeerConnectionBuilder::new()
             .with_media_engine(engine)
             .with_interceptor_registry(registry)
             .with_udp_addrs(vec!["127.0.0.1:0"])
-            .with_handler(Arc::new(Events { gathering, state, tracks }))
+            .with_handler(Arc::new(Events { gathering, tracks }))
             .build()
             .await
             .unwrap();
@@ -96,10 +87,8 @@ impl Client {
         peer.set_local_description(answer).await.unwrap();
         let complete = gathering_state.wait_for(|state| *state == RTCIceGatheringState::Complete);
         in_time("gathering", complete).await.unwrap();
-        gathered = ();
-        let () = gathered;
         let answer = peer.local_description().await.unwrap().sdp;
-        (Self { peer: Arc::new(peer), tracks: received, state: watched }, answer)
+        (Self { peer: Arc::new(peer), tracks: received }, answer)
     }
 
     /// A client that has answered the peer.
@@ -150,15 +139,20 @@ impl Received {
     async fn frame(&mut self) -> Seen {
         loop {
             let event = in_time("a packet", self.track.poll()).await.expect("the track has ended");
-            let TrackRemoteEvent::OnRtpPacket(packet) = event else { continue };
+            let TrackRemoteEvent::OnRtpPacket(packet) = event else {
+                continue;
+            };
             self.data.extend(self.depacketizer.depacketize(&packet.payload).unwrap());
             if !packet.header.marker {
                 continue;
             }
             let data = std::mem::take(&mut self.data);
             let keyframe = data.windows(4).any(|w| w[..3] == [0, 0, 1] && w[3] & 0x1f == 5);
-            // A client that comes late begins with the first keyframe.
-            let Ok(Some(picture)) = self.decoder.decode(&data) else { continue };
+            let Ok(Some(picture)) = self.decoder.decode(&data) else {
+                // The first packets may arrive before the client has the keys.
+                self.request_keyframe().await;
+                continue;
+            };
             let (width, height) = picture.dimensions();
             let mut rgb = vec![0; width * height * 3];
             picture.write_rgb8(&mut rgb);
@@ -253,7 +247,7 @@ async fn an_answer_that_does_not_fit_is_an_error_and_a_right_one_still_works() {
     let (peer, offer) = VideoPeer::offer(&feeds).await.unwrap();
     let (mut client, answer) = Client::of(&offer).await;
     let without = |word: &str| answer.lines().filter(|l| !l.contains(word)).map(|l| format!("{l}\r\n")).collect();
-    let wrong: [String; 9] = [
+    let wrong: [String; 10] = [
         String::new(),
         "not a session description".into(),
         "v=0\r\n".into(),
@@ -262,9 +256,10 @@ async fn an_answer_that_does_not_fit_is_an_error_and_a_right_one_still_works() {
         answer.replace("a=mid:0", "a=mid:7"),
         without("fingerprint"),
         without("ice-ufrag"),
-        without("a=setup"),
+        without("rtpmap"),
+        answer.replace("m=video 9", "m=video 0"),
     ];
-    for wrong in &wrong[..8] {
+    for wrong in &wrong {
         let error = peer.answer(wrong.clone()).await.expect_err(wrong).to_string();
         assert!(error.len() < 300, "{error}");
     }

@@ -125,6 +125,7 @@ async fn bad_input_is_counted_and_disturbs_nobody() -> Result<()> {
     let mut bad = greeted(&robot).await?;
     let mut operator = Operator::default();
     engage(&mut good, &mut operator).await?;
+    assert_eq!(bad.receive_type("tracking").await?["value"], true);
 
     let mut valid = String::new();
     Operator::default().next().encode(&mut valid);

@@ -75,9 +75,8 @@ impl Scenery {
     /// The spots say to the operator how high a gripper is and what it is above.
     pub(super) fn draw_shadows(&self, view: &mut View, canvas: &mut Canvas<'_>, world: &World) {
         for object in world.objects() {
-            let reach = (object.reach(DVec3::X) + object.reach(DVec3::Y)) / 2.0;
-            let bottom = object.at.translation - DVec3::Z * object.reach(DVec3::Z);
-            shadow(view, canvas, bottom, reach * 1.7, 0.6);
+            let bottom = object.at.translation.with_z(object.bottom());
+            shadow(view, canvas, bottom, object.footprint() * 1.7, 0.6);
         }
         for arm in world.arms() {
             let frames = arm.frames();
