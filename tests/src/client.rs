@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use futures_util::{SinkExt, StreamExt};
@@ -136,6 +136,7 @@ impl Client {
 pub struct Operator {
     /// The frame sent next.
     pub frame: VrFrame,
+    started: Instant,
 }
 
 impl Default for Operator {
@@ -159,15 +160,15 @@ impl Default for Operator {
             seq: Some(0),
             elbow_est: false,
         };
-        Self { frame }
+        Self { frame, started: Instant::now() }
     }
 }
 
 impl Operator {
-    /// The next frame: `seq` one higher, `t` 11 ms later.
+    /// The next frame: `seq` one higher, captured now.
     pub fn next(&mut self) -> &VrFrame {
         self.frame.seq = self.frame.seq.map(|seq| seq + 1);
-        self.frame.t = self.frame.t.map(|t| t + 1000.0 / 90.0);
+        self.frame.t = self.frame.t.map(|_| self.started.elapsed().as_secs_f64() * 1000.0);
         &self.frame
     }
 

@@ -125,6 +125,7 @@ async fn bad_input_is_counted_and_disturbs_nobody() -> Result<()> {
     let mut bad = greeted(&robot).await?;
     let mut operator = Operator::default();
     engage(&mut good, &mut operator).await?;
+    assert_eq!(bad.receive_type("tracking").await?["value"], true);
 
     let mut valid = String::new();
     Operator::default().next().encode(&mut valid);
@@ -146,7 +147,7 @@ async fn bad_input_is_counted_and_disturbs_nobody() -> Result<()> {
         bad.send(text).await?;
     }
     bad.send_binary(vec![0xff; 1000]).await?;
-    assert!(bad.receive_all().await?.is_empty(), "no replies, and the socket lives");
+    assert_eq!(bad.receive_all().await?, Vec::<serde_json::Value>::new(), "no replies, and the socket lives");
     good.send_frame(operator.next()).await?;
 
     let metrics = get(&robot, "/metrics").await?;
