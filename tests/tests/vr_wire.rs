@@ -83,7 +83,8 @@ async fn a_second_client_does_not_drive() -> Result<()> {
     engage(&mut first, &mut driver).await?;
     let held = robot.grippers();
 
-    let hello = json!({"type": "hello", "v": 1, "client": "test/1", "stream": "other", "role": "driver", "caps": ["hold"]});
+    let hello =
+        json!({"type": "hello", "v": 1, "client": "test/1", "stream": "other", "role": "driver", "caps": ["hold"]});
     second.send(hello.to_string()).await?;
     second.send_frame(other.squeeze(false).next()).await?;
     second.send_frame(other.squeeze(true).next()).await?;
