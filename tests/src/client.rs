@@ -118,6 +118,23 @@ impl Client {
         }
     }
 
+    /// Sends a text while listening, until the server closes.
+    pub async fn closed_while_sending(&mut self, text: String) -> Result<Option<CloseFrame>> {
+        let (mut sink, mut stream) = (&mut self.socket).split();
+        // Fails when the server hangs up in the middle of it, as it may.
+        let send = async { drop(sink.send(Message::Text(text.into())).await) };
+        let listen = async {
+            while let Some(message) = stream.next().await {
+                if let Message::Close(frame) = message? {
+                    return Ok(frame);
+                }
+            }
+            Ok(None)
+        };
+        let (closed, ()) = tokio::time::timeout(PATIENCE, futures_util::future::join(listen, send)).await?;
+        closed
+    }
+
     /// Waits for the server's close frame.
     pub async fn closed(&mut self) -> Result<Option<CloseFrame>> {
         loop {
