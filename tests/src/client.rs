@@ -183,7 +183,7 @@ impl Default for Operator {
 
 impl Operator {
     /// The next frame: `seq` one higher, captured now.
-    pub fn next(&mut self) -> &VrFrame {
+    pub fn capture(&mut self) -> &VrFrame {
         self.frame.seq = self.frame.seq.map(|seq| seq + 1);
         self.frame.t = self.frame.t.map(|_| self.started.elapsed().as_secs_f64() * 1000.0);
         &self.frame
