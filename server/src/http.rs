@@ -16,4 +16,4 @@ pub use access::{Access, AccessError, Denied};
 pub use bind::{BindError, bind};
 pub use holder::Holder;
 pub use serve::serve;
-pub use site::{Site, site};
+pub use site::{Health, Site, site};

@@ -25,6 +25,16 @@ impl Place {
     /// All places.
     pub const ALL: [Self; 3] = [Self::Overhead, Self::LeftWrist, Self::RightWrist];
 
+    /// Where a camera of this name is shown; `None` for cameras that are not shown in the headset.
+    pub fn of_camera(name: &str) -> Option<Self> {
+        match name {
+            "overhead" | "overhead_left" | "overhead_right" | "overhead_sbs" => Some(Self::Overhead),
+            "left_arm" => Some(Self::LeftWrist),
+            "right_arm" => Some(Self::RightWrist),
+            _ => None,
+        }
+    }
+
     fn centre(self) -> DVec3 {
         match self {
             Self::Overhead => DVec3::new(0.0, -0.175, -1.0),
@@ -144,6 +154,17 @@ mod tests {
                 (matrix.transform_vector3(DVec3::X).length(), matrix.transform_vector3(DVec3::Y).length());
             assert!((width / height - 2.0).abs() < 1e-9);
         }
+    }
+
+    #[test]
+    fn every_camera_that_is_shown_has_the_place_it_is_shown_at() {
+        for place in Place::ALL {
+            for eye in [Eye::Left, Eye::Right] {
+                let (name, _) = camera_for(place, eye, |name| Place::of_camera(name).is_some()).unwrap();
+                assert_eq!(Place::of_camera(name), Some(place));
+            }
+        }
+        assert_eq!(Place::of_camera("rear"), None);
     }
 
     #[test]

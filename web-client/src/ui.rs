@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use leptos::prelude::*;
 
+use crate::emulator;
 use crate::engine::Engine;
 use crate::link::Status;
 use crate::summary::{Presence, Summary};
@@ -39,9 +40,10 @@ fn App() -> impl IntoView {
     let robot = Memo::new(move |_| {
         summary.with(|summary| (summary.address.clone(), summary.robot.server.clone().unwrap_or_default()))
     });
-    let presenting = Memo::new(move |_| summary.with(|summary| summary.presence != Presence::Out));
+    // An emulated headset draws over the page, with the page for a room: an empty one is darker, and cheaper to draw.
+    let hidden = Memo::new(move |_| summary.with(|summary| summary.presence != Presence::Out) && emulator::is_loaded());
     view! {
-        <header class="top">
+        <header class="top" hidden=move || hidden.get()>
             <h1>"Waldo"</h1>
             <p class="robot-name">
                 <strong>{move || robot.get().0}</strong>
@@ -51,7 +53,7 @@ fn App() -> impl IntoView {
                 {move || status_text(status.get())}
             </p>
         </header>
-        <main>
+        <main hidden=move || hidden.get()>
             <div class="column">
                 <section class="card drive">
                     <Headset engine summary />
@@ -72,8 +74,6 @@ fn App() -> impl IntoView {
                 </section>
             </div>
         </main>
-        // An emulated headset draws over the page, and passthrough would show the page instead of a room.
-        <div class="curtain" class:drawn=move || presenting.get()></div>
     }
 }
 

@@ -53,7 +53,7 @@ fn is_typed(text: &str) -> bool {
         }
         fn read<'de, A: MapAccess<'de>>(&mut self, key: bool, map: &mut A, _: &Reading) -> Result<(), A::Error> {
             self.0 |= key;
-            map.next_value::<IgnoredAny>().map(|_| ())
+            skip(map)
         }
     }
     let mut json = serde_json::Deserializer::from_str(text);

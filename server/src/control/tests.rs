@@ -321,7 +321,6 @@ fn letting_go_holds_and_engaging_again_starts_from_there() {
 fn silence_holds_and_held_grips_do_not_engage_again() {
     let mut bench = Bench::new();
     bench.engage(A, &frame());
-    bench.drive(A, &squeezed(frame()), 0.0);
     bench.drive(A, &moved(DVec3::Z * -0.03, DQuat::IDENTITY), 0.5);
     bench.ticks(0.6);
     assert!(!bench.engaged());

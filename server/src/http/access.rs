@@ -221,9 +221,7 @@ mod tests {
     #[test]
     fn a_page_of_another_origin_needs_the_token_even_on_loopback() {
         let access = closed();
-        let from = |origin: &str, uri: &str| {
-            check(&access, "::1", uri, &[(ORIGIN, origin), (HOST, "localhost:8000")])
-        };
+        let from = |origin: &str, uri: &str| check(&access, "::1", uri, &[(ORIGIN, origin), (HOST, "localhost:8000")]);
         assert_eq!(from("https://localhost:8000", "/ws"), Ok(()));
         assert_eq!(from("https://LOCALHOST:8000", "/ws"), Ok(()));
         for origin in ["https://evil.example", "http://localhost:8000", "https://localhost:8001", "null", ""] {

@@ -40,7 +40,19 @@ pub async fn serve(
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    accept(listener, tls, router, metrics, shutdown, MAX_CONNECTIONS).await;
+    Ok(())
+}
+
+async fn accept(
+    listener: tokio::net::TcpListener,
+    tls: Arc<ServerTls>,
+    router: Router,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+    max_connections: usize,
+) {
+    let slots = Arc::new(Semaphore::new(max_connections));
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -71,5 +83,40 @@ pub async fn serve(
     if timeout(FAREWELL, connections.wait()).await.is_err() {
         tracing::warn!(left = connections.len(), "connections did not end in time");
     }
-    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::config::Settings;
+
+    #[tokio::test]
+    async fn a_connection_too_many_is_closed_and_counted_until_another_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let tls = ServerTls::new(&Settings { data_dir: dir.path().to_owned(), ..Settings::default() }).unwrap();
+        let (metrics, shutdown) = (Metrics::default(), CancellationToken::new());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let server = tokio::spawn(accept(listener, tls, Router::new(), metrics.clone(), shutdown.clone(), 1));
+        let first = TcpStream::connect(addr).await.unwrap();
+        let mut second = TcpStream::connect(addr).await.unwrap();
+        assert_eq!(second.read(&mut [0]).await.unwrap(), 0, "closed without a word");
+        assert!(metrics.text().contains("waldo_connections_refused_total 1"));
+        assert!(metrics.text().contains("waldo_connections 1"));
+        drop(first);
+        while !metrics.text().contains("waldo_connections 0") {
+            tokio::task::yield_now().await;
+        }
+        let mut third = TcpStream::connect(addr).await.unwrap();
+        while !metrics.text().contains("waldo_connections 1") {
+            tokio::task::yield_now().await;
+        }
+        shutdown.cancel();
+        server.await.unwrap();
+        assert_eq!(third.read(&mut [0]).await.unwrap(), 0);
+        assert!(metrics.text().contains("waldo_connections_refused_total 1"));
+    }
 }

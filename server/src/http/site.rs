@@ -51,12 +51,10 @@ pub fn site(site: Site) -> Router {
     let Site { access, metrics, health, static_dir, sockets, apis } = site;
     let guard = Guard { access, metrics: metrics.clone() };
     let pages = Arc::new(Pages::new(static_dir));
-    let sockets = sockets
-        .route_layer(from_fn(only_upgrades))
-        .route_layer(from_fn_with_state(guard.clone(), check));
+    let sockets = sockets.layer(from_fn(only_upgrades)).layer(from_fn_with_state(guard.clone(), check));
     let apis = apis
         .route("/metrics", get(async move || metrics_text(&metrics)))
-        .route_layer(from_fn_with_state(guard.clone(), check));
+        .layer(from_fn_with_state(guard.clone(), check));
     let free = Router::new()
         .fallback(page)
         .with_state(pages)

@@ -1,6 +1,5 @@
 //! What every peer connection of ours shares: set-up, offer, answer, end.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use rtc::peer_connection::configuration::media_engine::MediaEngine;
 use rtc::peer_connection::configuration::setting_engine::{SctpMaxMessageSize, SettingEngine, SettingEngineBuilder};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use webrtc::peer_connection::{
     PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder, RTCIceGatheringState,
@@ -17,6 +17,7 @@ use webrtc::peer_connection::{
 };
 
 use super::answer::checked;
+use super::runtime::Lane;
 use super::{RtcError, addresses, runtime};
 
 /// Only addresses of this host are gathered, which takes milliseconds.
@@ -41,12 +42,16 @@ pub(super) struct Connection {
     peer: Arc<dyn PeerConnection>,
     state: watch::Sender<RTCPeerConnectionState>,
     gathering: watch::Sender<RTCIceGatheringState>,
+    /// What the connection is for; ends with it.
+    tasks: JoinSet<()>,
+    /// Its senders are with the tasks.
+    at_work: watch::Receiver<()>,
 }
 
 impl Connection {
-    /// A connection with nothing in it yet, on the thread of all connections.
-    pub(super) async fn open(engine: MediaEngine, registry: Registry) -> Result<Self, RtcError> {
-        let runtime = runtime::handle()?;
+    /// A connection with nothing in it yet, on the thread of its kind.
+    pub(super) async fn open(lane: Lane, engine: MediaEngine, registry: Registry) -> Result<Self, RtcError> {
+        let runtime = runtime::handle(lane)?;
         let state = watch::Sender::new(RTCPeerConnectionState::New);
         let gathering = watch::Sender::new(RTCIceGatheringState::New);
         let events = Events { state: state.clone(), gathering: gathering.clone() };
@@ -59,7 +64,8 @@ impl Connection {
             .with_udp_addrs(addresses::local())
             .with_handler(Arc::new(events));
         let peer = on(&runtime, async move { builder.build().await.map(|peer| Arc::new(peer) as _) }).await??;
-        Ok(Self { runtime, peer, state, gathering })
+        let at_work = watch::Sender::new(()).subscribe();
+        Ok(Self { runtime, peer, state, gathering, tasks: JoinSet::new(), at_work })
     }
 
     /// The connection itself, to add tracks or channels to before the offer.
@@ -67,9 +73,26 @@ impl Connection {
         &self.peer
     }
 
-    /// The thread of all connections.
+    /// The thread of the connection.
     pub(super) fn runtime(&self) -> &Handle {
         &self.runtime
+    }
+
+    /// Runs what the connection is for. When all of it has ended, the connection counts as closed.
+    pub(super) fn run<T>(&mut self, tasks: impl IntoIterator<Item = T>)
+    where
+        T: Future<Output = ()> + Send + 'static,
+    {
+        let at_work = watch::Sender::new(());
+        self.at_work = at_work.subscribe();
+        for task in tasks {
+            let at_work = at_work.clone();
+            let work = async move {
+                task.await;
+                drop(at_work);
+            };
+            self.tasks.spawn_on(work, &self.runtime);
+        }
     }
 
     /// The connection's state as it changes.
@@ -109,13 +132,15 @@ impl Connection {
         .await?
     }
 
-    /// Waits until the connection has failed or was closed.
+    /// Waits until the connection has failed or was closed, or has nothing left to do.
     pub(super) async fn closed(&self) {
-        let over = |state: &RTCPeerConnectionState| {
-            matches!(state, RTCPeerConnectionState::Failed | RTCPeerConnectionState::Closed)
-        };
-        // Cannot fail: `self` holds the sender.
-        let _ = self.state.subscribe().wait_for(over).await;
+        use RTCPeerConnectionState::{Closed, Failed};
+        let (mut state, mut at_work) = (self.state.subscribe(), self.at_work.clone());
+        tokio::select! {
+            _ = state.wait_for(|state| matches!(state, Failed | Closed)) => {}
+            // Nothing is ever sent: this is the end of the last task.
+            _ = at_work.changed() => {}
+        }
     }
 
     /// Closes the connection and waits until its sockets are free.
@@ -135,7 +160,7 @@ impl Drop for Connection {
     }
 }
 
-/// Runs on the thread of all connections, to the end even if the caller goes away.
+/// Runs on the thread of a connection, to the end even if the caller goes away.
 pub(super) async fn on<T: Send + 'static>(
     runtime: &Handle,
     work: impl Future<Output = T> + Send + 'static,

@@ -11,7 +11,7 @@ use waldo_server::sensors::{Camera, CameraFrame, CameraWriter, RgbImage, camera,
 use super::thread_cpu;
 
 /// Pictures per second.
-pub const FPS: u32 = 30;
+const FPS: u32 = 30;
 
 /// Pixels that the scene moves from one picture to the next, and how far it goes before it comes back.
 const STEP: usize = 4;

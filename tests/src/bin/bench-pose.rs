@@ -166,7 +166,7 @@ impl Course {
     }
 
     fn queue(&mut self) -> Result<()> {
-        let text = self.texts.next();
+        let text = self.texts.advance();
         if self.path == Path::Waldo {
             websocket(text, &mut self.message);
             return Ok(self.sender.queue(&self.message)?);

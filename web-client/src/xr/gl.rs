@@ -13,7 +13,8 @@ uniform mat4 clip_from_model;
 uniform vec2 span;
 out vec2 uv;
 void main() {
-    uv = vec2(span.x + span.y * (corner.x + 0.5), corner.y + 0.5);
+    // Pictures are uploaded as they are, first row on top: turning them around is slow in browsers.
+    uv = vec2(span.x + span.y * (corner.x + 0.5), 0.5 - corner.y);
     gl_Position = clip_from_model * vec4(corner, 1.0);
 }";
 
@@ -73,8 +74,6 @@ impl Painter {
         gl.enable(Gl::BLEND);
         // Everything is premultiplied, as the compositor of a passthrough headset expects it.
         gl.blend_func(Gl::ONE, Gl::ONE_MINUS_SRC_ALPHA);
-        gl.pixel_storei(Gl::UNPACK_FLIP_Y_WEBGL, 1);
-        gl.pixel_storei(Gl::UNPACK_PREMULTIPLY_ALPHA_WEBGL, 1);
         Ok(Self { gl, picture, plain, square, cube })
     }
 
@@ -95,32 +94,33 @@ impl Painter {
 
     /// Copies the video's present picture; the texture keeps its old one if the browser refuses.
     pub(super) fn upload_video(&self, texture: &Texture, video: &HtmlVideoElement) -> Result<(), JsValue> {
-        let (gl, rgba) = (&self.gl, Gl::RGBA);
+        let gl = &self.gl;
         gl.bind_texture(Gl::TEXTURE_2D, Some(&texture.0));
-        let internal = rgba.cast_signed();
         gl.tex_image_2d_with_u32_and_u32_and_html_video_element(
             Gl::TEXTURE_2D,
             0,
-            internal,
-            rgba,
+            Gl::RGBA.cast_signed(),
+            Gl::RGBA,
             Gl::UNSIGNED_BYTE,
             video,
         )
     }
 
-    /// Copies the canvas.
+    /// Copies the canvas, with its transparency.
     pub(super) fn upload_canvas(&self, texture: &Texture, canvas: &HtmlCanvasElement) -> Result<(), JsValue> {
-        let (gl, rgba) = (&self.gl, Gl::RGBA);
+        let gl = &self.gl;
         gl.bind_texture(Gl::TEXTURE_2D, Some(&texture.0));
-        let internal = rgba.cast_signed();
-        gl.tex_image_2d_with_u32_and_u32_and_html_canvas_element(
+        gl.pixel_storei(Gl::UNPACK_PREMULTIPLY_ALPHA_WEBGL, 1);
+        let copied = gl.tex_image_2d_with_u32_and_u32_and_html_canvas_element(
             Gl::TEXTURE_2D,
             0,
-            internal,
-            rgba,
+            Gl::RGBA.cast_signed(),
+            Gl::RGBA,
             Gl::UNSIGNED_BYTE,
             canvas,
-        )
+        );
+        gl.pixel_storei(Gl::UNPACK_PREMULTIPLY_ALPHA_WEBGL, 0);
+        copied
     }
 
     /// Draws the part `[start, width]` of the texture's width on the unit square.

@@ -1,6 +1,7 @@
 //! Draws one XR frame: the camera pictures around the operator, the controllers, the words.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::rc::Rc;
 
 use glam::{DMat4, DQuat, DVec3, Mat4};
@@ -43,6 +44,8 @@ pub(super) struct Scene {
     hud: HudCanvas,
     hud_texture: Texture,
     anchor: Option<Anchor>,
+    /// The wrists' turn to be uploaded.
+    wrists_next: bool,
     passthrough: bool,
 }
 
@@ -51,7 +54,16 @@ impl Scene {
         let painter = Painter::new(gl.clone())?;
         let hud_texture = painter.texture()?;
         let hud = HudCanvas::new()?;
-        Ok(Self { gl, painter, panels: BTreeMap::new(), hud, hud_texture, anchor: None, passthrough })
+        Ok(Self {
+            gl,
+            painter,
+            panels: BTreeMap::new(),
+            hud,
+            hud_texture,
+            anchor: None,
+            wrists_next: false,
+            passthrough,
+        })
     }
 
     /// The origin of the room moved: hang the pictures around the head anew.
@@ -60,29 +72,42 @@ impl Scene {
     }
 
     /// Takes over new pictures. Cameras that are no longer offered disappear, silent ones keep their last picture.
+    ///
+    /// Uploads are the most expensive part of a frame. So the overhead pair and the wrists take turns: a frame never pays
+    /// for both, and at the rates of headsets no picture waits for longer than one frame.
     pub(super) fn update(&mut self, cameras: &[Rc<Camera>], text: &HudText) -> Result<(), JsValue> {
         self.panels.retain(|name, _| cameras.iter().any(|camera| camera.name() == name));
-        for camera in cameras {
-            let picture = camera.picture();
-            if picture == 0 {
-                continue;
-            }
-            if !self.panels.contains_key(camera.name()) {
-                let panel = Panel { texture: self.painter.texture()?, picture: 0, aspect: DEFAULT_ASPECT };
-                self.panels.insert(camera.name().to_owned(), panel);
-            }
-            if let Some(panel) = self.panels.get_mut(camera.name())
-                && panel.picture != picture
-            {
-                let (width, height) = camera.size();
-                self.painter.upload_video(&panel.texture, camera.element())?;
-                panel.picture = picture;
-                panel.aspect = f64::from(width) / f64::from(height.max(1));
-            }
+        let is_new = |camera: &Camera| {
+            let shown = self.panels.get(camera.name()).map_or(0, |panel| panel.picture);
+            camera.picture() != 0 && camera.picture() != shown
+        };
+        let group = |camera: &Camera| Place::of_camera(camera.name()).map(|place| place != Place::Overhead);
+        let due = |wrists| cameras.iter().any(|camera| group(camera) == Some(wrists) && is_new(camera));
+        self.wrists_next = if due(self.wrists_next) { self.wrists_next } else { !self.wrists_next };
+        let turn = Some(self.wrists_next);
+        self.wrists_next = !self.wrists_next;
+        let new: Vec<_> = cameras.iter().filter(|camera| group(camera) == turn && is_new(camera)).collect();
+        for camera in new {
+            self.upload(camera)?;
         }
         if let Some(canvas) = self.hud.paint(text) {
             self.painter.upload_canvas(&self.hud_texture, canvas)?;
         }
+        Ok(())
+    }
+
+    fn upload(&mut self, camera: &Camera) -> Result<(), JsValue> {
+        let panel = match self.panels.entry(camera.name().to_owned()) {
+            Entry::Occupied(panel) => panel.into_mut(),
+            Entry::Vacant(place) => {
+                let texture = self.painter.texture()?;
+                place.insert(Panel { texture, picture: 0, aspect: DEFAULT_ASPECT })
+            }
+        };
+        let (width, height) = camera.size();
+        self.painter.upload_video(&panel.texture, camera.element())?;
+        panel.picture = camera.picture();
+        panel.aspect = f64::from(width) / f64::from(height.max(1));
         Ok(())
     }
 

@@ -147,7 +147,7 @@ fn angles_that_are_not_numbers_are_left_alone() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
     fn reachable_targets_are_reached(
