@@ -87,8 +87,8 @@ impl Feed {
         if !state.running {
             state.running = true;
             let encoder = Arc::clone(&shared);
-            // Linux shows the first 15 bytes of a thread's name.
-            let thread = thread::Builder::new().name(format!("video {}", shared.name));
+            // Linux shows the first 15 bytes of a thread's name; a zero byte in it is refused.
+            let thread = thread::Builder::new().name(shared.name.replace('\0', ""));
             if let Err(error) = thread.spawn(move || run::run(&encoder)) {
                 tracing::error!(camera = shared.name, %error, "no thread for the video encoder");
                 state.running = false;
