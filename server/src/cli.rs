@@ -1,19 +1,225 @@
 //! The command line of `waldo`, also for programs with a robot of their own.
 
+mod args;
+mod certs;
+mod log;
+mod sources;
 mod welcome;
 
+use std::ffi::OsString;
+use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
-pub use welcome::welcome;
+use clap::Parser;
 
+use self::args::{Command, OwnRobot, ServeArgs, Waldo};
+use self::sources::{SettingError, layered};
 use crate::robot::Robot;
+use crate::robot::sim::{SimOptions, SimRobot};
+
+pub use self::welcome::welcome;
+
+/// Wrong usage, as opposed to something that went wrong.
+const USAGE: u8 = 2;
+
+/// How long threads that wait for a disk or a name may hold up the end of the program.
+const STRAGGLERS: Duration = Duration::from_millis(50);
 
 /// Runs `robot` with all the flags of `waldo serve`: the whole `main` of a program with a robot of its own.
-pub fn run(_robot: impl Robot + 'static) -> ExitCode {
-    unimplemented!()
+///
+/// ```no_run
+/// # fn my_robot() -> waldo_server::robot::sim::SimRobot { unimplemented!() }
+/// use std::process::ExitCode;
+///
+/// fn main() -> ExitCode {
+///     waldo_server::cli::run(my_robot())
+/// }
+/// ```
+pub fn run(robot: impl Robot + 'static) -> ExitCode {
+    let args = std::env::args_os().collect();
+    finish(parse::<OwnRobot>(args, &[], &|name| std::env::var_os(name)).map(|own| serve(&own.serve, Box::new(robot))))
 }
 
 /// The program `waldo`: the simulated robot.
 pub fn run_simulated() -> ExitCode {
-    unimplemented!()
+    let args: Vec<_> = std::env::args_os().collect();
+    let subcommand: Vec<_> = args.get(1).and_then(|arg| arg.to_str()).map(str::to_owned).into_iter().collect();
+    finish(parse::<Waldo>(args, &subcommand, &|name| std::env::var_os(name)).map(|waldo| match waldo.command {
+        Command::Serve { serve: args, sim } => {
+            let mut options = SimOptions::default();
+            if let Some(size) = sim.sim_size {
+                options.camera_size = size;
+            }
+            options.latency_stamp = sim.latency_stamp.is_some();
+            serve(&args, Box::new(SimRobot::new(options)))
+        }
+        Command::Certs(args) => certs::run(&args),
+    }))
+}
+
+/// Parses the command line with environment and configuration file below it.
+fn parse<P: Parser>(
+    args: Vec<OsString>,
+    subcommand: &[String],
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<P, SettingError> {
+    // Before anything else, so that a wrong flag is told as such, and `--help` needs no configuration.
+    P::try_parse_from(&args)?;
+    let args = layered(P::command(), subcommand, args, env)?;
+    Ok(P::try_parse_from(args)?)
+}
+
+fn serve(args: &ServeArgs, robot: Box<dyn Robot>) -> anyhow::Result<()> {
+    log::init(&args.log);
+    let settings = args.settings();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(crate::serve::serve(settings, robot));
+    runtime.shutdown_timeout(STRAGGLERS);
+    Ok(result?)
+}
+
+/// Prints what went wrong, in one line with what to do.
+fn finish(outcome: Result<anyhow::Result<()>, SettingError>) -> ExitCode {
+    match outcome {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            // The reader of our output went away: not worth a word.
+            if error.downcast_ref::<io::Error>().is_none_or(|error| error.kind() != io::ErrorKind::BrokenPipe) {
+                complain(&format!("{error:#}"));
+            }
+            ExitCode::FAILURE
+        }
+        Err(SettingError::Flags(error)) => {
+            let code = if error.use_stderr() { USAGE } else { 0 };
+            // Nobody is left to tell if the terminal is gone.
+            let _ = error.print();
+            ExitCode::from(code)
+        }
+        Err(error) => {
+            complain(&error.to_string());
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn complain(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(io::stderr(), "error: {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::config::Settings;
+
+    fn settings(args: &[&str], env: &[(&str, &str)]) -> Result<Settings, SettingError> {
+        let env = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
+        let args = args.iter().map(OsString::from).collect();
+        let waldo: Waldo = parse(args, &["serve".to_owned()], &env)?;
+        match waldo.command {
+            Command::Serve { serve, .. } => Ok(serve.settings()),
+            Command::Certs(_) => unreachable!("the tests call serve"),
+        }
+    }
+
+    fn file(text: &str) -> (tempfile::TempDir, String) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("waldo.toml");
+        std::fs::write(&path, text).unwrap();
+        let path = path.to_str().unwrap().to_owned();
+        (dir, path)
+    }
+
+    #[test]
+    fn without_anything_the_defaults_hold() {
+        assert_eq!(settings(&["waldo", "serve"], &[]).unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn a_flag_beats_a_variable_beats_the_file() {
+        let (_dir, path) = file("port = 1\nopen = true\nmdns = false\n");
+        let env = [("WALDO_CONFIG", path.as_str()), ("WALDO_PORT", "2"), ("WALDO_OPEN", "false")];
+        let all = settings(&["waldo", "serve", "--port", "3"], &env).unwrap();
+        assert_eq!((all.port, all.open, all.mdns), (3, false, false));
+        let without_flag = settings(&["waldo", "serve"], &env).unwrap();
+        assert_eq!(without_flag.port, 2);
+        let file_only = settings(&["waldo", "serve", "--config", &path], &[]).unwrap();
+        assert_eq!((file_only.port, file_only.open), (1, true));
+    }
+
+    #[test]
+    fn every_setting_can_come_from_the_file_and_paths_start_there() {
+        let (dir, path) = file(
+            "mode = \"data_collection\"\nbind = \"::1\"\ncertfile = \"a.pem\"\nkeyfile = \"/b.pem\"\n\
+             data-dir = \"d\"\nstatic_dir = \"s\"\nlog = \"debug\"\nlog-format = \"json\"\nsim-size = \"320x240\"\n",
+        );
+        let settings = settings(&["waldo", "serve", "--config", &path], &[]).unwrap();
+        assert_eq!(settings.mode, Some(waldo_protocol::vr::Mode::DataCollection));
+        assert_eq!(settings.bind.to_string(), "::1");
+        assert_eq!(settings.certfile, Some(dir.path().join("a.pem")));
+        assert_eq!(settings.keyfile.as_deref(), Some(Path::new("/b.pem")));
+        assert_eq!(settings.data_dir, dir.path().join("d"));
+        assert_eq!(settings.static_dir, Some(dir.path().join("s")));
+    }
+
+    #[test]
+    fn errors_name_the_key_and_where_it_stands() {
+        let error = settings(&["waldo", "serve"], &[("WALDO_PORT", "many")]).unwrap_err().to_string();
+        assert!(error.starts_with("WALDO_PORT: ") && error.contains("'many'"), "{error}");
+        for (text, expected) in [
+            ("port = 70000", "waldo.toml, port: "),
+            ("mode = \"dance\"", "teleop, data_collection"),
+            ("port = [1]", "text, a number, true or false"),
+            ("port = ", "line 1"),
+            ("prot = 1", "there is no `prot`; known are "),
+            ("config = \"x\"", "there is no `config`"),
+            ("help = true", "there is no `help`"),
+        ] {
+            let (_dir, path) = file(text);
+            let error = settings(&["waldo", "serve", "--config", &path], &[]).unwrap_err().to_string();
+            assert!(error.contains("waldo.toml") && error.contains(expected), "{text}: {error}");
+            assert_eq!(error.lines().count(), 1, "{error}");
+        }
+        let error = settings(&["waldo", "serve", "--config", "/nowhere.toml"], &[]).unwrap_err().to_string();
+        assert!(error.contains("/nowhere.toml"), "{error}");
+    }
+
+    #[test]
+    fn a_file_for_all_commands_serves_each_of_them() {
+        let (_dir, path) = file("port = 9000\nsim-size = \"320x240\"\ndata-dir = \"/d\"\n");
+        let args = ["waldo", "certs", "renew", "--config", &path].map(OsString::from).to_vec();
+        let waldo: Waldo = parse(args, &["certs".to_owned()], &|_| None).unwrap();
+        let Command::Certs(certs) = waldo.command else { unreachable!("certs was asked for") };
+        assert_eq!(certs.settings().data_dir, Path::new("/d"));
+        let args = ["my-robot", "--config", &path, "--port", "1"].map(OsString::from).to_vec();
+        let own = parse::<OwnRobot>(args, &[], &|_| None);
+        assert!(own.unwrap_err().to_string().contains("`sim-size`"), "only the simulated robot has it");
+    }
+
+    #[test]
+    fn a_robot_of_ones_own_takes_the_flags_of_serve_at_once() {
+        let args = ["my-robot", "--port", "9", "--open"].map(OsString::from).to_vec();
+        let own: OwnRobot = parse(args, &[], &|_| None).unwrap();
+        assert_eq!((own.serve.settings().port, own.serve.settings().open), (9, true));
+    }
+
+    #[test]
+    fn camera_sizes_are_checked() {
+        for (size, good) in [("640x480", true), ("641x480", false), ("640", false), ("0x0", false), ("9000x480", false)]
+        {
+            let result = settings(&["waldo", "serve", "--sim-size", size], &[]);
+            assert_eq!(result.is_ok(), good, "{size}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Waldo::command().debug_assert();
+        OwnRobot::command().debug_assert();
+    }
 }

@@ -1,8 +1,119 @@
-//! Announces the robot on the local network.
+//! Announces the robot in the local network, so that it is found by name.
+//!
+//! The service is `_waldo._tcp`, its instance named after the host. If another responder (avahi) already answers for
+//! `<host>.local`, that name is left to it and the service points to `<host>-waldo.local`.
 
+use std::time::Duration;
+
+use mdns_sd::{DaemonEvent, HostnameResolutionEvent, Receiver, ServiceDaemon, ServiceInfo};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// Announces `_waldo._tcp` on `port` until `shutdown`. Failure is logged as a warning, never fatal.
-pub async fn announce(_port: u16, _shutdown: CancellationToken) {
-    unimplemented!()
+use crate::tls::Names;
+
+const SERVICE: &str = "_waldo._tcp.local.";
+
+/// How long a responder may take to answer for the host name.
+const LISTEN: Duration = Duration::from_millis(1000);
+
+/// How long the farewell may take, so that the program ends promptly.
+const FAREWELL: Duration = Duration::from_millis(100);
+
+/// Announces the robot on `port` until `shutdown`. Failure is a warning: the robot can be reached by its addresses.
+pub async fn announce(port: u16, shutdown: CancellationToken) {
+    if let Err(error) = run(port, &shutdown).await {
+        tracing::warn!("not announced over mDNS: {error}; the robot can be reached by its addresses");
+    }
+}
+
+async fn run(port: u16, shutdown: &CancellationToken) -> Result<(), mdns_sd::Error> {
+    let daemon = Daemon(ServiceDaemon::new()?);
+    let events = daemon.0.monitor()?;
+    let names = Names::of_this_machine();
+    let host = if names.short_host() == "localhost" { "waldo" } else { names.short_host() };
+    let taken = tokio::select! {
+        taken = is_answered(&daemon.0, host) => taken?,
+        () = shutdown.cancelled() => return Ok(()),
+    };
+    let service = service(host, taken, port)?;
+    tracing::debug!(name = service.get_fullname(), host = service.get_hostname(), "announcing over mDNS");
+    let name = service.get_fullname().to_owned();
+    daemon.0.register(service)?;
+    tokio::select! {
+        () = watch(&events) => {}
+        () = shutdown.cancelled() => {}
+    }
+    // Tells the network that the service is gone; whoever misses it forgets after two minutes.
+    let farewell = daemon.0.unregister(&name)?;
+    let _ = timeout(FAREWELL, farewell.recv_async()).await;
+    Ok(())
+}
+
+/// Ends the daemon's thread, come what may.
+struct Daemon(ServiceDaemon);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It fails only if the thread has ended already.
+        let _ = self.0.shutdown();
+    }
+}
+
+/// Does a responder already answer for `<host>.local`?
+async fn is_answered(daemon: &ServiceDaemon, host: &str) -> Result<bool, mdns_sd::Error> {
+    let millis = u64::try_from(LISTEN.as_millis()).unwrap_or(u64::MAX);
+    let answers = daemon.resolve_hostname(&format!("{host}.local."), Some(millis))?;
+    while let Ok(event) = answers.recv_async().await {
+        match event {
+            HostnameResolutionEvent::AddressesFound(..) => return Ok(true),
+            HostnameResolutionEvent::SearchTimeout(_) | HostnameResolutionEvent::SearchStopped(_) => break,
+            _ => {}
+        }
+    }
+    Ok(false)
+}
+
+fn service(host: &str, taken: bool, port: u16) -> Result<ServiceInfo, mdns_sd::Error> {
+    let target = if taken { format!("{host}-waldo.local.") } else { format!("{host}.local.") };
+    let properties = [("path", "/"), ("version", env!("CARGO_PKG_VERSION"))];
+    Ok(ServiceInfo::new(SERVICE, host, &target, "", port, &properties[..])?.enable_addr_auto())
+}
+
+/// Logs what goes wrong; returns when the daemon has ended.
+async fn watch(events: &Receiver<DaemonEvent>) {
+    let mut complained = false;
+    while let Ok(event) = events.recv_async().await {
+        match event {
+            DaemonEvent::Error(error) if !complained => {
+                complained = true;
+                tracing::warn!("mDNS: {error}");
+            }
+            DaemonEvent::NameChange(change) => {
+                tracing::info!("another machine has the name {}; announced as {}", change.original, change.new_name);
+            }
+            event => tracing::trace!("mDNS: {event:?}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_service_is_named_after_the_host_and_tells_path_and_version() {
+        let service = service("robot", false, 8000).unwrap();
+        assert_eq!(service.get_fullname(), "robot._waldo._tcp.local.");
+        assert_eq!(service.get_hostname(), "robot.local.");
+        assert_eq!(service.get_property_val_str("path"), Some("/"));
+        assert_eq!(service.get_property_val_str("version"), Some(env!("CARGO_PKG_VERSION")));
+        assert!(service.is_addr_auto());
+    }
+
+    #[test]
+    fn a_host_name_that_somebody_answers_for_is_left_alone() {
+        let service = service("robot", true, 8000).unwrap();
+        assert_eq!(service.get_fullname(), "robot._waldo._tcp.local.");
+        assert_eq!(service.get_hostname(), "robot-waldo.local.");
+    }
 }

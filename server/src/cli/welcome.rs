@@ -1,14 +1,145 @@
 //! What a person sees on stdout once the robot can be reached.
-use std::io;
-use std::net::SocketAddr;
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write as _};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
 
 use crate::http::Access;
-use crate::tls::Identity;
+use crate::tls::{Identity, Names};
 
-/// Prints the addresses to open, a QR code of the best one, and the certificate's fingerprint to stdout.
+/// Prints the addresses to open, a QR code of the best one if a person looks on, and the certificate's fingerprint.
 ///
 /// # Errors
 /// If stdout cannot be written.
-pub fn welcome(_listening: SocketAddr, _access: &Access, _identity: &Identity) -> io::Result<()> {
-    unimplemented!()
+pub fn welcome(listening: SocketAddr, access: &Access, identity: &Identity) -> io::Result<()> {
+    let links = Links::new(listening, &Names::of_this_machine(), preferred(), access.token());
+    let mut text = links.to_text();
+    let mut stdout = io::stdout().lock();
+    if stdout.is_terminal()
+        && let Some(qr) = links.others.first().and_then(|link| qr(link))
+    {
+        text += &format!("\n{qr}");
+    }
+    let _ = write!(text, "\nBrowsers ask about the certificate, SHA-256\n  {}\n", identity.fingerprint());
+    if access.token().is_none() {
+        text += "\nOpen to everybody in the network: no token is asked for.\n";
+    }
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+/// Addresses to open, the best one first.
+struct Links {
+    /// For other machines.
+    others: Vec<String>,
+    /// For this one.
+    here: Option<String>,
+}
+
+impl Links {
+    fn new(listening: SocketAddr, names: &Names, preferred: Option<IpAddr>, token: Option<&str>) -> Self {
+        let (bound, port) = (listening.ip(), listening.port());
+        let fragment = token.map_or_else(String::new, |token| format!("#token={token}"));
+        let link = |ip: IpAddr| format!("https://{}/{fragment}", SocketAddr::new(ip, port));
+        let everywhere = bound.is_unspecified();
+        let mut others: Vec<IpAddr> = match bound {
+            _ if bound.is_loopback() => Vec::new(),
+            _ if everywhere => names.addresses().filter(|ip| bound.is_ipv6() || ip.is_ipv4()).collect(),
+            _ => vec![bound],
+        };
+        others.sort_by_key(|ip| (Some(*ip) != preferred, ip.is_ipv6(), *ip));
+        let mut others: Vec<String> = others.into_iter().map(link).collect();
+        if everywhere {
+            others.extend(names.local_host().map(|host| format!("https://{host}:{port}/{fragment}")));
+        }
+        let here = match bound {
+            _ if everywhere => Some(format!("https://localhost:{port}/")),
+            _ if bound.is_loopback() => Some(format!("https://{listening}/")),
+            _ => None,
+        };
+        Self { others, here }
+    }
+
+    fn to_text(&self) -> String {
+        let mut text = String::from("\nWaldo is ready. ");
+        text += if self.others.is_empty() {
+            "Only this computer can reach it (--bind chooses the address):\n\n"
+        } else {
+            "Open in the headset, or in a browser:\n\n"
+        };
+        for link in &self.others {
+            let _ = writeln!(text, "  {link}");
+        }
+        if let Some(link) = &self.here {
+            let _ = writeln!(text, "  {link}  on this computer");
+        }
+        text
+    }
+}
+
+/// The address that most of the network knows this machine by. Nothing is sent to find out.
+fn preferred() -> Option<IpAddr> {
+    // An address for documentation: any that is not local chooses the default route.
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+/// Black on white whatever the terminal's colours, two modules per character.
+fn qr(text: &str) -> Option<String> {
+    let code = QrCode::new(text).ok()?;
+    // Blocks are the light modules: dark-on-light needs the colours below, and cells have no gaps between.
+    let picture = code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
+    Some(picture.lines().map(|line| format!("  \x1b[38;5;231;48;5;16m{line}\x1b[0m\n")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn links(listening: &str, token: Option<&str>) -> Links {
+        let addresses = ["10.0.0.7", "192.168.1.5", "fd00::5"].map(|ip| ip.parse().unwrap());
+        Links::new(
+            listening.parse().unwrap(),
+            &Names::new("robot", addresses),
+            Some("192.168.1.5".parse().unwrap()),
+            token,
+        )
+    }
+
+    #[test]
+    fn the_address_of_the_default_route_comes_first_with_the_token_as_fragment() {
+        let links = links("0.0.0.0:8000", Some("T"));
+        let expected = [
+            "https://192.168.1.5:8000/#token=T",
+            "https://10.0.0.7:8000/#token=T",
+            "https://robot.local:8000/#token=T",
+        ];
+        assert_eq!(links.others, expected);
+        assert_eq!(links.here.as_deref(), Some("https://localhost:8000/"));
+    }
+
+    #[test]
+    fn only_addresses_that_are_listened_on_are_shown() {
+        assert_eq!(links("10.0.0.7:1", None).others, ["https://10.0.0.7:1/"]);
+        assert_eq!(links("10.0.0.7:1", None).here, None);
+        assert!(links("[::]:1", None).others.contains(&"https://[fd00::5]:1/".to_owned()));
+        let loopback = links("127.0.0.1:1", Some("T"));
+        assert!(loopback.others.is_empty());
+        assert_eq!(loopback.here.as_deref(), Some("https://127.0.0.1:1/"));
+        assert!(loopback.to_text().contains("Only this computer"));
+    }
+
+    #[test]
+    fn the_code_is_as_wide_as_its_modules_with_a_quiet_zone() {
+        let text = "https://192.168.100.100:8000/#token=abcdefghijklmnopqrstuvwx";
+        let modules = QrCode::new(text).unwrap().width();
+        let picture = qr(text).unwrap();
+        let line = picture.lines().next().unwrap();
+        let cells = line.chars().filter(|c| matches!(c, ' ' | '█' | '▀' | '▄')).count();
+        assert_eq!(cells, modules + 8 + 2, "quiet zone and indent");
+    }
 }

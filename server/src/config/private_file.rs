@@ -1,13 +1,26 @@
 //! Files that nobody but their owner may read.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-/// Creates a folder and its parents; a new folder is closed to everybody else.
-pub(crate) fn create_dir(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
+/// Creates a folder if need be, closed to everybody else, and locks it against other programs that use it: until the
+/// file is dropped.
+pub(crate) fn lock(folder: &Path) -> io::Result<File> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let file = File::create(folder.join("lock"))?;
+    file.lock()?;
+    Ok(file)
+}
+
+/// Takes the right to read a file from everybody but its owner; tells whether they had it.
+pub(crate) fn close_to_others(path: &Path) -> io::Result<bool> {
+    let open = fs::metadata(path)?.permissions().mode() & 0o077 != 0;
+    if open {
+        fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    }
+    Ok(open)
 }
 
 /// Writes a file of the given mode in one step: at no moment can it be seen half-written or with wider rights.
@@ -36,8 +49,6 @@ pub(crate) fn write(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]
@@ -45,7 +56,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secret");
         fs::write(&path, "old").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         write(&path, b"new", 0o600).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -53,11 +64,13 @@ mod tests {
     }
 
     #[test]
-    fn folders_are_closed_to_others() {
+    fn a_locked_folder_is_closed_to_others() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/b");
-        create_dir(&path).unwrap();
-        create_dir(&path).unwrap();
+        let held = lock(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        assert!(File::open(path.join("lock")).unwrap().try_lock().is_err());
+        drop(held);
+        lock(&path).unwrap();
     }
 }

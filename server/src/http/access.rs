@@ -1,13 +1,59 @@
 //! Who may pass.
-use std::net::IpAddr;
-use std::path::Path;
 
-use axum::http::{HeaderMap, Uri};
+use std::fmt;
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
+use axum::http::{HeaderMap, HeaderName, Uri};
+use subtle::ConstantTimeEq;
+
+use crate::config::private_file;
+
+/// Characters of a token that need no escape in a URL.
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// Characters of a new token: 144 bits.
+const LENGTH: usize = 24;
+
+/// A token a user wrote may be shorter, but not guessable.
+const MIN_LENGTH: usize = 16;
 
 /// The token cannot be kept.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum AccessError {}
+pub enum AccessError {
+    /// The file cannot be read.
+    #[error("{} cannot be read: {source}", path.display())]
+    Read {
+        /// The token's file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file cannot be written.
+    #[error("{} cannot be written: {source}; --data-dir chooses another folder", path.display())]
+    Write {
+        /// The token's file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file holds no token.
+    #[error(
+        "{} holds no token of at least {MIN_LENGTH} letters, digits, - or _; remove the file to get a new one",
+        path.display()
+    )]
+    Malformed {
+        /// The token's file.
+        path: PathBuf,
+    },
+    /// The system gives no random numbers.
+    #[error("no random numbers for a token: {0}")]
+    Random(getrandom::Error),
+}
 
 /// Why a request may not pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,25 +64,207 @@ pub enum Denied {
     Origin,
 }
 
-/// The one rule: a peer that is not on loopback needs the token; so does a web page of another origin, wherever it
-/// runs. `--open` lets everybody in.
-#[derive(Debug)]
-pub struct Access {}
+/// The one rule: a peer that is not on loopback needs the token; so does a web page of another origin, wherever its
+/// browser runs. `--open` lets everybody in.
+///
+/// A proxy on this machine makes every peer look like loopback; it has to check who passes itself.
+pub struct Access {
+    token: String,
+    open: bool,
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access").field("open", &self.open).finish_non_exhaustive()
+    }
+}
 
 impl Access {
-    /// The stored token, or a new one.
+    /// The token stored in `data_dir`, or a new one, stored so that only its owner may read it.
     ///
     /// # Errors
     /// [`AccessError`] names the file.
-    pub fn load(_data_dir: &Path, _open: bool) -> Result<Self, AccessError> {
-        unimplemented!()
+    pub fn load(data_dir: &Path, open: bool) -> Result<Self, AccessError> {
+        let path = data_dir.join("token");
+        let write = |source| AccessError::Write { path: path.clone(), source };
+        let _lock = private_file::lock(data_dir).map_err(write)?;
+        let token = match fs::read_to_string(&path) {
+            Ok(text) => {
+                let token = text.trim();
+                if token.len() < MIN_LENGTH || !token.bytes().all(|byte| ALPHABET.contains(&byte)) {
+                    return Err(AccessError::Malformed { path });
+                }
+                if private_file::close_to_others(&path).map_err(write)? {
+                    tracing::warn!("{} was readable by others; closed it: remove it to get a new one", path.display());
+                }
+                token.to_owned()
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let token = random_token().map_err(AccessError::Random)?;
+                private_file::write(&path, format!("{token}\n").as_bytes(), 0o600).map_err(write)?;
+                token
+            }
+            Err(source) => return Err(AccessError::Read { path, source }),
+        };
+        Ok(Self { token, open })
+    }
+
+    /// The token that links for other machines must carry, as the fragment `#token=…`; none if everybody may pass.
+    /// Not for logs.
+    pub fn token(&self) -> Option<&str> {
+        (!self.open).then_some(&self.token)
     }
 
     /// May this request pass? The token is looked for in `?token=` and in `Authorization: Bearer`.
     ///
     /// # Errors
     /// [`Denied`] says why not.
-    pub fn check(&self, _peer: IpAddr, _uri: &Uri, _headers: &HeaderMap) -> Result<(), Denied> {
-        unimplemented!()
+    pub fn check(&self, peer: IpAddr, uri: &Uri, headers: &HeaderMap) -> Result<(), Denied> {
+        if self.open || presented(uri, headers).any(|token| self.is_token(token)) {
+            Ok(())
+        } else if !peer.to_canonical().is_loopback() {
+            Err(Denied::Token)
+        } else if same_origin(headers) {
+            Ok(())
+        } else {
+            Err(Denied::Origin)
+        }
+    }
+
+    fn is_token(&self, token: &str) -> bool {
+        self.token.as_bytes().ct_eq(token.as_bytes()).into()
+    }
+}
+
+fn random_token() -> Result<String, getrandom::Error> {
+    let mut bytes = [0; LENGTH];
+    getrandom::fill(&mut bytes)?;
+    // 64 divides 256: every character is as likely as any other.
+    Ok(bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 64)])).collect())
+}
+
+/// The tokens a request carries.
+fn presented<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> impl Iterator<Item = &'a str> {
+    let query = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.strip_prefix("token="));
+    let bearer = text(headers, &AUTHORIZATION).and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    });
+    query.chain(bearer)
+}
+
+/// Does the request come from a page of this very server, or from no page at all?
+fn same_origin(headers: &HeaderMap) -> bool {
+    if !headers.contains_key(ORIGIN) {
+        return true;
+    }
+    let authority = |text: &str| text.strip_suffix(":443").unwrap_or(text).to_ascii_lowercase();
+    let origin = text(headers, &ORIGIN).and_then(|origin| origin.strip_prefix("https://"));
+    match (origin, text(headers, &HOST)) {
+        (Some(origin), Some(host)) => authority(origin) == authority(host),
+        _ => false,
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    const LAN: &str = "192.168.1.9";
+    const TOKEN: &str = "abcdefghijklmnopqrstuvwx";
+
+    fn check(access: &Access, peer: &str, uri: &str, headers: &[(HeaderName, &str)]) -> Result<(), Denied> {
+        let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
+        access.check(peer.parse().unwrap(), &uri.parse().unwrap(), &headers)
+    }
+
+    fn closed() -> Access {
+        Access { token: TOKEN.to_owned(), open: false }
+    }
+
+    #[test]
+    fn loopback_needs_no_token_in_any_notation() {
+        for peer in ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"] {
+            assert_eq!(check(&closed(), peer, "/ws", &[]), Ok(()), "{peer}");
+        }
+    }
+
+    #[test]
+    fn others_need_the_exact_token() {
+        let access = closed();
+        for peer in [LAN, "fd00::9", "::ffff:192.168.1.9", "8.8.8.8"] {
+            assert_eq!(check(&access, peer, "/ws", &[]), Err(Denied::Token), "{peer}");
+            assert_eq!(check(&access, peer, &format!("/ws?token={TOKEN}"), &[]), Ok(()), "{peer}");
+        }
+        for query in ["token=", "token=a", "token=abcdefghijklmnopqrstuvw", "token=abcdefghijklmnopqrstuvwxy", "t=x"] {
+            assert_eq!(check(&access, LAN, &format!("/ws?{query}"), &[]), Err(Denied::Token), "{query}");
+        }
+        assert_eq!(check(&access, LAN, &format!("/ws?a=1&token={TOKEN}&b"), &[]), Ok(()));
+    }
+
+    #[test]
+    fn scripts_may_send_the_token_as_a_header() {
+        let access = closed();
+        let bearer = |value: &str| check(&access, LAN, "/metrics", &[(AUTHORIZATION, value)]);
+        assert_eq!(bearer(&format!("Bearer {TOKEN}")), Ok(()));
+        assert_eq!(bearer(&format!("bearer {TOKEN}")), Ok(()));
+        assert_eq!(bearer(TOKEN), Err(Denied::Token));
+        assert_eq!(bearer(&format!("Basic {TOKEN}")), Err(Denied::Token));
+    }
+
+    #[test]
+    fn a_page_of_another_origin_needs_the_token_even_on_loopback() {
+        let access = closed();
+        let from = |origin: &str, uri: &str| check(&access, "::1", uri, &[(ORIGIN, origin), (HOST, "localhost:8000")]);
+        assert_eq!(from("https://localhost:8000", "/ws"), Ok(()));
+        assert_eq!(from("https://LOCALHOST:8000", "/ws"), Ok(()));
+        for origin in ["https://evil.example", "http://localhost:8000", "https://localhost:8001", "null", ""] {
+            assert_eq!(from(origin, "/ws"), Err(Denied::Origin), "{origin}");
+        }
+        assert_eq!(from("https://evil.example", &format!("/ws?token={TOKEN}")), Ok(()));
+        let default_port = [(ORIGIN, "https://robot"), (HOST, "robot:443")];
+        assert_eq!(check(&access, "::1", "/ws", &default_port), Ok(()));
+        assert_eq!(check(&access, "::1", "/ws", &[(ORIGIN, "https://robot")]), Err(Denied::Origin), "no host");
+    }
+
+    #[test]
+    fn open_lets_everybody_in_and_needs_no_token_in_links() {
+        let access = Access { token: TOKEN.to_owned(), open: true };
+        assert_eq!(check(&access, LAN, "/ws", &[(ORIGIN, "https://evil.example")]), Ok(()));
+        assert_eq!(access.token(), None);
+        assert_eq!(closed().token(), Some(TOKEN));
+    }
+
+    #[test]
+    fn the_token_survives_restarts_and_is_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = dir.path().join("new");
+        let first = Access::load(&data_dir, false).unwrap();
+        assert_eq!(first.token.len(), LENGTH);
+        assert_eq!(Access::load(&data_dir, true).unwrap().token, first.token);
+        let mode = fs::metadata(data_dir.join("token")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let other = tempfile::tempdir().unwrap();
+        assert_ne!(Access::load(other.path(), false).unwrap().token, first.token);
+    }
+
+    #[test]
+    fn a_token_that_could_be_guessed_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        for text in ["", "secret", "with spaces and so on it goes"] {
+            fs::write(dir.path().join("token"), text).unwrap();
+            assert!(matches!(Access::load(dir.path(), false), Err(AccessError::Malformed { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_token_does_not_show_in_debug_output() {
+        assert!(!format!("{:?}", closed()).contains(TOKEN));
     }
 }

@@ -1,0 +1,213 @@
+//! Commands and flags.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
+use waldo_protocol::vr::Mode;
+
+use crate::config::{Settings, default_data_dir};
+
+const ABOUT_SETTINGS: &str = "Every option can also be given as a variable (--data-dir as WALDO_DATA_DIR) or in the file of \
+    --config (data-dir = \"…\"). A flag counts more than a variable, a variable more than the file.";
+
+/// Operate a robot from a VR headset.
+#[derive(Debug, Parser)]
+#[command(name = "waldo", version, arg_required_else_help = true, args_override_self = true)]
+pub(super) struct Waldo {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Serve the page and the headsets; the robot is a simulated one
+    ///
+    /// Serve the page and the headsets until Ctrl-C. The robot is a simulated one; a program with a robot of its own has
+    /// the same options.
+    #[command(after_help = ABOUT_SETTINGS, after_long_help = SERVE_EXAMPLES)]
+    Serve {
+        #[command(flatten)]
+        serve: ServeArgs,
+        #[command(flatten)]
+        sim: SimArgs,
+    },
+    /// Show the certificate that browsers are asked to accept, or renew it
+    #[command(after_help = ABOUT_SETTINGS)]
+    Certs(CertsArgs),
+}
+
+const SERVE_EXAMPLES: &str =
+    "Every option can also be given as a variable (--data-dir as WALDO_DATA_DIR) or in the file of \
+--config (data-dir = \"…\").\nA flag counts more than a variable, a variable more than the file.
+
+Examples:
+  waldo serve                                       port 8000, on all addresses
+  waldo serve --mode data_collection                announce data collection to headsets
+  waldo serve --bind 127.0.0.1 --port 9000          for this computer only
+  waldo serve --open                                no token, in networks where you trust everybody
+  waldo serve --certfile cert.pem --keyfile key.pem your own certificate";
+
+/// Operate this robot from a VR headset.
+#[derive(Debug, Parser)]
+#[command(args_override_self = true, after_help = ABOUT_SETTINGS)]
+pub(super) struct OwnRobot {
+    #[command(flatten)]
+    pub(super) serve: ServeArgs,
+}
+
+/// What every command needs to know.
+#[derive(Debug, Args)]
+pub(super) struct DataArgs {
+    /// Settings file (TOML)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    config: Option<PathBuf>,
+    /// Where certificate and token are kept
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, default_value_os_t = default_data_dir())]
+    data_dir: PathBuf,
+    /// Own certificate chain (PEM); without it Waldo makes one
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    certfile: Option<PathBuf>,
+    /// Private key of --certfile (PEM)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    keyfile: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// Mode announced to headsets; without it each headset chooses
+    #[arg(long)]
+    mode: Option<ModeArg>,
+    /// Address to listen on
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0")]
+    bind: IpAddr,
+    /// Port of page and sockets; 0 takes a free one
+    #[arg(long, default_value_t = 8000)]
+    port: u16,
+    /// Let everybody in, without token and from any origin
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+        default_value_t = false, default_missing_value = "true")]
+    open: bool,
+    /// Announce the robot in the local network (mDNS)
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+        default_value_t = true, default_missing_value = "true")]
+    mdns: bool,
+    /// Folder of the web app, instead of the built-in one
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    static_dir: Option<PathBuf>,
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    pub(super) log: LogArgs,
+}
+
+impl ServeArgs {
+    pub(super) fn settings(&self) -> Settings {
+        Settings {
+            mode: self.mode.map(|mode| match mode {
+                ModeArg::Teleop => Mode::Teleop,
+                ModeArg::DataCollection => Mode::DataCollection,
+            }),
+            bind: self.bind,
+            port: self.port,
+            open: self.open,
+            mdns: self.mdns,
+            static_dir: self.static_dir.clone(),
+            ..self.data.settings()
+        }
+    }
+}
+
+impl DataArgs {
+    fn settings(&self) -> Settings {
+        Settings {
+            data_dir: self.data_dir.clone(),
+            certfile: self.certfile.clone(),
+            keyfile: self.keyfile.clone(),
+            ..Settings::default()
+        }
+    }
+}
+
+/// Names as on the wire.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum ModeArg {
+    /// Drive only
+    Teleop,
+    /// Drive and record episodes
+    DataCollection,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LogArgs {
+    /// What to log to stderr, such as `debug` or `info,waldo_server::vr=trace`
+    #[arg(long, value_name = "FILTER", default_value = "info", value_parser = super::log::filter)]
+    pub(super) log: String,
+    /// How to log
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub(super) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object per line
+    Json,
+}
+
+/// Options of the simulated robot.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Simulated robot")]
+pub(super) struct SimArgs {
+    /// Size of the camera pictures, pixels [default: 640x480]
+    #[arg(long, value_name = "WxH", value_parser = size)]
+    pub(super) sim_size: Option<(u32, u32)>,
+    /// Draw the capture time into each picture, for measurements of delay
+    #[arg(long, value_name = "PLACE")]
+    pub(super) latency_stamp: Option<StampPlace>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum StampPlace {
+    /// A row of black and white cells from the top left
+    Corner,
+}
+
+/// Sizes the encoder can take.
+fn size(text: &str) -> Result<(u32, u32), String> {
+    const MIN: u32 = 64;
+    const MAX: u32 = 4096;
+    let (width, height) = text.split_once('x').ok_or("expected WIDTHxHEIGHT, such as 640x480")?;
+    let pixels = |text: &str| match text.parse() {
+        Ok(pixels) if (MIN..=MAX).contains(&pixels) && pixels.is_multiple_of(2) => Ok(pixels),
+        _ => Err(format!("`{text}` is no even number from {MIN} to {MAX}")),
+    };
+    Ok((pixels(width)?, pixels(height)?))
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CertsArgs {
+    /// What to do
+    #[arg(value_enum, default_value_t = CertsAction::Show)]
+    pub(super) action: CertsAction,
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    pub(super) log: LogArgs,
+}
+
+impl CertsArgs {
+    pub(super) fn settings(&self) -> Settings {
+        self.data.settings()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum CertsAction {
+    /// Show file, fingerprint, names and end of the certificate
+    Show,
+    /// Make a new key and a new certificate; browsers ask again
+    Renew,
+}
