@@ -31,7 +31,6 @@ pub struct EncodedFrame {
 pub struct Feed(Arc<Owner>);
 
 /// A feed that may have ended.
-#[derive(Clone)]
 pub(crate) struct WeakFeed(Weak<Owner>);
 
 /// One viewer's share of a feed. At most 8 frames wait for it; a viewer that lags further behind loses all of them up
@@ -129,6 +128,7 @@ impl Drop for Owner {
         state.viewers.drain(..).for_each(|queue| queue.end());
         let source = state.source.take();
         drop(state);
+        // Outside the lock: dropping a callable runs its author's code.
         drop(source);
         self.0.wake.notify_one();
     }
