@@ -1,4 +1,5 @@
 //! Video connections, seen by a real WebRTC peer in the same process, over loopback.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use openh264::decoder::Decoder;
 use openh264::formats::YUVSource;
+use rtc::ice::mdns::MulticastDnsMode;
 use rtc::interceptor::Registry;
 use rtc::peer_connection::configuration::interceptor_registry::register_default_interceptors;
 use rtc::peer_connection::sdp::RTCSessionDescription;
@@ -22,6 +24,7 @@ use webrtc::data_channel::{DataChannel, DataChannelEvent};
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
 use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceGatheringState,
+    SettingEngineBuilder,
 };
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -85,6 +88,9 @@ impl Client {
         let peer = PeerConnectionBuilder::new()
             .with_media_engine(engine)
             .with_interceptor_registry(registry)
+            .with_setting_engine(
+                SettingEngineBuilder::new().with_multicast_dns_mode(MulticastDnsMode::Disabled).build(),
+            )
             .with_udp_addrs(vec!["127.0.0.1:0"])
             .with_handler(Arc::new(Events { gathering, tracks, channels }))
             .build()

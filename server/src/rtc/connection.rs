@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rtc::ice::mdns::MulticastDnsMode;
 use rtc::interceptor::Registry;
+use rtc::mdns::MulticastSocket;
 use rtc::peer_connection::configuration::media_engine::MediaEngine;
 use rtc::peer_connection::configuration::setting_engine::{SctpMaxMessageSize, SettingEngine, SettingEngineBuilder};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use webrtc::peer_connection::{
@@ -42,6 +44,8 @@ pub(super) struct Connection {
     peer: Arc<dyn PeerConnection>,
     state: watch::Sender<RTCPeerConnectionState>,
     gathering: watch::Sender<RTCIceGatheringState>,
+    /// Held while an answer is applied.
+    answering: Arc<Mutex<()>>,
     /// What the connection is for; ends with it.
     tasks: JoinSet<()>,
     /// Its senders are with the tasks.
@@ -56,16 +60,21 @@ impl Connection {
         let gathering = watch::Sender::new(RTCIceGatheringState::New);
         let events = Events { state: state.clone(), gathering: gathering.clone() };
         let builder = PeerConnectionBuilder::new()
-            // Explicitly no ICE servers: a robot has no business with foreign ones.
+            // An explicitly empty list: the robot asks no foreign server.
             .with_configuration(RTCConfigurationBuilder::new().with_ice_servers(Vec::new()).build())
             .with_media_engine(engine)
             .with_interceptor_registry(registry)
             .with_setting_engine(settings())
             .with_udp_addrs(addresses::local())
             .with_handler(Arc::new(events));
-        let peer = on(&runtime, async move { builder.build().await.map(|peer| Arc::new(peer) as _) }).await??;
-        let at_work = watch::Sender::new(()).subscribe();
-        Ok(Self { runtime, peer, state, gathering, tasks: JoinSet::new(), at_work })
+        let handle = runtime.clone();
+        // Made on its thread, so that it is closed even if the caller goes away meanwhile.
+        on(&runtime, async move {
+            let peer = Arc::new(builder.build().await?);
+            let (answering, at_work) = (Arc::default(), watch::Sender::new(()).subscribe());
+            Ok(Self { runtime: handle, peer, state, gathering, answering, tasks: JoinSet::new(), at_work })
+        })
+        .await?
     }
 
     /// The connection itself, to add tracks or channels to before the offer.
@@ -120,8 +129,9 @@ impl Connection {
     /// Applies an answer. One that does not fit the offer changes nothing; one that fails in a way that was not to be
     /// seen before ends the connection.
     pub(super) async fn answer(&self, sdp: String) -> Result<(), RtcError> {
-        let (peer, state) = (Arc::clone(&self.peer), self.state.clone());
+        let (peer, state, answering) = (Arc::clone(&self.peer), self.state.clone(), Arc::clone(&self.answering));
         on(&self.runtime, async move {
+            let _one_at_a_time = answering.lock().await;
             let offer = peer.pending_local_description().await.ok_or_else(|| RtcError("nothing to answer".into()))?;
             let applied = peer.set_remote_description(checked(sdp, &offer)?).await;
             if applied.is_err() {
@@ -169,7 +179,17 @@ pub(super) async fn on<T: Send + 'static>(
 }
 
 fn settings() -> SettingEngine {
+    // Browsers hide their addresses behind mDNS names. Resolving them helps behind a firewall that lets nobody in who
+    // was not called first; a host without a route for multicast has to do without.
+    let mdns = match MulticastSocket::new().into_std() {
+        Ok(_) => MulticastDnsMode::QueryOnly,
+        Err(error) => {
+            tracing::debug!(%error, "no multicast: mDNS names of clients stay unresolved");
+            MulticastDnsMode::Disabled
+        }
+    };
     SettingEngineBuilder::new()
+        .with_multicast_dns_mode(mdns)
         .with_host_acceptance_min_wait(Some(Duration::ZERO))
         .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
         .with_ice_connection_attempts(Some(CHECK_INTERVAL), Some(CHECKS))

@@ -30,6 +30,8 @@ pub(super) enum EncodeError {
     Convert(#[from] yuv::YuvError),
     #[error("H.264 encoder: {0}")]
     Encode(#[from] openh264::Error),
+    #[error("a picture of {width}x{height}: the H.264 encoder takes at most 3840x2160, or 2160x3840")]
+    TooLarge { width: u32, height: u32 },
     #[error("the H.264 encoder gave no picture back")]
     Skipped,
 }
@@ -43,6 +45,9 @@ pub(super) struct H264 {
 impl H264 {
     /// An encoder for pictures of this size.
     pub(super) fn new(width: u32, height: u32) -> Result<Self, EncodeError> {
+        if width.max(height) > 3840 || width.min(height) > 2160 {
+            return Err(EncodeError::TooLarge { width, height });
+        }
         let config = EncoderConfig::new()
             .usage_type(UsageType::CameraVideoRealTime)
             .profile(Profile::Baseline)
@@ -89,7 +94,7 @@ impl H264 {
 }
 
 fn bitrate(width: u32, height: u32) -> u32 {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 8192 * 8192 * 3.6")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 3840 * 2160 * 3.6")]
     let bitrate = (width as f32 * height as f32 * FPS * BITS_PER_PIXEL).max(MIN_BITRATE) as u32;
     bitrate
 }
@@ -146,8 +151,10 @@ mod tests {
 
     #[test]
     fn a_picture_beyond_the_encoders_limit_is_an_error() {
-        let mut encoder = H264::new(4096, 2).unwrap();
-        assert!(encoder.encode(&image(4096, 2, 0), false).is_err());
+        assert!(H264::new(3840, 2160).is_ok());
+        for (width, height) in [(3842, 16), (16, 3842), (2162, 2162)] {
+            assert!(matches!(H264::new(width, height), Err(EncodeError::TooLarge { .. })), "{width}x{height}");
+        }
     }
 
     #[test]

@@ -31,7 +31,6 @@ pub struct EncodedFrame {
 pub struct Feed(Arc<Owner>);
 
 /// A feed that may have ended.
-#[derive(Clone)]
 pub(crate) struct WeakFeed(Weak<Owner>);
 
 /// One viewer's share of a feed. At most 8 frames wait for it; a viewer that lags further behind loses all of them up
@@ -87,8 +86,8 @@ impl Feed {
         if !state.running {
             state.running = true;
             let encoder = Arc::clone(&shared);
-            // Linux shows the first 15 bytes of a thread's name.
-            let thread = thread::Builder::new().name(format!("video {}", shared.name));
+            // Linux shows the first 15 bytes of a thread's name; a zero byte in it is refused.
+            let thread = thread::Builder::new().name(shared.name.replace('\0', ""));
             if let Err(error) = thread.spawn(move || run::run(&encoder)) {
                 tracing::error!(camera = shared.name, %error, "no thread for the video encoder");
                 state.running = false;
@@ -129,6 +128,7 @@ impl Drop for Owner {
         state.viewers.drain(..).for_each(|queue| queue.end());
         let source = state.source.take();
         drop(state);
+        // Outside the lock: dropping a callable runs its author's code.
         drop(source);
         self.0.wake.notify_one();
     }

@@ -24,6 +24,9 @@ pub enum VideoSource {
 /// How often a callable is asked.
 const POLL_PERIOD: Duration = Duration::from_nanos(1_000_000_000 / 30);
 
+/// How long a callable that panicked is left alone; each panic is reported.
+const PANIC_PAUSE: Duration = Duration::from_secs(1);
+
 /// One picture of a source.
 pub(super) enum Picture {
     Frame(Arc<CameraFrame>),
@@ -88,12 +91,15 @@ impl<'a> Pictures<'a> {
                 sleep_until(*next_poll).await;
                 // A slow call is not made up for by quicker ones after it.
                 *next_poll = (*next_poll + POLL_PERIOD).max(Instant::now());
-                let image = catch_unwind(AssertUnwindSafe(&mut *call)).unwrap_or_else(|_| {
-                    // The panic hook has printed the message.
-                    tracing::debug!(camera = name, "a video source panicked; its last picture stays");
-                    None
-                })?;
-                Some(Picture::Image(image, clock::now()))
+                match catch_unwind(AssertUnwindSafe(&mut *call)) {
+                    Ok(image) => image.map(|image| Picture::Image(image, clock::now())),
+                    Err(_) => {
+                        // What it said was printed by the panic hook.
+                        tracing::warn!(camera = name, "the video source panicked; its last picture stays");
+                        *next_poll += PANIC_PAUSE;
+                        None
+                    }
+                }
             }
         }
     }
