@@ -91,7 +91,12 @@ const CHECKS: &[Check] = &[
         needs: &[Need::WasmTarget],
         run: clippy_wasm,
     },
-    Check { name: "docs", about: "documentation, warnings denied", needs: &[Need::WasmTarget], run: docs },
+    Check {
+        name: "docs",
+        about: "documentation, warnings denied",
+        needs: &[Need::Cxx, Need::Nasm, Need::WasmTarget],
+        run: docs,
+    },
     Check {
         name: "native",
         about: "unit and integration tests and the examples in the documentation",
