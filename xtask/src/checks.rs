@@ -48,8 +48,8 @@ impl Context<'_> {
     }
 }
 
-/// The packages that exist only in a browser.
-const BROWSER_ONLY: &str = "waldo-web-client";
+/// The package of which only the pure logic builds natively, for its tests.
+const WEB_CLIENT: &str = "waldo-web-client";
 
 const WASM: &str = "wasm32-unknown-unknown";
 
@@ -77,8 +77,6 @@ const CHECKS: &[Check] = &[
                 "clippy",
                 "--locked",
                 "--workspace",
-                "--exclude",
-                BROWSER_ONLY,
                 "--all-targets",
                 "--all-features",
                 "--",
@@ -93,14 +91,19 @@ const CHECKS: &[Check] = &[
         needs: &[Need::WasmTarget],
         run: clippy_wasm,
     },
-    Check { name: "docs", about: "documentation, warnings denied", needs: &[Need::WasmTarget], run: docs },
+    Check {
+        name: "docs",
+        about: "documentation, warnings denied",
+        needs: &[Need::Cxx, Need::Nasm, Need::WasmTarget],
+        run: docs,
+    },
     Check {
         name: "native",
         about: "unit and integration tests and the examples in the documentation",
         needs: &[Need::Cxx, Need::Nasm, Need::Tool(&tools::NEXTEST)],
         run: |c| {
-            c.cargo(&["nextest", "run", "--workspace", "--exclude", BROWSER_ONLY])?;
-            c.cargo(&["test", "--doc", "--workspace", "--exclude", BROWSER_ONLY])
+            c.cargo(&["nextest", "run", "--workspace"])?;
+            c.cargo(&["test", "--doc", "--workspace"])
         },
     },
     Check {
@@ -182,7 +185,7 @@ fn clippy_wasm(c: &Context<'_>) -> Result<()> {
         "--package",
         "waldo-protocol",
         "--package",
-        BROWSER_ONLY,
+        WEB_CLIENT,
         "--target",
         WASM,
         "--all-targets",
@@ -197,8 +200,8 @@ fn clippy_wasm(c: &Context<'_>) -> Result<()> {
 
 fn docs(c: &Context<'_>) -> Result<()> {
     // Private items too: module documentation speaks of them.
-    let native = ["doc", "--no-deps", "--document-private-items", "--workspace", "--exclude", BROWSER_ONLY];
-    let browser = ["doc", "--no-deps", "--document-private-items", "--package", BROWSER_ONLY, "--target", WASM];
+    let native = ["doc", "--no-deps", "--document-private-items", "--workspace"];
+    let browser = ["doc", "--no-deps", "--document-private-items", "--package", WEB_CLIENT, "--target", WASM];
     for args in [&native[..], &browser] {
         let mut doc = c.toolbox.cargo(args);
         doc.env("RUSTDOCFLAGS", "--deny warnings");
@@ -219,8 +222,6 @@ fn browser(c: &Context<'_>) -> Result<()> {
         "nextest",
         "run",
         "--workspace",
-        "--exclude",
-        BROWSER_ONLY,
         "--features",
         "waldo-tests/browser",
         "--filterset",
