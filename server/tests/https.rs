@@ -1,4 +1,5 @@
 //! The https listener as a client sees it: TLS, the certificate's life, routes and access, the end.
+#![allow(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
