@@ -27,6 +27,7 @@ mod hello;
 mod hold;
 mod ice;
 mod message;
+mod names;
 mod object;
 mod refusal;
 mod scan;

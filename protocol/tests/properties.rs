@@ -43,14 +43,12 @@ fn controller() -> impl Strategy<Value = Controller> {
 }
 
 fn frame() -> impl Strategy<Value = VrFrame> {
-    const STATES: &[VrState] =
-        &[VrState::Teleop, VrState::DataCollection, VrState::Recording, VrState::Saving, VrState::Error];
     let stamps = (
         prop::option::of(prop::num::f64::NORMAL),
         prop::option::of(-9_007_199_254_740_991..=9_007_199_254_740_991_i64),
     );
-    (controller(), controller(), -1.0..=1.0, any::<(bool, bool)>(), prop::sample::select(STATES), stamps).prop_map(
-        |(left, right, l_stick_y, (reset, elbow_est), state, (t, seq))| VrFrame {
+    (controller(), controller(), -1.0..=1.0, any::<(bool, bool)>(), prop::sample::select(VrState::ALL), stamps)
+        .prop_map(|(left, right, l_stick_y, (reset, elbow_est), state, (t, seq))| VrFrame {
             left,
             right,
             l_stick_y,
@@ -59,8 +57,7 @@ fn frame() -> impl Strategy<Value = VrFrame> {
             t,
             seq,
             elbow_est,
-        },
-    )
+        })
 }
 
 /// JSON that looks like a message of the wire often enough to reach its depths.

@@ -3,7 +3,8 @@
 //! [`Teleop`] is the sans-I/O half that sees every pose frame. [`ControlLoop`] is the thread that owns the robot and
 //! asks it at 120 Hz for what the arms shall do.
 //!
-//! When in doubt the arms hold still at what was commanded last, and the reason is told.
+//! When in doubt the arms hold still at what was commanded last, and the reason is told. Joint angles, joint velocities
+//! and the box of each gripper are guarded here; collisions and accelerations are not.
 
 mod check;
 pub mod ik;

@@ -1,16 +1,19 @@
 //! Peer connections. The only module that knows the `webrtc` crate.
 //!
-//! The server offers, the client answers, candidates are inside the session descriptions. Everything here runs on a
-//! thread of its own: encryption and packets never wait for, or delay, the tasks that carry poses.
+//! The server offers, the client answers, candidates are inside the session descriptions. Everything here runs on
+//! threads of its own: video never delays the tasks that carry poses.
 
 mod addresses;
+mod answer;
 mod connection;
 mod keyframe_requests;
 mod media;
+mod pose_peer;
 mod runtime;
 mod track;
 mod video_peer;
 
+pub use pose_peer::PosePeer;
 pub use video_peer::{Offer, VideoPeer};
 
 /// Something in the WebRTC stack refused; the message is for logs.

@@ -1,6 +1,5 @@
 //! `waldo serve`: a robot, its control loop and its services, put together.
 
-
 use crate::cli;
 use crate::config::Settings;
 use crate::control::ControlLoop;
@@ -53,8 +52,9 @@ impl Waldo {
 
     fn start_robot(server: &VrServer, robot: Box<dyn Robot>) -> Result<(ControlLoop, SensorHub), RobotError> {
         let hub = SensorHub::default();
-        let (teleop, on_event) = server.consumer();
-        let control = ControlLoop::start(robot, &hub, teleop, on_event)?;
+        let reports = server.clone();
+        let on_event = Box::new(move |event| reports.publish(event));
+        let control = ControlLoop::start(robot, &hub, server.attach_control(), on_event)?;
         let cameras = hub.cameras();
         let sources = cameras.into_iter().map(|c| (c.name().to_owned(), VideoSource::Camera(c))).collect();
         server.set_video_sources(Some(sources));

@@ -70,9 +70,7 @@ impl Source {
     fn new(settings: &Settings) -> Result<Self, TlsError> {
         match (&settings.certfile, &settings.keyfile) {
             (None, None) => Ok(Self::Own(OwnCertificate::new(&settings.data_dir))),
-            (Some(certfile), Some(keyfile)) => {
-                Ok(Self::Files { certfile: certfile.clone(), keyfile: keyfile.clone() })
-            }
+            (Some(certfile), Some(keyfile)) => Ok(Self::Files { certfile: certfile.clone(), keyfile: keyfile.clone() }),
             _ => Err(TlsError::Half),
         }
     }
@@ -232,8 +230,7 @@ mod tests {
         let (certfile, keyfile) = (dir.path().join("c.pem"), dir.path().join("k.pem"));
         std::fs::write(&certfile, made.cert.pem()).unwrap();
         std::fs::write(&keyfile, made.signing_key.serialize_pem()).unwrap();
-        let settings =
-            Settings { certfile: Some(certfile.clone()), keyfile: Some(keyfile), ..settings(dir.path()) };
+        let settings = Settings { certfile: Some(certfile.clone()), keyfile: Some(keyfile), ..settings(dir.path()) };
         let tls = ServerTls::new(&settings).unwrap();
         std::fs::write(&certfile, "half a fi").unwrap();
         assert!(tls.refresh(&Names::of_this_machine(), SystemTime::now()).is_err());

@@ -15,13 +15,13 @@ use rtc::rtp::codec::h264::H264Packet;
 use rtc::rtp::packetizer::Depacketizer;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
-use waldo_server::rtc::{Offer, VideoPeer};
+use waldo_server::rtc::{Offer, PosePeer, VideoPeer};
 use waldo_server::sensors::{Camera, CameraWriter, RgbImage, camera};
 use waldo_server::video::{Feed, VideoSource};
+use webrtc::data_channel::{DataChannel, DataChannelEvent};
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
 use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceGatheringState,
-    RTCPeerConnectionState,
 };
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -48,13 +48,13 @@ async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> T {
 struct Client {
     peer: Arc<dyn PeerConnection>,
     tracks: mpsc::Receiver<Arc<dyn TrackRemote>>,
-    state: watch::Receiver<RTCPeerConnectionState>,
+    channels: mpsc::Receiver<Arc<dyn DataChannel>>,
 }
 
 struct Events {
     gathering: watch::Sender<RTCIceGatheringState>,
-    state: watch::Sender<RTCPeerConnectionState>,
     tracks: mpsc::Sender<Arc<dyn TrackRemote>>,
+    channels: mpsc::Sender<Arc<dyn DataChannel>>,
 }
 
 #[async_trait]
@@ -63,48 +63,45 @@ impl PeerConnectionEventHandler for Events {
         self.gathering.send_replace(state);
     }
 
-    async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
-        self.state.send_replace(state);
-    }
-
     async fn on_track(&self, track: Arc<dyn TrackRemote>) {
         self.tracks.send(track).await.unwrap();
+    }
+
+    async fn on_data_channel(&self, channel: Arc<dyn DataChannel>) {
+        self.channels.send(channel).await.unwrap();
     }
 }
 
 impl Client {
     /// A client that has taken an offer, and its answer.
-    async fn of(offer: &Offer) -> (Self, String) {
+    async fn of(offer: &str) -> (Self, String) {
         let mut engine = MediaEngine::default();
         engine.register_default_codecs().unwrap();
         let registry = register_default_interceptors(Registry::new(), &mut engine).unwrap();
-        let (gathering, mut gathered) = (watch::Sender::new(RTCIceGatheringState::New), ());
+        let gathering = watch::Sender::new(RTCIceGatheringState::New);
         let mut gathering_state = gathering.subscribe();
-        let state = watch::Sender::new(RTCPeerConnectionState::New);
-        let watched = state.subscribe();
-        let (tracks, received) = mpsc::channel(16);
+        let (tracks, received_tracks) = mpsc::channel(16);
+        let (channels, received_channels) = mpsc::channel(16);
         let peer = PeerConnectionBuilder::new()
             .with_media_engine(engine)
             .with_interceptor_registry(registry)
             .with_udp_addrs(vec!["127.0.0.1:0"])
-            .with_handler(Arc::new(Events { gathering, state, tracks }))
+            .with_handler(Arc::new(Events { gathering, tracks, channels }))
             .build()
             .await
             .unwrap();
-        peer.set_remote_description(RTCSessionDescription::offer(offer.sdp.clone()).unwrap()).await.unwrap();
+        peer.set_remote_description(RTCSessionDescription::offer(offer.to_owned()).unwrap()).await.unwrap();
         let answer = peer.create_answer(None).await.unwrap();
         peer.set_local_description(answer).await.unwrap();
         let complete = gathering_state.wait_for(|state| *state == RTCIceGatheringState::Complete);
         in_time("gathering", complete).await.unwrap();
-        gathered = ();
-        let () = gathered;
         let answer = peer.local_description().await.unwrap().sdp;
-        (Self { peer: Arc::new(peer), tracks: received, state: watched }, answer)
+        (Self { peer: Arc::new(peer), tracks: received_tracks, channels: received_channels }, answer)
     }
 
     /// A client that has answered the peer.
     async fn connect(peer: &VideoPeer, offer: &Offer) -> Self {
-        let (client, answer) = Self::of(offer).await;
+        let (client, answer) = Self::of(&offer.sdp).await;
         peer.answer(answer).await.unwrap();
         client
     }
@@ -150,15 +147,20 @@ impl Received {
     async fn frame(&mut self) -> Seen {
         loop {
             let event = in_time("a packet", self.track.poll()).await.expect("the track has ended");
-            let TrackRemoteEvent::OnRtpPacket(packet) = event else { continue };
+            let TrackRemoteEvent::OnRtpPacket(packet) = event else {
+                continue;
+            };
             self.data.extend(self.depacketizer.depacketize(&packet.payload).unwrap());
             if !packet.header.marker {
                 continue;
             }
             let data = std::mem::take(&mut self.data);
             let keyframe = data.windows(4).any(|w| w[..3] == [0, 0, 1] && w[3] & 0x1f == 5);
-            // A client that comes late begins with the first keyframe.
-            let Ok(Some(picture)) = self.decoder.decode(&data) else { continue };
+            let Ok(Some(picture)) = self.decoder.decode(&data) else {
+                // The first packets may arrive before the client has the keys.
+                self.request_keyframe().await;
+                continue;
+            };
             let (width, height) = picture.dimensions();
             let mut rgb = vec![0; width * height * 3];
             picture.write_rgb8(&mut rgb);
@@ -251,9 +253,9 @@ async fn a_second_client_sees_the_camera_and_the_first_goes_on() {
 async fn an_answer_that_does_not_fit_is_an_error_and_a_right_one_still_works() {
     let feeds = [feed("c", (64, 48), RED)];
     let (peer, offer) = VideoPeer::offer(&feeds).await.unwrap();
-    let (mut client, answer) = Client::of(&offer).await;
+    let (mut client, answer) = Client::of(&offer.sdp).await;
     let without = |word: &str| answer.lines().filter(|l| !l.contains(word)).map(|l| format!("{l}\r\n")).collect();
-    let wrong: [String; 9] = [
+    let wrong: [String; 10] = [
         String::new(),
         "not a session description".into(),
         "v=0\r\n".into(),
@@ -262,9 +264,10 @@ async fn an_answer_that_does_not_fit_is_an_error_and_a_right_one_still_works() {
         answer.replace("a=mid:0", "a=mid:7"),
         without("fingerprint"),
         without("ice-ufrag"),
-        without("a=setup"),
+        without("rtpmap"),
+        answer.replace("m=video 9", "m=video 0"),
     ];
-    for wrong in &wrong[..8] {
+    for wrong in &wrong {
         let error = peer.answer(wrong.clone()).await.expect_err(wrong).to_string();
         assert!(error.len() < 300, "{error}");
     }
@@ -334,4 +337,51 @@ async fn connections_leave_no_sockets_behind() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_end_of_all_feeds_ends_the_peer() {
+    let feeds = [feed("a", (64, 48), RED), feed("b", (64, 48), BLUE)];
+    let (peer, offer) = VideoPeer::offer(&feeds).await.unwrap();
+    let mut client = Client::connect(&peer, &offer).await;
+    client.tracks(2).await.remove("1").unwrap().frame().await;
+    drop(feeds);
+    in_time("the peer ends", peer.closed()).await;
+}
+
+#[tokio::test]
+async fn nothing_to_show_is_no_offer() {
+    assert!(VideoPeer::offer(&[]).await.is_err());
+}
+
+#[tokio::test]
+async fn the_pose_offer_is_one_data_channel_section() {
+    let (_peer, sdp) = PosePeer::offer(|_| {}).await.unwrap();
+    let has = |line: &str| sdp.lines().any(|l| l == line);
+    assert_eq!(sdp.lines().filter(|l| l.starts_with("m=")).collect::<Vec<_>>().len(), 1, "{sdp}");
+    assert!(sdp.contains("m=application 9 UDP/DTLS/SCTP webrtc-datachannel"), "{sdp}");
+    assert!(has("a=sctp-port:5000") && has("a=max-message-size:262144") && has("a=setup:actpass"), "{sdp}");
+}
+
+#[tokio::test]
+async fn pose_messages_arrive_as_text_and_everything_else_is_ignored() {
+    let (text, mut texts) = mpsc::channel(16);
+    let (peer, sdp) = PosePeer::offer(move |message| text.try_send(message.to_owned()).unwrap()).await.unwrap();
+    let (mut client, answer) = Client::of(&sdp).await;
+    peer.answer(answer).await.unwrap();
+    let channel = in_time("the channel", client.channels.recv()).await.unwrap();
+    assert_eq!(channel.label().await.unwrap(), "pose");
+    assert!(!channel.ordered().await.unwrap());
+    assert_eq!(channel.protocol().await.unwrap(), "");
+    in_time("the channel opens", async {
+        while !matches!(channel.poll().await, Some(DataChannelEvent::OnOpen) | None) {}
+    })
+    .await;
+    channel.send("binary".as_bytes().into()).await.unwrap();
+    channel.send_text("first").await.unwrap();
+    assert_eq!(in_time("a message", texts.recv()).await.unwrap(), "first");
+    channel.send_text("second").await.unwrap();
+    assert_eq!(in_time("a message", texts.recv()).await.unwrap(), "second");
+    channel.close().await.unwrap();
+    in_time("the peer notices", peer.closed()).await;
 }

@@ -1,9 +1,11 @@
 //! What the benches share: figures over several runs, the table, the JSON file, clocks and CPU time.
 
+mod camera;
 mod figures;
 mod poses;
 mod wire;
 
+pub use camera::PaintedCameras;
 pub use figures::{Report, Target, percentile};
 pub use poses::PoseTexts;
 pub use wire::{Link, Receiver, Sender, listen, tls_server, websocket};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use futures_util::{SinkExt, StreamExt};
@@ -118,6 +118,23 @@ impl Client {
         }
     }
 
+    /// Sends a text while listening, until the server closes.
+    pub async fn closed_while_sending(&mut self, text: String) -> Result<Option<CloseFrame>> {
+        let (mut sink, mut stream) = (&mut self.socket).split();
+        // Fails when the server hangs up in the middle of it, as it may.
+        let send = async { drop(sink.send(Message::Text(text.into())).await) };
+        let listen = async {
+            while let Some(message) = stream.next().await {
+                if let Message::Close(frame) = message? {
+                    return Ok(frame);
+                }
+            }
+            Ok(None)
+        };
+        let (closed, ()) = tokio::time::timeout(PATIENCE, futures_util::future::join(listen, send)).await?;
+        closed
+    }
+
     /// Waits for the server's close frame.
     pub async fn closed(&mut self) -> Result<Option<CloseFrame>> {
         loop {
@@ -136,6 +153,7 @@ impl Client {
 pub struct Operator {
     /// The frame sent next.
     pub frame: VrFrame,
+    started: Instant,
 }
 
 impl Default for Operator {
@@ -159,15 +177,15 @@ impl Default for Operator {
             seq: Some(0),
             elbow_est: false,
         };
-        Self { frame }
+        Self { frame, started: Instant::now() }
     }
 }
 
 impl Operator {
-    /// The next frame: `seq` one higher, `t` 11 ms later.
-    pub fn next(&mut self) -> &VrFrame {
+    /// The next frame: `seq` one higher, captured now.
+    pub fn capture(&mut self) -> &VrFrame {
         self.frame.seq = self.frame.seq.map(|seq| seq + 1);
-        self.frame.t = self.frame.t.map(|t| t + 1000.0 / 90.0);
+        self.frame.t = self.frame.t.map(|_| self.started.elapsed().as_secs_f64() * 1000.0);
         &self.frame
     }
 

@@ -25,9 +25,9 @@ async fn server(given: &Value) -> (VrServer, tempfile::TempDir) {
     });
     match &given["video"] {
         Value::Array(names) => {
-            let sources = names.iter().map(|name| {
-                (name.as_str().expect("a name").to_owned(), VideoSource::Callable(Box::new(|| None)))
-            });
+            let sources = names
+                .iter()
+                .map(|name| (name.as_str().expect("a name").to_owned(), VideoSource::Callable(Box::new(|| None))));
             server.set_video_sources(Some(sources.collect()));
         }
         Value::String(expected) if expected == "expected" => server.set_video_expected(true),

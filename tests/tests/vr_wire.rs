@@ -8,8 +8,8 @@ use waldo_tests::client::{Client, Operator, connect_tls};
 use waldo_tests::robot::Robotics;
 
 async fn engage(client: &mut Client, operator: &mut Operator) -> Result<()> {
-    client.send_frame(operator.squeeze(false).next()).await?;
-    client.send_frame(operator.squeeze(true).next()).await?;
+    client.send_frame(operator.squeeze(false).capture()).await?;
+    client.send_frame(operator.squeeze(true).capture()).await?;
     assert_eq!(client.receive_type("tracking").await?["value"], true);
     Ok(())
 }
@@ -28,13 +28,13 @@ async fn squeezed_grips_drive_the_arms_and_released_ones_hold_them() -> Result<(
     let mut operator = Operator::default();
     let start = robot.grippers();
 
-    client.send_frame(operator.move_by(DVec3::new(0.0, 0.05, 0.0)).next()).await?;
+    client.send_frame(operator.move_by(DVec3::new(0.0, 0.05, 0.0)).capture()).await?;
     engage(&mut client, &mut operator).await?;
     assert!(robot.grippers()[0].distance(start[0]) < 1e-6, "nothing moves before and at engaging");
 
     // Along the controllers' rays: the grippers move along their approach direction by as much.
     for _ in 0..10 {
-        client.send_frame(operator.move_by(DVec3::new(0.0, 0.0, -0.005)).next()).await?;
+        client.send_frame(operator.move_by(DVec3::new(0.0, 0.0, -0.005)).capture()).await?;
     }
     robot
         .until("both grippers 5 cm from the start", |r| {
@@ -45,9 +45,9 @@ async fn squeezed_grips_drive_the_arms_and_released_ones_hold_them() -> Result<(
 
     operator.frame.left.lock = false;
     operator.frame.right.lock = false;
-    client.send_frame(operator.next()).await?;
+    client.send_frame(operator.capture()).await?;
     operator.frame.left.lock = true;
-    client.send_frame(operator.next()).await?;
+    client.send_frame(operator.capture()).await?;
     assert_eq!(client.receive_type("tracking").await?["value"], false);
     robot.waldo.stop().await;
     Ok(())
@@ -83,13 +83,14 @@ async fn a_second_client_does_not_drive() -> Result<()> {
     engage(&mut first, &mut driver).await?;
     let held = robot.grippers();
 
-    let hello = json!({"type": "hello", "v": 1, "client": "test/1", "stream": "other", "role": "driver", "caps": ["hold"]});
+    let hello =
+        json!({"type": "hello", "v": 1, "client": "test/1", "stream": "other", "role": "driver", "caps": ["hold"]});
     second.send(hello.to_string()).await?;
-    second.send_frame(other.squeeze(false).next()).await?;
-    second.send_frame(other.squeeze(true).next()).await?;
+    second.send_frame(other.squeeze(false).capture()).await?;
+    second.send_frame(other.squeeze(true).capture()).await?;
     for _ in 0..20 {
-        second.send_frame(other.move_by(DVec3::new(0.01, 0.0, 0.0)).next()).await?;
-        first.send_frame(driver.next()).await?;
+        second.send_frame(other.move_by(DVec3::new(0.01, 0.0, 0.0)).capture()).await?;
+        first.send_frame(driver.capture()).await?;
     }
     let hold = second.receive_type("hold").await?;
     assert_eq!(hold["value"]["reason"], "not_driver");
@@ -107,11 +108,11 @@ async fn reset_brings_the_arms_to_rest_and_disengages() -> Result<()> {
     let rest = robot.grippers();
     engage(&mut client, &mut operator).await?;
     for _ in 0..10 {
-        client.send_frame(operator.move_by(DVec3::new(0.0, 0.0, -0.005)).next()).await?;
+        client.send_frame(operator.move_by(DVec3::new(0.0, 0.0, -0.005)).capture()).await?;
     }
     robot.until("the grippers away from rest", |r| r.grippers()[0].distance(rest[0]) > 0.04).await?;
     operator.frame.reset = true;
-    client.send_frame(operator.next()).await?;
+    client.send_frame(operator.capture()).await?;
     assert_eq!(client.receive_type("tracking").await?["value"], false);
     robot.until("the grippers at rest", |r| r.grippers()[0].distance(rest[0]) < 1e-3).await?;
     robot.waldo.stop().await;
@@ -124,10 +125,9 @@ async fn bad_input_is_counted_and_disturbs_nobody() -> Result<()> {
     let mut good = greeted(&robot).await?;
     let mut bad = greeted(&robot).await?;
     let mut operator = Operator::default();
-    engage(&mut good, &mut operator).await?;
 
     let mut valid = String::new();
-    Operator::default().next().encode(&mut valid);
+    Operator::default().capture().encode(&mut valid);
     let nonsense = [
         "hello".to_owned(),
         String::new(),
@@ -146,8 +146,8 @@ async fn bad_input_is_counted_and_disturbs_nobody() -> Result<()> {
         bad.send(text).await?;
     }
     bad.send_binary(vec![0xff; 1000]).await?;
-    assert!(bad.receive_all().await?.is_empty(), "no replies, and the socket lives");
-    good.send_frame(operator.next()).await?;
+    assert_eq!(bad.receive_all().await?, Vec::<serde_json::Value>::new(), "no replies, and the socket lives");
+    good.send_frame(operator.capture()).await?;
 
     let metrics = get(&robot, "/metrics").await?;
     for kind in ["not_json", "not_an_object", "missing_field", "wrong_type", "not_finite", "out_of_range", "binary"] {
@@ -155,13 +155,12 @@ async fn bad_input_is_counted_and_disturbs_nobody() -> Result<()> {
         assert!(counted, "{kind} is missing in:\n{metrics}");
     }
 
-    let too_large = bad.send("x".repeat(17 << 20)).await;
-    if too_large.is_ok() {
-        let frame = bad.closed().await?.expect("a reason");
-        assert_eq!(u16::from(frame.code), 1009);
-    }
-    good.send_frame(operator.next()).await?;
-    assert!(good.receive_all().await?.is_empty(), "the other client noticed nothing");
+    let close = bad.closed_while_sending("x".repeat(17 << 20)).await?;
+    assert_eq!(close.map(|f| u16::from(f.code)), Some(1009));
+    good.send_frame(operator.capture()).await?;
+    assert_eq!(good.receive_all().await?, Vec::<serde_json::Value>::new(), "the other client noticed nothing");
+    let accepted = robot.waldo.server().frame().map(|frame| frame.seq);
+    assert_eq!(accepted, Some(operator.frame.seq), "and its frames are taken");
     robot.waldo.stop().await;
     Ok(())
 }

@@ -12,19 +12,14 @@ pub(crate) fn document() -> Document {
 
 /// The page's monotonic clock in milliseconds, the one of XR frames too.
 pub(crate) fn now() -> f64 {
-    window()
-        .performance()
-        .map_or(0.0, |performance| performance.now())
+    window().performance().map_or(0.0, |performance| performance.now())
 }
 
 /// Resolves after `ms` milliseconds.
 pub(crate) async fn sleep(ms: i32) {
     let promise = js_sys::Promise::new(&mut |resolve, _| {
         // Without a timer the promise would hang for ever.
-        if window()
-            .set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, ms)
-            .is_err()
-        {
+        if window().set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, ms).is_err() {
             let _ = resolve.call0(&JsValue::UNDEFINED);
         }
     });
@@ -52,8 +47,5 @@ pub(crate) fn random_id() -> String {
 
 /// The name and message of what JavaScript threw.
 pub(crate) fn error_text(error: &JsValue) -> String {
-    error.dyn_ref::<js_sys::Error>().map_or_else(
-        || format!("{error:?}"),
-        |error| String::from(error.to_string()),
-    )
+    error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |error| String::from(error.to_string()))
 }

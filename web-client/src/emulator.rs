@@ -57,9 +57,6 @@ async fn load_script(url: &str) -> Result<(), JsValue> {
         script.set_onload(Some(&resolve));
         script.set_onerror(Some(&reject));
     });
-    document()
-        .head()
-        .ok_or("a page without a head")?
-        .append_child(&script)?;
+    document().head().ok_or("a page without a head")?.append_child(&script)?;
     JsFuture::from(done).await.map(drop)
 }

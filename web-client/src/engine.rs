@@ -3,7 +3,7 @@
 //! Driven by socket events, XR frames and a slow timer; all on the page's one thread.
 
 use std::cell::{Cell, Ref, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use leptos::prelude::window;
 use waldo_protocol::vr::{Capability, ClientHello, ClientMessage, Role, ServerMessage, VrFrame};
@@ -11,12 +11,13 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
 use crate::browser::{error_text, now, random_id};
+use crate::connection::Connection;
 use crate::hud::{self, HudText};
-use crate::link::{Link, Status, Step};
+use crate::link::Status;
 use crate::pose::{PoseStream, Sample};
 use crate::report::Report;
 use crate::robot::RobotView;
-use crate::socket::{Socket, SocketEvent};
+use crate::socket::SocketEvent;
 use crate::summary::{CameraSummary, Presence, Summary, Support};
 use crate::target::{Target, take_token_from_url};
 use crate::video::{Offer, Video};
@@ -33,9 +34,7 @@ const SILENCE_AFTER_ROOM_MOVED_MS: f64 = 700.0;
 pub(crate) struct Engine {
     /// Id of this page load, the same on every socket.
     stream: String,
-    target: RefCell<Option<Target>>,
-    link: RefCell<Link>,
-    socket: RefCell<Option<Socket>>,
+    connection: Connection,
     robot: RefCell<RobotView>,
     video: Video,
     poses: RefCell<PoseStream>,
@@ -49,7 +48,7 @@ pub(crate) struct Engine {
     hud: RefCell<HudText>,
     trouble: RefCell<Option<String>>,
     ticked_at: Cell<f64>,
-    timer: RefCell<Option<Closure<dyn FnMut()>>>,
+    timer: Closure<dyn FnMut()>,
     report: RefCell<Report>,
     published: RefCell<Summary>,
     publish: Box<dyn Fn(Summary)>,
@@ -61,11 +60,16 @@ impl Engine {
         take_token_from_url();
         let robot = RobotView::default();
         let hud = hud::compose(Status::NotConnected, &robot, Default::default(), [false; 2]);
-        let engine = Rc::new(Self {
+        let engine = Rc::new_cyclic(|engine: &Weak<Self>| Self {
             stream: random_id(),
-            target: RefCell::new(Target::remembered().ok()),
-            link: RefCell::default(),
-            socket: RefCell::default(),
+            connection: Connection::new(Target::remembered().ok(), {
+                let engine = engine.clone();
+                move |event| {
+                    if let Some(engine) = engine.upgrade() {
+                        engine.on_socket(event);
+                    }
+                }
+            }),
             robot: RefCell::new(robot),
             video: Video::default(),
             poses: RefCell::default(),
@@ -78,35 +82,36 @@ impl Engine {
             hud: RefCell::new(hud),
             trouble: RefCell::default(),
             ticked_at: Cell::new(f64::NEG_INFINITY),
-            timer: RefCell::default(),
+            timer: Closure::new({
+                let engine = engine.clone();
+                move || {
+                    if let Some(engine) = engine.upgrade() {
+                        engine.tick();
+                    }
+                }
+            }),
             report: RefCell::default(),
             published: RefCell::default(),
             publish: Box::new(publish),
         });
         engine.connect();
         engine.look_for_headset();
-        let ticking = Rc::downgrade(&engine);
-        let timer = Closure::<dyn FnMut()>::new(move || {
-            if let Some(engine) = ticking.upgrade() {
-                engine.tick();
-            }
-        });
-        let callback = timer.as_ref().unchecked_ref();
-        if let Err(error) =
-            window().set_interval_with_callback_and_timeout_and_arguments_0(callback, TICK_MS)
-        {
+        let tick = engine.timer.as_ref().unchecked_ref();
+        if let Err(error) = window().set_interval_with_callback_and_timeout_and_arguments_0(tick, TICK_MS) {
             web_sys::console::error_1(&error);
         }
-        engine.timer.replace(Some(timer));
         engine.tick();
         engine
     }
 
     /// Connects to the robot as typed; the page's own if nothing is typed.
-    pub(crate) fn connect_to(self: &Rc<Self>, typed: &str) {
+    pub(crate) fn connect_to(&self, typed: &str) {
         match Target::typed(typed) {
             Ok(target) => {
-                self.target.replace(Some(target));
+                self.leave();
+                self.connection.aim_at(target);
+                self.robot.take();
+                self.video.forget();
                 self.trouble.replace(None);
                 self.connect();
             }
@@ -115,21 +120,23 @@ impl Engine {
     }
 
     /// Connects, dropping an old connection.
-    pub(crate) fn connect(self: &Rc<Self>) {
-        let step = self.link.borrow_mut().connect(now());
-        self.take(step);
+    pub(crate) fn connect(&self) {
+        self.forget_socket();
+        if let Err(trouble) = self.connection.connect() {
+            self.fail(trouble);
+        }
     }
 
     /// Ends the presentation and the connection.
-    pub(crate) fn disconnect(self: &Rc<Self>) {
+    pub(crate) fn disconnect(&self) {
         self.leave();
-        let step = self.link.borrow_mut().disconnect();
-        self.take(step);
+        self.forget_socket();
+        self.connection.disconnect();
     }
 
     /// Connects with this token from now on.
-    pub(crate) fn use_token(self: &Rc<Self>, token: &str) {
-        if let Some(target) = &*self.target.borrow() {
+    pub(crate) fn use_token(&self, token: &str) {
+        if let Some(target) = &*self.connection.target() {
             target.keep_token(token);
         }
         self.connect();
@@ -137,7 +144,7 @@ impl Engine {
 
     /// Lets the person accept the robot's certificate, then connects. To be called inside a click.
     pub(crate) fn accept_certificate(self: &Rc<Self>) {
-        let Some(url) = self.target.borrow().as_ref().map(Target::accept_url) else {
+        let Some(url) = self.connection.target().as_ref().map(Target::accept_url) else {
             return;
         };
         let accepted = certificate::accept(&url);
@@ -154,10 +161,7 @@ impl Engine {
         spawn_local(async move {
             match emulator::install().await {
                 Ok(()) => engine.look_for_headset(),
-                Err(error) => engine.fail(format!(
-                    "The emulator could not be loaded: {}",
-                    error_text(&error)
-                )),
+                Err(error) => engine.fail(format!("The emulator could not be loaded: {}", error_text(&error))),
             }
         });
     }
@@ -207,20 +211,9 @@ impl Engine {
 
     /// One XR frame was sampled: sends its pose if the operator sees the presentation and the socket takes it.
     pub(crate) fn sampled(self: &Rc<Self>, sample: &Sample, visible: bool) {
-        self.presence.set(if visible {
-            Presence::Visible
-        } else {
-            Presence::Hidden
-        });
-        self.controllers
-            .set([sample.left.aim.is_some(), sample.right.aim.is_some()]);
+        self.controllers.set([sample.left.aim.is_some(), sample.right.aim.is_some()]);
         let now = now();
-        let takes_poses = self
-            .socket
-            .borrow()
-            .as_ref()
-            .is_some_and(Socket::takes_poses);
-        let may_send = visible && takes_poses && now >= self.silent_until.get();
+        let may_send = visible && self.connection.takes_poses() && now >= self.silent_until.get();
         let state = self.robot.borrow().state;
         let outcome = self.poses.borrow_mut().next(sample, state, may_send);
         if let Some(frame) = outcome.frame {
@@ -264,7 +257,7 @@ impl Engine {
     }
 
     fn end_hopeless_presentation(&self) {
-        if self.link.borrow().status().given_up() && self.presentation.borrow().is_some() {
+        if self.connection.status().given_up() && self.presentation.borrow().is_some() {
             self.end_presentation();
             self.fail("The connection to the robot was lost.".to_owned());
         }
@@ -275,38 +268,17 @@ impl Engine {
         spawn_local(async move { engine.support.set(xr::support().await) });
     }
 
-    fn take(self: &Rc<Self>, step: Step) {
-        let had_socket = self.socket.take().is_some();
-        if had_socket {
-            self.video.socket_changed(false);
-        }
-        if step == Step::HangUp {
-            return;
-        }
-        let Some(url) = self.target.borrow().as_ref().map(Target::socket_url) else {
-            self.link.borrow_mut().disconnect();
-            return;
-        };
-        let engine = Rc::downgrade(self);
-        let opening = Socket::open(&url, move |event| {
-            if let Some(engine) = engine.upgrade() {
-                engine.on_socket(event);
-            }
-        });
-        match opening {
-            Ok(socket) => drop(self.socket.replace(Some(socket))),
-            Err(error) => {
-                self.link.borrow_mut().closed(now());
-                self.fail(error_text(&error));
-            }
-        }
+    /// What was true over the socket is not known any more.
+    fn forget_socket(&self) {
+        self.video.socket_changed(false);
+        self.robot.borrow_mut().disconnected();
     }
 
     fn on_socket(self: &Rc<Self>, event: SocketEvent) {
         match event {
             SocketEvent::Opened => {
-                self.link.borrow_mut().opened();
-                self.robot.borrow_mut().reconnected();
+                self.connection.opened();
+                self.trouble.replace(None);
                 self.video.socket_changed(true);
                 self.send(&ClientMessage::Hello(ClientHello {
                     v: 1,
@@ -323,10 +295,8 @@ impl Engine {
                 }
             }
             SocketEvent::Closed => {
-                self.socket.take();
-                self.link.borrow_mut().closed(now());
-                self.video.socket_changed(false);
-                self.robot.borrow_mut().reconnected();
+                self.forget_socket();
+                self.connection.closed();
                 self.tick();
             }
         }
@@ -334,31 +304,17 @@ impl Engine {
 
     fn on_message(self: &Rc<Self>, message: ServerMessage) {
         let sending = self.presence.get() == Presence::Visible;
-        self.robot
-            .borrow_mut()
-            .apply(&message, &self.stream, sending);
+        self.robot.borrow_mut().apply(&message, &self.stream, sending);
         match message {
-            ServerMessage::WebrtcOffer {
-                sdp,
-                tracks,
-                ice_servers,
-            } => {
+            ServerMessage::WebrtcOffer { sdp, tracks, ice_servers } => {
                 // A robot that answered hello finds us by our checks; others wait for candidates in the answer.
                 let needs_candidates = self.robot.borrow().server.is_none();
                 let engine = Rc::downgrade(self);
-                self.video.offered(
-                    Offer {
-                        sdp,
-                        tracks,
-                        ice_servers,
-                        needs_candidates,
-                    },
-                    move |sdp| {
-                        if let Some(engine) = engine.upgrade() {
-                            engine.send(&ClientMessage::WebrtcAnswer { sdp });
-                        }
-                    },
-                );
+                self.video.offered(Offer { sdp, tracks, ice_servers, needs_candidates }, move |sdp| {
+                    if let Some(engine) = engine.upgrade() {
+                        engine.send(&ClientMessage::WebrtcAnswer { sdp });
+                    }
+                });
             }
             ServerMessage::WebrtcPending => self.video.pending(),
             ServerMessage::WebrtcUnavailable => self.video.unavailable(),
@@ -367,18 +323,14 @@ impl Engine {
     }
 
     fn send(&self, message: &ClientMessage) {
-        if let Some(socket) = &*self.socket.borrow() {
-            socket.send(&message.encode());
-        }
+        self.connection.send(&message.encode());
     }
 
     fn send_pose(&self, frame: &VrFrame) {
         let mut text = self.pose_text.borrow_mut();
         text.clear();
         frame.encode(&mut text);
-        if let Some(socket) = &*self.socket.borrow() {
-            socket.send(&text);
-        }
+        self.connection.send(&text);
     }
 
     fn fail(&self, trouble: String) {
@@ -388,14 +340,17 @@ impl Engine {
     fn tick(self: &Rc<Self>) {
         let now = now();
         self.ticked_at.set(now);
-        let step = self.link.borrow_mut().poll(now);
-        if let Some(step) = step {
-            self.take(step);
+        if let Err(trouble) = self.connection.poll(now) {
+            self.fail(trouble);
         }
-        if self.link.borrow().status() == Status::Connected && self.video.poll(now) {
+        if self.connection.status() == Status::Connected && self.video.poll(now) {
             self.send(&ClientMessage::WebrtcRequest);
         }
         self.end_hopeless_presentation();
+        // Not left to the XR frames: a hidden presentation may get none.
+        if let Some(presentation) = &*self.presentation.borrow() {
+            self.presence.set(if presentation.is_visible() { Presence::Visible } else { Presence::Hidden });
+        }
         self.refresh_hud();
         let summary = self.summary();
         if *self.published.borrow() != summary {
@@ -406,25 +361,18 @@ impl Engine {
     }
 
     fn refresh_hud(&self) {
-        let link = self.link.borrow().status();
-        let text = hud::compose(
-            link,
-            &self.robot.borrow(),
-            self.video.status(),
-            self.controllers.get(),
-        );
+        let link = self.connection.status();
+        let text = hud::compose(link, &self.robot.borrow(), self.video.status(), self.controllers.get());
         self.hud.replace(text);
     }
 
     fn summary(&self) -> Summary {
-        let target = self.target.borrow();
+        let target = self.connection.target();
         let cameras = self.video.cameras();
         Summary {
-            address: target
-                .as_ref()
-                .map_or_else(String::new, |target| target.shown.clone()),
+            address: target.as_ref().map_or_else(String::new, |target| target.shown.clone()),
             foreign: target.as_ref().is_some_and(|target| target.foreign),
-            link: self.link.borrow().status(),
+            link: self.connection.status(),
             robot: self.robot.borrow().clone(),
             video: self.video.status(),
             cameras: cameras

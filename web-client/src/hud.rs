@@ -42,23 +42,14 @@ pub fn state_name(state: VrState) -> &'static str {
 }
 
 /// What the headset shows. `controllers` tells which controllers have a pose, left and right.
-pub fn compose(
-    link: Status,
-    robot: &RobotView,
-    video: VideoStatus,
-    controllers: [bool; 2],
-) -> HudText {
-    let text = |title: &str, detail: &str, tone| HudText {
-        title: title.to_owned(),
-        detail: detail.to_owned(),
-        tone,
-    };
-    if link != Status::Connected {
-        return text(
-            "Connection lost",
-            "The arms hold still. Trying again…",
-            Tone::Alarm,
-        );
+pub fn compose(link: Status, robot: &RobotView, video: VideoStatus, controllers: [bool; 2]) -> HudText {
+    let text = |title: &str, detail: &str, tone| HudText { title: title.to_owned(), detail: detail.to_owned(), tone };
+    match link {
+        Status::Connected => {}
+        Status::NotConnected | Status::Connecting => return text("Connecting to the robot…", "", Tone::Caution),
+        Status::Reconnecting | Status::Lost | Status::Failed => {
+            return text("Connection lost", "The arms hold still. Trying again…", Tone::Alarm);
+        }
     }
     if robot.state == VrState::Error {
         return text(state_name(robot.state), hold_text(robot), Tone::Alarm);
@@ -66,47 +57,28 @@ pub fn compose(
     match controllers {
         [true, true] => {}
         [false, true] => {
-            return text(
-                "Left controller missing",
-                "Wake it up by moving it",
-                Tone::Caution,
-            );
+            return text("Left controller missing", "Wake it up by moving it", Tone::Caution);
         }
         [true, false] => {
-            return text(
-                "Right controller missing",
-                "Wake it up by moving it",
-                Tone::Caution,
-            );
+            return text("Right controller missing", "Wake it up by moving it", Tone::Caution);
         }
         [false, false] => {
-            return text(
-                "Controllers missing",
-                "Take both into your hands",
-                Tone::Caution,
-            );
+            return text("Controllers missing", "Take both into your hands", Tone::Caution);
         }
     }
     let engaged = robot.engaged == Some(true);
     match &robot.hold {
-        Some(hold) if hold.severity == Severity::Hold => {
-            text("Arms hold still", &hold.text, Tone::Alarm)
-        }
-        Some(hold) if engaged && hold.severity == Severity::Clamp => {
-            text("Driving", &hold.text, Tone::Caution)
+        Some(hold) if hold.severity == Severity::Hold => text("Arms hold still", &hold.text, Tone::Alarm),
+        Some(hold) if engaged && hold.severity == Severity::Clamp => text("Driving", &hold.text, Tone::Caution),
+        _ if engaged && video == VideoStatus::Connecting => {
+            text("Driving", "The pictures stand still. Connecting cameras…", Tone::Caution)
         }
         _ if engaged => text("Driving", &state_line(robot), Tone::Driving),
         Some(hold) => text("Not driving", &hold.text, Tone::Idle),
-        None if video == VideoStatus::Connecting => text(
-            "Squeeze both grips to drive",
-            "Connecting cameras…",
-            Tone::Idle,
-        ),
-        None => text(
-            "Squeeze both grips to drive",
-            &state_line(robot),
-            Tone::Idle,
-        ),
+        None if video == VideoStatus::Connecting => {
+            text("Squeeze both grips to drive", "Connecting cameras…", Tone::Idle)
+        }
+        None => text("Squeeze both grips to drive", &state_line(robot), Tone::Idle),
     }
 }
 
@@ -138,11 +110,7 @@ mod tests {
             text: Cow::Borrowed("out of reach"),
             since_ms: 0.0,
         });
-        RobotView {
-            engaged: Some(engaged),
-            hold,
-            ..RobotView::default()
-        }
+        RobotView { engaged: Some(engaged), hold, ..RobotView::default() }
     }
 
     fn shown(robot: &RobotView) -> HudText {
@@ -151,53 +119,36 @@ mod tests {
 
     #[test]
     fn a_lost_link_hides_everything_else() {
-        let text = compose(
-            Status::Reconnecting,
-            &robot(true, None),
-            VideoStatus::Off,
-            [false, false],
-        );
-        assert_eq!(
-            (text.title.as_str(), text.tone),
-            ("Connection lost", Tone::Alarm)
-        );
+        let text = compose(Status::Reconnecting, &robot(true, None), VideoStatus::Off, [false, false]);
+        assert_eq!((text.title.as_str(), text.tone), ("Connection lost", Tone::Alarm));
     }
 
     #[test]
     fn engaged_and_disengaged_read_differently() {
         assert_eq!(shown(&robot(true, None)).tone, Tone::Driving);
-        assert_eq!(
-            shown(&robot(false, None)).title,
-            "Squeeze both grips to drive"
-        );
+        assert_eq!(shown(&robot(false, None)).title, "Squeeze both grips to drive");
     }
 
     #[test]
     fn the_reason_of_a_hold_or_clamp_is_told() {
         let hold = shown(&robot(true, Some(Severity::Hold)));
-        assert_eq!(
-            (hold.detail.as_str(), hold.tone),
-            ("out of reach", Tone::Alarm)
-        );
+        assert_eq!((hold.detail.as_str(), hold.tone), ("out of reach", Tone::Alarm));
         let clamp = shown(&robot(true, Some(Severity::Clamp)));
-        assert_eq!(
-            (clamp.detail.as_str(), clamp.tone),
-            ("out of reach", Tone::Caution)
-        );
-        assert_eq!(
-            shown(&robot(false, Some(Severity::Info))).detail,
-            "out of reach"
-        );
+        assert_eq!((clamp.detail.as_str(), clamp.tone), ("out of reach", Tone::Caution));
+        assert_eq!(shown(&robot(false, Some(Severity::Info))).detail, "out of reach");
+    }
+
+    #[test]
+    fn driving_on_pictures_that_stand_still_is_told() {
+        let text = compose(Status::Connected, &robot(true, None), VideoStatus::Connecting, [true, true]);
+        assert_eq!(text.tone, Tone::Caution);
+        let blind = compose(Status::Connected, &robot(true, None), VideoStatus::Unavailable, [true, true]);
+        assert_eq!(blind.tone, Tone::Driving, "a robot without cameras is no cause for alarm");
     }
 
     #[test]
     fn a_missing_controller_is_named() {
-        let text = compose(
-            Status::Connected,
-            &robot(false, None),
-            VideoStatus::Live,
-            [true, false],
-        );
+        let text = compose(Status::Connected, &robot(false, None), VideoStatus::Live, [true, false]);
         assert_eq!(text.title, "Right controller missing");
     }
 }

@@ -1,7 +1,7 @@
 //! The headset app: a landing page and a WebXR session that drives the robot which serves it.
 //!
-//! Two halves. The [`engine`] owns the socket, the peer connection, the XR session and the drawing; it lives outside the
-//! reactive graph and is driven by events, XR frames and one slow timer. The [`ui`] is Leptos: it shows the
+//! Two halves. The `engine` owns the socket, the peer connection, the XR session and the drawing; it lives outside the
+//! reactive graph and is driven by events, XR frames and one slow timer. The `ui` is Leptos: it shows the
 //! [`summary::Summary`] which the engine hands over at most ten times a second, and calls the engine's few methods.
 //!
 //! What needs no browser ([`hud`], [`link`], [`panels`], [`pose`], [`robot`]) also builds natively, where its tests run.
@@ -18,6 +18,8 @@ pub mod summary;
 mod browser;
 #[cfg(target_arch = "wasm32")]
 mod certificate;
+#[cfg(target_arch = "wasm32")]
+mod connection;
 #[cfg(target_arch = "wasm32")]
 mod emulator;
 #[cfg(target_arch = "wasm32")]

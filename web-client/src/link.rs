@@ -69,12 +69,7 @@ pub struct Link {
 impl Link {
     /// A person, or the page itself on loading, wants a connection.
     pub fn connect(&mut self, now: f64) -> Step {
-        *self = Self {
-            phase: Phase::Dialling {
-                until: now + CONNECT_LIMIT_MS,
-            },
-            ..Self::default()
-        };
+        *self = Self { phase: Phase::Dialling { until: now + CONNECT_LIMIT_MS }, ..Self::default() };
         Step::Dial
     }
 
@@ -86,21 +81,13 @@ impl Link {
 
     /// The socket opened.
     pub fn opened(&mut self) {
-        *self = Self {
-            phase: Phase::Open,
-            failures: 0,
-            was_open: true,
-        };
+        *self = Self { phase: Phase::Open, failures: 0, was_open: true };
     }
 
     /// The socket closed, or could not be opened.
     pub fn closed(&mut self, now: f64) {
         match self.phase {
-            Phase::Open => {
-                self.phase = Phase::Pausing {
-                    until: now + RETRY_PAUSE_MS,
-                }
-            }
+            Phase::Open => self.phase = Phase::Pausing { until: now + RETRY_PAUSE_MS },
             Phase::Dialling { .. } => self.attempt_failed(now),
             Phase::Idle | Phase::Pausing { .. } | Phase::Failed => {}
         }
@@ -114,9 +101,7 @@ impl Link {
                 Some(Step::HangUp)
             }
             Phase::Pausing { until } if now >= until => {
-                self.phase = Phase::Dialling {
-                    until: now + CONNECT_LIMIT_MS,
-                };
+                self.phase = Phase::Dialling { until: now + CONNECT_LIMIT_MS };
                 Some(Step::Dial)
             }
             _ => None,
@@ -129,13 +114,11 @@ impl Link {
             Phase::Idle => Status::NotConnected,
             Phase::Open => Status::Connected,
             Phase::Failed => Status::Failed,
-            Phase::Dialling { .. } | Phase::Pausing { .. } => {
-                match (self.was_open, self.failures >= RETRIES) {
-                    (false, _) => Status::Connecting,
-                    (true, false) => Status::Reconnecting,
-                    (true, true) => Status::Lost,
-                }
-            }
+            Phase::Dialling { .. } | Phase::Pausing { .. } => match (self.was_open, self.failures >= RETRIES) {
+                (false, _) => Status::Connecting,
+                (true, false) => Status::Reconnecting,
+                (true, true) => Status::Lost,
+            },
         }
     }
 
@@ -144,13 +127,9 @@ impl Link {
         // The attempt that follows a closed socket is itself a retry; the first one of a new link is not.
         let allowed = if self.was_open { RETRIES } else { RETRIES + 1 };
         self.phase = if self.failures < allowed {
-            Phase::Pausing {
-                until: now + RETRY_PAUSE_MS,
-            }
+            Phase::Pausing { until: now + RETRY_PAUSE_MS }
         } else if self.was_open {
-            Phase::Pausing {
-                until: now + LOST_PAUSE_MS,
-            }
+            Phase::Pausing { until: now + LOST_PAUSE_MS }
         } else {
             Phase::Failed
         };
@@ -210,11 +189,7 @@ mod tests {
         link.opened();
         assert_eq!(link.status(), Status::Connected);
         link.closed(2e9);
-        assert_eq!(
-            link.status(),
-            Status::Reconnecting,
-            "the count starts again"
-        );
+        assert_eq!(link.status(), Status::Reconnecting, "the count starts again");
     }
 
     #[test]

@@ -25,6 +25,16 @@ impl Place {
     /// All places.
     pub const ALL: [Self; 3] = [Self::Overhead, Self::LeftWrist, Self::RightWrist];
 
+    /// Where a camera of this name is shown; `None` for cameras that are not shown in the headset.
+    pub fn of_camera(name: &str) -> Option<Self> {
+        match name {
+            "overhead" | "overhead_left" | "overhead_right" | "overhead_sbs" => Some(Self::Overhead),
+            "left_arm" => Some(Self::LeftWrist),
+            "right_arm" => Some(Self::RightWrist),
+            _ => None,
+        }
+    }
+
     fn centre(self) -> DVec3 {
         match self {
             Self::Overhead => DVec3::new(0.0, -0.175, -1.0),
@@ -50,16 +60,10 @@ impl Anchor {
     pub fn at(head: Pose<LocalFloor>) -> Self {
         let ahead = head.orientation() * DVec3::NEG_Z;
         // Looking straight up or down there is no heading in the gaze; the top of the head has one.
-        let flat = if ahead.x.hypot(ahead.z) > 1e-3 {
-            ahead
-        } else {
-            head.orientation() * DVec3::Y * -ahead.y.signum()
-        };
+        let flat =
+            if ahead.x.hypot(ahead.z) > 1e-3 { ahead } else { head.orientation() * DVec3::Y * -ahead.y.signum() };
         let yaw = (-flat.x).atan2(-flat.z);
-        Self(DMat4::from_rotation_translation(
-            DQuat::from_rotation_y(yaw),
-            head.position(),
-        ))
+        Self(DMat4::from_rotation_translation(DQuat::from_rotation_y(yaw), head.position()))
     }
 
     /// Model matrix of the unit square (centred, in x and y, facing +z) for a picture of this width over height.
@@ -71,10 +75,7 @@ impl Anchor {
         let up = towards_head.cross(right);
         let facing = DMat4::from_mat3(DMat3::from_cols(right, up, towards_head));
         let width = place.width();
-        self.0
-            * DMat4::from_translation(centre)
-            * facing
-            * DMat4::from_scale(DVec3::new(width, width / aspect, 1.0))
+        self.0 * DMat4::from_translation(centre) * facing * DMat4::from_scale(DVec3::new(width, width / aspect, 1.0))
     }
 }
 
@@ -96,23 +97,11 @@ pub struct Span {
     pub width: f32,
 }
 
-const WHOLE: Span = Span {
-    start: 0.0,
-    width: 1.0,
-};
+const WHOLE: Span = Span { start: 0.0, width: 1.0 };
 
 /// The camera to show at a place to an eye, and the part of its picture, among the cameras for which `has` is true.
-pub fn camera_for(
-    place: Place,
-    eye: Eye,
-    has: impl Fn(&str) -> bool,
-) -> Option<(&'static str, Span)> {
-    let first = |names: [&'static str; 3]| {
-        names
-            .into_iter()
-            .find(|name| has(name))
-            .map(|name| (name, WHOLE))
-    };
+pub fn camera_for(place: Place, eye: Eye, has: impl Fn(&str) -> bool) -> Option<(&'static str, Span)> {
+    let first = |names: [&'static str; 3]| names.into_iter().find(|name| has(name)).map(|name| (name, WHOLE));
     match (place, eye) {
         (Place::LeftWrist, _) => has("left_arm").then_some(("left_arm", WHOLE)),
         (Place::RightWrist, _) => has("right_arm").then_some(("right_arm", WHOLE)),
@@ -140,13 +129,9 @@ mod tests {
     #[test]
     fn pictures_hang_ahead_of_the_heading_whatever_the_pitch() {
         for pitch in [-1.2, 0.0, 1.2] {
-            let gaze = DQuat::from_rotation_y(-std::f64::consts::FRAC_PI_2)
-                * DQuat::from_rotation_x(pitch);
+            let gaze = DQuat::from_rotation_y(-std::f64::consts::FRAC_PI_2) * DQuat::from_rotation_x(pitch);
             let at = centre(Anchor::at(head(gaze)).place(Place::Overhead, 1.0));
-            assert!(
-                at.abs_diff_eq(DVec3::new(2.0, 1.425, 2.0), 1e-9),
-                "{pitch}: {at}"
-            );
+            assert!(at.abs_diff_eq(DVec3::new(2.0, 1.425, 2.0), 1e-9), "{pitch}: {at}");
         }
     }
 
@@ -165,40 +150,34 @@ mod tests {
             let normal = matrix.transform_vector3(DVec3::Z).normalize();
             let towards = (DVec3::new(1.0, 1.6, 2.0) - centre(matrix)).normalize();
             assert!(normal.abs_diff_eq(towards, 1e-9));
-            let (width, height) = (
-                matrix.transform_vector3(DVec3::X).length(),
-                matrix.transform_vector3(DVec3::Y).length(),
-            );
+            let (width, height) =
+                (matrix.transform_vector3(DVec3::X).length(), matrix.transform_vector3(DVec3::Y).length());
             assert!((width / height - 2.0).abs() < 1e-9);
         }
+    }
+
+    #[test]
+    fn every_camera_that_is_shown_has_the_place_it_is_shown_at() {
+        for place in Place::ALL {
+            for eye in [Eye::Left, Eye::Right] {
+                let (name, _) = camera_for(place, eye, |name| Place::of_camera(name).is_some()).unwrap();
+                assert_eq!(Place::of_camera(name), Some(place));
+            }
+        }
+        assert_eq!(Place::of_camera("rear"), None);
     }
 
     #[test]
     fn each_eye_sees_its_own_lens() {
         let has = |names: &'static [&'static str]| move |name: &str| names.contains(&name);
         let both = has(&["overhead_left", "overhead_right"]);
-        assert_eq!(
-            camera_for(Place::Overhead, Eye::Left, both),
-            Some(("overhead_left", WHOLE))
-        );
-        assert_eq!(
-            camera_for(Place::Overhead, Eye::Right, both),
-            Some(("overhead_right", WHOLE))
-        );
+        assert_eq!(camera_for(Place::Overhead, Eye::Left, both), Some(("overhead_left", WHOLE)));
+        assert_eq!(camera_for(Place::Overhead, Eye::Right, both), Some(("overhead_right", WHOLE)));
         let one = has(&["overhead_left", "left_arm"]);
-        assert_eq!(
-            camera_for(Place::Overhead, Eye::Right, one),
-            Some(("overhead_left", WHOLE))
-        );
+        assert_eq!(camera_for(Place::Overhead, Eye::Right, one), Some(("overhead_left", WHOLE)));
         assert_eq!(camera_for(Place::RightWrist, Eye::Right, one), None);
         let packed = has(&["overhead_sbs", "overhead_left"]);
-        let right_half = Span {
-            start: 0.5,
-            width: 0.5,
-        };
-        assert_eq!(
-            camera_for(Place::Overhead, Eye::Right, packed),
-            Some(("overhead_sbs", right_half))
-        );
+        let right_half = Span { start: 0.5, width: 0.5 };
+        assert_eq!(camera_for(Place::Overhead, Eye::Right, packed), Some(("overhead_sbs", right_half)));
     }
 }

@@ -72,12 +72,7 @@ pub struct PoseStream {
 impl PoseStream {
     /// A presentation starts. Buttons that are down already make no edge; an unsent reset is forgotten.
     pub fn begin(&mut self) {
-        *self = Self {
-            seq: self.seq,
-            reset_held: true,
-            leave_held: true,
-            ..Self::default()
-        };
+        *self = Self { seq: self.seq, reset_held: true, leave_held: true, ..Self::default() };
     }
 
     /// Frames sent since the page was loaded.
@@ -106,21 +101,14 @@ impl PoseStream {
     /// The last frame again, asking for the rest move: for every way out of the presentation but Y, which has its own.
     pub fn farewell(&mut self, t: f64) -> Option<VrFrame> {
         let last = self.last?;
-        let farewell = self.numbered(VrFrame {
-            reset: true,
-            t: Some(t),
-            ..last
-        });
+        let farewell = self.numbered(VrFrame { reset: true, t: Some(t), ..last });
         self.last = None;
         Some(farewell)
     }
 
     fn numbered(&mut self, frame: VrFrame) -> VrFrame {
         self.seq += 1;
-        let frame = VrFrame {
-            seq: Some(self.seq),
-            ..frame
-        };
+        let frame = VrFrame { seq: Some(self.seq), ..frame };
         self.last = Some(frame);
         frame
     }
@@ -131,9 +119,8 @@ fn frame(sample: &Sample, left: Aim, right: Aim, state: VrState, reset: bool) ->
         Some(head) => estimate_elbow(hand, head, aim.pose),
         None => aim.pose.position(),
     };
-    let [left_elbow, right_elbow] = sample
-        .elbows
-        .unwrap_or_else(|| [elbow(Hand::Left, left), elbow(Hand::Right, right)]);
+    let [left_elbow, right_elbow] =
+        sample.elbows.unwrap_or_else(|| [elbow(Hand::Left, left), elbow(Hand::Right, right)]);
     VrFrame {
         left: controller(&sample.left, left, left_elbow),
         right: controller(&sample.right, right, right_elbow),
@@ -163,28 +150,13 @@ mod tests {
     use super::*;
 
     fn aimed() -> ControllerInput {
-        ControllerInput {
-            aim: Some(Aim {
-                pose: Pose::IDENTITY,
-                tracked: true,
-            }),
-            ..ControllerInput::default()
-        }
+        ControllerInput { aim: Some(Aim { pose: Pose::IDENTITY, tracked: true }), ..ControllerInput::default() }
     }
 
     /// Both controllers aimed, elbows tracked, X as given.
     fn sample(x: bool) -> Sample {
-        let left = ControllerInput {
-            lower_button: x,
-            ..aimed()
-        };
-        Sample {
-            left,
-            right: aimed(),
-            elbows: Some([DVec3::X, DVec3::Y]),
-            t: 5.0,
-            head: None,
-        }
+        let left = ControllerInput { lower_button: x, ..aimed() };
+        Sample { left, right: aimed(), elbows: Some([DVec3::X, DVec3::Y]), t: 5.0, head: None }
     }
 
     fn started() -> PoseStream {
@@ -210,10 +182,7 @@ mod tests {
     #[test]
     fn x_pressed_while_a_pose_is_missing_waits_for_the_next_frame() {
         let mut stream = started();
-        let blind = Sample {
-            right: ControllerInput::default(),
-            ..sample(true)
-        };
+        let blind = Sample { right: ControllerInput::default(), ..sample(true) };
         assert_eq!(stream.next(&blind, VrState::Teleop, true).frame, None);
         assert_eq!(resets(&mut stream, &sample(false), 20), 10);
     }
@@ -263,10 +232,7 @@ mod tests {
         assert_eq!(stream.farewell(1.0), None, "nothing was sent");
         stream.next(&sample(false), VrState::Teleop, true);
         let farewell = stream.farewell(9.0).unwrap();
-        assert_eq!(
-            (farewell.reset, farewell.seq, farewell.t),
-            (true, Some(2), Some(9.0))
-        );
+        assert_eq!((farewell.reset, farewell.seq, farewell.t), (true, Some(2), Some(9.0)));
         assert_eq!(stream.farewell(10.0), None);
     }
 

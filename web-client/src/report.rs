@@ -18,9 +18,8 @@ impl Report {
     pub(crate) fn write(&mut self, summary: &Summary) {
         let robot = &summary.robot;
         let cameras = summary.cameras.iter().filter(|camera| camera.live);
-        let cameras: Vec<_> = cameras
-            .map(|camera| format!("{}:{}x{}", camera.name, camera.size.0, camera.size.1))
-            .collect();
+        let cameras: Vec<_> =
+            cameras.map(|camera| format!("{}:{}x{}", camera.name, camera.size.0, camera.size.1)).collect();
         let engaged = match robot.engaged {
             None => "unknown",
             Some(true) => "true",
@@ -30,13 +29,7 @@ impl Report {
         self.set("data-presence", format!("{:?}", summary.presence));
         self.set("data-engaged", engaged.to_owned());
         self.set("data-driver", format!("{:?}", robot.driver));
-        self.set(
-            "data-hold",
-            robot
-                .hold
-                .as_ref()
-                .map_or_else(String::new, |hold| format!("{:?}", hold.reason)),
-        );
+        self.set("data-hold", robot.hold.as_ref().map_or_else(String::new, |hold| format!("{:?}", hold.reason)));
         self.set("data-state", format!("{:?}", robot.state));
         self.set("data-video", format!("{:?}", summary.video));
         self.set("data-support", format!("{:?}", summary.support));

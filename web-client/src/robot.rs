@@ -33,18 +33,12 @@ pub struct RobotView {
     pub hold: Option<Hold>,
     /// Who drives.
     pub driver: Driver,
-    /// Names of the robot's cameras.
-    pub cameras: Vec<String>,
 }
 
 impl RobotView {
     /// Forgets what was true only of the last socket.
-    pub fn reconnected(&mut self) {
-        *self = Self {
-            mode: self.mode,
-            state: self.state,
-            ..Self::default()
-        };
+    pub fn disconnected(&mut self) {
+        *self = Self { mode: self.mode, state: self.state, ..Self::default() };
     }
 
     /// Takes in a message. `stream` is this page's own id, `sending` whether it sends poses.
@@ -64,10 +58,7 @@ impl RobotView {
             ServerMessage::Hold(hold) => {
                 self.hold.clone_from(hold);
                 match hold {
-                    Some(Hold {
-                        reason: HoldReason::NotDriver,
-                        ..
-                    }) => self.driver = Driver::Other,
+                    Some(Hold { reason: HoldReason::NotDriver, .. }) => self.driver = Driver::Other,
                     // That hold is cleared when the other client stops driving.
                     None if self.driver == Driver::Other && sending => self.driver = Driver::Nobody,
                     _ => {}
@@ -86,7 +77,6 @@ impl RobotView {
                     Some(driver) if driver == stream => Driver::Me,
                     Some(_) => Driver::Other,
                 };
-                self.cameras.clone_from(&snapshot.cameras);
             }
             ServerMessage::Hud(_)
             | ServerMessage::WebrtcOffer { .. }
@@ -138,88 +128,38 @@ mod tests {
     fn hold(reason: HoldReason) -> ServerMessage {
         let text = Cow::Borrowed("text");
         let hand = Hands::Both;
-        ServerMessage::Hold(Some(Hold {
-            reason,
-            hand,
-            severity: Severity::Hold,
-            text,
-            since_ms: 0.0,
-        }))
+        ServerMessage::Hold(Some(Hold { reason, hand, severity: Severity::Hold, text, since_ms: 0.0 }))
     }
 
     #[test]
     fn data_collection_mode_leaves_teleop_but_ends_no_recording() {
         let mode = ServerMessage::Mode(Mode::DataCollection);
-        assert_eq!(
-            view(std::slice::from_ref(&mode), true).state,
-            VrState::DataCollection
-        );
+        assert_eq!(view(std::slice::from_ref(&mode), true).state, VrState::DataCollection);
         let recording = ServerMessage::State(VrState::Recording);
         assert_eq!(view(&[recording, mode], true).state, VrState::Recording);
     }
 
     #[test]
     fn the_state_of_a_snapshot_is_no_override() {
-        assert_eq!(
-            view(&[snapshot(VrState::Saving, None)], true).state,
-            VrState::Teleop
-        );
+        assert_eq!(view(&[snapshot(VrState::Saving, None)], true).state, VrState::Teleop);
     }
 
     #[test]
     fn the_driver_is_told_apart() {
-        assert_eq!(
-            view(&[snapshot(VrState::Teleop, None)], true).driver,
-            Driver::Nobody
-        );
-        assert_eq!(
-            view(&[snapshot(VrState::Teleop, Some("me"))], true).driver,
-            Driver::Me
-        );
-        assert_eq!(
-            view(&[snapshot(VrState::Teleop, Some("you"))], true).driver,
-            Driver::Other
-        );
-        assert_eq!(
-            view(&[ServerMessage::Tracking(true)], true).driver,
-            Driver::Me
-        );
-        assert_eq!(
-            view(&[ServerMessage::Tracking(true)], false).driver,
-            Driver::Other
-        );
-        assert_eq!(
-            view(
-                &[hold(HoldReason::NotDriver), ServerMessage::Tracking(true)],
-                true
-            )
-            .driver,
-            Driver::Other
-        );
-        assert_eq!(
-            view(
-                &[hold(HoldReason::NotDriver), ServerMessage::Hold(None)],
-                true
-            )
-            .driver,
-            Driver::Nobody
-        );
+        assert_eq!(view(&[snapshot(VrState::Teleop, None)], true).driver, Driver::Nobody);
+        assert_eq!(view(&[snapshot(VrState::Teleop, Some("me"))], true).driver, Driver::Me);
+        assert_eq!(view(&[snapshot(VrState::Teleop, Some("you"))], true).driver, Driver::Other);
+        assert_eq!(view(&[ServerMessage::Tracking(true)], true).driver, Driver::Me);
+        assert_eq!(view(&[ServerMessage::Tracking(true)], false).driver, Driver::Other);
+        assert_eq!(view(&[hold(HoldReason::NotDriver), ServerMessage::Tracking(true)], true).driver, Driver::Other);
+        assert_eq!(view(&[hold(HoldReason::NotDriver), ServerMessage::Hold(None)], true).driver, Driver::Nobody);
     }
 
     #[test]
     fn a_new_socket_keeps_only_mode_and_state() {
-        let mut view = view(
-            &[
-                ServerMessage::Mode(Mode::DataCollection),
-                ServerMessage::Tracking(true),
-            ],
-            true,
-        );
-        view.reconnected();
-        assert_eq!(
-            (view.mode, view.state),
-            (Some(Mode::DataCollection), VrState::DataCollection)
-        );
+        let mut view = view(&[ServerMessage::Mode(Mode::DataCollection), ServerMessage::Tracking(true)], true);
+        view.disconnected();
+        assert_eq!((view.mode, view.state), (Some(Mode::DataCollection), VrState::DataCollection));
         assert_eq!((view.engaged, view.driver), (None, Driver::Unknown));
     }
 }

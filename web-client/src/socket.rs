@@ -29,10 +29,7 @@ impl Socket {
     ///
     /// # Errors
     /// What the browser throws for a URL it does not like.
-    pub(crate) fn open(
-        url: &str,
-        on_event: impl Fn(SocketEvent) + Clone + 'static,
-    ) -> Result<Self, JsValue> {
+    pub(crate) fn open(url: &str, on_event: impl Fn(SocketEvent) + Clone + 'static) -> Result<Self, JsValue> {
         let socket = WebSocket::new(url)?;
         let emit = on_event.clone();
         let opened = Closure::<dyn FnMut()>::new(move || emit(SocketEvent::Opened));
@@ -46,12 +43,7 @@ impl Socket {
         socket.set_onopen(Some(opened.as_ref().unchecked_ref()));
         socket.set_onmessage(Some(message.as_ref().unchecked_ref()));
         socket.set_onclose(Some(closed.as_ref().unchecked_ref()));
-        Ok(Self {
-            socket,
-            _opened: opened,
-            _message: message,
-            _closed: closed,
-        })
+        Ok(Self { socket, _opened: opened, _message: message, _closed: closed })
     }
 
     /// Whether it can be written to.

@@ -50,11 +50,11 @@ pub enum VideoStatus {
     /// No socket.
     #[default]
     Off,
-    /// Asked, or the robot's cameras are still starting.
+    /// Asked, or the robot's cameras are still starting, or their pictures stand still.
     Connecting,
     /// The robot has no video to offer, for now.
     Unavailable,
-    /// The cameras' tracks are connected.
+    /// Pictures come.
     Live,
 }
 

@@ -27,9 +27,7 @@ impl Target {
     /// If the page has no host, as when opened from a file.
     pub(crate) fn remembered() -> Result<Self, InvalidAddress> {
         let typed = local_storage().and_then(|storage| storage.get_item(HOST_KEY).ok().flatten());
-        typed
-            .and_then(|typed| Self::parse(&typed).ok())
-            .map_or_else(Self::own, Ok)
+        typed.and_then(|typed| Self::parse(&typed).ok()).map_or_else(Self::own, Ok)
     }
 
     /// The robot a person typed, remembered for the next visit; nothing typed means the page's own.
@@ -37,18 +35,11 @@ impl Target {
     /// # Errors
     /// If the text holds no host.
     pub(crate) fn typed(text: &str) -> Result<Self, InvalidAddress> {
-        let target = if text.trim().is_empty() {
-            Self::own()
-        } else {
-            Self::parse(text)
-        }?;
+        let target = if text.trim().is_empty() { Self::own() } else { Self::parse(text) }?;
         if let Some(storage) = local_storage() {
             // Remembering is a convenience: a full or blocked storage is no reason not to connect.
-            let _ = if target.foreign {
-                storage.set_item(HOST_KEY, &target.shown)
-            } else {
-                storage.remove_item(HOST_KEY)
-            };
+            let _ =
+                if target.foreign { storage.set_item(HOST_KEY, &target.shown) } else { storage.remove_item(HOST_KEY) };
         }
         Ok(target)
     }
@@ -57,11 +48,7 @@ impl Target {
         let address = RobotAddress::parse(text)?;
         match Self::own() {
             Ok(own) if own.address == address || own.shown == text.trim() => Ok(own),
-            _ => Ok(Self {
-                address,
-                shown: text.trim().to_owned(),
-                foreign: true,
-            }),
+            _ => Ok(Self { address, shown: text.trim().to_owned(), foreign: true }),
         }
     }
 
@@ -69,23 +56,14 @@ impl Target {
         let location = window().location();
         // The origin, not the host: it tells 443 from the default port of a typed address.
         let address = RobotAddress::parse(&location.origin().unwrap_or_default())?;
-        Ok(Self {
-            address,
-            shown: location.host().unwrap_or_default(),
-            foreign: false,
-        })
+        Ok(Self { address, shown: location.host().unwrap_or_default(), foreign: false })
     }
 
     /// Where the socket is, the robot's token included.
     pub(crate) fn socket_url(&self) -> String {
         let url = self.address.socket_url();
-        match session_storage()
-            .and_then(|storage| storage.get_item(&self.token_key()).ok().flatten())
-        {
-            Some(token) => format!(
-                "{url}?token={}",
-                String::from(js_sys::encode_uri_component(&token))
-            ),
+        match session_storage().and_then(|storage| storage.get_item(&self.token_key()).ok().flatten()) {
+            Some(token) => format!("{url}?token={}", String::from(js_sys::encode_uri_component(&token))),
             None => url,
         }
     }
@@ -120,8 +98,7 @@ pub(crate) fn take_token_from_url() {
         own.keep_token(&token);
     }
     if let Ok(history) = window().history() {
-        let visible =
-            location.pathname().unwrap_or_default() + &location.search().unwrap_or_default();
+        let visible = location.pathname().unwrap_or_default() + &location.search().unwrap_or_default();
         let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&visible));
     }
 }

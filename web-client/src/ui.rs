@@ -1,8 +1,5 @@
 //! The landing page: shows the engine's summary, calls the engine's methods, knows nothing else.
-#![allow(
-    unreachable_pub,
-    reason = "the component macro makes every component public"
-)]
+#![allow(unreachable_pub, reason = "the component macro makes every component public")]
 
 mod arms;
 mod cameras;
@@ -14,6 +11,7 @@ use std::rc::Rc;
 
 use leptos::prelude::*;
 
+use crate::emulator;
 use crate::engine::Engine;
 use crate::link::Status;
 use crate::summary::{Presence, Summary};
@@ -37,20 +35,15 @@ pub(crate) fn mount() {
 #[component]
 fn App() -> impl IntoView {
     let summary = RwSignal::new(Summary::default());
-    let engine: EngineHandle =
-        StoredValue::new_local(Engine::start(move |latest| summary.set(latest)));
+    let engine: EngineHandle = StoredValue::new_local(Engine::start(move |latest| summary.set(latest)));
     let status = Memo::new(move |_| summary.with(|summary| summary.link));
     let robot = Memo::new(move |_| {
-        summary.with(|summary| {
-            (
-                summary.address.clone(),
-                summary.robot.server.clone().unwrap_or_default(),
-            )
-        })
+        summary.with(|summary| (summary.address.clone(), summary.robot.server.clone().unwrap_or_default()))
     });
-    let presenting = Memo::new(move |_| summary.with(|summary| summary.presence != Presence::Out));
+    // An emulated headset draws over the page, with the page for a room: an empty one is darker, and cheaper to draw.
+    let hidden = Memo::new(move |_| summary.with(|summary| summary.presence != Presence::Out) && emulator::is_loaded());
     view! {
-        <header class="top">
+        <header class="top" hidden=move || hidden.get()>
             <h1>"Waldo"</h1>
             <p class="robot-name">
                 <strong>{move || robot.get().0}</strong>
@@ -60,7 +53,7 @@ fn App() -> impl IntoView {
                 {move || status_text(status.get())}
             </p>
         </header>
-        <main>
+        <main hidden=move || hidden.get()>
             <div class="column">
                 <section class="card drive">
                     <Headset engine summary />
@@ -81,8 +74,6 @@ fn App() -> impl IntoView {
                 </section>
             </div>
         </main>
-        // An emulated headset draws over the page, and passthrough would show the page instead of a room.
-        <div class="curtain" class:drawn=move || presenting.get()></div>
     }
 }
 

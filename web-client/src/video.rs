@@ -11,8 +11,8 @@ use waldo_protocol::vr::IceServer;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{
-    RtcConfiguration, RtcIceGatheringState, RtcIceServer, RtcPeerConnection,
-    RtcPeerConnectionState, RtcSdpType, RtcSessionDescriptionInit, RtcTrackEvent,
+    RtcConfiguration, RtcIceGatheringState, RtcIceServer, RtcPeerConnection, RtcPeerConnectionState, RtcSdpType,
+    RtcSessionDescriptionInit, RtcTrackEvent,
 };
 
 use crate::browser::{error_text, now, sleep};
@@ -55,15 +55,17 @@ impl Video {
         Ref::map(self.cameras.borrow(), Vec::as_slice)
     }
 
+    /// Another robot is wanted: its cameras are other cameras.
+    pub(crate) fn forget(&self) {
+        self.peer.take();
+        self.cameras.take();
+    }
+
     /// The socket opened or closed: a connection that was set up over the old one is void.
     pub(crate) fn socket_changed(&self, open: bool) {
         self.peer.take();
         self.asked_at.set(None);
-        self.status.set(if open {
-            VideoStatus::Connecting
-        } else {
-            VideoStatus::Off
-        });
+        self.status.set(if open { VideoStatus::Connecting } else { VideoStatus::Off });
     }
 
     /// To be called a few times a second while the socket is open; true if the robot must be asked for an offer now.
@@ -71,19 +73,17 @@ impl Video {
         if let Some(peer) = &*self.peer.borrow()
             && !peer.failed.get()
         {
-            if peer.connection.connection_state() == RtcPeerConnectionState::Connected {
-                self.status.set(VideoStatus::Live);
-            }
+            let connected = peer.connection.connection_state() == RtcPeerConnectionState::Connected;
+            let mut cameras = peer.cameras.values();
+            let moving = cameras.len() == 0 || cameras.any(|camera| camera.is_fresh());
+            self.status.set(if connected && moving { VideoStatus::Live } else { VideoStatus::Connecting });
             return false;
         }
         if self.peer.take().is_some() {
             self.status.set(VideoStatus::Connecting);
             self.asked_at.set(None);
         }
-        let due = self
-            .asked_at
-            .get()
-            .is_none_or(|at| now - at >= ASK_EVERY_MS);
+        let due = self.asked_at.get().is_none_or(|at| now - at >= ASK_EVERY_MS);
         if due {
             self.asked_at.set(Some(now));
         }
@@ -148,6 +148,8 @@ fn log_failure(error: &JsValue) {
 /// One peer connection. Dropping it closes it.
 struct Peer {
     connection: RtcPeerConnection,
+    /// Cameras by mid.
+    cameras: Rc<BTreeMap<String, Rc<Camera>>>,
     /// It failed; the owner looks at its next poll.
     failed: Rc<Cell<bool>>,
     _track: Closure<dyn FnMut(RtcTrackEvent)>,
@@ -155,17 +157,16 @@ struct Peer {
 }
 
 impl Peer {
-    fn new(
-        ice_servers: &[IceServer],
-        cameras: BTreeMap<String, Rc<Camera>>,
-    ) -> Result<Self, JsValue> {
+    fn new(ice_servers: &[IceServer], cameras: BTreeMap<String, Rc<Camera>>) -> Result<Self, JsValue> {
         let connection = match ice_servers {
             [] => RtcPeerConnection::new()?,
             servers => RtcPeerConnection::new_with_configuration(&configuration(servers))?,
         };
+        let cameras = Rc::new(cameras);
+        let by_mid = cameras.clone();
         let track = Closure::<dyn FnMut(RtcTrackEvent)>::new(move |event: RtcTrackEvent| {
             // All tracks may lie in one media stream: only the mid tells them apart.
-            if let Some(camera) = event.transceiver().mid().and_then(|mid| cameras.get(&mid)) {
+            if let Some(camera) = event.transceiver().mid().and_then(|mid| by_mid.get(&mid)) {
                 shrink_jitter_buffer(&event.receiver());
                 camera.show(&event.track());
             }
@@ -176,21 +177,13 @@ impl Peer {
             let (connection, failed) = (connection.clone(), failed.clone());
             move || {
                 let state = connection.connection_state();
-                if matches!(
-                    state,
-                    RtcPeerConnectionState::Failed | RtcPeerConnectionState::Closed
-                ) {
+                if matches!(state, RtcPeerConnectionState::Failed | RtcPeerConnectionState::Closed) {
                     failed.set(true);
                 }
             }
         });
         connection.set_onconnectionstatechange(Some(state.as_ref().unchecked_ref()));
-        Ok(Self {
-            connection,
-            failed,
-            _track: track,
-            _state: state,
-        })
+        Ok(Self { connection, cameras, failed, _track: track, _state: state })
     }
 }
 
@@ -198,6 +191,7 @@ impl Drop for Peer {
     fn drop(&mut self) {
         self.connection.set_ontrack(None);
         self.connection.set_onconnectionstatechange(None);
+        self.cameras.values().for_each(|camera| camera.freeze());
         self.connection.close();
     }
 }
@@ -230,28 +224,18 @@ fn shrink_jitter_buffer(receiver: &web_sys::RtcRtpReceiver) {
     }
 }
 
-async fn answer(
-    connection: &RtcPeerConnection,
-    sdp: &str,
-    needs_candidates: bool,
-) -> Result<String, JsValue> {
+async fn answer(connection: &RtcPeerConnection, sdp: &str, needs_candidates: bool) -> Result<String, JsValue> {
     let offer = RtcSessionDescriptionInit::new(RtcSdpType::Offer);
     offer.set_sdp(sdp);
     JsFuture::from(connection.set_remote_description(&offer)).await?;
-    let answer: RtcSessionDescriptionInit = JsFuture::from(connection.create_answer())
-        .await?
-        .unchecked_into();
+    let answer: RtcSessionDescriptionInit = JsFuture::from(connection.create_answer()).await?.unchecked_into();
     JsFuture::from(connection.set_local_description(&answer)).await?;
     if needs_candidates {
         let since = now();
-        while connection.ice_gathering_state() != RtcIceGatheringState::Complete
-            && now() - since < GATHERING_LIMIT_MS
-        {
+        while connection.ice_gathering_state() != RtcIceGatheringState::Complete && now() - since < GATHERING_LIMIT_MS {
             sleep(GATHERING_POLL_MS).await;
         }
     }
-    let description = connection
-        .local_description()
-        .ok_or("the connection was closed meanwhile")?;
+    let description = connection.local_description().ok_or("the connection was closed meanwhile")?;
     Ok(description.sdp())
 }

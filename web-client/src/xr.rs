@@ -26,19 +26,12 @@ fn system() -> Option<XrSystem> {
 /// What this browser can present. Passthrough is preferred: the operator sees the room.
 pub(crate) async fn support() -> Support {
     let Some(system) = system() else {
-        return if window().is_secure_context() {
-            Support::NoWebXr
-        } else {
-            Support::Insecure
-        };
+        return if window().is_secure_context() { Support::NoWebXr } else { Support::Insecure };
     };
     if !has_webgl2() {
         return Support::NoWebGl2;
     }
-    for (mode, support) in [
-        (XrSessionMode::ImmersiveAr, Support::Ar),
-        (XrSessionMode::ImmersiveVr, Support::Vr),
-    ] {
+    for (mode, support) in [(XrSessionMode::ImmersiveAr, Support::Ar), (XrSessionMode::ImmersiveVr, Support::Vr)] {
         let answer = JsFuture::from(system.is_session_supported(mode)).await;
         if answer.is_ok_and(|supported| supported == true) {
             return support;
@@ -53,13 +46,8 @@ fn has_webgl2() -> bool {
         return false;
     };
     // A browser keeps only a few contexts alive; give this one back at once.
-    if let Ok(Some(extension)) = context
-        .unchecked_into::<Gl>()
-        .get_extension("WEBGL_lose_context")
-    {
-        extension
-            .unchecked_into::<web_sys::WebglLoseContext>()
-            .lose_context();
+    if let Ok(Some(extension)) = context.unchecked_into::<Gl>().get_extension("WEBGL_lose_context") {
+        extension.unchecked_into::<web_sys::WebglLoseContext>().lose_context();
     }
     true
 }

@@ -19,6 +19,7 @@ const INPUTS: &[&str] = &[
     "static",
     "web-client",
     "xtask/src/tools.rs",
+    "xtask/src/web",
 ];
 
 /// Folders below the inputs that are outputs.
@@ -42,6 +43,9 @@ pub(crate) fn build() -> Result<()> {
     // Offline concerns trunk's own downloads only: all of its tools are on PATH in the right version.
     trunk.args(["build", "--release", "--offline=true", "--skip-version-check", "--color=never"]);
     child::watch("building the web app", trunk)?;
+    let mut compress = toolbox.command("node");
+    compress.args(["-e", include_str!("web/compress.js"), BUNDLE]);
+    child::show(compress).context("compressing the web app failed")?;
     fs::write(&stamp, fingerprint()?).with_context(|| format!("cannot write {}", stamp.display()))
 }
 

@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 
 use glam::DVec3;
 
+use super::names::wire_names;
 use crate::geometry::{LocalFloor, Pose};
 
 /// Left or right.
@@ -16,8 +17,7 @@ pub enum Hand {
 }
 
 /// Recording state as shown in the headset and echoed on the wire.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum VrState {
     /// Driving without recording.
     #[default]
@@ -32,25 +32,13 @@ pub enum VrState {
     Error,
 }
 
-impl VrState {
-    /// The name on the wire.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Teleop => "teleop",
-            Self::DataCollection => "data_collection",
-            Self::Recording => "recording",
-            Self::Saving => "saving",
-            Self::Error => "error",
-        }
-    }
-
-    /// The state of that name; case-sensitive.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Teleop, Self::DataCollection, Self::Recording, Self::Saving, Self::Error]
-            .into_iter()
-            .find(|state| state.name() == name)
-    }
-}
+wire_names!(VrState {
+    Teleop = "teleop",
+    DataCollection = "data_collection",
+    Recording = "recording",
+    Saving = "saving",
+    Error = "error",
+});
 
 /// One hand of a pose frame.
 #[derive(Clone, Copy, Debug, PartialEq)]

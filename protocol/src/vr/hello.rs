@@ -1,9 +1,9 @@
 //! The handshake that negotiates every extension; without it a peer gets the plain wire.
 
-use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::message::Message;
+use super::names::wire_names;
 use super::{Refusal, RefusalKind};
 
 /// Version of the extensions spoken here.
@@ -25,29 +25,10 @@ pub enum Capability {
     Hold,
 }
 
-impl Capability {
-    /// Every capability of this version.
-    pub const ALL: &'static [Self] = &[Self::Snapshot, Self::Hold];
-
-    /// The name on the wire.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Snapshot => "snapshot",
-            Self::Hold => "hold",
-        }
-    }
-
-    /// The capability of that name, if this version has it.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|c| c.name() == name)
-    }
-}
-
-impl Serialize for Capability {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
-}
+wire_names!(Capability {
+    Snapshot = "snapshot",
+    Hold = "hold",
+});
 
 /// What a client wants to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,15 +39,10 @@ pub enum Role {
     Viewer,
 }
 
-impl Role {
-    /// The name on the wire.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Driver => "driver",
-            Self::Viewer => "viewer",
-        }
-    }
-}
+wire_names!(Role {
+    Driver = "driver",
+    Viewer = "viewer",
+});
 
 /// A client's `hello`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +65,7 @@ impl ClientHello {
             .with("v", &self.v)
             .with("client", &self.client)
             .with("stream", &self.stream)
-            .with("role", self.role.name())
+            .with("role", &self.role)
             .with("caps", &self.caps)
             .finish()
     }
@@ -101,8 +77,7 @@ impl ClientHello {
             client: short_text(fields, "client", MAX_PROGRAM_NAME)?,
             stream: short_text(fields, "stream", MAX_STREAM_ID)?,
             role: match fields.get("role").and_then(Value::as_str) {
-                Some("driver") => Role::Driver,
-                Some(_) => Role::Viewer,
+                Some(name) => Role::from_name(name).unwrap_or(Role::Viewer),
                 None => {
                     return Err(Refusal::new(RefusalKind::WrongType, "role", "must be a text"));
                 }

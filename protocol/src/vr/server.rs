@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::message::Message;
+use super::names::wire_names;
 use super::{Hold, IceServer, ServerHello, Snapshot, VrState};
 
 /// Operating mode announced on connect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Drive only.
     Teleop,
@@ -18,16 +17,10 @@ pub enum Mode {
     DataCollection,
 }
 
-impl Mode {
-    /// The mode of that name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "teleop" => Some(Self::Teleop),
-            "data_collection" => Some(Self::DataCollection),
-            _ => None,
-        }
-    }
-}
+wire_names!(Mode {
+    Teleop = "teleop",
+    DataCollection = "data_collection",
+});
 
 /// The popup state of a headset: a JSON object relayed with every key it has, or nothing.
 pub type HudValue = Option<Map<String, Value>>;

@@ -31,8 +31,12 @@ const AT_TARGET: f64 = 1e-6;
 /// A weighted error above this, left over by the solver, is told to the operator.
 const MISSED: f64 = 2e-3;
 
-/// A target or a gripper farther outside of the workspace than this counts as outside, metres.
+/// A target farther outside of the workspace than this is told to the operator, metres.
 const OUTSIDE: f64 = 1e-3;
+
+/// The gripper mount never gets farther out of the workspace than this, metres. Wide enough for the slight bend of a fast
+/// motion along a wall.
+const MARGIN: f64 = 5e-3;
 
 /// The least part of the squared error that a step must take away. Without it the arm creeps at a boundary.
 const PROGRESS: f64 = 1e-5;
@@ -49,7 +53,7 @@ const FULL_PULL_ERROR: f64 = 2e-3;
 /// Solves one arm, tick by tick. Allocates only when it is made.
 pub struct Solver {
     arm: Arm,
-    /// Corners of the box in which the gripper mount must stay.
+    /// Corners of the box in which targets lie: the workspace, and where the motion began.
     reach: (DVec3, DVec3),
     frames: ArmFrames,
     /// Weighted Jacobian, one column per joint.
@@ -77,8 +81,8 @@ impl Solver {
         }
     }
 
-    /// Begins a new motion from this gripper mount position: the workspace is widened to contain it, so that an arm that
-    /// starts outside is not pulled in by a jerk.
+    /// Begins a new motion from this gripper mount pose: targets may lie there even if it is outside of the workspace, so
+    /// that an arm that starts outside is not pulled in by a jerk.
     pub fn begin(&mut self, gripper: Pose<Base>) {
         let p = gripper.position();
         self.reach = (self.arm.workspace_min.min(p), self.arm.workspace_max.max(p));
@@ -87,8 +91,9 @@ impl Solver {
     /// Moves `joints` (rad, one per joint of the arm) one tick of length `dt` towards the pose of the gripper mount.
     ///
     /// No joint moves faster than its limit: the whole arm slows down, so that its direction holds. Joints inside their
-    /// limits stay inside, joints outside do not go farther. What cannot be reached is approached and held; the reason
-    /// is returned. Joints that are not finite are left alone.
+    /// limits stay inside, joints outside do not go farther. The gripper mount does not leave the workspace by more than
+    /// a few millimetres. What cannot be reached is approached and held; the reason is returned. Joints that are not
+    /// finite are left alone.
     pub fn step(&mut self, joints: &mut [f64], target: Pose<Base>, dt: Duration) -> Option<HoldReason> {
         if joints.len() != self.arm.joints.len() || !joints.iter().all(|q| q.is_finite()) {
             return Some(HoldReason::Solver);
@@ -99,7 +104,7 @@ impl Solver {
         let start = self.frames.gripper();
         let target = Transform { rotation: target.orientation(), translation: within };
         let way = Error::between(start, target);
-        if way.weighted().norm() < AT_TARGET {
+        if dt.is_zero() || way.weighted().norm() < AT_TARGET {
             return outside;
         }
         let aim = way.lead(start);
@@ -110,11 +115,15 @@ impl Solver {
         let missed = self.descend(joints, aim);
         let part = self.slow_down(joints, dt);
 
-        self.trial.iter_mut().zip(joints.iter()).zip(&self.goal).for_each(|((t, q), g)| *t = q + part * (g - q));
+        for (i, start) in joints.iter().enumerate() {
+            // Rounding must not carry a joint over its limit.
+            let (lower, upper) = self.limits(i, *start);
+            self.trial[i] = (start + part * (self.goal[i] - start)).clamp(lower, upper);
+        }
         self.frames.update(&self.arm, &self.trial);
         let end = self.frames.gripper();
         let after = Error::between(end, aim).weighted().norm_squared();
-        let escapes = self.excess(end) > self.excess(start).max(OUTSIDE);
+        let escapes = self.excess(end) > self.excess(start).max(MARGIN);
         // Written so that a result which is not a number is no progress.
         let progress = after < before * (1.0 - PROGRESS);
         if escapes || !progress {
@@ -248,7 +257,7 @@ impl Solver {
     /// How far the gripper mount is outside of the workspace, metres.
     fn excess(&self, gripper: Transform) -> f64 {
         let p = gripper.translation;
-        p.distance(p.clamp(self.reach.0, self.reach.1))
+        p.distance(p.clamp(self.arm.workspace_min, self.arm.workspace_max))
     }
 }
 

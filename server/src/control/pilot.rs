@@ -56,6 +56,8 @@ pub(super) struct Pilot {
     told: Option<HoldReason>,
     fault_logged: Option<MonoTime>,
     last: MonoTime,
+    /// A clock that stands still while the loop does, so that no motion leaps after a pause.
+    motion: MonoTime,
     ticks: u64,
 }
 
@@ -86,6 +88,7 @@ impl Pilot {
             told: None,
             fault_logged: None,
             last: now,
+            motion: now,
             ticks: 0,
         })
     }
@@ -94,6 +97,7 @@ impl Pilot {
     pub(super) fn tick(&mut self, now: MonoTime, events: &mut Vec<Event>) {
         let dt = now.since(self.last).min(LONGEST_STEP);
         self.last = self.last.max(now);
+        self.motion = self.motion + dt;
         self.ticks += 1;
 
         let orders = self.consult(events);
@@ -133,7 +137,7 @@ impl Pilot {
         let reset = teleop.take_reset() && self.rest.is_none();
         if reset {
             self.fault = false;
-            self.rest = Some(RestMove::new(&self.arms, &self.command, now));
+            self.rest = Some(RestMove::new(&self.arms, &self.command, self.motion));
         }
         let hold = if self.fault { Some(HoldReason::Fault) } else { self.rest.as_ref().map(|_| HoldReason::Resetting) };
         teleop.set_robot_hold(now, hold, events);
@@ -144,8 +148,8 @@ impl Pilot {
 
     fn command_arms(&mut self, targets: Option<Targets>, dt: Duration) {
         if let Some(rest) = &self.rest {
-            self.command = rest.at(self.last);
-            if rest.done(self.last) {
+            self.command = rest.at(self.motion);
+            if rest.done(self.motion) {
                 info!("the arms are at rest");
                 self.rest = None;
             }

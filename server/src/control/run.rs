@@ -91,7 +91,7 @@ impl Rim {
             }
         };
         self.status.store(Arc::new(pilot.status()));
-        // Nobody waits any more only if the starter itself is gone, and then `stop` is set.
+        // `ControlLoop::start` waits for this word, so it cannot fail; nor can the one above.
         let _ = started.send(Ok(()));
         let ended = catch_unwind(AssertUnwindSafe(|| self.run(pilot)));
         if ended.is_err() {

@@ -36,7 +36,7 @@ pub struct StreamId(pub u64);
 pub enum Admission {
     /// Its stream drives, or nobody does.
     Admitted,
-    /// Another stream drives.
+    /// Another stream drives, or there are more than [`MAX_STREAMS`].
     Watching,
 }
 
@@ -142,6 +142,7 @@ pub struct Teleop {
     /// The last engagement number given out.
     engagements: u64,
     reset: bool,
+    resets: u32,
     robot_hold: Option<(HoldReason, MonoTime)>,
     /// Why the last engagement ended, if the operator did not end it.
     lapse: Option<(HoldReason, MonoTime)>,
@@ -191,6 +192,11 @@ impl Teleop {
         std::mem::take(&mut self.reset)
     }
 
+    /// Reset edges that counted so far; starts again at zero after 2³² − 1.
+    pub fn resets(&self) -> u32 {
+        self.resets
+    }
+
     /// The arm side's word: while it holds for a reason (rest move, fault), nobody can engage, and whoever was engaged
     /// is disengaged. `None` lifts it; both grips must then be seen released.
     pub fn set_robot_hold(&mut self, now: MonoTime, reason: Option<HoldReason>, events: &mut Vec<Event>) {
@@ -213,7 +219,7 @@ impl Teleop {
 
     /// The reason why motion is held or limited now.
     pub fn hold(&self, now: MonoTime) -> Option<Hold> {
-        self.standing(now).map(|s| s.tell(now))
+        self.standing(now, |_| true).map(|s| s.tell(now))
     }
 
     /// Why this stream's frames move nothing, for its own operator: as [`Teleop::hold`], or that another one drives.
@@ -223,8 +229,7 @@ impl Teleop {
                 let watching = own.squeezed_since(now).map(|since| Standing::hold(HoldReason::NotDriver, since));
                 watching.or_else(|| self.robot_standing())
             }
-            Some(own) => self.standing(now).or_else(|| self.refused_squeeze(own, now)),
-            None => self.standing(now),
+            _ => self.standing(now, |s| s.id == stream),
         };
         standing.map(|s| s.tell(now))
     }
@@ -273,6 +278,7 @@ impl Teleop {
             self.disengage(events);
             self.lapse = None;
             self.reset = true;
+            self.resets = self.resets.wrapping_add(1);
             events.push(Event::Reset);
         }
         match seen.toggled {
@@ -352,11 +358,11 @@ impl Teleop {
         Some(Standing::hold(HoldReason::ReleaseGrips, since))
     }
 
-    /// The one reason that matters most now.
-    fn standing(&self, now: MonoTime) -> Option<Standing> {
+    /// The one reason that matters most now to those whose squeezes count.
+    fn standing(&self, now: MonoTime, whose: impl Fn(&Stream) -> bool) -> Option<Standing> {
         self.robot_standing()
             .or_else(|| self.lapse.map(|(reason, since)| Standing::hold(reason, since)))
-            .or_else(|| self.streams.iter().find_map(|s| self.refused_squeeze(s, now)))
+            .or_else(|| self.streams.iter().filter(|s| whose(s)).find_map(|s| self.refused_squeeze(s, now)))
             .or_else(|| {
                 let lost = self.hands.map(|h| h.map(|h| h.lost_since.map(|t| (HoldReason::TrackingLost, t))));
                 lost.and_then(Standing::clamp)
@@ -367,7 +373,7 @@ impl Teleop {
     }
 
     fn speak(&mut self, now: MonoTime, events: &mut Vec<Event>) {
-        let standing = self.standing(now);
+        let standing = self.standing(now, |_| true);
         if self.voice.changed(now, standing) {
             events.push(Event::Hold(standing.map(|s| s.tell(now))));
         }

@@ -12,7 +12,7 @@ use waldo_protocol::vr::{Controller, Hands, HoldReason, VrFrame, VrState};
 use super::pilot::Pilot;
 use super::{Admission, Event, StreamId, Teleop};
 use crate::robot::kinematics::forward;
-use crate::robot::sim::model;
+use crate::robot::sim::{SimOptions, SimRobot, model};
 use crate::robot::{Applied, ArmCommand, Command, Description, Robot, RobotError};
 use crate::sensors::SensorHub;
 
@@ -321,7 +321,6 @@ fn letting_go_holds_and_engaging_again_starts_from_there() {
 fn silence_holds_and_held_grips_do_not_engage_again() {
     let mut bench = Bench::new();
     bench.engage(A, &frame());
-    bench.drive(A, &squeezed(frame()), 0.0);
     bench.drive(A, &moved(DVec3::Z * -0.03, DQuat::IDENTITY), 0.5);
     bench.ticks(0.6);
     assert!(!bench.engaged());
@@ -460,6 +459,16 @@ fn what_limits_the_robot_is_told_once_it_lasts() {
     assert_eq!(bench.events.last(), Some(&Event::Hold(None)));
 }
 
+/// The most that a joint may move in one tick, however long the pause before it.
+#[track_caller]
+fn assert_small_step(before: &Command, after: &Command) {
+    for (arm, (before, after)) in model::description().arms.iter().zip(before.arms.iter().zip(&after.arms)) {
+        for (joint, (before, after)) in arm.joints.iter().zip(before.joints.iter().zip(&after.joints)) {
+            assert!((before - after).abs() <= joint.max_velocity * 0.016 + 1e-12, "{}", joint.name);
+        }
+    }
+}
+
 #[test]
 fn a_pause_of_the_loop_does_not_become_a_leap() {
     let mut bench = Bench::new();
@@ -468,8 +477,44 @@ fn a_pause_of_the_loop_does_not_become_a_leap() {
     bench.now = bench.now + Duration::from_millis(400);
     bench.send(A, &moved(DVec3::Z * -0.3, DQuat::IDENTITY));
     bench.tick();
-    let most = model::description().arms[0].joints.iter().map(|j| j.max_velocity).fold(0.0, f64::max) * 0.016;
-    for (a, b) in before.arms[0].joints.iter().zip(&bench.command().arms[0].joints) {
-        assert!((a - b).abs() <= most + 1e-12);
+    assert_ne!(before, bench.command());
+    assert_small_step(&before, &bench.command());
+    bench.drive(A, &moved(DVec3::Z * -0.1, DQuat::IDENTITY), 1.0);
+    bench.drive(A, &VrFrame { reset: true, ..frame() }, 0.5);
+    let before = bench.command();
+    bench.now = bench.now + Duration::from_millis(400);
+    bench.tick();
+    assert_ne!(before, bench.command());
+    assert_small_step(&before, &bench.command());
+}
+
+#[test]
+fn the_simulated_robot_follows_the_hands_and_returns_to_rest() {
+    let hub = SensorHub::default();
+    let teleop = Arc::new(Mutex::new(Teleop::default()));
+    let mut now = MonoTime::from_nanos(1_000_000_000);
+    let robot = SimRobot::new(SimOptions::default());
+    let mut pilot = Pilot::start(Box::new(robot), &hub, Arc::clone(&teleop), now).unwrap();
+    let mut drive = |frame: VrFrame, seconds: f64| {
+        for _ in 0..(seconds * 120.0) as usize {
+            teleop.lock().unwrap().on_frame(now, A, &frame, &mut Vec::new());
+            now = now + TICK;
+            pilot.tick(now, &mut Vec::new());
+        }
+        let measured = hub.proprio().unwrap();
+        (pilot.status(), [0, 1].map(|i| forward(&model::description().arms[i], &measured.arms[i].joints)))
+    };
+    let (_, rest) = drive(frame(), 0.1);
+    drive(squeezed(frame()), 0.1);
+    drive(frame(), 0.1);
+    let (status, away) = drive(moved(DVec3::Z * -0.1, DQuat::IDENTITY), 2.0);
+    for (arm, (rest, away)) in rest.iter().zip(&away).enumerate() {
+        let expected = rest.position() + rest.orientation() * (DVec3::Z * -0.1);
+        assert!(away.position().distance(expected) < 1e-3, "{away:?}");
+        assert!(status.grippers[arm].position().distance(expected) < 1e-5);
+    }
+    let (_, back) = drive(VrFrame { reset: true, ..frame() }, 4.0);
+    for (rest, back) in rest.iter().zip(&back) {
+        assert!(back.position().distance(rest.position()) < 1e-3, "{back:?}");
     }
 }

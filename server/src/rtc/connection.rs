@@ -1,6 +1,5 @@
 //! What every peer connection of ours shares: set-up, offer, answer, end.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,15 +7,17 @@ use async_trait::async_trait;
 use rtc::interceptor::Registry;
 use rtc::peer_connection::configuration::media_engine::MediaEngine;
 use rtc::peer_connection::configuration::setting_engine::{SctpMaxMessageSize, SettingEngine, SettingEngineBuilder};
-use rtc::peer_connection::sdp::RTCSessionDescription;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use webrtc::peer_connection::{
     PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder, RTCIceGatheringState,
     RTCPeerConnectionState,
 };
 
+use super::answer::checked;
+use super::runtime::Lane;
 use super::{RtcError, addresses, runtime};
 
 /// Only addresses of this host are gathered, which takes milliseconds.
@@ -35,22 +36,25 @@ const CHECKS: u16 = 50;
 /// Largest data channel message in bytes, as the offer announces it.
 pub(super) const MAX_MESSAGE_SIZE: u32 = 262_144;
 
-/// Largest answer that is looked at, in bytes; a browser's has a few thousand per track.
-const MAX_ANSWER: usize = 256 * 1024;
-
 /// A peer connection of ours. Closes when dropped.
 pub(super) struct Connection {
     runtime: Handle,
     peer: Arc<dyn PeerConnection>,
-    state: watch::Receiver<RTCPeerConnectionState>,
-    gathering: watch::Receiver<RTCIceGatheringState>,
+    state: watch::Sender<RTCPeerConnectionState>,
+    gathering: watch::Sender<RTCIceGatheringState>,
+    /// What the connection is for; ends with it.
+    tasks: JoinSet<()>,
+    /// Its senders are with the tasks.
+    at_work: watch::Receiver<()>,
 }
 
 impl Connection {
-    /// A connection with nothing in it yet, on the thread of all connections.
-    pub(super) async fn open(engine: MediaEngine, registry: Registry) -> Result<Self, RtcError> {
-        let runtime = runtime::handle()?;
-        let (handler, state, gathering) = Events::new();
+    /// A connection with nothing in it yet, on the thread of its kind.
+    pub(super) async fn open(lane: Lane, engine: MediaEngine, registry: Registry) -> Result<Self, RtcError> {
+        let runtime = runtime::handle(lane)?;
+        let state = watch::Sender::new(RTCPeerConnectionState::New);
+        let gathering = watch::Sender::new(RTCIceGatheringState::New);
+        let events = Events { state: state.clone(), gathering: gathering.clone() };
         let builder = PeerConnectionBuilder::new()
             // Explicitly no ICE servers: a robot has no business with foreign ones.
             .with_configuration(RTCConfigurationBuilder::new().with_ice_servers(Vec::new()).build())
@@ -58,9 +62,10 @@ impl Connection {
             .with_interceptor_registry(registry)
             .with_setting_engine(settings())
             .with_udp_addrs(addresses::local())
-            .with_handler(Arc::new(handler));
+            .with_handler(Arc::new(events));
         let peer = on(&runtime, async move { builder.build().await.map(|peer| Arc::new(peer) as _) }).await??;
-        Ok(Self { runtime, peer, state, gathering })
+        let at_work = watch::Sender::new(()).subscribe();
+        Ok(Self { runtime, peer, state, gathering, tasks: JoinSet::new(), at_work })
     }
 
     /// The connection itself, to add tracks or channels to before the offer.
@@ -68,20 +73,37 @@ impl Connection {
         &self.peer
     }
 
-    /// The thread of all connections.
+    /// The thread of the connection.
     pub(super) fn runtime(&self) -> &Handle {
         &self.runtime
     }
 
+    /// Runs what the connection is for. When all of it has ended, the connection counts as closed.
+    pub(super) fn run<T>(&mut self, tasks: impl IntoIterator<Item = T>)
+    where
+        T: Future<Output = ()> + Send + 'static,
+    {
+        let at_work = watch::Sender::new(());
+        self.at_work = at_work.subscribe();
+        for task in tasks {
+            let at_work = at_work.clone();
+            let work = async move {
+                task.await;
+                drop(at_work);
+            };
+            self.tasks.spawn_on(work, &self.runtime);
+        }
+    }
+
     /// The connection's state as it changes.
     pub(super) fn state(&self) -> watch::Receiver<RTCPeerConnectionState> {
-        self.state.clone()
+        self.state.subscribe()
     }
 
     /// The offer, with all candidates.
     pub(super) async fn offer(&self) -> Result<String, RtcError> {
         let peer = Arc::clone(&self.peer);
-        let mut gathering = self.gathering.clone();
+        let mut gathering = self.gathering.subscribe();
         on(&self.runtime, async move {
             let offer = peer.create_offer(None).await?;
             peer.set_local_description(offer).await?;
@@ -95,24 +117,30 @@ impl Connection {
         .await?
     }
 
-    /// Applies an answer.
+    /// Applies an answer. One that does not fit the offer changes nothing; one that fails in a way that was not to be
+    /// seen before ends the connection.
     pub(super) async fn answer(&self, sdp: String) -> Result<(), RtcError> {
-        let peer = Arc::clone(&self.peer);
+        let (peer, state) = (Arc::clone(&self.peer), self.state.clone());
         on(&self.runtime, async move {
             let offer = peer.pending_local_description().await.ok_or_else(|| RtcError("nothing to answer".into()))?;
-            let answer = checked(sdp, &offer)?;
-            Ok(peer.set_remote_description(answer).await?)
+            let applied = peer.set_remote_description(checked(sdp, &offer)?).await;
+            if applied.is_err() {
+                state.send_replace(RTCPeerConnectionState::Failed);
+            }
+            Ok(applied?)
         })
         .await?
     }
 
-    /// Waits until the connection has failed or was closed.
+    /// Waits until the connection has failed or was closed, or has nothing left to do.
     pub(super) async fn closed(&self) {
-        let over = |state: &RTCPeerConnectionState| {
-            matches!(state, RTCPeerConnectionState::Failed | RTCPeerConnectionState::Closed)
-        };
-        // An error means that the connection has gone altogether.
-        let _ = self.state.clone().wait_for(over).await;
+        use RTCPeerConnectionState::{Closed, Failed};
+        let (mut state, mut at_work) = (self.state.subscribe(), self.at_work.clone());
+        tokio::select! {
+            _ = state.wait_for(|state| matches!(state, Failed | Closed)) => {}
+            // Nothing is ever sent: this is the end of the last task.
+            _ = at_work.changed() => {}
+        }
     }
 
     /// Closes the connection and waits until its sockets are free.
@@ -132,35 +160,12 @@ impl Drop for Connection {
     }
 }
 
-/// Runs on the thread of all connections, to the end even if the caller goes away.
+/// Runs on the thread of a connection, to the end even if the caller goes away.
 pub(super) async fn on<T: Send + 'static>(
     runtime: &Handle,
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, RtcError> {
     runtime.spawn(work).await.map_err(|error| RtcError(format!("the task did not finish: {error}")))
-}
-
-/// Refuses answers that do not belong to the offer, before they can change the connection.
-fn checked(sdp: String, offer: &RTCSessionDescription) -> Result<RTCSessionDescription, RtcError> {
-    if sdp.len() > MAX_ANSWER {
-        return Err(RtcError(format!("an answer of {} bytes; at most {MAX_ANSWER} are accepted", sdp.len())));
-    }
-    let answer = RTCSessionDescription::answer(sdp)?;
-    let (ours, theirs) = (offer.unmarshal()?, answer.unmarshal()?);
-    let mids = |description: &rtc::sdp::SessionDescription| -> Vec<Option<String>> {
-        let mid = |media: &rtc::sdp::MediaDescription| media.attribute("mid").flatten().map(str::to_owned);
-        description.media_descriptions.iter().map(mid).collect()
-    };
-    if mids(&ours) != mids(&theirs) {
-        return Err(RtcError(format!("the offer has the mids {:?}, the answer {:?}", mids(&ours), mids(&theirs))));
-    }
-    for needed in ["ice-ufrag", "ice-pwd", "fingerprint"] {
-        let somewhere = theirs.has_attribute(needed) || theirs.media_descriptions.iter().any(|m| m.has_attribute(needed));
-        if !somewhere {
-            return Err(RtcError(format!("the answer has no {needed}")));
-        }
-    }
-    Ok(answer)
 }
 
 fn settings() -> SettingEngine {
@@ -177,14 +182,6 @@ fn settings() -> SettingEngine {
 struct Events {
     state: watch::Sender<RTCPeerConnectionState>,
     gathering: watch::Sender<RTCIceGatheringState>,
-}
-
-impl Events {
-    fn new() -> (Self, watch::Receiver<RTCPeerConnectionState>, watch::Receiver<RTCIceGatheringState>) {
-        let (state, watched_state) = watch::channel(RTCPeerConnectionState::New);
-        let (gathering, watched_gathering) = watch::channel(RTCIceGatheringState::New);
-        (Self { state, gathering }, watched_state, watched_gathering)
-    }
 }
 
 #[async_trait]

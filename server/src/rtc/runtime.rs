@@ -1,27 +1,36 @@
-//! The thread that all peer connections share.
+//! The threads that peer connections share.
 
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::RtcError;
 
-/// Started by the first connection; a parked thread when there are none. It lives as long as the process, because the
-/// last connection may be dropped on the thread itself, where the runtime could not be ended.
-static RUNTIME: LazyLock<RwLock<Option<Runtime>>> = LazyLock::new(RwLock::default);
+/// What a connection carries. Each kind has one thread for all its connections, so that encrypting pictures never
+/// delays a pose.
+#[derive(Clone, Copy)]
+pub(super) enum Lane {
+    Video,
+    Poses,
+}
 
-/// Where the tasks of peer connections run.
-pub(super) fn handle() -> Result<Handle, RtcError> {
-    if let Some(runtime) = &*RUNTIME.read().unwrap_or_else(PoisonError::into_inner) {
-        return Ok(runtime.handle().clone());
-    }
-    let mut slot = RUNTIME.write().unwrap_or_else(PoisonError::into_inner);
+/// Started by the first connection of their kind, parked when there are none. They live as long as the process, because
+/// the last connection may be dropped on the thread itself, where the runtime could not be ended.
+static RUNTIMES: [Mutex<Option<Runtime>>; 2] = [const { Mutex::new(None) }; 2];
+
+/// Where the tasks of such connections run.
+pub(super) fn handle(lane: Lane) -> Result<Handle, RtcError> {
+    let name = match lane {
+        Lane::Video => "rtc video",
+        Lane::Poses => "rtc poses",
+    };
+    let mut slot = RUNTIMES[lane as usize].lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(runtime) = &*slot {
         return Ok(runtime.handle().clone());
     }
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
-        .thread_name("rtc")
+        .thread_name(name)
         .enable_all()
         .build()
         .map_err(|error| RtcError(format!("no thread for peer connections: {error}")))?;

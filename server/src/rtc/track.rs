@@ -18,9 +18,9 @@ use webrtc::media_stream::track_local::{TrackLocal, TrackLocalEvent};
 use webrtc::peer_connection::{PeerConnection, RTCPeerConnectionState};
 use webrtc::rtp_transceiver::RtpSender;
 
+use super::RtcError;
 use super::keyframe_requests::is_keyframe_request;
 use super::media::{ABS_CAPTURE_TIME, CLOCK_RATE, PLAYOUT_DELAY, h264};
-use super::RtcError;
 use crate::clock;
 use crate::video::{EncodedFrame, Subscription, WeakFeed};
 
@@ -83,7 +83,9 @@ impl Track {
         use RTCPeerConnectionState::{Connected, Connecting};
         let gone = |_| RtcError("the connection ended".into());
         state.wait_for(|state| matches!(state, Connecting | Connected)).await.map_err(gone)?;
-        let Some(mut frames) = self.feed.subscribe() else { return Ok(()) };
+        let Some(mut frames) = self.feed.subscribe() else {
+            return Ok(());
+        };
         state.wait_for(|state| *state == Connected).await.map_err(gone)?;
         let mut packets = Packets::new(self.ssrc, &self.sender.get_parameters().await?.rtp_parameters)?;
         while let Some(frame) = self.next(&mut frames).await {

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use tokio::task::JoinSet;
-
 use super::connection::{Connection, on};
+use super::runtime::Lane;
 use super::track::Track;
 use super::{RtcError, media};
 use crate::video::Feed;
@@ -18,38 +17,38 @@ pub struct Offer {
     pub tracks: BTreeMap<String, String>,
 }
 
-/// One client's video connection. Closes when dropped. Does not keep the feeds alive: when one ends, its picture stands
-/// still.
-pub struct VideoPeer {
-    connection: Connection,
-    /// One per track; they end with this peer.
-    _senders: JoinSet<()>,
-}
+/// One client's video connection. Closes when dropped. Does not keep the feeds alive: the picture of one that has ended
+/// stands still.
+pub struct VideoPeer(Connection);
 
 impl VideoPeer {
     /// Builds a connection with one sendonly track per feed, in order, and its offer. The mids are "0", "1", ….
     ///
     /// # Errors
-    /// [`RtcError`] if no connection can be built, for example because no socket can be bound.
+    /// [`RtcError`] if there is nothing to show, or no connection can be built, for example because no socket can be
+    /// bound.
     pub async fn offer(feeds: &[Feed]) -> Result<(Self, Offer), RtcError> {
+        if feeds.is_empty() {
+            return Err(RtcError("no cameras to offer".into()));
+        }
         let (engine, registry) = media::video()?;
-        let connection = Connection::open(engine, registry).await?;
-        let mut senders = JoinSet::new();
+        let mut connection = Connection::open(Lane::Video, engine, registry).await?;
+        let mut senders = Vec::with_capacity(feeds.len());
         let mut tracks = BTreeMap::new();
         for (number, feed) in feeds.iter().enumerate() {
             let (peer, weak) = (connection.peer().clone(), feed.downgrade());
             let track = on(connection.runtime(), async move { Track::add(&*peer, number, weak).await }).await??;
             let (state, name) = (connection.state(), feed.name().to_owned());
             tracks.insert(number.to_string(), name.clone());
-            let sending = async move {
+            senders.push(async move {
                 if let Err(error) = track.run(state).await {
                     tracing::debug!(camera = name, %error, "a video track ended");
                 }
-            };
-            senders.spawn_on(sending, connection.runtime());
+            });
         }
+        connection.run(senders);
         let sdp = connection.offer().await?;
-        Ok((Self { connection, _senders: senders }, Offer { sdp, tracks }))
+        Ok((Self(connection), Offer { sdp, tracks }))
     }
 
     /// Applies the client's answer; pictures flow as soon as the connection stands.
@@ -57,16 +56,16 @@ impl VideoPeer {
     /// # Errors
     /// [`RtcError`] if the answer does not fit; the connection stays as it was.
     pub async fn answer(&self, sdp: String) -> Result<(), RtcError> {
-        self.connection.answer(sdp).await
+        self.0.answer(sdp).await
     }
 
-    /// Waits until the connection has failed, which takes about 10 s of silence, or was closed by the client.
+    /// Waits until the connection has failed, which takes about 10 s of silence, or all its feeds have ended.
     pub async fn closed(&self) {
-        self.connection.closed().await;
+        self.0.closed().await;
     }
 
     /// Closes the connection and all its sockets.
     pub async fn close(self) {
-        self.connection.close().await;
+        self.0.close().await;
     }
 }

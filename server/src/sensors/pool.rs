@@ -37,9 +37,10 @@ impl FramePool {
 
     /// Buffers that nobody reads, or none when readers hold as many frames as the pool may have.
     pub fn take(&mut self) -> Option<FrameBuffers> {
-        let free = self.lent.iter_mut().position(|(rgb, depth)| rgb.is_unique() && Arc::get_mut(depth).is_some());
+        // The one lent last is the likeliest to be in the processor's cache.
+        let free = self.lent.iter_mut().rposition(|(rgb, depth)| rgb.is_unique() && Arc::get_mut(depth).is_some());
         if let Some(index) = free {
-            let (rgb, depth) = self.lent.swap_remove(index);
+            let (rgb, depth) = self.lent.remove(index);
             if let Ok(rgb) = rgb.try_into_mut() {
                 return Some(FrameBuffers { rgb, depth });
             }

@@ -109,9 +109,7 @@ impl Identity {
     /// # Errors
     /// [`TlsError`] names the file and what is wrong with it.
     pub fn read(certfile: &Path, keyfile: &Path) -> Result<Self, TlsError> {
-        let read = |path: &Path| {
-            fs::read(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })
-        };
+        let read = |path: &Path| fs::read(path).map_err(|source| TlsError::Read { path: path.to_owned(), source });
         let chain = CertificateDer::pem_slice_iter(&read(certfile)?)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| TlsError::malformed(certfile, "certificate", error))?;

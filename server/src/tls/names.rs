@@ -103,7 +103,8 @@ mod tests {
     #[test]
     fn names_cover_loopback_host_and_addresses_once() {
         let names = Names::new("Robot.lab.example", ips(&["192.168.1.5", "127.0.0.1", "fe80::1", "fd00::5"]));
-        let expected = ["localhost", "127.0.0.1", "::1", "robot.lab.example", "robot", "robot.local", "192.168.1.5", "fd00::5"];
+        let expected =
+            ["localhost", "127.0.0.1", "::1", "robot.lab.example", "robot", "robot.local", "192.168.1.5", "fd00::5"];
         assert_eq!(names.all(), expected);
     }
 

@@ -95,8 +95,8 @@ impl OwnCertificate {
             write(&keyfile, &key.serialize_pem(), 0o600)?;
             key
         } else {
-            let pem = fs::read_to_string(&keyfile)
-                .map_err(|source| TlsError::Read { path: keyfile.clone(), source })?;
+            let pem =
+                fs::read_to_string(&keyfile).map_err(|source| TlsError::Read { path: keyfile.clone(), source })?;
             KeyPair::from_pem(&pem)?
         };
         let certificate = params(names, kept, now)?.self_signed(&key)?;

@@ -26,7 +26,9 @@ pub(super) fn run(shared: &Shared) {
             return;
         }
     };
-    let Some(mut source) = shared.take_source() else { return };
+    let Some(mut source) = shared.take_source() else {
+        return;
+    };
     tracing::debug!(camera = shared.name, "video encoder started");
     loop {
         runtime.block_on(encode(shared, &mut Pictures::new(&mut source)));

@@ -58,7 +58,10 @@ pub(super) enum Pictures<'a> {
     Camera(CameraWatch),
     /// A camera whose writer is gone.
     Ended,
-    Callable { call: &'a mut (dyn FnMut() -> Option<RgbImage> + Send), next_poll: Instant },
+    Callable {
+        call: &'a mut (dyn FnMut() -> Option<RgbImage> + Send),
+        next_poll: Instant,
+    },
 }
 
 impl<'a> Pictures<'a> {

@@ -134,8 +134,11 @@ async fn receive(
     }
 }
 
-const BINARY: Refusal =
-    Refusal { kind: RefusalKind::Binary, field: "message", detail: std::borrow::Cow::Borrowed("binary; text expected") };
+const BINARY: Refusal = Refusal {
+    kind: RefusalKind::Binary,
+    field: "message",
+    detail: std::borrow::Cow::Borrowed("binary; text expected"),
+};
 
 fn on_text(service: &Service, conn: ConnId, text: &str, negotiation: &mut Negotiation) {
     match dispatch(text) {

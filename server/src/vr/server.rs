@@ -248,11 +248,15 @@ impl VrServer {
         self.0.service.session().tracking.unwrap_or(false)
     }
 
-    /// Attaches Waldo's control loop as the arm consumer: what it reads, and where it reports.
-    pub fn consumer(&self) -> (Arc<Mutex<Teleop>>, Box<dyn Fn(Event) + Send>) {
+    /// Attaches Waldo's control loop as the arm consumer; this is what it reads.
+    pub fn attach_control(&self) -> Arc<Mutex<Teleop>> {
         self.0.service.session().tracking = Some(false);
-        let service = Arc::clone(&self.0.service);
-        (service.teleop(), Box::new(move |event| service.publish([event])))
+        self.0.service.teleop()
+    }
+
+    /// Tells the clients what the attached control loop reports.
+    pub fn publish(&self, event: Event) {
+        self.0.service.publish([event]);
     }
 
     /// Offers these cameras to clients, in this order; `None` or an empty list turns video off.

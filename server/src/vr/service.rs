@@ -194,7 +194,7 @@ impl Service {
                 state: session.state,
                 tracking: session.tracking.unwrap_or_else(|| teleop.engaged()),
                 hold: teleop.hold(clock::now()),
-                reset_n: session.resets,
+                reset_n: teleop.resets(),
                 driver: teleop.driver().and_then(|id| ingest.streams.public_name(id)).map(str::to_owned),
                 cameras,
             }
@@ -211,11 +211,8 @@ impl Service {
     /// threads can never leave the clients with the older one.
     pub(super) fn publish(&self, events: impl IntoIterator<Item = Event>) {
         for event in events {
-            let mut session = self.session();
-            if event == Event::Reset {
-                session.resets = session.resets.wrapping_add(1);
-            }
             if let Event::Tracking(_) = event {
+                let mut session = self.session();
                 let engaged = lock(&self.teleop).engaged();
                 if session.tracking.is_some() {
                     session.tracking = Some(engaged);

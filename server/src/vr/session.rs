@@ -70,8 +70,6 @@ pub(super) struct Session {
     pub(super) state: VrState,
     /// The engage state of an attached consumer; none while no consumer is attached.
     pub(super) tracking: Option<bool>,
-    /// Resets since the start.
-    pub(super) resets: u32,
     hud: HudValue,
     hud_publisher: Option<ConnId>,
     next: u64,

@@ -170,11 +170,10 @@ mod tests {
             report.add("delay", "ms", value, Some(Target::AtMost(60.0)));
         }
         report.add("nothing", "ms", f64::NAN, Some(Target::AtMost(60.0)));
-        assert_eq!(report.figures.iter().map(|figure| figure.met).collect::<Vec<_>>(), [
-            Some(true),
-            Some(false),
-            Some(false)
-        ]);
+        assert_eq!(
+            report.figures.iter().map(|figure| figure.met).collect::<Vec<_>>(),
+            [Some(true), Some(false), Some(false)]
+        );
         let table = report.table();
         assert!(table.contains("speed") && table.contains("≥ 60.00: met"), "{table}");
         assert!(table.contains("≤ 60.00: MISSED"), "{table}");

@@ -39,7 +39,7 @@ impl PoseTexts {
     }
 
     /// The next text: `seq` rises by one, `t` by 11 ms.
-    pub fn next(&mut self) -> &[u8] {
+    pub fn advance(&mut self) -> &[u8] {
         write_digits(&mut self.text[self.seq_at..self.seq_at + 10], FIRST + self.next);
         write_digits(&mut self.text[self.t_at..self.t_at + 10], FIRST + 11 * self.next);
         self.next += 1;
@@ -73,7 +73,7 @@ mod tests {
     fn each_text_is_a_frame_with_its_own_seq_and_time() {
         let mut texts = PoseTexts::new(Operator::default().frame).unwrap();
         for i in 0..12 {
-            let frame: serde_json::Value = serde_json::from_slice(texts.next()).unwrap();
+            let frame: serde_json::Value = serde_json::from_slice(texts.advance()).unwrap();
             assert_eq!(PoseTexts::index(frame["seq"].as_i64().unwrap()), Some(i));
             assert_eq!(frame["t"].as_f64(), Some(1e9 + 11.0 * i as f64));
         }

@@ -16,7 +16,8 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use waldo_protocol::geometry::Pose;
 use waldo_protocol::vr::VrFrame;
-use waldo_server::vr::{VrServer, VrServerConfig};
+use waldo_server::config::Settings;
+use waldo_server::vr::VrServer;
 use waldo_tests::bench::{
     Link, PoseTexts, Receiver, Report, Sender, Target, listen, percentile, process_cpu, thread_cpu, tls_server,
     websocket,
@@ -165,7 +166,7 @@ impl Course {
     }
 
     fn queue(&mut self) -> Result<()> {
-        let text = self.texts.next();
+        let text = self.texts.advance();
         if self.path == Path::Waldo {
             websocket(text, &mut self.message);
             return Ok(self.sender.queue(&self.message)?);
@@ -191,15 +192,15 @@ fn tls(certificate: CertificateDer<'static>) -> Result<Link> {
 
 fn through_the_server(arrivals: Arc<Arrivals>) -> Result<(Sender, Receiving)> {
     let data = TempDir::new()?;
-    let config = VrServerConfig {
+    let settings = Settings {
         bind: Ipv4Addr::LOCALHOST.into(),
         port: 0,
-        open: true,
         data_dir: data.path().to_owned(),
-        ..VrServerConfig::default()
+        mdns: false,
+        ..Settings::default()
     };
     let runtime = Runtime::new()?;
-    let server = VrServer::new(config);
+    let server = VrServer::new(settings);
     server.on_frame(Some(Arc::new(move |frame: &VrFrame| {
         if let Some(index) = frame.seq.and_then(PoseTexts::index) {
             arrivals.arrived(index);

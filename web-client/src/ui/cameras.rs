@@ -9,13 +9,7 @@ use crate::summary::{Summary, VideoStatus};
 #[component]
 pub(super) fn Cameras(engine: EngineHandle, summary: RwSignal<Summary>) -> impl IntoView {
     let names = Memo::new(move |_| {
-        summary.with(|summary| {
-            summary
-                .cameras
-                .iter()
-                .map(|camera| camera.name.clone())
-                .collect::<Vec<_>>()
-        })
+        summary.with(|summary| summary.cameras.iter().map(|camera| camera.name.clone()).collect::<Vec<_>>())
     });
     let video = Memo::new(move |_| summary.with(|summary| summary.video));
     view! {
@@ -40,14 +34,7 @@ fn Picture(engine: EngineHandle, summary: RwSignal<Summary>, name: String) -> im
     let packed = name.ends_with("_sbs");
     let live = Memo::new({
         let name = name.clone();
-        move |_| {
-            summary.with(|summary| {
-                summary
-                    .cameras
-                    .iter()
-                    .any(|camera| camera.name == name && camera.live)
-            })
-        }
+        move |_| summary.with(|summary| summary.cameras.iter().any(|camera| camera.name == name && camera.live))
     });
     // The engine owns the element that plays the camera; the page only gives it a place.
     Effect::new(move |_| {

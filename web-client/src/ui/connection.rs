@@ -14,14 +14,11 @@ pub(super) fn Connection(engine: EngineHandle, summary: RwSignal<Summary>) -> im
     // What the person is typing, until it is used.
     let typed = RwSignal::new(None::<String>);
     let connect = move || {
-        let text = typed
-            .get_untracked()
-            .unwrap_or_else(|| address.get_untracked());
+        let text = typed.get_untracked().unwrap_or_else(|| address.get_untracked());
         typed.set(None);
         engine.with_value(|engine| engine.connect_to(&text));
     };
-    let wants_other =
-        move || typed.with(|typed| typed.as_ref().is_some_and(|typed| *typed != address.get()));
+    let wants_other = move || typed.with(|typed| typed.as_ref().is_some_and(|typed| *typed != address.get()));
     let idle = move || matches!(status.get(), Status::NotConnected | Status::Failed);
     view! {
         <h2>"Robot"</h2>

@@ -3,10 +3,7 @@
 use leptos::prelude::*;
 
 const BINDINGS: [(&str, &str); 6] = [
-    (
-        "Both grips",
-        "Squeeze both fully: the arms follow your hands",
-    ),
+    ("Both grips", "Squeeze both fully: the arms follow your hands"),
     ("Either grip", "Squeeze one again: the arms hold still"),
     ("Triggers", "Close the grippers while the arms follow"),
     ("X", "Arms move back to rest"),

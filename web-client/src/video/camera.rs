@@ -78,6 +78,11 @@ impl Camera {
         }
     }
 
+    /// Keeps the present picture: a track that ends would turn it black.
+    pub(super) fn freeze(&self) {
+        let _ = self.element.pause();
+    }
+
     /// Picture size in pixels; zero before the first one.
     pub(crate) fn size(&self) -> (u32, u32) {
         (self.element.video_width(), self.element.video_height())
@@ -97,7 +102,7 @@ impl Camera {
     /// Whether a new picture came lately. To be called a few times a second.
     pub(crate) fn is_fresh(&self) -> bool {
         let (picture, now) = (self.picture(), now());
-        if picture != self.seen.get().0 {
+        if picture != 0 && picture != self.seen.get().0 {
             self.seen.set((picture, now));
         }
         now - self.seen.get().1 < FRESH_MS
@@ -121,8 +126,7 @@ impl Camera {
 
     fn await_picture(&self) {
         if let Some(closure) = &*self.on_picture.borrow() {
-            self.element
-                .request_frame_callback(closure.as_ref().unchecked_ref());
+            self.element.request_frame_callback(closure.as_ref().unchecked_ref());
         }
     }
 }

@@ -3,8 +3,8 @@
 use glam::Mat4;
 use wasm_bindgen::prelude::*;
 use web_sys::{
-    HtmlCanvasElement, HtmlVideoElement, WebGl2RenderingContext as Gl, WebGlProgram, WebGlShader,
-    WebGlTexture, WebGlUniformLocation, WebGlVertexArrayObject,
+    HtmlCanvasElement, HtmlVideoElement, WebGl2RenderingContext as Gl, WebGlProgram, WebGlShader, WebGlTexture,
+    WebGlUniformLocation, WebGlVertexArrayObject,
 };
 
 const VERTEX: &str = "#version 300 es
@@ -13,7 +13,8 @@ uniform mat4 clip_from_model;
 uniform vec2 span;
 out vec2 uv;
 void main() {
-    uv = vec2(span.x + span.y * (corner.x + 0.5), corner.y + 0.5);
+    // Pictures are uploaded as they are, first row on top: turning them around is slow in browsers.
+    uv = vec2(span.x + span.y * (corner.x + 0.5), 0.5 - corner.y);
     gl_Position = clip_from_model * vec4(corner, 1.0);
 }";
 
@@ -35,15 +36,13 @@ void main() {
 }";
 
 /// Corners of the unit square in the plane z = 0, as a strip.
-const SQUARE: [f32; 12] = [
-    -0.5, -0.5, 0.0, 0.5, -0.5, 0.0, -0.5, 0.5, 0.0, 0.5, 0.5, 0.0,
-];
+const SQUARE: [f32; 12] = [-0.5, -0.5, 0.0, 0.5, -0.5, 0.0, -0.5, 0.5, 0.0, 0.5, 0.5, 0.0];
 
 /// Corners of the unit cube around the origin, as one strip over all faces.
 const CUBE: [f32; 42] = [
-    -0.5, 0.5, 0.5, 0.5, 0.5, 0.5, -0.5, -0.5, 0.5, 0.5, -0.5, 0.5, 0.5, -0.5, -0.5, 0.5, 0.5, 0.5,
-    0.5, 0.5, -0.5, -0.5, 0.5, 0.5, -0.5, 0.5, -0.5, -0.5, -0.5, 0.5, -0.5, -0.5, -0.5, 0.5, -0.5,
-    -0.5, -0.5, 0.5, -0.5, 0.5, 0.5, -0.5,
+    -0.5, 0.5, 0.5, 0.5, 0.5, 0.5, -0.5, -0.5, 0.5, 0.5, -0.5, 0.5, 0.5, -0.5, -0.5, 0.5, 0.5, 0.5, 0.5, 0.5, -0.5,
+    -0.5, 0.5, 0.5, -0.5, 0.5, -0.5, -0.5, -0.5, 0.5, -0.5, -0.5, -0.5, 0.5, -0.5, -0.5, -0.5, 0.5, -0.5, 0.5, 0.5,
+    -0.5,
 ];
 
 /// A picture on the graphics card.
@@ -75,15 +74,7 @@ impl Painter {
         gl.enable(Gl::BLEND);
         // Everything is premultiplied, as the compositor of a passthrough headset expects it.
         gl.blend_func(Gl::ONE, Gl::ONE_MINUS_SRC_ALPHA);
-        gl.pixel_storei(Gl::UNPACK_FLIP_Y_WEBGL, 1);
-        gl.pixel_storei(Gl::UNPACK_PREMULTIPLY_ALPHA_WEBGL, 1);
-        Ok(Self {
-            gl,
-            picture,
-            plain,
-            square,
-            cube,
-        })
+        Ok(Self { gl, picture, plain, square, cube })
     }
 
     pub(super) fn texture(&self) -> Result<Texture, JsValue> {
@@ -102,50 +93,38 @@ impl Painter {
     }
 
     /// Copies the video's present picture; the texture keeps its old one if the browser refuses.
-    pub(super) fn upload_video(
-        &self,
-        texture: &Texture,
-        video: &HtmlVideoElement,
-    ) -> Result<(), JsValue> {
-        let (gl, rgba) = (&self.gl, Gl::RGBA);
+    pub(super) fn upload_video(&self, texture: &Texture, video: &HtmlVideoElement) -> Result<(), JsValue> {
+        let gl = &self.gl;
         gl.bind_texture(Gl::TEXTURE_2D, Some(&texture.0));
-        let internal = rgba.cast_signed();
         gl.tex_image_2d_with_u32_and_u32_and_html_video_element(
             Gl::TEXTURE_2D,
             0,
-            internal,
-            rgba,
+            Gl::RGBA.cast_signed(),
+            Gl::RGBA,
             Gl::UNSIGNED_BYTE,
             video,
         )
     }
 
-    /// Copies the canvas.
-    pub(super) fn upload_canvas(
-        &self,
-        texture: &Texture,
-        canvas: &HtmlCanvasElement,
-    ) -> Result<(), JsValue> {
-        let (gl, rgba) = (&self.gl, Gl::RGBA);
+    /// Copies the canvas, with its transparency.
+    pub(super) fn upload_canvas(&self, texture: &Texture, canvas: &HtmlCanvasElement) -> Result<(), JsValue> {
+        let gl = &self.gl;
         gl.bind_texture(Gl::TEXTURE_2D, Some(&texture.0));
-        let internal = rgba.cast_signed();
-        gl.tex_image_2d_with_u32_and_u32_and_html_canvas_element(
+        gl.pixel_storei(Gl::UNPACK_PREMULTIPLY_ALPHA_WEBGL, 1);
+        let copied = gl.tex_image_2d_with_u32_and_u32_and_html_canvas_element(
             Gl::TEXTURE_2D,
             0,
-            internal,
-            rgba,
+            Gl::RGBA.cast_signed(),
+            Gl::RGBA,
             Gl::UNSIGNED_BYTE,
             canvas,
-        )
+        );
+        gl.pixel_storei(Gl::UNPACK_PREMULTIPLY_ALPHA_WEBGL, 0);
+        copied
     }
 
     /// Draws the part `[start, width]` of the texture's width on the unit square.
-    pub(super) fn draw_picture(
-        &self,
-        clip_from_model: Mat4,
-        texture: &Texture,
-        [start, width]: [f32; 2],
-    ) {
+    pub(super) fn draw_picture(&self, clip_from_model: Mat4, texture: &Texture, [start, width]: [f32; 2]) {
         let gl = &self.gl;
         self.picture.select(gl, clip_from_model);
         gl.uniform2f(self.picture.span.as_ref(), start, width);
@@ -165,11 +144,7 @@ impl Painter {
 
     /// Draws over everything, or again within depth.
     pub(super) fn set_depth_test(&self, on: bool) {
-        if on {
-            self.gl.enable(Gl::DEPTH_TEST)
-        } else {
-            self.gl.disable(Gl::DEPTH_TEST)
-        }
+        if on { self.gl.enable(Gl::DEPTH_TEST) } else { self.gl.disable(Gl::DEPTH_TEST) }
     }
 }
 
@@ -179,10 +154,7 @@ impl Program {
         gl.attach_shader(&program, &shader(gl, Gl::VERTEX_SHADER, VERTEX)?);
         gl.attach_shader(&program, &shader(gl, Gl::FRAGMENT_SHADER, fragment)?);
         gl.link_program(&program);
-        if !gl
-            .get_program_parameter(&program, Gl::LINK_STATUS)
-            .is_truthy()
-        {
+        if !gl.get_program_parameter(&program, Gl::LINK_STATUS).is_truthy() {
             return Err(gl.get_program_info_log(&program).unwrap_or_default().into());
         }
         let uniform = |name| gl.get_uniform_location(&program, name);
@@ -196,24 +168,15 @@ impl Program {
 
     fn select(&self, gl: &Gl, clip_from_model: Mat4) {
         gl.use_program(Some(&self.program));
-        gl.uniform_matrix4fv_with_f32_array(
-            self.clip_from_model.as_ref(),
-            false,
-            &clip_from_model.to_cols_array(),
-        );
+        gl.uniform_matrix4fv_with_f32_array(self.clip_from_model.as_ref(), false, &clip_from_model.to_cols_array());
     }
 }
 
 fn shader(gl: &Gl, kind: u32, source: &str) -> Result<WebGlShader, JsValue> {
-    let shader = gl
-        .create_shader(kind)
-        .ok_or("the graphics context was lost")?;
+    let shader = gl.create_shader(kind).ok_or("the graphics context was lost")?;
     gl.shader_source(&shader, source);
     gl.compile_shader(&shader);
-    if gl
-        .get_shader_parameter(&shader, Gl::COMPILE_STATUS)
-        .is_truthy()
-    {
+    if gl.get_shader_parameter(&shader, Gl::COMPILE_STATUS).is_truthy() {
         Ok(shader)
     } else {
         Err(gl.get_shader_info_log(&shader).unwrap_or_default().into())
@@ -221,16 +184,10 @@ fn shader(gl: &Gl, kind: u32, source: &str) -> Result<WebGlShader, JsValue> {
 }
 
 fn mesh(gl: &Gl, corners: &[f32]) -> Result<WebGlVertexArrayObject, JsValue> {
-    let mesh = gl
-        .create_vertex_array()
-        .ok_or("the graphics context was lost")?;
+    let mesh = gl.create_vertex_array().ok_or("the graphics context was lost")?;
     gl.bind_vertex_array(Some(&mesh));
     gl.bind_buffer(Gl::ARRAY_BUFFER, gl.create_buffer().as_ref());
-    gl.buffer_data_with_array_buffer_view(
-        Gl::ARRAY_BUFFER,
-        &js_sys::Float32Array::from(corners),
-        Gl::STATIC_DRAW,
-    );
+    gl.buffer_data_with_array_buffer_view(Gl::ARRAY_BUFFER, &js_sys::Float32Array::from(corners), Gl::STATIC_DRAW);
     gl.enable_vertex_attrib_array(0);
     gl.vertex_attrib_pointer_with_i32(0, 3, Gl::FLOAT, false, 0, 0);
     Ok(mesh)

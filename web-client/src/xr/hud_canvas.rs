@@ -24,15 +24,8 @@ impl HudCanvas {
         let canvas: HtmlCanvasElement = document().create_element("canvas")?.unchecked_into();
         canvas.set_width(WIDTH);
         canvas.set_height(HEIGHT);
-        let context = canvas
-            .get_context("2d")?
-            .ok_or("no 2D canvas")?
-            .unchecked_into();
-        Ok(Self {
-            canvas,
-            context,
-            painted: None,
-        })
+        let context = canvas.get_context("2d")?.ok_or("no 2D canvas")?.unchecked_into();
+        Ok(Self { canvas, context, painted: None })
     }
 
     /// Paints the text; the canvas if it changed since the last time.
@@ -52,11 +45,7 @@ impl HudCanvas {
         let middle = width / 2.0;
         context.set_fill_style_str(colour(text.tone));
         context.set_font("600 84px system-ui, sans-serif");
-        let title_y = if text.detail.is_empty() {
-            height / 2.0
-        } else {
-            76.0
-        };
+        let title_y = if text.detail.is_empty() { height / 2.0 } else { 76.0 };
         // The last argument squeezes a text that is too long instead of cutting it.
         let _ = context.fill_text_with_max_width(&text.title, middle, title_y, width - 96.0);
         context.set_fill_style_str("#c6d3d8");

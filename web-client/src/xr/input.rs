@@ -5,8 +5,8 @@ use js_sys::Array;
 use waldo_protocol::geometry::{LocalFloor, Pose};
 use wasm_bindgen::prelude::*;
 use web_sys::{
-    DomPointReadOnly, GamepadButton, XrFrame, XrHandedness, XrInputSource, XrPose,
-    XrReferenceSpace, XrRigidTransform, XrSpace, XrViewerPose,
+    DomPointReadOnly, GamepadButton, XrFrame, XrHandedness, XrInputSource, XrPose, XrReferenceSpace, XrRigidTransform,
+    XrSpace, XrViewerPose,
 };
 
 use crate::emulator;
@@ -38,10 +38,7 @@ pub(super) struct Reader {
 impl Reader {
     /// Poses are read relative to `space`.
     pub(super) fn new(space: XrReferenceSpace) -> Self {
-        Self {
-            space,
-            tells_tracking: !emulator::is_loaded(),
-        }
+        Self { space, tells_tracking: !emulator::is_loaded() }
     }
 
     /// Everything the frame at time `t` tells about the operator.
@@ -70,9 +67,7 @@ impl Reader {
         };
         let (buttons, axes) = (gamepad.buttons(), gamepad.axes());
         ControllerInput {
-            aim: frame
-                .get_pose(&source.target_ray_space(), &self.space)
-                .and_then(|pose| self.aim(&pose)),
+            aim: frame.get_pose(&source.target_ray_space(), &self.space).and_then(|pose| self.aim(&pose)),
             trigger: value(&buttons, 0),
             squeeze: value(&buttons, 1),
             stick: [axis(&axes, 2), axis(&axes, 3)],
@@ -84,10 +79,7 @@ impl Reader {
 
     fn aim(&self, pose: &XrPose) -> Option<Aim> {
         let tracked = !(self.tells_tracking && pose.emulated_position());
-        Some(Aim {
-            pose: valid_pose(&pose.transform())?,
-            tracked,
-        })
+        Some(Aim { pose: valid_pose(&pose.transform())?, tracked })
     }
 }
 
@@ -103,13 +95,8 @@ fn elbows(frame: &XrFrame, space: &XrReferenceSpace) -> Option<[DVec3; 2]> {
 
 /// `None` for a pose with a component that is not a number, as a runtime may give while tracking starts.
 fn valid_pose(transform: &XrRigidTransform) -> Option<Pose<LocalFloor>> {
-    let (p, q): (DomPointReadOnly, DomPointReadOnly) =
-        (transform.position(), transform.orientation());
-    Pose::new(
-        DVec3::new(p.x(), p.y(), p.z()),
-        DQuat::from_xyzw(q.x(), q.y(), q.z(), q.w()),
-    )
-    .ok()
+    let (p, q): (DomPointReadOnly, DomPointReadOnly) = (transform.position(), transform.orientation());
+    Pose::new(DVec3::new(p.x(), p.y(), p.z()), DQuat::from_xyzw(q.x(), q.y(), q.z(), q.w())).ok()
 }
 
 fn value(buttons: &Array, index: u32) -> f64 {

@@ -6,9 +6,8 @@ use std::rc::{Rc, Weak};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{
-    WebGl2RenderingContext as Gl, WebGlContextAttributes, XrFrame, XrReferenceSpace,
-    XrReferenceSpaceType, XrRenderStateInit, XrSession, XrSessionInit, XrSessionMode,
-    XrVisibilityState, XrWebGlLayer,
+    WebGl2RenderingContext as Gl, WebGlContextAttributes, XrFrame, XrReferenceSpace, XrReferenceSpaceType,
+    XrRenderStateInit, XrSession, XrSessionInit, XrSessionMode, XrVisibilityState, XrWebGlLayer,
 };
 
 use super::input::Reader;
@@ -31,19 +30,12 @@ pub(crate) struct Request {
 /// Asks the browser for a session; to be called inside the click that wants it.
 pub(crate) fn request(support: Support) -> Option<Request> {
     let passthrough = support == Support::Ar;
-    let mode = if passthrough {
-        XrSessionMode::ImmersiveAr
-    } else {
-        XrSessionMode::ImmersiveVr
-    };
+    let mode = if passthrough { XrSessionMode::ImmersiveAr } else { XrSessionMode::ImmersiveVr };
     let init = XrSessionInit::new();
     init.set_required_features(&["local-floor".into()]);
     init.set_optional_features(&["body-tracking".into()]);
     let session = system()?.request_session_with_options(mode, &init);
-    Some(Request {
-        session: JsFuture::from(session),
-        passthrough,
-    })
+    Some(Request { session: JsFuture::from(session), passthrough })
 }
 
 type FrameCallback = Closure<dyn FnMut(f64, XrFrame)>;
@@ -71,18 +63,11 @@ impl Presentation {
         let begun = Self::set_up(session.clone(), request.passthrough, engine).await;
         begun.map_err(|error| {
             drop(session.end());
-            format!(
-                "The headset could not start drawing: {}",
-                error_text(&error)
-            )
+            format!("The headset could not start drawing: {}", error_text(&error))
         })
     }
 
-    async fn set_up(
-        session: XrSession,
-        passthrough: bool,
-        engine: &Rc<Engine>,
-    ) -> Result<Rc<Self>, JsValue> {
+    async fn set_up(session: XrSession, passthrough: bool, engine: &Rc<Engine>) -> Result<Rc<Self>, JsValue> {
         let attributes = WebGlContextAttributes::new();
         attributes.set_xr_compatible(true);
         // The layer smooths its own buffer; nothing is drawn to the canvas, except by an emulator, which has no time for it.
@@ -95,9 +80,7 @@ impl Presentation {
         state.set_depth_near(DEPTH_NEAR_M);
         state.set_depth_far(DEPTH_FAR_M);
         session.update_render_state_with_state(&state);
-        let space =
-            JsFuture::from(session.request_reference_space(XrReferenceSpaceType::LocalFloor))
-                .await?;
+        let space = JsFuture::from(session.request_reference_space(XrReferenceSpaceType::LocalFloor)).await?;
         let presentation = Rc::new(Self {
             session,
             reader: Reader::new(space.clone()),
@@ -121,6 +104,11 @@ impl Presentation {
         spawn_local(async move { drop(JsFuture::from(ending).await) });
     }
 
+    /// Whether the operator sees it, rather than the headset's menu or nothing.
+    pub(crate) fn is_visible(&self) -> bool {
+        self.session.visibility_state() == XrVisibilityState::Visible
+    }
+
     fn listen(self: &Rc<Self>) {
         let this = Rc::downgrade(self);
         let on_frame = FrameCallback::new(move |time, frame: XrFrame| {
@@ -137,8 +125,7 @@ impl Presentation {
                 engine.presentation_ended();
             }
         });
-        self.session
-            .set_onend(Some(on_end.as_ref().unchecked_ref()));
+        self.session.set_onend(Some(on_end.as_ref().unchecked_ref()));
         self.on_end.replace(Some(on_end));
 
         let this = Rc::downgrade(self);
@@ -149,15 +136,13 @@ impl Presentation {
                 engine.room_moved();
             }
         });
-        self.space
-            .set_onreset(Some(on_space_reset.as_ref().unchecked_ref()));
+        self.space.set_onreset(Some(on_space_reset.as_ref().unchecked_ref()));
         self.on_space_reset.replace(Some(on_space_reset));
     }
 
     fn await_frame(&self) {
         if let Some(on_frame) = &*self.on_frame.borrow() {
-            self.session
-                .request_animation_frame(on_frame.as_ref().unchecked_ref());
+            self.session.request_animation_frame(on_frame.as_ref().unchecked_ref());
         }
     }
 
@@ -168,10 +153,7 @@ impl Presentation {
         let viewer = frame.get_viewer_pose(&self.space);
         let sample = self.reader.read(frame, time, viewer.as_ref());
         // Poses first: drawing takes longer, and nobody waits for it on the wire.
-        engine.sampled(
-            &sample,
-            self.session.visibility_state() == XrVisibilityState::Visible,
-        );
+        engine.sampled(&sample, self.is_visible());
         let Some(viewer) = viewer else { return };
         let mut scene = self.scene.borrow_mut();
         if let Err(error) = scene.update(&engine.video().cameras(), &engine.hud()) {
@@ -189,9 +171,7 @@ impl Drop for Presentation {
 }
 
 fn refusal(error: &JsValue) -> String {
-    let name = js_sys::Reflect::get(error, &"name".into())
-        .ok()
-        .and_then(|name| name.as_string());
+    let name = js_sys::Reflect::get(error, &"name".into()).ok().and_then(|name| name.as_string());
     match name.as_deref() {
         Some("NotSupportedError") => "The headset cannot present this page: it needs floor-level tracking.".to_owned(),
         Some("NotAllowedError" | "SecurityError") => {

@@ -1,43 +1,38 @@
 //! What a headset downloads.
 
+use std::fs;
+
 use anyhow::{Context, Result, bail};
 
-use crate::setup::Toolbox;
 use crate::web::BUNDLE;
+use crate::workspace;
 
 /// Bytes of all wasm, JavaScript and style sheets, compressed with brotli, without the emulator.
 const BUDGET: u64 = 500_000;
 
-/// Node's zlib has brotli; nothing else here would need it.
-const MEASURE: &str = r#"
-const fs = require('fs'), path = require('path'), zlib = require('zlib');
-const folder = process.argv[1];
-for (const name of fs.readdirSync(folder, { recursive: true }).sort()) {
-  if (!/\.(wasm|js|css)$/.test(name) || path.basename(name).startsWith('emulator')) continue;
-  console.log(zlib.brotliCompressSync(fs.readFileSync(path.join(folder, name))).length, name);
-}
-"#;
-
 /// Prints the compressed size of each file and compares their sum with the budget.
 ///
 /// # Errors
-/// If the sum is above it, or there is no bundle.
-pub(crate) fn check(toolbox: &Toolbox) -> Result<()> {
-    let output = toolbox.command("node").args(["-e", MEASURE, BUNDLE]).output().context("cannot start node")?;
-    if !output.status.success() {
-        bail!("cannot measure {BUNDLE}: {}", String::from_utf8_lossy(&output.stderr).trim_end());
-    }
-    let files = String::from_utf8_lossy(&output.stdout);
+/// If the sum is above it, or there is no compressed bundle.
+pub(crate) fn check() -> Result<()> {
+    let folder = workspace::root().join(BUNDLE);
     let mut total = 0;
-    for line in files.lines() {
-        let size = line.split(' ').next().and_then(|size| size.parse::<u64>().ok());
-        total += size.with_context(|| format!("unexpected answer of node: {line}"))?;
-        eprintln!("{line}");
+    let mut wasm = false;
+    for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.starts_with("emulator") || ![".wasm", ".js", ".css"].iter().any(|end| name.ends_with(end)) {
+            continue;
+        }
+        let compressed = folder.join(format!("{name}.br"));
+        let size = fs::metadata(&compressed).with_context(|| format!("{} is missing", compressed.display()))?.len();
+        eprintln!("{size:>8} {name}");
+        total += size;
+        wasm |= name.ends_with(".wasm");
     }
-    if !files.lines().any(|line| line.ends_with(".wasm")) {
+    if !wasm {
         bail!("{BUNDLE} holds no wasm file");
     }
-    eprintln!("{total} bytes of {BUDGET}");
+    eprintln!("{total:>8} of {BUDGET} bytes");
     if total > BUDGET {
         bail!("the web app is {total} bytes compressed; its budget is {BUDGET}");
     }

@@ -61,6 +61,20 @@ fn a_target_beyond_the_workspace_is_approached_and_held_at_the_wall() {
 }
 
 #[test]
+fn a_hand_beyond_a_wall_slides_the_gripper_along_it() {
+    let arm = arm();
+    let mut solver = Solver::new(&arm);
+    let mut joints = arm.rest.clone();
+    let turn = forward(&arm, &joints).orientation();
+    let low = arm.workspace_min.z;
+    for (x, y) in [(0.4, 0.3), (0.55, 0.05), (0.35, 0.35), (0.5, 0.2)] {
+        settle(&mut solver, &mut joints, pose(DVec3::new(x, y, low - 0.3), turn), 2);
+        let end = forward(&arm, &joints).position();
+        assert!(end.distance(DVec3::new(x, y, low)) < 1e-3, "{end} at {x} {y}");
+    }
+}
+
+#[test]
 fn an_arm_that_starts_outside_of_the_workspace_is_not_pulled_in() {
     let mut arm = arm();
     arm.workspace_min.z = 1.3;
@@ -133,7 +147,7 @@ fn angles_that_are_not_numbers_are_left_alone() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
     fn reachable_targets_are_reached(
@@ -163,7 +177,11 @@ proptest! {
         let mut solver = Solver::new(&arm);
         let mut joints = posture(&arm, &start);
         solver.begin(forward(&arm, &joints));
-        let box_of = solver.reach;
+        let excess = |joints: &[f64]| {
+            let p = forward(&arm, joints).position();
+            p.distance(p.clamp(arm.workspace_min, arm.workspace_max))
+        };
+        let most = excess(&joints).max(MARGIN);
         let dt = Duration::from_millis(millis);
         for (position, orientation, scale) in targets {
             let position = DVec3::from(position) * [1.0, 3.0, 100.0, 1000.0][scale];
@@ -173,11 +191,10 @@ proptest! {
                 solver.step(&mut joints, target, dt);
                 for ((joint, was), is) in arm.joints.iter().zip(&before).zip(&joints) {
                     prop_assert!(is.is_finite());
-                    prop_assert!(*is >= joint.lower - 1e-12 && *is <= joint.upper + 1e-12, "{}: {is}", joint.name);
+                    prop_assert!((joint.lower..=joint.upper).contains(is), "{}: {is}", joint.name);
                     prop_assert!((is - was).abs() <= joint.max_velocity * dt.as_secs_f64() + 1e-12);
                 }
-                let gripper = forward(&arm, &joints).position();
-                prop_assert!(gripper.distance(gripper.clamp(box_of.0, box_of.1)) <= OUTSIDE + 1e-9, "{gripper}");
+                prop_assert!(excess(&joints) <= most + 1e-9);
             }
         }
     }

@@ -189,6 +189,7 @@ fn a_reset_disengages_and_is_latched_once_however_long_it_is_held() {
     room.send(A, frame());
     room.send(A, reset());
     assert!(room.teleop.take_reset());
+    assert_eq!(room.teleop.resets(), 2);
 }
 
 #[test]
@@ -239,6 +240,7 @@ fn grips_held_from_the_first_frame_engage_nothing() {
     room.send(A, squeezed(frame()));
     room.send(A, squeezed(frame()));
     assert_eq!((room.tracking(), room.reason_for(A)), (vec![], Some(HoldReason::ReleaseGrips)));
+    assert_eq!((room.reason(), room.reason_for(B)), (Some(HoldReason::ReleaseGrips), None));
     room.engage(A);
 }
 

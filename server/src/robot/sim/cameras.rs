@@ -81,6 +81,20 @@ struct Eye {
     resting: bool,
 }
 
+/// What all cameras draw with, one after the other.
+struct Studio {
+    scenery: Scenery,
+    /// Inverse depths under construction: one place for all, so that it stays in the processor's cache.
+    inverse_depth: Vec<f32>,
+    stamped: bool,
+}
+
+impl Studio {
+    fn new(world: &World, size: (u32, u32), stamped: bool) -> Self {
+        Self { scenery: Scenery::new(world), inverse_depth: vec![0.0; size.0 as usize * size.1 as usize], stamped }
+    }
+}
+
 impl Eye {
     fn new(writer: CameraWriter, (mount, focal): (Mount, f64), size: (u32, u32), scenery: &Scenery) -> Self {
         let (width, height) = (f64::from(size.0), f64::from(size.1));
@@ -101,7 +115,7 @@ impl Eye {
         }
     }
 
-    fn capture(&mut self, scenery: &Scenery, world: &World, captured: MonoTime, stamped: bool) {
+    fn capture(&mut self, studio: &mut Studio, world: &World, captured: MonoTime) {
         self.resting = false;
         let Some(mut buffers) = self.pool.take() else {
             self.writer.count_dropped();
@@ -111,25 +125,26 @@ impl Eye {
         let pose = self.mount.pose(world);
         let width = self.size.0 as usize;
         let view = &mut self.view;
+        let Studio { scenery, inverse_depth, stamped } = studio;
         if let Some((colors, inverse_depths)) = &self.backdrop {
             rgb.copy_from_slice(colors);
-            depth.copy_from_slice(inverse_depths);
-            let canvas = &mut Canvas::new(width, rgb, depth);
+            inverse_depth.copy_from_slice(inverse_depths);
+            let canvas = &mut Canvas::new(width, rgb, inverse_depth);
             scenery.draw_moving(view, canvas, world);
             scenery.draw_shadows(view, canvas, world);
         } else {
-            depth.fill(0.0);
+            inverse_depth.fill(0.0);
             view.move_to(pose);
-            let canvas = &mut Canvas::new(width, rgb, depth);
+            let canvas = &mut Canvas::new(width, rgb, inverse_depth);
             // What is near first, so that little is drawn twice. The room is closed: every pixel gets a colour.
             scenery.draw_moving(view, canvas, world);
             scenery.draw_fixed(view, canvas);
             scenery.draw_shadows(view, canvas, world);
         }
-        for value in depth.iter_mut() {
-            *value = value.recip();
+        for (depth, inverse) in depth.iter_mut().zip(inverse_depth) {
+            *depth = inverse.recip();
         }
-        if stamped {
+        if *stamped {
             stamp::draw(rgb, width, stamp::millis(clock::unix_time(captured)));
         }
         let (rgb, depth) = self.pool.lend(buffers);
@@ -185,9 +200,9 @@ impl Cameras {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let run = move || {
-            let scenery = Scenery::new(&world.load());
+            let mut studio = Studio::new(&world.load(), size, stamped);
             let mut eyes: Vec<Eye> =
-                writers.into_iter().zip(mounts()).map(|(w, mount)| Eye::new(w, mount, size, &scenery)).collect();
+                writers.into_iter().zip(mounts()).map(|(w, mount)| Eye::new(w, mount, size, &studio.scenery)).collect();
             let mut next = clock::now();
             while !stopped.load(Ordering::Relaxed) {
                 // One world and one time for all, so that the overhead pair is a true stereo pair.
@@ -195,7 +210,7 @@ impl Cameras {
                 let world = world.load_full();
                 for eye in &mut eyes {
                     if eye.writer.watched() {
-                        eye.capture(&scenery, &world, captured, stamped);
+                        eye.capture(&mut studio, &world, captured);
                     } else {
                         eye.rest();
                     }

@@ -8,7 +8,7 @@ use glam::{DQuat, DVec3};
 pub(super) type Color = [f32; 3];
 
 /// Sides of everything round.
-const SIDES: u16 = 20;
+const SIDES: u16 = 18;
 
 /// A corner of a body in the body's own frame.
 #[derive(Clone, Copy, Debug)]
@@ -50,10 +50,23 @@ impl Mesh {
         self
     }
 
-    /// A round bar between two points whose radius runs from one to the other, with flat ends.
-    pub(super) fn cone(self, from: DVec3, to: DVec3, radii: [f64; 2], color: Color) -> Self {
+    /// A round bar between two points, with flat ends.
+    pub(super) fn bar(self, from: DVec3, to: DVec3, radius: f64, color: Color) -> Self {
         let along = (to - from).normalize_or(DVec3::Z);
-        self.ring([from, to], along, radii, color).disc(from, -along, radii[0], color).disc(to, along, radii[1], color)
+        self.tube(from, to, [radius; 2], color).disc(from, -along, radius, color).disc(to, along, radius, color)
+    }
+
+    /// The round side of a bar whose radius runs from one end to the other; its ends are open.
+    pub(super) fn tube(mut self, from: DVec3, to: DVec3, radii: [f64; 2], color: Color) -> Self {
+        let first = self.next_index();
+        let turn = DQuat::from_rotation_arc(DVec3::Z, (to - from).normalize_or(DVec3::Z));
+        for (end, radius) in [from, to].into_iter().zip(radii) {
+            for normal in circle(turn) {
+                self.vertices.push(Vertex { position: end + normal * radius, normal, color });
+            }
+        }
+        self.band(first);
+        self
     }
 
     /// A ball.
@@ -79,18 +92,6 @@ impl Mesh {
         let first = self.next_index();
         self.vertices.extend(other.vertices);
         self.triangles.extend(other.triangles.into_iter().map(|triangle| triangle.map(|index| first + index)));
-        self
-    }
-
-    fn ring(mut self, ends: [DVec3; 2], along: DVec3, radii: [f64; 2], color: Color) -> Self {
-        let first = self.next_index();
-        let turn = DQuat::from_rotation_arc(DVec3::Z, along);
-        for (end, radius) in ends.into_iter().zip(radii) {
-            for normal in circle(turn) {
-                self.vertices.push(Vertex { position: end + normal * radius, normal, color });
-            }
-        }
-        self.band(first);
         self
     }
 
@@ -134,7 +135,7 @@ mod tests {
         let white = [1.0; 3];
         for body in [
             Mesh::default().cuboid(a, b, white),
-            Mesh::default().cone(a, b, [0.2, 0.1], white),
+            Mesh::default().bar(a, b, 0.2, white).tube(a, b, [0.2, 0.1], white),
             Mesh::default().ball(DVec3::ZERO, 0.3, white),
         ] {
             for triangle in &body.triangles {

@@ -9,6 +9,10 @@ const GRAVITY: f64 = 9.81;
 const MAX_FALL: f64 = 4.0;
 /// How fast a thing that stands on an edge tips over, rad/s.
 const TIPPING: f64 = 8.0;
+/// How fast things that stand in each other move apart, m/s.
+const PARTING: f64 = 1.0;
+/// Things that overlap less than this in height stand on each other, metres.
+const TOUCHING: f64 = 0.003;
 
 /// The table top: a rectangle parallel to the floor.
 #[derive(Clone, Copy, Debug)]
@@ -70,10 +74,19 @@ impl Object {
         self.at.translation.z + self.reach(DVec3::Z)
     }
 
+    /// Height of its lowest point above the floor.
+    pub(super) fn bottom(&self) -> f64 {
+        self.at.translation.z - self.reach(DVec3::Z)
+    }
+
+    /// Radius of a round thing of about its size, seen from above.
+    pub(super) fn footprint(&self) -> f64 {
+        (self.reach(DVec3::X) + self.reach(DVec3::Y)) / 2.0
+    }
+
     /// Whether a point lies above or below it, seen from above.
     fn covers(&self, x: f64, y: f64) -> bool {
-        let footprint = (self.reach(DVec3::X) + self.reach(DVec3::Y)) / 2.0;
-        (self.at.translation.x - x).hypot(self.at.translation.y - y) <= footprint
+        (self.at.translation.x - x).hypot(self.at.translation.y - y) <= self.footprint()
     }
 
     /// Holds it still where it is: a fall begins anew when it is let go.
@@ -125,6 +138,31 @@ pub(super) fn support(objects: &[Object], index: usize, held: impl Fn(usize) -> 
     let ground = if on_table { TABLE.max.z } else { 0.0 };
     let others = objects.iter().enumerate().filter(|&(i, _)| i != index && !held(i));
     others.filter(|(_, o)| o.covers(x, y)).map(|(_, o)| o.top()).filter(|&top| top <= z).fold(ground, f64::max)
+}
+
+/// Moves things that stand in each other level apart, for `dt` seconds. Who is held stays and pushes the other one.
+pub(super) fn part(objects: &mut [Object], held: impl Fn(usize) -> bool, dt: f64) {
+    for second in 1..objects.len() {
+        let (before, rest) = objects.split_at_mut(second);
+        let b = &mut rest[0];
+        for (first, a) in before.iter_mut().enumerate() {
+            let apart = (b.at.translation - a.at.translation).with_z(0.0);
+            let overlap = a.footprint() + b.footprint() - apart.length();
+            let stacked = a.top().min(b.top()) - a.bottom().max(b.bottom()) < TOUCHING;
+            if overlap <= 0.0 || stacked {
+                continue;
+            }
+            let push = apart.normalize_or(DVec3::X) * overlap.min(PARTING * dt);
+            let share = match (held(first), held(second)) {
+                (true, true) => continue,
+                (true, false) => 0.0,
+                (false, true) => 1.0,
+                (false, false) => 0.5,
+            };
+            a.at.translation -= push * share;
+            b.at.translation += push * (1.0 - share);
+        }
+    }
 }
 
 /// The things on the table at the beginning.
@@ -201,6 +239,28 @@ mod tests {
         objects[1].carry_to(Transform::from_translation(below + DVec3::Z * 0.1));
         assert!((support(&objects, 1, |_| false) - (TABLE.max.z + 0.05)).abs() < 1e-9);
         assert_eq!(support(&objects, 1, |i| i == 0), TABLE.max.z);
+    }
+
+    #[test]
+    fn a_held_thing_pushes_others_aside() {
+        let mut objects = beginning();
+        let there = objects[0].at.translation;
+        let step = |objects: &mut Vec<Object>| (0..100).for_each(|_| part(objects, |i| i == 1, 0.004));
+        objects[1].at.translation = there + DVec3::Y * 0.03;
+        step(&mut objects);
+        assert_eq!(objects[1].at.translation, there + DVec3::Y * 0.03, "the held one stays");
+        let touching = objects[0].footprint() + objects[1].footprint();
+        assert!((objects[0].at.translation - there - DVec3::Y * (0.03 - touching)).length() < 1e-6);
+    }
+
+    #[test]
+    fn things_on_top_of_each_other_or_apart_do_not_push() {
+        let mut objects = beginning();
+        let below = objects[0].at.translation;
+        objects[1].at.translation = below + DVec3::new(0.01, 0.0, 0.025 + 0.0225);
+        let before = objects.clone();
+        part(&mut objects, |_| false, 0.004);
+        assert_eq!(objects, before);
     }
 
     #[test]

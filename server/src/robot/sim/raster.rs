@@ -41,26 +41,29 @@ impl<'a> Canvas<'a> {
         let steps = channels.map(|c| fixed(c.dx));
 
         plane.spans(self.width, self.height, |x, y, pixels| {
-            let mut depth = inverse.at(x, y);
+            let start = inverse.at(x, y);
+            let depth = |pixel: usize| start + pixel as i32 as f32 * inverse.dx;
             let depths = &mut self.inverse_depth[pixels.clone()];
             let colors = self.rgb[pixels.start * 3..pixels.end * 3].as_chunks_mut().0;
-            if flat {
-                for (nearest, pixel) in depths.iter_mut().zip(colors) {
-                    if depth > *nearest {
-                        *nearest = depth;
-                        *pixel = solid;
-                    }
-                    depth += inverse.dx;
+
+            // Most spans are all hidden or all visible; to ask first is cheaper than to branch at each pixel.
+            let visible: u32 = depths.iter().enumerate().map(|(i, nearest)| u32::from(depth(i) > *nearest)).sum();
+            if visible == 0 {
+                return;
+            }
+            if flat && visible as usize == depths.len() {
+                for (i, nearest) in depths.iter_mut().enumerate() {
+                    *nearest = depth(i);
                 }
+                colors.fill(solid);
                 return;
             }
             let mut color = channels.map(|c| fixed(c.at(x, y)));
-            for (nearest, pixel) in depths.iter_mut().zip(colors) {
-                if depth > *nearest {
-                    *nearest = depth;
+            for (i, (nearest, pixel)) in depths.iter_mut().zip(colors).enumerate() {
+                if depth(i) > *nearest {
+                    *nearest = depth(i);
                     *pixel = color.map(|c: i32| (c >> 16) as u8);
                 }
-                depth += inverse.dx;
                 color = [0, 1, 2].map(|i| color[i].wrapping_add(steps[i]));
             }
         });
@@ -72,15 +75,17 @@ impl<'a> Canvas<'a> {
         let Some(plane) = Plane::of(corners) else { return };
         let inverse = plane.slope(corners.map(|c| c.inverse_depth));
         let light = plane.slope(corners.map(|c| c.color[0]));
+        let step = fixed(light.dx);
         plane.spans(self.width, self.height, |x, y, pixels| {
-            let (mut depth, mut stays) = (inverse.at(x, y), light.at(x, y));
+            let (mut depth, mut stays) = (inverse.at(x, y), fixed(light.at(x, y)));
             let colors = self.rgb[pixels.start * 3..pixels.end * 3].as_chunks_mut::<3>().0;
             for (there, pixel) in self.inverse_depth[pixels].iter().zip(colors) {
                 if (depth - there).abs() < SHADOW_SKIN * there {
-                    *pixel = pixel.map(|c| ((u32::from(c) * stays as u32) >> 8) as u8);
+                    let stays = (stays >> 16) as u16;
+                    *pixel = pixel.map(|c| ((u16::from(c) * stays) >> 8) as u8);
                 }
                 depth += inverse.dx;
-                stays += light.dx;
+                stays = stays.wrapping_add(step);
             }
         });
     }
@@ -146,8 +151,13 @@ impl Plane {
             move |y: f32| from.0 + (y - from.1) * slope
         };
         let (long, upper, lower) = (edge(top, bottom), edge(top, middle), edge(middle, bottom));
-        // Casts saturate, so that off-canvas coordinates end at its borders.
-        let first = |coordinate: f32, end: usize| ((coordinate - 0.5).ceil() as usize).min(end);
+        // The first pixel whose centre is not before the coordinate. Casts saturate, so that coordinates beyond the
+        // canvas end at its borders; `ceil` would be a function call on processors of the baseline.
+        let first = |coordinate: f32, end: usize| {
+            let before = (coordinate - 0.5).min(end as f32);
+            let whole = before as usize;
+            whole + usize::from((whole as f32) < before)
+        };
         for row in first(top.1, height)..first(bottom.1, height) {
             let y = row as f32 + 0.5;
             let (one, other) = (long(y), if y < middle.1 { upper(y) } else { lower(y) });

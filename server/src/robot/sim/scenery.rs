@@ -20,7 +20,9 @@ const FLOOR: Color = [0.22, 0.24, 0.26];
 const WALL: Color = [0.52, 0.55, 0.57];
 
 /// A square of the table's grid, metres.
-const SQUARE: f64 = 0.05;
+const SQUARE: f64 = 0.1;
+/// Spots of shadow that take less than this of the light are left out.
+const FAINT: f64 = 0.1;
 const FINGER_WIDTH: f64 = 0.022;
 const FINGER_THICKNESS: f64 = 0.014;
 /// From the gripper mount to the end of the gripper's body, metres.
@@ -75,20 +77,19 @@ impl Scenery {
     /// The spots say to the operator how high a gripper is and what it is above.
     pub(super) fn draw_shadows(&self, view: &mut View, canvas: &mut Canvas<'_>, world: &World) {
         for object in world.objects() {
-            let reach = (object.reach(DVec3::X) + object.reach(DVec3::Y)) / 2.0;
-            let bottom = object.at.translation - DVec3::Z * object.reach(DVec3::Z);
-            shadow(view, canvas, bottom, reach * 1.7, 0.6);
+            let bottom = object.at.translation.with_z(object.bottom());
+            shadow(view, canvas, bottom, object.footprint() * 1.7, 0.6);
         }
         for arm in world.arms() {
             let frames = arm.frames();
             let gripper = frames.gripper();
-            for (depth, radius, strength) in [(FINGERTIP, 0.035, 0.55), (0.09, 0.05, 0.4), (0.03, 0.07, 0.4)] {
+            for (depth, radius, strength) in [(FINGERTIP, 0.035, 0.55), (0.05, 0.07, 0.5)] {
                 shadow(view, canvas, gripper.point(DVec3::NEG_Z * depth), radius, strength);
             }
             if let [.., elbow, _, wrist, _] = frames.joints() {
                 let (elbow, wrist) = (elbow.transform.translation, wrist.transform.translation);
-                for part in [0.25, 0.6, 0.95] {
-                    shadow(view, canvas, elbow.lerp(wrist, part), 0.09, 0.35);
+                for part in [0.3, 0.8] {
+                    shadow(view, canvas, elbow.lerp(wrist, part), 0.09, 0.4);
                 }
             }
         }
@@ -101,7 +102,10 @@ fn shadow(view: &mut View, canvas: &mut Canvas<'_>, point: DVec3, radius: f64, s
     let above_table = (TABLE.min.x..TABLE.max.x).contains(&x) && (TABLE.min.y..TABLE.max.y).contains(&y);
     let ground = if above_table && z > TABLE.min.z { TABLE.max.z } else { 0.0 };
     let height = (z - ground).max(0.0);
-    view.blot(canvas, point.with_z(ground + 0.001), radius + 0.25 * height, strength / (1.0 + 5.0 * height));
+    let strength = strength / (1.0 + 5.0 * height);
+    if strength > FAINT {
+        view.blot(canvas, point.with_z(ground + 0.001), radius + 0.25 * height, strength);
+    }
 }
 
 impl ArmBodies {
@@ -111,26 +115,26 @@ impl ArmBodies {
         let across = |half: f64| (DVec3::NEG_Y * half, DVec3::Y * half);
         let hub = |mesh: Mesh, half: f64, radius: f64| {
             let (from, to) = across(half);
-            mesh.cone(from, to, [radius; 2], METAL)
+            mesh.bar(from, to, radius, METAL)
         };
         let shoulder = hub(Mesh::default(), 0.075, 0.062);
         let upper = Mesh::default()
             .ball(o, 0.064, SHELL)
-            .cone(o, down(0.06), [0.06, 0.05], SHELL)
-            .cone(down(0.06), down(0.072), [0.0505; 2], accent)
-            .cone(down(0.072), down(UPPER_ARM), [0.05, 0.043], SHELL);
+            .tube(o, down(0.06), [0.06, 0.05], SHELL)
+            .bar(down(0.06), down(0.072), 0.0505, accent)
+            .tube(down(0.072), down(UPPER_ARM), [0.05, 0.043], SHELL);
         let elbow = hub(Mesh::default(), 0.056, 0.05);
         let forearm = Mesh::default()
             .ball(o, 0.048, SHELL)
-            .cone(o, down(FOREARM - 0.05), [0.044, 0.034], SHELL)
-            .cone(down(FOREARM - 0.05), down(FOREARM - 0.038), [0.0345; 2], accent)
-            .cone(down(FOREARM - 0.038), down(FOREARM), [0.033, 0.03], SHELL);
+            .tube(o, down(FOREARM - 0.05), [0.044, 0.034], SHELL)
+            .bar(down(FOREARM - 0.05), down(FOREARM - 0.038), 0.0345, accent)
+            .tube(down(FOREARM - 0.038), down(FOREARM), [0.033, 0.03], SHELL);
         let wrist = hub(Mesh::default(), 0.042, 0.034);
-        let hand = Mesh::default().cone(o, down(HAND), [0.028, 0.026], SHELL).ball(down(HAND), 0.027, SHELL);
+        let hand = Mesh::default().tube(o, down(HAND), [0.028, 0.026], SHELL).ball(down(HAND), 0.027, SHELL);
 
         let palm = Mesh::default()
-            .cone(DVec3::Z * MOUNT, DVec3::Z * 0.01, [0.025, 0.028], SHELL)
-            .cone(DVec3::Z * 0.01, o, [0.034; 2], accent)
+            .tube(DVec3::Z * MOUNT, DVec3::Z * 0.01, [0.025, 0.028], SHELL)
+            .bar(DVec3::Z * 0.01, o, 0.034, accent)
             .cuboid(DVec3::new(-0.036, -0.03, -0.035), DVec3::new(0.036, 0.03, 0.0), METAL)
             .cuboid(DVec3::new(-0.068, -0.018, -PALM), DVec3::new(0.068, 0.018, -0.035), METAL);
         let finger = |outside: f64| {
@@ -175,14 +179,15 @@ fn body(object: &Object) -> Mesh {
         }
         Shape::Cylinder { radius, height } => {
             let end = DVec3::Z * height / 2.0;
-            Mesh::default().cone(-end, end, [radius; 2], object.color)
+            Mesh::default().bar(-end, end, radius, object.color)
         }
     }
 }
 
 /// Room, table and the robot's body with their light, in screen colours.
 fn fixed() -> Mesh {
-    let mut mesh = room().and(table()).and(torso());
+    // Roughly from near to far, so that a pixel is rarely drawn twice.
+    let mut mesh = torso().and(table()).and(room());
     for vertex in &mut mesh.vertices {
         vertex.color = screen(vertex.color, light(vertex.normal)).map(|c| c / 255.0);
     }
@@ -203,7 +208,7 @@ fn room() -> Mesh {
         let brightness = (0.55 + 0.45 * vertex.position.z / max.z) as f32;
         vertex.color = vertex.color.map(|c| c * brightness);
     }
-    let tile = 0.5;
+    let tile = 1.0;
     tiles(walls, min, max.with_z(0.0), tile, |center, even| {
         let near_table = center.distance(DVec3::new(0.6, 0.0, 0.0));
         let brightness = (0.55 + 0.3 * near_table.min(1.5)) * if even { 1.0 } else { 0.86 };
@@ -251,7 +256,7 @@ fn torso() -> Mesh {
     Mesh::default()
         .cuboid(DVec3::new(-0.28, -0.22, 0.0), DVec3::new(0.14, 0.22, 0.08), METAL)
         .cuboid(DVec3::new(-0.14, -0.08, 0.08), DVec3::new(-0.02, 0.08, shoulders.z + 0.05), SHELL)
-        .cone(shoulders - inner, shoulders + inner, [0.05; 2], METAL)
+        .bar(shoulders - inner, shoulders + inner, 0.05, METAL)
 }
 
 #[cfg(test)]

@@ -188,6 +188,7 @@ impl World {
             arm.grip(&mut self.objects, |object| !others.contains(&object), command.gripper, dt);
         }
         let held: Vec<usize> = self.held().map(|(_, object)| object).collect();
+        object::part(&mut self.objects, |i| held.contains(&i), dt);
         for index in (0..self.objects.len()).filter(|index| !held.contains(index)) {
             let support = object::support(&self.objects, index, |i| held.contains(&i));
             self.objects[index].settle(support, dt);

@@ -47,7 +47,7 @@ struct Bystander {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
     #[test]
     fn one_driver_and_no_engagement_without_a_release(deeds in prop::collection::vec((pause_ms(), deed()), 1..250)) {

@@ -7,16 +7,16 @@ use crate::sensors::{Camera, camera};
 const SIZE: (u32, u32) = (160, 120);
 const NOW: MonoTime = MonoTime::from_nanos(1);
 
-fn eye(index: usize, scenery: &Scenery) -> (Eye, Camera) {
+fn eye(index: usize, studio: &Studio) -> (Eye, Camera) {
     let (writer, camera) = camera(CAMERAS[index]);
-    (Eye::new(writer, mounts()[index], SIZE, scenery), camera)
+    (Eye::new(writer, mounts()[index], SIZE, &studio.scenery), camera)
 }
 
 fn picture(index: usize) -> Arc<CameraFrame> {
     let world = World::new(&model::description());
-    let scenery = Scenery::new(&world);
-    let (mut eye, camera) = eye(index, &scenery);
-    eye.capture(&scenery, &world, NOW, false);
+    let mut studio = Studio::new(&world, SIZE, false);
+    let (mut eye, camera) = eye(index, &studio);
+    eye.capture(&mut studio, &world, NOW);
     camera.latest().unwrap()
 }
 
@@ -103,10 +103,10 @@ fn pictures_are_the_same_each_time() {
 #[test]
 fn a_stamped_picture_carries_its_capture_time() {
     let world = World::new(&model::description());
-    let scenery = Scenery::new(&world);
-    let (mut eye, camera) = eye(0, &scenery);
+    let mut studio = Studio::new(&world, SIZE, true);
+    let (mut eye, camera) = eye(0, &studio);
     let captured = clock::now();
-    eye.capture(&scenery, &world, captured, true);
+    eye.capture(&mut studio, &world, captured);
     let frame = camera.latest().unwrap();
     let read = stamp::read(160, 120, |x, y| frame.image.data()[(y * 160 + x) * 3]).unwrap();
     let expected = stamp::millis(clock::unix_time(frame.captured));
@@ -116,25 +116,25 @@ fn a_stamped_picture_carries_its_capture_time() {
 #[test]
 fn frames_are_dropped_and_counted_while_readers_hold_all_buffers() {
     let world = World::new(&model::description());
-    let scenery = Scenery::new(&world);
-    let (mut eye, camera) = eye(2, &scenery);
+    let mut studio = Studio::new(&world, SIZE, false);
+    let (mut eye, camera) = eye(2, &studio);
     let mut held = Vec::new();
     for _ in 0..FRAMES_HELD + 2 {
-        eye.capture(&scenery, &world, NOW, false);
+        eye.capture(&mut studio, &world, NOW);
         held.push(camera.latest());
     }
     assert_eq!(camera.dropped(), 2);
     held.clear();
-    eye.capture(&scenery, &world, NOW, false);
+    eye.capture(&mut studio, &world, NOW);
     assert_eq!(camera.dropped(), 2);
 }
 
 #[test]
 fn a_resting_camera_has_no_picture() {
     let world = World::new(&model::description());
-    let scenery = Scenery::new(&world);
-    let (mut eye, camera) = eye(2, &scenery);
-    eye.capture(&scenery, &world, NOW, false);
+    let mut studio = Studio::new(&world, SIZE, false);
+    let (mut eye, camera) = eye(2, &studio);
+    eye.capture(&mut studio, &world, NOW);
     eye.rest();
     assert!(camera.latest().is_none());
 }

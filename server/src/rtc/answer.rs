@@ -1,0 +1,76 @@
+//! Looks at an answer before it reaches the connection, which a wrong one would leave half negotiated.
+
+use rtc::peer_connection::sdp::RTCSessionDescription;
+use rtc::sdp::{MediaDescription, SessionDescription};
+
+use super::RtcError;
+
+/// Largest answer that is looked at, in bytes; a browser's has a few thousand per track.
+const LARGEST: usize = 256 * 1024;
+
+/// The parsed answer if it belongs to the offer.
+pub(super) fn checked(sdp: String, offer: &RTCSessionDescription) -> Result<RTCSessionDescription, RtcError> {
+    if sdp.len() > LARGEST {
+        return Err(RtcError(format!("an answer of {} bytes; at most {LARGEST} are accepted", sdp.len())));
+    }
+    let answer = RTCSessionDescription::answer(sdp)?;
+    let (ours, theirs) = (offer.unmarshal()?, answer.unmarshal()?);
+    if mids(&ours) != mids(&theirs) {
+        return Err(RtcError(format!("the offer has the mids {:?}, the answer {:?}", mids(&ours), mids(&theirs))));
+    }
+    for (media, offered) in theirs.media_descriptions.iter().zip(&ours.media_descriptions) {
+        takes(media, offered)?;
+        for format in &media.media_name.formats {
+            same_codec(format, &theirs, &ours)?;
+        }
+    }
+    for needed in ["ice-ufrag", "ice-pwd", "fingerprint"] {
+        if values(&theirs, needed).next().is_none() {
+            return Err(RtcError(format!("the answer has no {needed}")));
+        }
+        // All sections share one transport.
+        let mut all = values(&theirs, needed);
+        let first = all.next();
+        if all.any(|value| Some(value) != first) {
+            return Err(RtcError(format!("the answer has more than one {needed}")));
+        }
+    }
+    if values(&theirs, "fingerprint").any(|value| value.split(' ').count() != 2) {
+        return Err(RtcError("the answer's fingerprint is not a hash function and a value".into()));
+    }
+    Ok(answer)
+}
+
+fn mids(description: &SessionDescription) -> Vec<Option<&str>> {
+    description.media_descriptions.iter().map(|media| media.attribute("mid").flatten()).collect()
+}
+
+/// Whether a section accepts what was offered, at all.
+fn takes(media: &MediaDescription, offered: &MediaDescription) -> Result<(), RtcError> {
+    let (theirs, ours) = (&media.media_name, &offered.media_name);
+    if theirs.media != ours.media || theirs.port.value == 0 {
+        return Err(RtcError(format!("the client does not take the offered {}", ours.media)));
+    }
+    Ok(())
+}
+
+/// Whether a payload type means the same on both sides. Formats that are not numbers need no negotiation.
+fn same_codec(format: &str, answer: &SessionDescription, offer: &SessionDescription) -> Result<(), RtcError> {
+    let Ok(payload_type) = format.parse() else {
+        return Ok(());
+    };
+    let (theirs, ours) =
+        (answer.get_codec_for_payload_type(payload_type)?, offer.get_codec_for_payload_type(payload_type)?);
+    if theirs.name.eq_ignore_ascii_case(&ours.name) {
+        Ok(())
+    } else {
+        Err(RtcError(format!("payload type {format} is {:?} in the offer, {:?} in the answer", ours.name, theirs.name)))
+    }
+}
+
+/// The values of an attribute, wherever it stands.
+fn values<'a>(description: &'a SessionDescription, name: &'a str) -> impl Iterator<Item = &'a str> {
+    let session = description.attribute(name).map(String::as_str);
+    let media = description.media_descriptions.iter().filter_map(move |media| media.attribute(name).flatten());
+    session.into_iter().chain(media)
+}

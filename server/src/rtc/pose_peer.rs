@@ -1,0 +1,69 @@
+//! The connection that carries pose frames from one client.
+
+use rtc::data_channel::RTCDataChannelInit;
+use rtc::interceptor::Registry;
+use rtc::peer_connection::configuration::media_engine::MediaEngine;
+use webrtc::data_channel::DataChannelEvent;
+
+use super::RtcError;
+use super::connection::{Connection, MAX_MESSAGE_SIZE, on};
+use super::runtime::Lane;
+
+/// The channel's label; clients use no other.
+const LABEL: &str = "pose";
+
+/// One client's pose channel: unordered and without retransmission, so that a lost frame delays none after it. Closes
+/// when dropped.
+pub struct PosePeer(Connection);
+
+impl PosePeer {
+    /// Builds a connection with the pose channel in it, and its offer: a session description with all candidates.
+    ///
+    /// `on_text` gets each text message of at most 256 KiB in the order of arrival, on the thread of all pose channels;
+    /// it must not block. Binary and larger messages are ignored, and so is text that is not UTF-8.
+    ///
+    /// # Errors
+    /// [`RtcError`] if no connection can be built, for example because no socket can be bound.
+    pub async fn offer(mut on_text: impl FnMut(&str) + Send + 'static) -> Result<(Self, String), RtcError> {
+        let mut connection = Connection::open(Lane::Poses, MediaEngine::default(), Registry::new()).await?;
+        let peer = connection.peer().clone();
+        let lossy = RTCDataChannelInit { ordered: false, max_retransmits: Some(0), ..RTCDataChannelInit::default() };
+        let channel =
+            on(connection.runtime(), async move { peer.create_data_channel(LABEL, Some(lossy)).await }).await??;
+        connection.run([async move {
+            while let Some(event) = channel.poll().await {
+                match event {
+                    DataChannelEvent::OnMessage(message)
+                        if message.is_string && message.data.len() <= MAX_MESSAGE_SIZE as usize =>
+                    {
+                        if let Ok(text) = std::str::from_utf8(&message.data) {
+                            on_text(text);
+                        }
+                    }
+                    DataChannelEvent::OnClose => break,
+                    _ => {}
+                }
+            }
+        }]);
+        let sdp = connection.offer().await?;
+        Ok((Self(connection), sdp))
+    }
+
+    /// Applies the client's answer; messages arrive as soon as the connection stands.
+    ///
+    /// # Errors
+    /// [`RtcError`] if the answer does not fit; the connection stays as it was.
+    pub async fn answer(&self, sdp: String) -> Result<(), RtcError> {
+        self.0.answer(sdp).await
+    }
+
+    /// Waits until the client has closed the channel, or the connection has failed, which takes about 10 s of silence.
+    pub async fn closed(&self) {
+        self.0.closed().await;
+    }
+
+    /// Closes the connection and all its sockets.
+    pub async fn close(self) {
+        self.0.close().await;
+    }
+}

@@ -1,0 +1,155 @@
+// The receiving end of `bench video`: a page that shows the robot's cameras as the app does, and reads the latency stamp
+// of each frame twice: as it leaves the decoder, and as it is presented.
+'use strict';
+
+const CELL = 16;
+const BITS = 40;
+const WRAP = 2 ** 32;
+
+/** What to add to performance.now() to get Unix milliseconds, read off at a tick of the wall clock. */
+function unixOffset() {
+  const before = Date.now();
+  for (;;) {
+    const now = Date.now();
+    if (now !== before) return now - performance.now();
+  }
+}
+
+const offset = unixOffset();
+
+/** Milliseconds from the stamp to a point of performance.now(). */
+function age(stamp, at) {
+  return (((at + offset) % WRAP) - stamp + WRAP) % WRAP;
+}
+
+/** The stamp of a frame, or null if its check bits are wrong. */
+async function readStamp(frame) {
+  const rect = { x: 0, y: 0, width: CELL * BITS, height: CELL };
+  const pixels = new Uint8Array(frame.allocationSize({ rect }));
+  const [{ offset: start, stride }] = await frame.copyTo(pixels, { rect });
+  // The first plane is luma in the formats that decoders give; in the others any colour will do for black and white.
+  const step = /^(I4|NV)/.test(frame.format) ? 1 : 4;
+  const bytes = [0, 0, 0, 0, 0];
+  for (let bit = 0; bit < BITS; bit++) {
+    const x = bit * CELL + CELL / 2;
+    const white = pixels[start + (CELL / 2) * stride + x * step] > 127;
+    bytes[bit >> 3] = (bytes[bit >> 3] << 1) | white;
+  }
+  const [a, b, c, d, check] = bytes;
+  return (a ^ b ^ c ^ d ^ 0x5a) === check ? ((a << 24) | (b << 16) | (c << 8) | d) >>> 0 : null;
+}
+
+/** One camera. */
+class Track {
+  constructor(receiver) {
+    this.receiver = receiver;
+    this.decoded = [];
+    this.presented = [];
+    this.unreadable = 0;
+    this.video = document.body.appendChild(document.createElement('video'));
+    this.video.muted = true;
+    this.video.srcObject = new MediaStream([receiver.track]);
+    this.shown = new Promise(resolve => this.video.requestVideoFrameCallback(resolve));
+    this.video.play();
+    this.watchDecoder();
+    this.watchScreen();
+  }
+
+  note(ages, stamp, at) {
+    if (stamp === null) this.unreadable += 1;
+    else ages.push(age(stamp, at));
+  }
+
+  async watchDecoder() {
+    const reader = new MediaStreamTrackProcessor({ track: this.receiver.track.clone() }).readable.getReader();
+    for (;;) {
+      const { value: frame, done } = await reader.read();
+      if (done) return;
+      const at = performance.now();
+      this.note(this.decoded, await readStamp(frame), at);
+      frame.close();
+    }
+  }
+
+  watchScreen() {
+    this.video.requestVideoFrameCallback(async (_, { expectedDisplayTime }) => {
+      const frame = new VideoFrame(this.video);
+      this.watchScreen();
+      this.note(this.presented, await readStamp(frame), expectedDisplayTime);
+      frame.close();
+    });
+  }
+
+  async counters() {
+    const all = [...(await this.receiver.getStats()).values()];
+    const { framesDecoded, bytesReceived, totalProcessingDelay, freezeCount } = all.find(s => s.type === 'inbound-rtp');
+    return { framesDecoded, bytesReceived, totalProcessingDelay, freezeCount, at: performance.now() };
+  }
+
+  async begin() {
+    this.start = await this.counters();
+    this.decoded = [];
+    this.presented = [];
+    this.unreadable = 0;
+  }
+
+  async end() {
+    const end = await this.counters();
+    const { decoded, presented, unreadable, start } = this;
+    const seconds = (end.at - start.at) / 1000;
+    const frames = end.framesDecoded - start.framesDecoded;
+    return {
+      decoded,
+      presented,
+      unreadable,
+      freezes: end.freezeCount - start.freezeCount,
+      fps: frames / seconds,
+      presented_fps: presented.length / seconds,
+      kbps: ((end.bytesReceived - start.bytesReceived) * 8) / seconds / 1000,
+      receiver_ms: ((end.totalProcessingDelay - start.totalProcessingDelay) / frames) * 1000,
+    };
+  }
+}
+
+const socket = new WebSocket(`wss://${location.host}/ws`);
+const peer = new RTCPeerConnection();
+const tracks = [];
+window.ready = new Promise((resolve, reject) => {
+  socket.onopen = () => resolve(true);
+  socket.onerror = () => reject(new Error('the socket does not open'));
+});
+
+/** Asks for the cameras; milliseconds until this many have shown their first frame. */
+async function request(count) {
+  const begin = performance.now();
+  const complete = new Promise((resolve, reject) => {
+    peer.ontrack = ({ receiver }) => {
+      receiver.jitterBufferTarget = 0;
+      tracks.push(new Track(receiver));
+      if (tracks.length === count) resolve();
+    };
+    socket.onmessage = async ({ data }) => {
+      const message = JSON.parse(data);
+      if (message.type === 'webrtc-unavailable') reject(new Error('the server has no video'));
+      if (message.type !== 'webrtc-offer') return;
+      await peer.setRemoteDescription({ type: 'offer', sdp: message.sdp });
+      await peer.setLocalDescription();
+      socket.send(JSON.stringify({ type: 'webrtc-answer', sdp: peer.localDescription.sdp }));
+    };
+  });
+  socket.send(JSON.stringify({ type: 'webrtc-request' }));
+  await complete;
+  await Promise.all(tracks.map(track => track.shown));
+  return performance.now() - begin;
+}
+
+/** Starts counting anew. */
+async function begin() {
+  await Promise.all(tracks.map(track => track.begin()));
+  return true;
+}
+
+/** What happened since. */
+function end() {
+  return Promise.all(tracks.map(track => track.end()));
+}

@@ -1,0 +1,110 @@
+//! The connection to one robot: the [`Link`]'s decisions carried out on a socket.
+
+use std::cell::{Ref, RefCell};
+use std::rc::Rc;
+
+use crate::browser::{error_text, now};
+use crate::link::{Link, Status, Step};
+use crate::socket::{Socket, SocketEvent};
+use crate::target::Target;
+
+/// At most one socket to at most one robot.
+pub(crate) struct Connection {
+    target: RefCell<Option<Target>>,
+    link: RefCell<Link>,
+    socket: RefCell<Option<Socket>>,
+    on_event: Rc<dyn Fn(SocketEvent)>,
+}
+
+impl Connection {
+    /// No connection yet. The events of every later socket go to `on_event`; of [`SocketEvent::Opened`] and
+    /// [`SocketEvent::Closed`] the owner tells [`Connection::opened`] and [`Connection::closed`].
+    pub(crate) fn new(target: Option<Target>, on_event: impl Fn(SocketEvent) + 'static) -> Self {
+        let target = RefCell::new(target);
+        Self { target, link: RefCell::default(), socket: RefCell::default(), on_event: Rc::new(on_event) }
+    }
+
+    /// The robot to connect to; `None` if the page itself has no host.
+    pub(crate) fn target(&self) -> Ref<'_, Option<Target>> {
+        self.target.borrow()
+    }
+
+    /// The next [`Connection::connect`] goes to this robot.
+    pub(crate) fn aim_at(&self, target: Target) {
+        self.target.replace(Some(target));
+    }
+
+    /// The link as a person sees it.
+    pub(crate) fn status(&self) -> Status {
+        self.link.borrow().status()
+    }
+
+    /// Whether a pose frame would leave at once.
+    pub(crate) fn takes_poses(&self) -> bool {
+        self.socket.borrow().as_ref().is_some_and(Socket::takes_poses)
+    }
+
+    /// Sends a text if the socket is open, otherwise drops it.
+    pub(crate) fn send(&self, text: &str) {
+        if let Some(socket) = &*self.socket.borrow() {
+            socket.send(text);
+        }
+    }
+
+    /// Connects anew, dropping an old socket.
+    ///
+    /// # Errors
+    /// What the browser says to an address it does not like; the link tries on as if the robot had not answered.
+    pub(crate) fn connect(&self) -> Result<(), String> {
+        let step = self.link.borrow_mut().connect(now());
+        self.take(step)
+    }
+
+    /// Drops the socket and stays without.
+    pub(crate) fn disconnect(&self) {
+        self.socket.take();
+        self.link.borrow_mut().disconnect();
+    }
+
+    /// The socket opened.
+    pub(crate) fn opened(&self) {
+        self.link.borrow_mut().opened();
+    }
+
+    /// The socket closed.
+    pub(crate) fn closed(&self) {
+        self.socket.take();
+        self.link.borrow_mut().closed(now());
+    }
+
+    /// Time-outs and retries; to be called a few times a second.
+    ///
+    /// # Errors
+    /// As [`Connection::connect`].
+    pub(crate) fn poll(&self, now: f64) -> Result<(), String> {
+        let step = self.link.borrow_mut().poll(now);
+        step.map_or(Ok(()), |step| self.take(step))
+    }
+
+    fn take(&self, step: Step) -> Result<(), String> {
+        self.socket.take();
+        if step == Step::HangUp {
+            return Ok(());
+        }
+        let Some(url) = self.target.borrow().as_ref().map(Target::socket_url) else {
+            self.link.borrow_mut().disconnect();
+            return Ok(());
+        };
+        let on_event = self.on_event.clone();
+        match Socket::open(&url, move |event| on_event(event)) {
+            Ok(socket) => {
+                self.socket.replace(Some(socket));
+                Ok(())
+            }
+            Err(error) => {
+                self.link.borrow_mut().closed(now());
+                Err(error_text(&error))
+            }
+        }
+    }
+}
