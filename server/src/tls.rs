@@ -29,7 +29,7 @@ use crate::config::Settings;
 /// How often files and addresses are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// A certificate of the user's that ends sooner than this is warned about.
+/// A certificate that ends sooner than this is complained about; one of Waldo's own is renewed before.
 const WARN_BEFORE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 /// Why the certificate was made anew.
@@ -124,15 +124,9 @@ impl ServerTls {
     /// [`TlsError`] says which file is wrong and what to do.
     pub fn new(settings: &Settings) -> Result<Arc<Self>, TlsError> {
         let source = Source::new(settings)?;
-        let now = SystemTime::now();
-        let (identity, renewal) = source.current(&Names::of_this_machine(), now)?;
+        let (identity, renewal) = source.current(&Names::of_this_machine(), SystemTime::now())?;
         if let Some(renewal) = renewal {
             tracing::info!(fingerprint = %identity.fingerprint(), "made a certificate: {renewal}");
-        }
-        if identity.remaining(now).is_zero() {
-            tracing::error!("the certificate in {} has expired: replace it", identity.certfile().display());
-        } else if identity.remaining(now) < WARN_BEFORE {
-            tracing::warn!("the certificate in {} ends {}", identity.certfile().display(), identity.expiry());
         }
         let present = Arc::new(Present(ArcSwap::from_pointee(identity)));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -183,17 +177,34 @@ impl ServerTls {
                 () = shutdown.cancelled() => return,
             }
             let tls = Arc::clone(&self);
-            let refresh = move || tls.refresh(&Names::of_this_machine(), SystemTime::now());
+            let refresh = move || {
+                let now = SystemTime::now();
+                match tls.refresh(&Names::of_this_machine(), now) {
+                    Ok(_) => complaint(&tls.identity(), now),
+                    Err(error) => Some(format!("the certificate cannot be kept current: {error}")),
+                }
+            };
             // A task that was cancelled or panicked is tried again a minute later.
-            let Ok(result) = tokio::task::spawn_blocking(refresh).await else { continue };
-            let complaint = result.err().map(|error| error.to_string());
-            if let Some(complaint) = &complaint
-                && complained.as_ref() != Some(complaint)
-            {
-                tracing::error!("the certificate cannot be kept current: {complaint}");
+            let Ok(complaint) = tokio::task::spawn_blocking(refresh).await else { continue };
+            if complaint != complained {
+                if let Some(complaint) = &complaint {
+                    tracing::error!("{complaint}");
+                }
+                complained = complaint;
             }
-            complained = complaint;
         }
+    }
+}
+
+/// What the operator has to do about a certificate that only the operator can replace.
+fn complaint(identity: &Identity, now: SystemTime) -> Option<String> {
+    let (file, expiry) = (identity.certfile().display(), identity.expiry());
+    match identity.remaining(now) {
+        Duration::ZERO => Some(format!("the certificate in {file} ended {expiry}: replace it, no restart is needed")),
+        left if left < WARN_BEFORE => {
+            Some(format!("the certificate in {file} ends {expiry}: replace it, no restart is needed"))
+        }
+        _ => None,
     }
 }
 
@@ -235,5 +246,16 @@ mod tests {
         std::fs::write(&certfile, "half a fi").unwrap();
         assert!(tls.refresh(&Names::of_this_machine(), SystemTime::now()).is_err());
         assert_eq!(tls.identity().certificate(), made.cert.der());
+    }
+
+    #[test]
+    fn the_operator_is_told_before_a_certificate_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let (identity, _) =
+            Source::new(&settings(dir.path())).unwrap().current(&Names::new("robot", []), SystemTime::now()).unwrap();
+        let end = identity.not_after();
+        assert_eq!(complaint(&identity, end - WARN_BEFORE), None);
+        assert!(complaint(&identity, end - WARN_BEFORE / 2).unwrap().contains(" ends "));
+        assert!(complaint(&identity, end + WARN_BEFORE).unwrap().contains(" ended "));
     }
 }

@@ -1,4 +1,5 @@
 //! The https listener as a client sees it: TLS, the certificate's life, routes and access, the end.
+#![allow(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -240,7 +241,10 @@ async fn routes_answer_as_the_wire_demands() {
     }
     let (_, _, page) = server.ask("127.0.0.1", "/__accept", &[]).await;
     assert!(page.contains("accepted") && page.contains("window.close()") && page.contains("700"), "{page}");
-    let (_, _, page) = server.ask("127.0.0.1", "/", &[]).await;
+    let (_, headers, page) = server.ask("127.0.0.1", "/", &[]).await;
+    let csp = headers["content-security-policy"].to_str().unwrap();
+    let scripts = csp.split("; ").find(|one| one.starts_with("script-src ")).unwrap();
+    assert_eq!(scripts, "script-src 'self' 'wasm-unsafe-eval'");
     assert!(page.contains("cargo xtask build-web"), "{page}");
     server.stop().await;
 }

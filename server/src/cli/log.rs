@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 use super::args::{LogArgs, LogFormat};
 
 /// Crates that tell more than anybody wants to know, unless asked for by name.
-const NOISY: &str = "hyper=warn,mdns_sd=error,rtc=warn,rustls=warn,webrtc=warn";
+const NOISY: &str = "hyper=warn,mdns_sd=error,rtc=error,rustls=warn,webrtc=error";
 
 /// Starts logging. A program with a subscriber of its own keeps it.
 pub(super) fn init(args: &LogArgs) {

@@ -88,12 +88,11 @@ fn preferred() -> Option<IpAddr> {
     Some(socket.local_addr().ok()?.ip())
 }
 
-/// Black on white whatever the terminal's colours, two modules per character.
+/// Two modules per character, in black on white whatever the terminal's colours.
 fn qr(text: &str) -> Option<String> {
-    let code = QrCode::new(text).ok()?;
-    // Blocks are the light modules: dark-on-light needs the colours below, and cells have no gaps between.
-    let picture = code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
-    Some(picture.lines().map(|line| format!("  \x1b[38;5;231;48;5;16m{line}\x1b[0m\n")).collect())
+    const BLACK_ON_WHITE: &str = "\x1b[38;5;16;48;5;231m";
+    let picture = QrCode::new(text).ok()?.render::<Dense1x2>().build();
+    Some(picture.lines().map(|line| format!("  {BLACK_ON_WHITE}{line}\x1b[0m\n")).collect())
 }
 
 #[cfg(test)]
@@ -134,12 +133,25 @@ mod tests {
     }
 
     #[test]
-    fn the_code_is_as_wide_as_its_modules_with_a_quiet_zone() {
+    fn the_code_shows_every_module_dark_on_light_with_a_quiet_zone() {
         let text = "https://192.168.100.100:8000/#token=abcdefghijklmnopqrstuvwx";
-        let modules = QrCode::new(text).unwrap().width();
+        let code = QrCode::new(text).unwrap();
         let picture = qr(text).unwrap();
-        let line = picture.lines().next().unwrap();
-        let cells = line.chars().filter(|c| matches!(c, ' ' | '█' | '▀' | '▄')).count();
-        assert_eq!(cells, modules + 8 + 2, "quiet zone and indent");
+        let mut rows = Vec::new();
+        for line in picture.lines() {
+            let cells = line.strip_prefix("  \x1b[38;5;16;48;5;231m").unwrap().strip_suffix("\x1b[0m").unwrap();
+            rows.push(cells.chars().map(|c| matches!(c, '█' | '▀')).collect::<Vec<_>>());
+            rows.push(cells.chars().map(|c| matches!(c, '█' | '▄')).collect());
+        }
+        let width = code.width();
+        let dark: Vec<bool> = code.to_colors().iter().map(|color| *color == qrcode::Color::Dark).collect();
+        for (y, row) in rows.iter().enumerate() {
+            for (x, shown) in row.iter().enumerate() {
+                let inside = (4..width + 4).contains(&x) && (4..width + 4).contains(&y);
+                let expected = inside && dark[(y - 4) * width + x - 4];
+                assert_eq!(*shown, expected, "module {x}, {y}");
+            }
+        }
+        assert!(rows.len() >= width + 8);
     }
 }

@@ -58,7 +58,7 @@ pub fn site(site: Site) -> Router {
     let free = Router::new()
         .fallback(page)
         .with_state(pages)
-        .route("/__accept", get(async || ([(CACHE_CONTROL, "no-store")], Html(include_str!("accept.html")))))
+        .route("/__accept", get(accepted))
         .route("/healthz", get(async move || health_json(&health())));
     free.merge(apis)
         .layer(from_fn_with_state(guard, no_upgrades))
@@ -70,6 +70,13 @@ pub fn site(site: Site) -> Router {
 struct Guard {
     access: Arc<Access>,
     metrics: Metrics,
+}
+
+/// Tells that the certificate is accepted, for clients whose sockets failed without it, and closes its window.
+async fn accepted() -> Response {
+    let csp = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'";
+    let headers = [(CACHE_CONTROL, "no-store"), (CONTENT_SECURITY_POLICY, csp)];
+    (headers, Html(include_str!("accept.html"))).into_response()
 }
 
 async fn page(State(pages): State<Arc<Pages>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
@@ -132,8 +139,9 @@ fn metrics_text(metrics: &Metrics) -> Response {
     ([(CONTENT_TYPE, FORMAT), (CACHE_CONTROL, "no-store")], metrics.text()).into_response()
 }
 
-/// The page may run its own code and talk to any robot's socket; nothing else, and nobody may frame it.
-const CSP: &str = "default-src 'self'; connect-src 'self' wss:; script-src 'self' 'wasm-unsafe-eval' 'unsafe-inline'; \
+/// The page may run its own code and talk to any robot's socket; nothing else, and nobody may frame it. The emulator's
+/// controls need inline styles.
+const CSP: &str = "default-src 'self'; connect-src 'self' wss:; script-src 'self' 'wasm-unsafe-eval'; \
     style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' blob:; object-src 'none'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -145,7 +153,7 @@ async fn with_security_headers(mut response: Response) -> Response {
         (REFERRER_POLICY, "no-referrer"),
     ];
     for (name, value) in headers {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }
