@@ -1,6 +1,7 @@
 //! The published examples of the VR wire, sent to a running server over TLS.
 
 use serde_json::{Value, json};
+use waldo_protocol::vr::Mode;
 use waldo_server::config::Settings;
 use waldo_server::video::VideoSource;
 use waldo_server::vr::VrServer;
@@ -13,16 +14,20 @@ fn vectors(direction: &str) -> Vec<Value> {
     all.into_iter().filter(|v| v["direction"] == direction).collect()
 }
 
-/// A server as the example demands, without a robot.
-async fn server(given: &Value) -> (VrServer, tempfile::TempDir) {
-    let data = tempfile::TempDir::new().expect("a folder");
-    let server = VrServer::new(Settings {
+fn settings(data: &tempfile::TempDir) -> Settings {
+    Settings {
         port: 0,
         bind: [127, 0, 0, 1].into(),
         data_dir: data.path().to_owned(),
         mdns: false,
         ..Settings::default()
-    });
+    }
+}
+
+/// A server as the example demands, without a robot.
+async fn server(given: &Value) -> (VrServer, tempfile::TempDir) {
+    let data = tempfile::TempDir::new().expect("a folder");
+    let server = VrServer::new(settings(&data));
     match &given["video"] {
         Value::Array(names) => {
             let sources = names
@@ -60,10 +65,6 @@ async fn every_example_of_a_client_message_gets_its_replies_and_keeps_the_socket
     assert_eq!(examples.len(), 37);
     for example in examples {
         let name = example["name"].as_str().expect("a name");
-        // The pose channel is not served yet; the server ignores the request.
-        if name == "control_request" {
-            continue;
-        }
         let (server, _data) = server(&example["given"]).await;
         let mut client = connect(&server).await;
         if let Some(hex) = example["hex"].as_str() {
@@ -77,8 +78,8 @@ async fn every_example_of_a_client_message_gets_its_replies_and_keeps_the_socket
         let expect = &example["expect"];
         let mut replies = Vec::new();
         // Offers are built off the receive path: wait for them by name.
-        if expect["replies"][0]["type"] == "webrtc-offer" {
-            replies.push(client.receive_type("webrtc-offer").await.expect("an offer"));
+        if let Some(offer @ ("webrtc-offer" | "control-offer")) = expect["replies"][0]["type"].as_str() {
+            replies.push(client.receive_type(offer).await.expect("an offer"));
         }
         replies.extend(client.receive_all().await.unwrap_or_else(|e| panic!("{name}: {e:#}")));
         if let Some(types) = expect["replies_types"].as_array() {
@@ -90,4 +91,25 @@ async fn every_example_of_a_client_message_gets_its_replies_and_keeps_the_socket
         assert_eq!(server.frame().is_some(), expect["pose"] == "accepted", "{name}");
         server.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_greeting_comes_in_the_order_of_the_examples() {
+    let data = tempfile::TempDir::new().expect("a folder");
+    let server = VrServer::new(settings(&data));
+    server.start().await.expect("the server starts");
+    let mut nothing_set = connect(&server).await;
+    assert_eq!(nothing_set.receive_all().await.expect("replies"), Vec::<Value>::new());
+
+    let example = &vectors("connect")[1];
+    let (given, expect) = (&example["given"], &example["expect"]);
+    server.set_mode(given["mode"].as_str().and_then(Mode::from_name));
+    server.set_episode(given["episode"].as_u64());
+    server.set_tracking(false);
+    let mut publisher = connect(&server).await;
+    publisher.send(json!({"type": "hud", "value": given["hud"]}).to_string()).await.expect("sent");
+    publisher.receive_all().await.expect("the hud has arrived");
+    let mut client = connect(&server).await;
+    assert_eq!(json!(client.receive_all().await.expect("replies")), expect["replies"]);
+    server.stop().await;
 }

@@ -45,7 +45,7 @@ pub(super) async fn serve(service: Arc<Service>, socket: WebSocket, shutdown: im
     tracing::info!(conn = conn.0, "client connected");
     let (mut sink, mut stream) = socket.split();
     let alive = AtomicBool::new(true);
-    let mut negotiation = Negotiation::new(Arc::clone(&service), outbox);
+    let mut negotiation = Negotiation::new(Arc::clone(&service), conn, outbox);
     let end = tokio::select! {
         end = receive(&service, conn, &mut stream, &alive, &mut negotiation, &video_changed) => end,
         end = send(&mut sink, inbox, &alive) => end,

@@ -1,34 +1,67 @@
-//! Camera offers for one client: the protocol's state machine, and the peer connection it asks for.
+//! Offers for one client: the protocol's state machine, and the peer connections it asks for.
 
 use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
-use waldo_protocol::vr::{Action, Cameras, ClientMessage, Event, Peer, ServerMessage, Signalling};
+use waldo_protocol::vr::{Action, Cameras, ClientMessage, Event, Peer, ServerMessage, Signalling, dispatch_channel};
 
 use super::service::{Service, Video};
-use crate::rtc::{Offer, RtcError, VideoPeer};
+use super::session::ConnId;
+use crate::rtc::{PosePeer, RtcError, VideoPeer};
+
+/// A peer connection of either kind.
+enum Connection {
+    Video(VideoPeer),
+    Poses(PosePeer),
+}
+
+impl Connection {
+    async fn answer(&self, sdp: String) -> Result<(), RtcError> {
+        match self {
+            Self::Video(peer) => peer.answer(sdp).await,
+            Self::Poses(peer) => peer.answer(sdp).await,
+        }
+    }
+
+    async fn closed(&self) {
+        match self {
+            Self::Video(peer) => peer.closed().await,
+            Self::Poses(peer) => peer.closed().await,
+        }
+    }
+}
 
 /// What happened off the receive path.
 enum Done {
-    Built(Result<(VideoPeer, Offer), RtcError>),
+    Built(Peer, Result<(Connection, ServerMessage), RtcError>),
     Answered(Result<(), RtcError>),
-    Lost,
+    /// The connection ended by itself.
+    Lost(Peer, Arc<Connection>),
 }
 
-/// The peer connection that was offered last.
+/// A connection whose offer went out, and the job that waits for its end.
 struct Offered {
-    peer: Arc<VideoPeer>,
+    connection: Arc<Connection>,
     watch: AbortHandle,
+}
+
+impl Drop for Offered {
+    fn drop(&mut self) {
+        // The watch holds the connection, which closes when nobody does.
+        self.watch.abort();
+    }
 }
 
 /// Offers and answers of one socket. Slow work runs in `jobs`, so that poses are never delayed.
 pub(super) struct Negotiation {
     machine: Signalling,
     service: Arc<Service>,
+    conn: ConnId,
     outbox: mpsc::Sender<Utf8Bytes>,
-    offered: Option<Offered>,
+    video: Option<Offered>,
+    poses: Option<Offered>,
     jobs: JoinSet<Done>,
 }
 
@@ -41,9 +74,9 @@ fn cameras(video: &Video) -> Cameras {
 }
 
 impl Negotiation {
-    pub(super) fn new(service: Arc<Service>, outbox: mpsc::Sender<Utf8Bytes>) -> Self {
+    pub(super) fn new(service: Arc<Service>, conn: ConnId, outbox: mpsc::Sender<Utf8Bytes>) -> Self {
         let machine = Signalling::new(cameras(&service.video()));
-        Self { machine, service, outbox, offered: None, jobs: JoinSet::new() }
+        Self { machine, service, conn, outbox, video: None, poses: None, jobs: JoinSet::new() }
     }
 
     /// Takes a signalling message; anything else is nothing to it.
@@ -51,7 +84,8 @@ impl Negotiation {
         match message {
             ClientMessage::WebrtcRequest => self.on_event(Event::Request(Peer::Video)),
             ClientMessage::WebrtcAnswer { sdp } => self.on_event(Event::Answer { peer: Peer::Video, sdp }),
-            // The pose channel is not offered: a client that asks stays on its socket.
+            ClientMessage::ControlRequest => self.on_event(Event::Request(Peer::Control)),
+            ClientMessage::ControlAnswer { sdp } => self.on_event(Event::Answer { peer: Peer::Control, sdp }),
             _ => {}
         }
     }
@@ -66,30 +100,37 @@ impl Negotiation {
     pub(super) async fn progress(&mut self) {
         let done = match self.jobs.join_next().await {
             Some(Ok(done)) => done,
-            // Aborted because its connection was replaced.
-            Some(Err(_)) => return,
+            Some(Err(error)) => {
+                if !error.is_cancelled() {
+                    tracing::error!(conn = self.conn.0, "negotiation failed inside: {error}");
+                }
+                return;
+            }
             None => return std::future::pending().await,
         };
         match done {
-            Done::Built(Ok((peer, offer))) => {
-                self.keep(peer);
-                let offer =
-                    ServerMessage::WebrtcOffer { sdp: offer.sdp, tracks: offer.tracks, ice_servers: Vec::new() };
-                self.on_event(Event::Built { peer: Peer::Video, offer });
+            Done::Built(peer, Ok((connection, offer))) => {
+                self.keep(peer, Arc::new(connection));
+                self.on_event(Event::Built { peer, offer });
             }
-            Done::Built(Err(error)) => {
-                tracing::warn!("no camera offer: {error}");
-                self.on_event(Event::BuildFailed(Peer::Video));
+            Done::Built(peer, Err(error)) => {
+                tracing::warn!(conn = self.conn.0, ?peer, "no offer: {error}");
+                self.on_event(Event::BuildFailed(peer));
             }
             Done::Answered(Ok(())) => {}
-            Done::Answered(Err(error)) => tracing::warn!("the client's answer was not applied: {error}"),
-            Done::Lost => self.on_event(Event::Lost(Peer::Video)),
+            Done::Answered(Err(error)) => tracing::warn!(conn = self.conn.0, "the answer was not applied: {error}"),
+            Done::Lost(peer, connection) => {
+                // A connection that was replaced is nothing to the machine any more.
+                if self.slot(peer).as_ref().is_some_and(|offered| Arc::ptr_eq(&offered.connection, &connection)) {
+                    self.on_event(Event::Lost(peer));
+                }
+            }
         }
     }
 
     /// The socket has closed: ends all connections and jobs.
     pub(super) async fn close(mut self) {
-        self.offered = None;
+        (self.video, self.poses) = (None, None);
         self.jobs.shutdown().await;
     }
 
@@ -98,33 +139,58 @@ impl Negotiation {
             match action {
                 // A full outbox has already ended the connection.
                 Action::Send(message) => drop(self.outbox.try_send(message.encode().into())),
-                Action::Build(_) => {
-                    let feeds = self.service.video().feeds;
-                    self.jobs.spawn(async move { Done::Built(VideoPeer::offer(&feeds).await) });
-                }
-                Action::Apply { sdp, .. } => {
-                    if let Some(offered) = &self.offered {
-                        let peer = Arc::clone(&offered.peer);
-                        self.jobs.spawn(async move { Done::Answered(peer.answer(sdp).await) });
+                Action::Build(peer) => self.build(peer),
+                Action::Apply { peer, sdp } => {
+                    if let Some(offered) = self.slot(peer) {
+                        let connection = Arc::clone(&offered.connection);
+                        self.jobs.spawn(async move { Done::Answered(connection.answer(sdp).await) });
                     }
                 }
-                Action::Close(_) => {
-                    if let Some(offered) = self.offered.take() {
-                        offered.watch.abort();
-                    }
+                Action::Close(peer) => *self.slot(peer) = None,
+                Action::StrayAnswer(peer) => {
+                    tracing::warn!(conn = self.conn.0, ?peer, "an answer to no offer; ignored");
                 }
-                Action::StrayAnswer(_) => tracing::warn!("an answer to no offer; ignored"),
             }
         }
     }
 
-    fn keep(&mut self, peer: VideoPeer) {
-        let peer = Arc::new(peer);
-        let watched = Arc::clone(&peer);
+    fn slot(&mut self, peer: Peer) -> &mut Option<Offered> {
+        match peer {
+            Peer::Video => &mut self.video,
+            Peer::Control => &mut self.poses,
+        }
+    }
+
+    fn build(&mut self, peer: Peer) {
+        let (service, conn) = (Arc::clone(&self.service), self.conn);
+        self.jobs.spawn(async move {
+            let built = match peer {
+                Peer::Video => VideoPeer::offer(&service.video().feeds).await.map(|(video, offer)| {
+                    let (sdp, tracks) = (offer.sdp, offer.tracks);
+                    (Connection::Video(video), ServerMessage::WebrtcOffer { sdp, tracks, ice_servers: Vec::new() })
+                }),
+                Peer::Control => {
+                    let on_text = move |text: &str| match dispatch_channel(text) {
+                        Ok(Some(frame)) => service.accept(conn, &frame),
+                        Ok(None) => {}
+                        Err(refusal) => service.refuse(conn, &refusal),
+                    };
+                    PosePeer::offer(on_text).await.map(|(poses, sdp)| {
+                        (Connection::Poses(poses), ServerMessage::ControlOffer { sdp, ice_servers: Vec::new() })
+                    })
+                }
+            };
+            Done::Built(peer, built)
+        });
+    }
+
+    /// Keeps a connection and watches for its end.
+    fn keep(&mut self, peer: Peer, connection: Arc<Connection>) {
+        let watched = Arc::clone(&connection);
         let watch = self.jobs.spawn(async move {
             watched.closed().await;
-            Done::Lost
+            Done::Lost(peer, watched)
         });
-        self.offered = Some(Offered { peer, watch });
+        *self.slot(peer) = Some(Offered { connection, watch });
     }
 }
