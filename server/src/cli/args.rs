@@ -8,8 +8,26 @@ use waldo_protocol::vr::Mode;
 
 use crate::config::{Settings, default_data_dir};
 
-const ABOUT_SETTINGS: &str = "Every option can also be given as a variable (--data-dir as WALDO_DATA_DIR) or in the file of \
-    --config (data-dir = \"…\"). A flag counts more than a variable, a variable more than the file.";
+macro_rules! about_settings {
+    () => {
+        "Every option can also be given as a variable (--data-dir as WALDO_DATA_DIR) or in the file of --config \
+        (data-dir = \"…\"). A flag counts more than a variable, a variable more than the file."
+    };
+}
+
+const ABOUT_SETTINGS: &str = about_settings!();
+
+const SERVE_EXPLAINED: &str = concat!(
+    about_settings!(),
+    "
+
+Examples:
+  waldo serve                                       port 8000, on all addresses
+  waldo serve --mode data_collection                announce data collection to headsets
+  waldo serve --bind 127.0.0.1 --port 9000          for this computer only
+  waldo serve --open                                no token, in networks where you trust everybody
+  waldo serve --certfile cert.pem --keyfile key.pem your own certificate"
+);
 
 /// Operate a robot from a VR headset.
 #[derive(Debug, Parser)]
@@ -25,7 +43,7 @@ pub(super) enum Command {
     ///
     /// Serve the page and the headsets until Ctrl-C. The robot is a simulated one; a program with a robot of its own has
     /// the same options.
-    #[command(after_help = ABOUT_SETTINGS, after_long_help = SERVE_EXAMPLES)]
+    #[command(after_help = ABOUT_SETTINGS, after_long_help = SERVE_EXPLAINED)]
     Serve {
         #[command(flatten)]
         serve: ServeArgs,
@@ -36,17 +54,6 @@ pub(super) enum Command {
     #[command(after_help = ABOUT_SETTINGS)]
     Certs(CertsArgs),
 }
-
-const SERVE_EXAMPLES: &str =
-    "Every option can also be given as a variable (--data-dir as WALDO_DATA_DIR) or in the file of \
---config (data-dir = \"…\").\nA flag counts more than a variable, a variable more than the file.
-
-Examples:
-  waldo serve                                       port 8000, on all addresses
-  waldo serve --mode data_collection                announce data collection to headsets
-  waldo serve --bind 127.0.0.1 --port 9000          for this computer only
-  waldo serve --open                                no token, in networks where you trust everybody
-  waldo serve --certfile cert.pem --keyfile key.pem your own certificate";
 
 /// Operate this robot from a VR headset.
 #[derive(Debug, Parser)]
