@@ -1,6 +1,6 @@
 //! The VR wire: one text message per pose frame from the headset, feedback and WebRTC signalling back.
 //!
-//! [`VrFrame`] is the pose frame, [`ClientMessage`] and [`ServerMessage`] are everything else, [`dispatch`] is the one
+//! [`VrFrame`] is the pose frame, [`ClientMessage`] and [`ServerMessage`] are everything else, [`dispatch()`] is the one
 //! rule that tells them apart. Poses on the wire are raw WebXR `local-floor` target-ray poses. [`Signalling`] decides
 //! what a server answers to one client's WebRTC messages; [`EngageToggle`] and [`Clutch`] are what poses mean to arms.
 //!

@@ -1,6 +1,6 @@
 //! The HTTPS listener, its pages, and who may pass.
 //!
-//! [`bind`] takes the port, [`site`] puts the routes together, [`serve`] answers until told to stop. [`Access`] is the
+//! [`bind()`] takes the port, [`site()`] puts the routes together, [`serve()`] answers until told to stop. [`Access`] is the
 //! one rule about who may pass.
 
 mod access;

@@ -42,6 +42,7 @@ pub(super) async fn serve(service: Arc<Service>, socket: WebSocket, shutdown: im
     let (outbox, inbox) = mpsc::channel(OUTBOX_CAPACITY);
     let (kick, video_changed) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let conn = service.join(Client::new(outbox.clone(), Arc::clone(&kick), Arc::clone(&video_changed)));
+    let _counted = service.metrics.client("vr");
     tracing::info!(conn = conn.0, "client connected");
     let (mut sink, mut stream) = socket.split();
     let alive = AtomicBool::new(true);

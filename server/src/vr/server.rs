@@ -151,7 +151,7 @@ impl VrServer {
             }
         });
         tasks.spawn(Arc::clone(&tls).keep_current(shutdown.clone()));
-        if settings.mdns {
+        if settings.mdns && !settings.bind.is_loopback() {
             tasks.spawn(mdns::announce(addr.port(), shutdown.clone()));
         }
         tasks.spawn(watch(Arc::clone(service), shutdown.clone()));
