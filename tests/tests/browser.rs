@@ -192,6 +192,24 @@ async fn after_a_reload_one_click_brings_frames_and_pictures_back_disengaged() -
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_laptop_without_a_headset_can_emulate_one() -> Result<()> {
+    let robot = Robotics::simulated().await?;
+    let newest = watch(&robot);
+    let chromium = Chromium::launch(1280, 800).await?;
+    let tab = chromium.tab().await?;
+    open(&robot, &tab).await?;
+    tab.click("#emulate").await?;
+    tab.until("!document.querySelector('#enter-vr').disabled").await?;
+    enter_vr(&tab).await?;
+    robot.until("frames of the emulated controllers", |_| newest.lock().expect("the slot").is_some()).await?;
+    tab.until("document.body.dataset.cameras.split(' ').length >= 2").await?;
+    tab.screenshot("emulated").await?;
+    chromium.close().await?;
+    robot.waldo.stop().await;
+    Ok(())
+}
+
 /// Mean colours of the middle of each eye's half of a screenshot.
 #[derive(Debug)]
 struct Eyes {
