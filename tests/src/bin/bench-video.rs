@@ -51,6 +51,14 @@ struct Track {
     receiver_ms: f64,
 }
 
+/// Milliseconds from the page's request on.
+#[derive(Deserialize)]
+struct Beginning {
+    offer: f64,
+    connected: f64,
+    first_frame: f64,
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = Args::parse();
@@ -93,7 +101,7 @@ async fn measure(setup: (usize, usize, usize), duration: Duration, report: &mut 
     tab.page.goto(format!("https://localhost:{}/", addr.port())).await?;
     tab.until("window.ready").await?;
     tab.eval::<bool>("ready").await?;
-    let first_frame: f64 = tab.eval(&format!("request({count})")).await?;
+    let beginning: Beginning = tab.eval(&format!("request({count})")).await?;
     tokio::time::sleep(WARM_UP).await;
 
     let cpu = || process_cpu().saturating_sub(painted.cpu());
@@ -106,11 +114,11 @@ async fn measure(setup: (usize, usize, usize), duration: Duration, report: &mut 
     server.stop().await;
 
     ensure!(tracks.len() == count, "{} of {count} tracks arrived", tracks.len());
-    add(setup, first_frame, cpu_share, &tracks, report);
+    add(setup, &beginning, cpu_share, &tracks, report);
     Ok(())
 }
 
-fn add(setup: (usize, usize, usize), first_frame: f64, cpu_share: f64, tracks: &[Track], report: &mut Report) {
+fn add(setup: (usize, usize, usize), beginning: &Beginning, cpu_share: f64, tracks: &[Track], report: &mut Report) {
     let target = |limit: f64| (setup == TARGETS).then_some(Target::AtMost(limit));
     let all = |of: fn(&Track) -> &[f64]| tracks.iter().flat_map(of).copied().collect::<Vec<_>>();
     let sum = |of: fn(&Track) -> f64| tracks.iter().map(of).sum::<f64>();
@@ -120,7 +128,9 @@ fn add(setup: (usize, usize, usize), first_frame: f64, cpu_share: f64, tracks: &
     let mean = decoded.iter().sum::<f64>() / decoded.len() as f64;
 
     let mut row = |what: &str, unit, value, target| report.add(format!("{}: {what}", name(setup)), unit, value, target);
-    row("request → first frame", "ms", first_frame, target(300.0));
+    row("request → offer", "ms", beginning.offer, None);
+    row("request → connected", "ms", beginning.connected, None);
+    row("request → first frame", "ms", beginning.first_frame, target(300.0));
     row("capture → decoded p50", "ms", percentile(&decoded, 0.5), None);
     row("capture → decoded p99", "ms", percentile(&decoded, 0.99), None);
     row("glass to glass p50", "ms", percentile(&presented, 0.5), target(50.0));

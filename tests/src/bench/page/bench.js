@@ -119,9 +119,12 @@ window.ready = new Promise((resolve, reject) => {
   socket.onerror = () => reject(new Error('the socket does not open'));
 });
 
-/** Asks for the cameras; milliseconds until this many have shown their first frame. */
+/** Asks for the cameras; milliseconds until the offer came, the connection stood, and this many showed a frame. */
 async function request(count) {
   const begin = performance.now();
+  const times = {};
+  const mark = what => (times[what] ??= performance.now() - begin);
+  peer.onconnectionstatechange = () => peer.connectionState === 'connected' && mark('connected');
   const complete = new Promise((resolve, reject) => {
     peer.ontrack = ({ receiver }) => {
       receiver.jitterBufferTarget = 0;
@@ -132,6 +135,7 @@ async function request(count) {
       const message = JSON.parse(data);
       if (message.type === 'webrtc-unavailable') reject(new Error('the server has no video'));
       if (message.type !== 'webrtc-offer') return;
+      mark('offer');
       await peer.setRemoteDescription({ type: 'offer', sdp: message.sdp });
       await peer.setLocalDescription();
       socket.send(JSON.stringify({ type: 'webrtc-answer', sdp: peer.localDescription.sdp }));
@@ -140,7 +144,9 @@ async function request(count) {
   socket.send(JSON.stringify({ type: 'webrtc-request' }));
   await complete;
   await Promise.all(tracks.map(track => track.shown));
-  return performance.now() - begin;
+  mark('connected');
+  mark('first_frame');
+  return times;
 }
 
 /** Starts counting anew. */
