@@ -36,7 +36,7 @@ impl Connection {
 /// What happened off the receive path.
 enum Done {
     Built(Peer, Result<(Connection, ServerMessage), RtcError>),
-    Answered(Result<(), RtcError>),
+    Answered(Peer, Result<(), RtcError>),
     /// The connection ended by itself.
     Lost(Peer, Arc<Connection>),
 }
@@ -45,6 +45,8 @@ enum Done {
 struct Offered {
     connection: Arc<Connection>,
     watch: AbortHandle,
+    /// An answer is being applied; another one meanwhile is refused.
+    answering: bool,
 }
 
 impl Drop for Offered {
@@ -117,8 +119,14 @@ impl Negotiation {
                 tracing::warn!(conn = self.conn.0, ?peer, "no offer: {error}");
                 self.on_event(Event::BuildFailed(peer));
             }
-            Done::Answered(Ok(())) => {}
-            Done::Answered(Err(error)) => tracing::warn!(conn = self.conn.0, "the answer was not applied: {error}"),
+            Done::Answered(peer, answered) => {
+                if let Some(offered) = self.slot(peer) {
+                    offered.answering = false;
+                }
+                if let Err(error) = answered {
+                    self.service.complain(self.conn, "answer", &error);
+                }
+            }
             Done::Lost(peer, connection) => {
                 // A connection that was replaced is nothing to the machine any more.
                 if self.slot(peer).as_ref().is_some_and(|offered| Arc::ptr_eq(&offered.connection, &connection)) {
@@ -140,16 +148,16 @@ impl Negotiation {
                 // A full outbox has already ended the connection.
                 Action::Send(message) => drop(self.outbox.try_send(message.encode().into())),
                 Action::Build(peer) => self.build(peer),
-                Action::Apply { peer, sdp } => {
-                    if let Some(offered) = self.slot(peer) {
+                Action::Apply { peer, sdp } => match self.slot(peer).as_mut().filter(|offered| !offered.answering) {
+                    Some(offered) => {
+                        offered.answering = true;
                         let connection = Arc::clone(&offered.connection);
-                        self.jobs.spawn(async move { Done::Answered(connection.answer(sdp).await) });
+                        self.jobs.spawn(async move { Done::Answered(peer, connection.answer(sdp).await) });
                     }
-                }
+                    None => self.service.complain(self.conn, "answer", &"one answer at a time"),
+                },
                 Action::Close(peer) => *self.slot(peer) = None,
-                Action::StrayAnswer(peer) => {
-                    tracing::warn!(conn = self.conn.0, ?peer, "an answer to no offer; ignored");
-                }
+                Action::StrayAnswer(_) => self.service.complain(self.conn, "answer", &"an answer to no offer"),
             }
         }
     }
@@ -191,6 +199,6 @@ impl Negotiation {
             watched.closed().await;
             Done::Lost(peer, watched)
         });
-        *self.slot(peer) = Some(Offered { connection, watch });
+        *self.slot(peer) = Some(Offered { connection, watch, answering: false });
     }
 }
