@@ -1,6 +1,7 @@
 //! Offers for one client: the protocol's state machine, and the peer connections it asks for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::ws::Utf8Bytes;
 use tokio::sync::mpsc;
@@ -10,6 +11,9 @@ use waldo_protocol::vr::{Action, Cameras, ClientMessage, Event, Peer, ServerMess
 use super::service::{Service, Video};
 use super::session::ConnId;
 use crate::rtc::{PosePeer, RtcError, VideoPeer};
+
+/// How long a connection may take to close.
+const FAREWELL: Duration = Duration::from_millis(100);
 
 /// A peer connection of either kind.
 enum Connection {
@@ -22,6 +26,13 @@ impl Connection {
         match self {
             Self::Video(peer) => peer.answer(sdp).await,
             Self::Poses(peer) => peer.answer(sdp).await,
+        }
+    }
+
+    async fn close(self) {
+        match self {
+            Self::Video(peer) => peer.close().await,
+            Self::Poses(peer) => peer.close().await,
         }
     }
 
@@ -138,8 +149,15 @@ impl Negotiation {
 
     /// The socket has closed: ends all connections and jobs.
     pub(super) async fn close(mut self) {
-        (self.video, self.poses) = (None, None);
         self.jobs.shutdown().await;
+        for offered in [self.video.take(), self.poses.take()].into_iter().flatten() {
+            let connection = Arc::clone(&offered.connection);
+            drop(offered);
+            // No job is left, so this was the last reference but for a build that was cut off, which closes itself.
+            if let Some(connection) = Arc::into_inner(connection) {
+                let _ = tokio::time::timeout(FAREWELL, connection.close()).await;
+            }
+        }
     }
 
     fn on_event(&mut self, event: Event) {

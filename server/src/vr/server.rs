@@ -152,7 +152,7 @@ impl VrServer {
         });
         tasks.spawn(Arc::clone(&tls).keep_current(shutdown.clone()));
         if settings.mdns && !settings.bind.is_loopback() {
-            tasks.spawn(mdns::announce(addr.port(), shutdown.clone()));
+            tasks.spawn(mdns::announce(addr, shutdown.clone()));
         }
         tasks.spawn(watch(Arc::clone(service), shutdown.clone()));
         *running = Some(Running { addr, tls, access, tasks, shutdown: shutdown.drop_guard() });
