@@ -28,6 +28,20 @@ async fn with_headset(tab: &Tab) -> Result<()> {
     Ok(())
 }
 
+/// A robot, a browser, and an empty tab in it.
+async fn stage(width: u32, height: u32) -> Result<(Robotics, Chromium, Tab)> {
+    let robot = Robotics::simulated().await?;
+    let chromium = Chromium::launch(width, height).await?;
+    let tab = chromium.tab().await?;
+    Ok((robot, chromium, tab))
+}
+
+async fn finish(robot: Robotics, chromium: Chromium) -> Result<()> {
+    chromium.close().await?;
+    robot.waldo.stop().await;
+    Ok(())
+}
+
 /// Opens the app and waits until it is connected to its robot.
 async fn open(robot: &Robotics, tab: &Tab) -> Result<()> {
     tab.page.goto(format!("https://localhost:{}/", robot.addr.port())).await?;
@@ -94,10 +108,8 @@ fn close(pose: &Pose<waldo_protocol::geometry::LocalFloor>, position: DVec3, ori
 
 #[tokio::test(flavor = "multi_thread")]
 async fn controllers_reach_the_server_as_set_and_drive_the_simulated_arms() -> Result<()> {
-    let robot = Robotics::simulated().await?;
+    let (robot, chromium, tab) = stage(1280, 800).await?;
     let newest = watch(&robot);
-    let chromium = Chromium::launch(1280, 800).await?;
-    let tab = chromium.tab().await?;
     with_headset(&tab).await?;
     open(&robot, &tab).await?;
     tab.screenshot("landing").await?;
@@ -130,14 +142,12 @@ async fn controllers_reach_the_server_as_set_and_drive_the_simulated_arms() -> R
     squeeze(&tab, true).await?;
     tab.until("document.body.dataset.engaged === 'false'").await?;
 
-    chromium.close().await?;
-    robot.waldo.stop().await;
-    Ok(())
+    finish(robot, chromium).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_eye_sees_its_own_lens() -> Result<()> {
-    let robot = Robotics::simulated().await?;
+    let (robot, chromium, tab) = stage(1280, 640).await?;
     let solid = |rgb: [u8; 3]| {
         let image = RgbImage::new(320, 240, rgb.repeat(320 * 240)).expect("a picture");
         VideoSource::Callable(Box::new(move || Some(image.clone())))
@@ -146,8 +156,6 @@ async fn each_eye_sees_its_own_lens() -> Result<()> {
         ("overhead_left".to_owned(), solid([255, 0, 0])),
         ("overhead_right".to_owned(), solid([0, 0, 255])),
     ]));
-    let chromium = Chromium::launch(1280, 640).await?;
-    let tab = chromium.tab().await?;
     with_headset(&tab).await?;
     open(&robot, &tab).await?;
     enter_vr(&tab).await?;
@@ -162,17 +170,13 @@ async fn each_eye_sees_its_own_lens() -> Result<()> {
             bail!("the eyes see {eyes:?}");
         }
     }
-    chromium.close().await?;
-    robot.waldo.stop().await;
-    Ok(())
+    finish(robot, chromium).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_reload_one_click_brings_frames_and_pictures_back_disengaged() -> Result<()> {
-    let robot = Robotics::simulated().await?;
+    let (robot, chromium, tab) = stage(1280, 800).await?;
     let newest = watch(&robot);
-    let chromium = Chromium::launch(1280, 800).await?;
-    let tab = chromium.tab().await?;
     with_headset(&tab).await?;
     open(&robot, &tab).await?;
     enter_vr(&tab).await?;
@@ -187,17 +191,13 @@ async fn after_a_reload_one_click_brings_frames_and_pictures_back_disengaged() -
     robot.until("frames again", |_| newest.lock().expect("the slot").is_some()).await?;
     tab.until("document.body.dataset.cameras.split(' ').length >= 2").await?;
     tab.until("document.body.dataset.engaged === 'false'").await?;
-    chromium.close().await?;
-    robot.waldo.stop().await;
-    Ok(())
+    finish(robot, chromium).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_laptop_without_a_headset_can_emulate_one() -> Result<()> {
-    let robot = Robotics::simulated().await?;
+    let (robot, chromium, tab) = stage(1280, 800).await?;
     let newest = watch(&robot);
-    let chromium = Chromium::launch(1280, 800).await?;
-    let tab = chromium.tab().await?;
     open(&robot, &tab).await?;
     tab.click("#emulate").await?;
     tab.until("!document.querySelector('#enter-vr').disabled").await?;
@@ -205,9 +205,7 @@ async fn a_laptop_without_a_headset_can_emulate_one() -> Result<()> {
     robot.until("frames of the emulated controllers", |_| newest.lock().expect("the slot").is_some()).await?;
     tab.until("document.body.dataset.cameras.split(' ').length >= 2").await?;
     tab.screenshot("emulated").await?;
-    chromium.close().await?;
-    robot.waldo.stop().await;
-    Ok(())
+    finish(robot, chromium).await
 }
 
 /// Mean colours of the middle of each eye's half of a screenshot.
