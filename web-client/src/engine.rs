@@ -108,7 +108,7 @@ impl Engine {
     pub(crate) fn connect_to(&self, typed: &str) {
         match Target::typed(typed) {
             Ok(target) => {
-                self.leave();
+                self.end_presentation();
                 self.connection.aim_at(target);
                 self.robot.take();
                 self.video.forget();
@@ -127,9 +127,9 @@ impl Engine {
         }
     }
 
-    /// Ends the presentation and the connection.
+    /// Ends the presentation and the connection. The arms stay where they are: who disconnects wants them to stop.
     pub(crate) fn disconnect(&self) {
-        self.leave();
+        self.end_presentation();
         self.forget_socket();
         self.connection.disconnect();
     }
@@ -151,7 +151,10 @@ impl Engine {
         let engine = self.clone();
         spawn_local(async move {
             accepted.await;
-            engine.connect();
+            // The person may have connected meanwhile, and drive.
+            if engine.connection.status() != Status::Connected {
+                engine.connect();
+            }
         });
     }
 
@@ -303,8 +306,7 @@ impl Engine {
     }
 
     fn on_message(self: &Rc<Self>, message: ServerMessage) {
-        let sending = self.presence.get() == Presence::Visible;
-        self.robot.borrow_mut().apply(&message, &self.stream, sending);
+        self.robot.borrow_mut().apply(&message, &self.stream);
         match message {
             ServerMessage::WebrtcOffer { sdp, tracks, ice_servers } => {
                 // A robot that answered hello finds us by our checks; others wait for candidates in the answer.

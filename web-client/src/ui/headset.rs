@@ -29,7 +29,7 @@ pub(super) fn Headset(engine: EngineHandle, summary: RwSignal<Summary>) -> impl 
                 fallback=move || {
                     view! {
                         <button class="primary" on:click=move |_| engine.with_value(|engine| engine.leave())>
-                            "Leave VR"
+                            "Leave VR, arms to rest"
                         </button>
                     }
                 }
