@@ -1,7 +1,7 @@
 //! Reads the controllers, the head and, where granted, the elbows of one XR frame.
 
 use glam::{DQuat, DVec3};
-use js_sys::{Array, Reflect};
+use js_sys::Array;
 use waldo_protocol::geometry::{LocalFloor, Pose};
 use wasm_bindgen::prelude::*;
 use web_sys::{
@@ -108,8 +108,7 @@ fn valid_pose(transform: &XrRigidTransform) -> Option<Pose<LocalFloor>> {
 }
 
 fn is_hand(source: &XrInputSource) -> bool {
-    let profiles = Reflect::get(source, &"profiles".into()).unwrap_or_default();
-    Array::from(&profiles).iter().any(|profile| profile.as_string().is_some_and(|profile| profile.contains("hand")))
+    source.profiles().iter().any(|profile| String::from(profile).contains("hand"))
 }
 
 fn value(buttons: &Array, index: u32) -> f64 {
