@@ -4,11 +4,12 @@ use std::path::Path;
 
 fn main() {
     let bundle = "../static/dist";
-    // A debug build reads the bundle at run time. Cargo takes a missing path for one that changes all the time.
-    let watched = match std::env::var("PROFILE").as_deref() {
-        Ok("release") if Path::new(bundle).exists() => bundle,
-        Ok("release") => "../static",
-        _ => "build.rs",
+    // A release carries the bundle inside. A debug build reads it at run time, but must know that it exists.
+    // Without a bundle, the folder around it is watched for its coming.
+    let watched = match (Path::new(bundle).exists(), std::env::var("PROFILE").as_deref()) {
+        (true, Ok("release")) => bundle,
+        (true, _) => "build.rs",
+        (false, _) => "../static",
     };
     println!("cargo::rerun-if-changed={watched}");
 }

@@ -3,6 +3,7 @@
 //! The service is `_waldo._tcp`, its instance named after the host. If another responder (avahi) already answers for
 //! `<host>.local`, that name is left to it and the service points to `<host>-waldo.local`.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use mdns_sd::{DaemonEvent, HostnameResolutionEvent, Receiver, ServiceDaemon, ServiceInfo};
@@ -19,14 +20,15 @@ const LISTEN: Duration = Duration::from_millis(1000);
 /// How long the farewell may take, so that the program ends promptly.
 const FAREWELL: Duration = Duration::from_millis(100);
 
-/// Announces the robot on `port` until `shutdown`. Failure is a warning: the robot can be reached by its addresses.
-pub async fn announce(port: u16, shutdown: CancellationToken) {
-    if let Err(error) = run(port, &shutdown).await {
+/// Announces the robot that listens there until `shutdown`: at that address, or at all of this machine if it is
+/// unspecified. Failure is a warning: the robot can be reached by its addresses.
+pub async fn announce(listening: SocketAddr, shutdown: CancellationToken) {
+    if let Err(error) = run(listening, &shutdown).await {
         tracing::warn!("not announced over mDNS: {error}; the robot can be reached by its addresses");
     }
 }
 
-async fn run(port: u16, shutdown: &CancellationToken) -> Result<(), mdns_sd::Error> {
+async fn run(listening: SocketAddr, shutdown: &CancellationToken) -> Result<(), mdns_sd::Error> {
     let daemon = Daemon(ServiceDaemon::new()?);
     let events = daemon.0.monitor()?;
     let names = Names::of_this_machine();
@@ -35,7 +37,7 @@ async fn run(port: u16, shutdown: &CancellationToken) -> Result<(), mdns_sd::Err
         taken = is_answered(&daemon.0, host) => taken?,
         () = shutdown.cancelled() => return Ok(()),
     };
-    let service = service(host, taken, port)?;
+    let service = service(host, taken, listening)?;
     tracing::debug!(name = service.get_fullname(), host = service.get_hostname(), "announcing over mDNS");
     let name = service.get_fullname().to_owned();
     daemon.0.register(service)?;
@@ -73,10 +75,15 @@ async fn is_answered(daemon: &ServiceDaemon, host: &str) -> Result<bool, mdns_sd
     Ok(false)
 }
 
-fn service(host: &str, taken: bool, port: u16) -> Result<ServiceInfo, mdns_sd::Error> {
+fn service(host: &str, taken: bool, listening: SocketAddr) -> Result<ServiceInfo, mdns_sd::Error> {
     let target = if taken { format!("{host}-waldo.local.") } else { format!("{host}.local.") };
     let properties = [("path", "/"), ("version", env!("CARGO_PKG_VERSION"))];
-    Ok(ServiceInfo::new(SERVICE, host, &target, "", port, &properties[..])?.enable_addr_auto())
+    let (ip, port) = (listening.ip(), listening.port());
+    if ip.is_unspecified() {
+        Ok(ServiceInfo::new(SERVICE, host, &target, "", port, &properties[..])?.enable_addr_auto())
+    } else {
+        ServiceInfo::new(SERVICE, host, &target, ip, port, &properties[..])
+    }
 }
 
 /// Logs what goes wrong; returns when the daemon has ended.
@@ -98,11 +105,22 @@ async fn watch(events: &Receiver<DaemonEvent>) {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
+
+    const EVERYWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8000);
+
+    #[test]
+    fn only_the_address_that_is_listened_on_is_announced() {
+        let service = service("robot", false, SocketAddr::from(([192, 168, 1, 5], 8000))).unwrap();
+        assert!(!service.is_addr_auto());
+        assert_eq!(service.get_addresses().iter().map(ToString::to_string).collect::<Vec<_>>(), ["192.168.1.5"]);
+    }
 
     #[test]
     fn the_service_is_named_after_the_host_and_tells_path_and_version() {
-        let service = service("robot", false, 8000).unwrap();
+        let service = service("robot", false, EVERYWHERE).unwrap();
         assert_eq!(service.get_fullname(), "robot._waldo._tcp.local.");
         assert_eq!(service.get_hostname(), "robot.local.");
         assert_eq!(service.get_property_val_str("path"), Some("/"));
@@ -112,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_host_name_that_somebody_answers_for_is_left_alone() {
-        let service = service("robot", true, 8000).unwrap();
+        let service = service("robot", true, EVERYWHERE).unwrap();
         assert_eq!(service.get_fullname(), "robot._waldo._tcp.local.");
         assert_eq!(service.get_hostname(), "robot-waldo.local.");
     }

@@ -1,8 +1,12 @@
 //! `waldo serve`: a robot, its control loop and its services, put together.
 
+use std::sync::{Arc, Mutex};
+
+use tokio::signal::unix::{SignalKind, signal};
+
 use crate::cli;
 use crate::config::Settings;
-use crate::control::ControlLoop;
+use crate::control::{ControlLoop, Teleop};
 use crate::robot::{Robot, RobotError};
 use crate::sensors::SensorHub;
 use crate::video::VideoSource;
@@ -40,8 +44,10 @@ impl Waldo {
         let server = VrServer::new(settings);
         server.set_mode(mode);
         server.set_video_expected(true);
+        // Before anybody can connect: arms that have not started are held.
+        let teleop = server.attach_control();
         server.start().await?;
-        match Self::start_robot(&server, robot) {
+        match Self::start_robot(&server, teleop, robot).await {
             Ok((control, hub)) => Ok(Self { server, control, hub }),
             Err(error) => {
                 server.stop().await;
@@ -50,11 +56,19 @@ impl Waldo {
         }
     }
 
-    fn start_robot(server: &VrServer, robot: Box<dyn Robot>) -> Result<(ControlLoop, SensorHub), RobotError> {
+    async fn start_robot(
+        server: &VrServer,
+        teleop: Arc<Mutex<Teleop>>,
+        robot: Box<dyn Robot>,
+    ) -> Result<(ControlLoop, SensorHub), RobotError> {
         let hub = SensorHub::default();
         let reports = server.clone();
         let on_event = Box::new(move |event| reports.publish(event));
-        let control = ControlLoop::start(robot, &hub, server.attach_control(), on_event)?;
+        let sensors = hub.clone();
+        // Arms may take their time to find their posture; the page shows meanwhile that they are held.
+        let control = tokio::task::spawn_blocking(move || ControlLoop::start(robot, &sensors, teleop, on_event))
+            .await
+            .map_err(|e| RobotError(e.to_string()))??;
         let cameras = hub.cameras();
         let sources = cameras.into_iter().map(|c| (c.name().to_owned(), VideoSource::Camera(c))).collect();
         server.set_video_sources(Some(sources));
@@ -88,16 +102,24 @@ impl Waldo {
 /// # Errors
 /// As [`Waldo::start`].
 pub async fn serve(settings: Settings, robot: Box<dyn Robot>) -> Result<(), ServeError> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    let waldo = Waldo::start(settings, robot).await?;
+    // From the first moment on, so that a signal never finds arms in motion and nobody who listens.
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let stopped = async {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    tokio::pin!(stopped);
+    let waldo = tokio::select! {
+        waldo = Waldo::start(settings, robot) => waldo?,
+        () = &mut stopped => return Ok(()),
+    };
     let server = waldo.server();
     if let (Some(addr), Some(access), Some(identity)) = (server.addr(), server.access(), server.identity()) {
         cli::welcome(addr, &access, &identity)?;
     }
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
-        _ = terminate.recv() => {}
-    }
+    stopped.await;
     tracing::info!("stopping");
     waldo.stop().await;
     Ok(())

@@ -106,7 +106,7 @@ impl Client {
         // An answer to a second hello marks the end: messages of one socket are handled in order.
         static MARKERS: AtomicU64 = AtomicU64::new(0);
         let stream = format!("marker-{}", MARKERS.fetch_add(1, Ordering::Relaxed));
-        self.send(format!(r#"{{"type":"hello","v":1,"client":"m/1","stream":"{stream}","role":"viewer","caps":[]}}"#))
+        self.send(format!(r#"{{"type":"hello","v":1,"client":"m/1","stream":"{stream}","role":"driver","caps":[]}}"#))
             .await?;
         let mut replies = Vec::new();
         loop {

@@ -12,9 +12,10 @@ use crate::{child, setup, web, workspace};
 /// # Errors
 /// If something is missing or a build fails.
 pub(crate) fn run(serve: &[OsString]) -> Result<()> {
+    // What is missing may need a person, so it is said before the long builds.
+    let toolbox = setup::ensure(setup::NATIVE)?;
     // The bundle first: the server carries it inside.
     web::build()?;
-    let toolbox = setup::ensure(setup::NATIVE)?;
     let build = toolbox.cargo(&["build", "--release", "--package", "waldo-server", "--bin", "waldo"]);
     child::watch("building the server", build)?;
     let waldo = workspace::target_dir()?.join("release/waldo");

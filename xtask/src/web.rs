@@ -40,7 +40,9 @@ pub(crate) fn build() -> Result<()> {
     }
     let toolbox = setup::ensure(setup::WEB)?;
     let mut trunk = toolbox.command("trunk");
-    // Offline concerns trunk's own downloads only: all of its tools are on PATH in the right version.
+    // Offline keeps trunk from downloading tools, which are on PATH in the right version; it is passed on to cargo, which
+    // therefore needs everything at hand.
+    child::watch("fetching the crates", toolbox.cargo(&["fetch", "--locked"]))?;
     trunk.args(["build", "--release", "--offline=true", "--skip-version-check", "--color=never"]);
     child::watch("building the web app", trunk)?;
     let mut compress = toolbox.command("node");

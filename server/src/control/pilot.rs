@@ -76,6 +76,8 @@ impl Pilot {
         check::description(&description)?;
         let command = robot.start(hub)?;
         check::posture(&description, &command)?;
+        // A reset pressed while the robot started was not meant for now.
+        lock(&teleop).take_reset();
         Ok(Self {
             robot: Guarded { robot, left_alone: false },
             teleop,
@@ -171,7 +173,7 @@ impl Pilot {
     }
 
     /// Tells the robot when a hold starts. The move to rest is none to a robot: its commands go on changing.
-    fn tell(&mut self, hold: Option<HoldReason>) {
+    pub(super) fn tell(&mut self, hold: Option<HoldReason>) {
         let hold = hold.filter(|h| *h != HoldReason::Resetting);
         if hold == std::mem::replace(&mut self.told, hold) {
             return;

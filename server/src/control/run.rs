@@ -83,7 +83,7 @@ struct Rim {
 
 impl Rim {
     fn main(self, robot: Box<dyn Robot>, hub: &SensorHub, started: &SyncSender<Result<(), RobotError>>) {
-        let pilot = match Pilot::start(robot, hub, Arc::clone(&self.teleop), clock::now()) {
+        let mut pilot = match Pilot::start(robot, hub, Arc::clone(&self.teleop), clock::now()) {
             Ok(pilot) => pilot,
             Err(refusal) => {
                 let _ = started.send(Err(refusal));
@@ -93,16 +93,20 @@ impl Rim {
         self.status.store(Arc::new(pilot.status()));
         // `ControlLoop::start` waits for this word, so it cannot fail; nor can the one above.
         let _ = started.send(Ok(()));
-        let ended = catch_unwind(AssertUnwindSafe(|| self.run(pilot)));
+        let ended = catch_unwind(AssertUnwindSafe(|| self.run(&mut pilot)));
         if ended.is_err() {
             error!("the control loop ended by a defect; the arms hold until the program is restarted");
         }
         // Nobody engages arms that no loop moves.
         let reason = if ended.is_ok() { HoldReason::Stopped } else { HoldReason::Fault };
-        lock(&self.teleop).set_robot_hold(clock::now(), Some(reason), &mut Vec::new());
+        let mut events = Vec::new();
+        lock(&self.teleop).set_robot_hold(clock::now(), Some(reason), &mut events);
+        pilot.tell(Some(reason));
+        // It may have been the report itself that panicked.
+        let _ = catch_unwind(AssertUnwindSafe(|| events.into_iter().for_each(&self.on_event)));
     }
 
-    fn run(&self, mut pilot: Pilot) {
+    fn run(&self, pilot: &mut Pilot) {
         let begin = clock::now();
         let mut due = 0;
         let mut events = Vec::new();
@@ -158,7 +162,7 @@ mod tests {
     #[test]
     fn the_thread_commands_the_robots_own_posture_and_ends_when_dropped() {
         let (seen, commands) = sync_channel::<Command>(1000);
-        let (robot, _) = FakeRobot::new();
+        let (robot, script) = FakeRobot::new();
         let robot = robot.watched_by(seen);
         let teleop = Arc::new(Mutex::new(Teleop::default()));
         let control =
@@ -171,6 +175,7 @@ mod tests {
         while commands.try_recv().is_ok() {}
         assert!(commands.recv_timeout(Duration::from_secs(20)).is_err(), "the robot is gone with its thread");
         assert_eq!(lock(&teleop).hold(clock::now()).map(|h| h.reason), Some(HoldReason::Stopped));
+        assert_eq!(script.lock().unwrap().holds.last(), Some(&HoldReason::Stopped), "the robot was told");
     }
 
     #[test]

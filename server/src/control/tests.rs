@@ -26,7 +26,7 @@ pub(super) struct Script {
     failure: Option<Failure>,
     limited: Option<HoldReason>,
     commands: Vec<Command>,
-    holds: Vec<HoldReason>,
+    pub(super) holds: Vec<HoldReason>,
     resets: u32,
 }
 

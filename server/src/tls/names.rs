@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 
+/// A certificate lists at most so many names: present ones first, then those of addresses long gone.
+pub(super) const MAX_NAMES: usize = 100;
+
 /// What this machine is called and where it can be reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
@@ -56,6 +59,12 @@ impl Names {
         (short != "localhost").then(|| format!("{short}.local"))
     }
 
+    /// The name announced where another responder already answers for [`Names::local_host`].
+    pub fn second_local_host(&self) -> Option<String> {
+        let short = self.short_host();
+        (short != "localhost").then(|| format!("{short}-waldo.local"))
+    }
+
     /// Addresses at which other machines may reach this one.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.addresses.iter().copied()
@@ -67,9 +76,11 @@ impl Names {
         all.push(self.host.clone());
         all.push(self.short_host().to_owned());
         all.extend(self.local_host());
+        all.extend(self.second_local_host());
         all.extend(self.addresses().map(|ip| ip.to_string()));
         let mut seen = BTreeSet::new();
         all.retain(|name| seen.insert(name.clone()));
+        all.truncate(MAX_NAMES);
         all
     }
 }
@@ -103,8 +114,17 @@ mod tests {
     #[test]
     fn names_cover_loopback_host_and_addresses_once() {
         let names = Names::new("Robot.lab.example", ips(&["192.168.1.5", "127.0.0.1", "fe80::1", "fd00::5"]));
-        let expected =
-            ["localhost", "127.0.0.1", "::1", "robot.lab.example", "robot", "robot.local", "192.168.1.5", "fd00::5"];
+        let expected = [
+            "localhost",
+            "127.0.0.1",
+            "::1",
+            "robot.lab.example",
+            "robot",
+            "robot.local",
+            "robot-waldo.local",
+            "192.168.1.5",
+            "fd00::5",
+        ];
         assert_eq!(names.all(), expected);
     }
 

@@ -23,9 +23,6 @@ const BACKDATED: Duration = DAY;
 /// Made anew when less than this is left.
 const RENEW_BEFORE: Duration = DAY.saturating_mul(30);
 
-/// Names of addresses long gone are forgotten beyond this many.
-const MAX_NAMES: usize = 100;
-
 /// The folder of the certificate Waldo makes itself.
 #[derive(Debug)]
 pub(super) struct OwnCertificate {
@@ -117,7 +114,7 @@ fn params(names: &Names, kept: &[String], now: SystemTime) -> Result<Certificate
     let mut all = names.all();
     let old: Vec<_> = kept.iter().filter(|name| !all.contains(name)).cloned().collect();
     all.extend(old);
-    all.truncate(MAX_NAMES);
+    all.truncate(super::names::MAX_NAMES);
     let mut params = CertificateParams::new(all)?;
     // A common name has at most 64 characters.
     let host: String = names.host().chars().take(50).collect();

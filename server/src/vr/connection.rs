@@ -9,6 +9,7 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
 use waldo_protocol::vr::{ClientMessage, Refusal, RefusalKind, dispatch};
 
 use super::negotiation::Negotiation;
@@ -38,7 +39,7 @@ enum End {
 }
 
 /// Serves one client until it leaves or `shutdown` resolves.
-pub(super) async fn serve(service: Arc<Service>, socket: WebSocket, shutdown: impl Future<Output = ()>) {
+pub(super) async fn serve(service: Arc<Service>, socket: WebSocket, shutdown: CancellationToken) {
     let (outbox, inbox) = mpsc::channel(OUTBOX_CAPACITY);
     let (kick, video_changed) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let conn = service.join(Client::new(outbox.clone(), Arc::clone(&kick), Arc::clone(&video_changed)));
@@ -51,7 +52,7 @@ pub(super) async fn serve(service: Arc<Service>, socket: WebSocket, shutdown: im
         end = receive(&service, conn, &mut stream, &alive, &mut negotiation, &video_changed) => end,
         end = send(&mut sink, inbox, &alive) => end,
         () = kick.notified() => End::Unresponsive,
-        () = shutdown => End::Shutdown,
+        () = shutdown.cancelled() => End::Shutdown,
     };
     // First the stream, so that the arms hold at once; then the socket, which may take its time.
     service.leave(conn);
@@ -75,7 +76,10 @@ pub(super) async fn serve(service: Arc<Service>, socket: WebSocket, shutdown: im
                 }
             }
         };
-        let _ = tokio::time::timeout(linger, farewell).await;
+        tokio::select! {
+            _ = tokio::time::timeout(linger, farewell) => {}
+            () = shutdown.cancelled(), if !matches!(end, End::Shutdown) => {}
+        }
     }
     tracing::info!(conn = conn.0, "client disconnected");
 }

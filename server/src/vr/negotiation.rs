@@ -1,6 +1,7 @@
 //! Offers for one client: the protocol's state machine, and the peer connections it asks for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::ws::Utf8Bytes;
 use tokio::sync::mpsc;
@@ -10,6 +11,9 @@ use waldo_protocol::vr::{Action, Cameras, ClientMessage, Event, Peer, ServerMess
 use super::service::{Service, Video};
 use super::session::ConnId;
 use crate::rtc::{PosePeer, RtcError, VideoPeer};
+
+/// How long a connection may take to close.
+const FAREWELL: Duration = Duration::from_millis(100);
 
 /// A peer connection of either kind.
 enum Connection {
@@ -25,6 +29,13 @@ impl Connection {
         }
     }
 
+    async fn close(self) {
+        match self {
+            Self::Video(peer) => peer.close().await,
+            Self::Poses(peer) => peer.close().await,
+        }
+    }
+
     async fn closed(&self) {
         match self {
             Self::Video(peer) => peer.closed().await,
@@ -36,7 +47,7 @@ impl Connection {
 /// What happened off the receive path.
 enum Done {
     Built(Peer, Result<(Connection, ServerMessage), RtcError>),
-    Answered(Result<(), RtcError>),
+    Answered(Peer, Result<(), RtcError>),
     /// The connection ended by itself.
     Lost(Peer, Arc<Connection>),
 }
@@ -45,6 +56,8 @@ enum Done {
 struct Offered {
     connection: Arc<Connection>,
     watch: AbortHandle,
+    /// An answer is being applied; another one meanwhile is refused.
+    answering: bool,
 }
 
 impl Drop for Offered {
@@ -117,8 +130,14 @@ impl Negotiation {
                 tracing::warn!(conn = self.conn.0, ?peer, "no offer: {error}");
                 self.on_event(Event::BuildFailed(peer));
             }
-            Done::Answered(Ok(())) => {}
-            Done::Answered(Err(error)) => tracing::warn!(conn = self.conn.0, "the answer was not applied: {error}"),
+            Done::Answered(peer, answered) => {
+                if let Some(offered) = self.slot(peer) {
+                    offered.answering = false;
+                }
+                if let Err(error) = answered {
+                    self.service.complain(self.conn, "answer", &error);
+                }
+            }
             Done::Lost(peer, connection) => {
                 // A connection that was replaced is nothing to the machine any more.
                 if self.slot(peer).as_ref().is_some_and(|offered| Arc::ptr_eq(&offered.connection, &connection)) {
@@ -130,8 +149,15 @@ impl Negotiation {
 
     /// The socket has closed: ends all connections and jobs.
     pub(super) async fn close(mut self) {
-        (self.video, self.poses) = (None, None);
         self.jobs.shutdown().await;
+        for offered in [self.video.take(), self.poses.take()].into_iter().flatten() {
+            let connection = Arc::clone(&offered.connection);
+            drop(offered);
+            // No job is left, so this was the last reference but for a build that was cut off, which closes itself.
+            if let Some(connection) = Arc::into_inner(connection) {
+                let _ = tokio::time::timeout(FAREWELL, connection.close()).await;
+            }
+        }
     }
 
     fn on_event(&mut self, event: Event) {
@@ -140,16 +166,16 @@ impl Negotiation {
                 // A full outbox has already ended the connection.
                 Action::Send(message) => drop(self.outbox.try_send(message.encode().into())),
                 Action::Build(peer) => self.build(peer),
-                Action::Apply { peer, sdp } => {
-                    if let Some(offered) = self.slot(peer) {
+                Action::Apply { peer, sdp } => match self.slot(peer).as_mut().filter(|offered| !offered.answering) {
+                    Some(offered) => {
+                        offered.answering = true;
                         let connection = Arc::clone(&offered.connection);
-                        self.jobs.spawn(async move { Done::Answered(connection.answer(sdp).await) });
+                        self.jobs.spawn(async move { Done::Answered(peer, connection.answer(sdp).await) });
                     }
-                }
+                    None => self.service.complain(self.conn, "answer", &"one answer at a time"),
+                },
                 Action::Close(peer) => *self.slot(peer) = None,
-                Action::StrayAnswer(peer) => {
-                    tracing::warn!(conn = self.conn.0, ?peer, "an answer to no offer; ignored");
-                }
+                Action::StrayAnswer(_) => self.service.complain(self.conn, "answer", &"an answer to no offer"),
             }
         }
     }
@@ -191,6 +217,6 @@ impl Negotiation {
             watched.closed().await;
             Done::Lost(peer, watched)
         });
-        *self.slot(peer) = Some(Offered { connection, watch });
+        *self.slot(peer) = Some(Offered { connection, watch, answering: false });
     }
 }

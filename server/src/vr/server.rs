@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
-use waldo_protocol::vr::{Mode, ServerMessage, VrFrame, VrState};
+use waldo_protocol::vr::{HoldReason, Mode, ServerMessage, VrFrame, VrState};
 
 use super::connection::{self, MAX_MESSAGE};
 use super::service::{OnFrame, Service};
@@ -152,7 +152,7 @@ impl VrServer {
         });
         tasks.spawn(Arc::clone(&tls).keep_current(shutdown.clone()));
         if settings.mdns && !settings.bind.is_loopback() {
-            tasks.spawn(mdns::announce(addr.port(), shutdown.clone()));
+            tasks.spawn(mdns::announce(addr, shutdown.clone()));
         }
         tasks.spawn(watch(Arc::clone(service), shutdown.clone()));
         *running = Some(Running { addr, tls, access, tasks, shutdown: shutdown.drop_guard() });
@@ -248,10 +248,9 @@ impl VrServer {
         self.0.service.session().tracking.unwrap_or(false)
     }
 
-    /// Attaches Waldo's control loop as the arm consumer; this is what it reads.
+    /// Attaches Waldo's control loop as the arm consumer; this is what it reads. Nobody can engage before its first tick.
     pub fn attach_control(&self) -> Arc<Mutex<Teleop>> {
-        self.0.service.session().tracking = Some(false);
-        self.0.service.teleop()
+        self.0.service.attach_control()
     }
 
     /// Tells the clients what the attached control loop reports.
@@ -284,16 +283,22 @@ struct Sockets {
 
 async fn upgrade(State(sockets): State<Sockets>, upgrade: WebSocketUpgrade) -> Response {
     let Sockets { service, tasks, shutdown } = sockets;
-    upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE).on_upgrade(move |socket| {
-        tasks.track_future(async move { connection::serve(service, socket, shutdown.cancelled()).await })
-    })
+    upgrade
+        .max_message_size(MAX_MESSAGE)
+        .max_frame_size(MAX_MESSAGE)
+        .on_upgrade(move |socket| tasks.track_future(connection::serve(service, socket, shutdown)))
 }
 
 fn health(service: &Arc<Service>) -> Arc<dyn Fn() -> serde_json::Value + Send + Sync> {
     let service = Arc::clone(service);
     Arc::new(move || {
+        let status = match service.hold() {
+            Some(HoldReason::Fault) => "fault",
+            Some(HoldReason::Stopped) => "stopped",
+            _ => "ok",
+        };
         let session = service.session();
-        json!({ "status": "ok", "clients": session.clients.len(), "engaged": session.tracking })
+        json!({ "status": status, "clients": session.clients.len(), "engaged": session.tracking })
     })
 }
 

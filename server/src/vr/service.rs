@@ -5,12 +5,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{
-    Capability, ClientHello, HudValue, Refusal, RefusalKind, ServerHello, ServerMessage, Snapshot, VrFrame,
+    Capability, ClientHello, Hold, HoldReason, HudValue, Refusal, ServerHello, ServerMessage, Snapshot, VrFrame,
 };
 
 use super::session::{Client, ConnId, Session};
@@ -40,8 +41,6 @@ pub(super) struct Video {
 struct Ingest {
     streams: Streams,
     events: Vec<Event>,
-    /// When each kind of refusal was last logged.
-    refused: BTreeMap<RefusalKind, MonoTime>,
 }
 
 /// The service behind all connections.
@@ -51,7 +50,11 @@ pub(super) struct Service {
     teleop: Arc<Mutex<Teleop>>,
     frame: Mutex<Option<(StreamId, VrFrame)>>,
     callback: Mutex<Option<OnFrame>>,
+    /// When each kind of refusal was last logged.
+    logged: Mutex<BTreeMap<&'static str, MonoTime>>,
     video: Mutex<Video>,
+    /// Whether a control loop follows `teleop`; otherwise an arm consumer of the user's own tells what is engaged.
+    attached: AtomicBool,
     pub(super) metrics: Metrics,
 }
 
@@ -73,12 +76,19 @@ impl Service {
             teleop: Arc::default(),
             frame: Mutex::default(),
             callback: Mutex::default(),
+            logged: Mutex::default(),
             video: Mutex::default(),
+            attached: AtomicBool::new(false),
             metrics,
         }
     }
 
-    pub(super) fn teleop(&self) -> Arc<Mutex<Teleop>> {
+    /// Makes Waldo's control loop the arm consumer. Nobody can engage before its first tick.
+    pub(super) fn attach_control(&self) -> Arc<Mutex<Teleop>> {
+        let mut events = Vec::new();
+        lock(&self.teleop).set_robot_hold(clock::now(), Some(HoldReason::Stopped), &mut events);
+        self.session().tracking = Some(false);
+        self.attached.store(true, Ordering::Release);
         Arc::clone(&self.teleop)
     }
 
@@ -140,29 +150,45 @@ impl Service {
         };
         self.metrics.accepted_frame();
         let mut events = std::mem::take(&mut ingest.events);
-        let admission = lock(&self.teleop).on_frame(clock::now(), stream, frame, &mut events);
+        let mut teleop = lock(&self.teleop);
+        let admission = teleop.on_frame(clock::now(), stream, frame, &mut events);
+        if !self.attached.load(Ordering::Acquire) {
+            // Resets are the business of the user's own consumer; a pending one would keep everybody from engaging.
+            teleop.take_reset();
+        }
+        drop(teleop);
+        let mut panicked = false;
         if admission == Admission::Admitted {
             *lock(&self.frame) = Some((stream, *frame));
             let callback = lock(&self.callback).clone();
-            if let Some(callback) = callback
-                && catch_unwind(AssertUnwindSafe(|| callback(frame))).is_err()
-            {
-                tracing::error!("the on_frame callback panicked; mend it, frames go on");
-            }
+            panicked = callback.is_some_and(|callback| catch_unwind(AssertUnwindSafe(|| callback(frame))).is_err());
         }
         self.publish(events.drain(..));
         ingest.events = events;
+        // Logs may block, which nobody else's frames shall wait for.
+        drop(ingest);
+        if panicked {
+            tracing::error!("the on_frame callback panicked; mend it, frames go on");
+        }
     }
 
     /// A message was refused: counted, and logged at most once per kind and second.
     pub(super) fn refuse(&self, conn: ConnId, refusal: &Refusal) {
-        let kind = refusal.kind.name();
+        self.complain(conn, refusal.kind.name(), refusal);
+    }
+
+    /// Counts and logs what a client did wrong, at most one line per kind and second.
+    pub(super) fn complain(&self, conn: ConnId, kind: &'static str, what: &dyn fmt::Display) {
         self.metrics.refusal("vr", kind);
         let now = clock::now();
-        let mut ingest = lock(&self.ingest);
-        if ingest.refused.get(&refusal.kind).is_none_or(|at| now.since(*at) >= LOG_EVERY) {
-            ingest.refused.insert(refusal.kind, now);
-            tracing::warn!(conn = conn.0, kind, "message refused: {refusal}");
+        let mut logged = lock(&self.logged);
+        let due = logged.get(kind).is_none_or(|at| now.since(*at) >= LOG_EVERY);
+        if due {
+            logged.insert(kind, now);
+        }
+        drop(logged);
+        if due {
+            tracing::warn!(conn = conn.0, kind, "message refused: {what}");
         }
     }
 
@@ -177,33 +203,33 @@ impl Service {
 
     /// Agrees on extensions: answers with the server's hello, then the snapshot if negotiated.
     pub(super) fn hello(&self, conn: ConnId, hello: &ClientHello) {
-        let cameras = self.video().feeds.iter().map(|feed| feed.name().to_owned()).collect();
         let mut ingest = lock(&self.ingest);
-        if let Some(left) = ingest.streams.name(conn, &hello.stream) {
+        if let Some(left) = ingest.streams.name(conn, &hello.stream, hello.role) {
             self.close_stream(&mut ingest, left);
         }
         let server = concat!("waldo/", env!("CARGO_PKG_VERSION")).to_owned();
         let reply = ServerHello::answer(hello, Capability::ALL, server, conn.0.to_string());
-        let caps = reply.caps.clone();
         let mut session = self.session();
-        let snapshot = caps.contains(&Capability::Snapshot).then(|| {
-            let teleop = lock(&self.teleop);
-            Snapshot {
-                mode: session.mode,
-                episode: session.episode,
-                state: session.state,
-                tracking: session.tracking.unwrap_or_else(|| teleop.engaged()),
-                hold: teleop.hold(clock::now()),
-                reset_n: teleop.resets(),
-                driver: teleop.driver().and_then(|id| ingest.streams.public_name(id)).map(str::to_owned),
-                cameras,
-            }
-        });
+        let snapshot = self.snapshot(&ingest.streams, &session);
         let Some(client) = session.clients.get_mut(&conn) else { return };
-        client.caps = caps;
+        client.caps.clone_from(&reply.caps);
         client.send(ServerMessage::Hello(reply).encode().into());
-        if let Some(snapshot) = snapshot {
-            client.send(ServerMessage::Snapshot(snapshot).encode().into());
+        let hold = hold_of(&lock(&self.teleop), &ingest.streams, conn);
+        client.tell_snapshot(snapshot, hold);
+    }
+
+    /// What a snapshot tells everybody alike.
+    fn snapshot(&self, streams: &Streams, session: &Session) -> Snapshot {
+        let teleop = lock(&self.teleop);
+        Snapshot {
+            mode: session.mode,
+            episode: session.episode,
+            state: session.state,
+            tracking: session.tracking.unwrap_or(false),
+            hold: None,
+            reset_n: teleop.resets(),
+            driver: teleop.driver().and_then(|id| streams.public_name(id)).map(str::to_owned),
+            cameras: self.video().feeds.iter().map(|feed| feed.name().to_owned()).collect(),
         }
     }
 
@@ -211,18 +237,18 @@ impl Service {
     /// threads can never leave the clients with the older one.
     pub(super) fn publish(&self, events: impl IntoIterator<Item = Event>) {
         for event in events {
-            if let Event::Tracking(_) = event {
+            if let Event::Tracking(_) = event
+                && self.attached.load(Ordering::Acquire)
+            {
                 let mut session = self.session();
                 let engaged = lock(&self.teleop).engaged();
-                if session.tracking.is_some() {
-                    session.tracking = Some(engaged);
-                    session.broadcast(&ServerMessage::Tracking(engaged));
-                }
+                session.tracking = Some(engaged);
+                session.broadcast(&ServerMessage::Tracking(engaged));
             }
         }
     }
 
-    /// Watchdogs and hold reasons; called about ten times a second.
+    /// Watchdogs, hold reasons, and a new snapshot when somebody else drives; called about ten times a second.
     pub(super) fn tick(&self) {
         let now = clock::now();
         let ingest = lock(&self.ingest);
@@ -230,13 +256,27 @@ impl Service {
         lock(&self.teleop).on_tick(now, &mut events);
         self.publish(events);
         let mut session = self.session();
+        let driver = lock(&self.teleop).driver();
+        let snapshot = (driver != session.told_driver).then(|| self.snapshot(&ingest.streams, &session));
+        session.told_driver = driver;
         let teleop = lock(&self.teleop);
         for (conn, client) in &mut session.clients {
-            let hold = match ingest.streams.of(*conn) {
-                Some(stream) => teleop.hold_for(now, stream),
-                None => teleop.hold(now),
-            };
-            client.tell_hold(hold);
+            let hold = hold_of(&teleop, &ingest.streams, *conn);
+            match &snapshot {
+                Some(snapshot) => client.tell_snapshot(snapshot.clone(), hold),
+                None => client.tell_hold(hold),
+            }
         }
     }
+
+    /// What keeps the arms from following, if they are in such a state.
+    pub(super) fn hold(&self) -> Option<HoldReason> {
+        lock(&self.teleop).hold(clock::now()).map(|hold| hold.reason)
+    }
+}
+
+/// Why this client's frames move nothing.
+fn hold_of(teleop: &Teleop, streams: &Streams, conn: ConnId) -> Option<Hold> {
+    let now = clock::now();
+    streams.of(conn).map_or_else(|| teleop.hold(now), |stream| teleop.hold_for(now, stream))
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
 use tokio::sync::{Notify, mpsc};
-use waldo_protocol::vr::{Capability, Hold, HudValue, Mode, ServerMessage, VrState};
+use waldo_protocol::vr::{Capability, Hold, HudValue, Mode, ServerMessage, Snapshot, VrState};
+
+use crate::control::StreamId;
 
 /// Messages waiting for one client. A client that falls this far behind is disconnected: it has stopped reading.
 pub(super) const OUTBOX_CAPACITY: usize = 64;
@@ -41,6 +43,15 @@ impl Client {
         }
     }
 
+    /// Sends the state of the service, the hold included; without that extension only the hold.
+    pub(super) fn tell_snapshot(&mut self, snapshot: Snapshot, hold: Option<Hold>) {
+        if !self.caps.contains(&Capability::Snapshot) {
+            return self.tell_hold(hold);
+        }
+        self.told_hold.clone_from(&hold);
+        self.send(ServerMessage::Snapshot(Snapshot { hold, ..snapshot }).encode().into());
+    }
+
     /// Tells the client why motion is held, if it understands and does not know yet.
     pub(super) fn tell_hold(&mut self, hold: Option<Hold>) {
         if !self.caps.contains(&Capability::Hold) || same_hold(self.told_hold.as_ref(), hold.as_ref()) {
@@ -70,6 +81,8 @@ pub(super) struct Session {
     pub(super) state: VrState,
     /// The engage state of an attached consumer; none while no consumer is attached.
     pub(super) tracking: Option<bool>,
+    /// The driver that the clients were told of last.
+    pub(super) told_driver: Option<StreamId>,
     hud: HudValue,
     hud_publisher: Option<ConnId>,
     next: u64,

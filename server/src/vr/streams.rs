@@ -3,9 +3,9 @@
 //! A socket is a stream of its own until its `hello` names a stream id; sockets with the same id are one stream. Each
 //! stream has its own high-water mark of `seq`, so that no stream can lock out another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use waldo_protocol::vr::VrFrame;
+use waldo_protocol::vr::{Role, VrFrame};
 
 use super::session::ConnId;
 use crate::control::StreamId;
@@ -22,6 +22,8 @@ struct Stream {
 pub(super) struct Streams {
     streams: BTreeMap<StreamId, Stream>,
     by_socket: BTreeMap<ConnId, StreamId>,
+    /// Sockets that said they only watch: their frames count for nothing.
+    viewers: BTreeSet<ConnId>,
     next: u64,
 }
 
@@ -35,19 +37,25 @@ impl Streams {
         id
     }
 
-    /// The socket said which stream it belongs to. Returns the stream that lost its last socket by that, if any.
-    pub(super) fn name(&mut self, conn: ConnId, name: &str) -> Option<StreamId> {
+    /// The socket said which stream it belongs to; only the first word counts. A viewer belongs to no stream but its
+    /// own. Returns the stream that lost its last socket by that, if any.
+    pub(super) fn name(&mut self, conn: ConnId, name: &str, role: Role) -> Option<StreamId> {
         let own = *self.by_socket.get(&conn)?;
+        if role == Role::Viewer {
+            self.viewers.insert(conn);
+        }
+        if self.viewers.contains(&conn) || self.public_name(own).is_some() {
+            return None;
+        }
         let other = self.streams.iter().find(|(_, s)| s.name.as_deref() == Some(name)).map(|(id, _)| *id);
         match other {
-            Some(joined) if joined != own => {
+            Some(joined) => {
                 self.by_socket.insert(conn, joined);
                 if let Some(stream) = self.streams.get_mut(&joined) {
                     stream.sockets += 1;
                 }
                 self.leave(own)
             }
-            Some(_) => None,
             None => {
                 if let Some(stream) = self.streams.get_mut(&own) {
                     stream.name = Some(name.to_owned());
@@ -59,6 +67,7 @@ impl Streams {
 
     /// A socket closed. Returns its stream if this was the last socket of it.
     pub(super) fn close(&mut self, conn: ConnId) -> Option<StreamId> {
+        self.viewers.remove(&conn);
         let id = self.by_socket.remove(&conn)?;
         self.leave(id)
     }
@@ -83,8 +92,11 @@ impl Streams {
         self.streams.get(&id)?.name.as_deref()
     }
 
-    /// The stream of this frame; none if the frame is a duplicate or came late.
+    /// The stream of this frame; none if the frame is a duplicate, came late, or comes from a viewer.
     pub(super) fn admit(&mut self, conn: ConnId, frame: &VrFrame) -> Option<StreamId> {
+        if self.viewers.contains(&conn) {
+            return None;
+        }
         let id = self.of(conn)?;
         let stream = self.streams.get_mut(&id)?;
         if let Some(seq) = frame.seq {
@@ -140,13 +152,35 @@ mod tests {
         let (a, b) = (ConnId(1), ConnId(2));
         let first = streams.open(a);
         let second = streams.open(b);
-        assert_eq!(streams.name(a, "page"), None);
-        assert_eq!(streams.name(b, "page"), Some(second));
+        assert_eq!(streams.name(a, "page", Role::Driver), None);
+        assert_eq!(streams.name(b, "page", Role::Driver), Some(second));
         assert_eq!(streams.admit(a, &frame(Some(1))), Some(first));
         assert_eq!(streams.admit(b, &frame(Some(1))), None);
         assert_eq!(streams.admit(b, &frame(Some(2))), Some(first));
         assert_eq!(streams.close(a), None);
         assert_eq!(streams.close(b), Some(first));
         assert_eq!(streams.close(b), None);
+    }
+
+    #[test]
+    fn a_viewer_joins_no_stream_and_its_frames_count_for_nothing() {
+        let mut streams = Streams::default();
+        let (driver, viewer) = (ConnId(1), ConnId(2));
+        let driven = streams.open(driver);
+        streams.open(viewer);
+        streams.name(driver, "page", Role::Driver);
+        assert_eq!(streams.name(viewer, "page", Role::Viewer), None);
+        assert_eq!(streams.admit(viewer, &frame(Some(9))), None);
+        assert_eq!(streams.name(viewer, "page", Role::Driver), None, "once a viewer, always a viewer");
+        assert_eq!(streams.admit(driver, &frame(Some(1))), Some(driven));
+    }
+
+    #[test]
+    fn a_stream_keeps_its_first_name() {
+        let mut streams = Streams::default();
+        let a = streams.open(ConnId(1));
+        streams.name(ConnId(1), "first", Role::Driver);
+        assert_eq!(streams.name(ConnId(1), "second", Role::Driver), None);
+        assert_eq!(streams.public_name(a), Some("first"));
     }
 }

@@ -89,7 +89,7 @@ fn text(reason: HoldReason) -> &'static str {
             "The headset's clock jumped or its poses came late; release both grips, then squeeze them."
         }
         HoldReason::ReleaseGrips => "Release both grips, then squeeze them again.",
-        HoldReason::Stopped => "The robot is stopped; clear the stop to go on.",
+        HoldReason::Stopped => "The robot is stopped.",
         HoldReason::Fault => {
             "The robot reported a fault; look at it, then press X to clear the fault and move to rest."
         }
