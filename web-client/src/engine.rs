@@ -10,6 +10,7 @@ use waldo_protocol::vr::{Capability, ClientHello, ClientMessage, Role, ServerMes
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
+use crate::answer::{Answer, AnswerWatch};
 use crate::browser::{error_text, now, random_id};
 use crate::connection::Connection;
 use crate::hud::{self, HudText};
@@ -41,6 +42,8 @@ pub(crate) struct Engine {
     /// Encoded pose, reused for every frame.
     pose_text: RefCell<String>,
     silent_until: Cell<f64>,
+    answer: Cell<Answer>,
+    answer_watch: RefCell<AnswerWatch>,
     presentation: RefCell<Option<Rc<xr::Presentation>>>,
     presence: Cell<Presence>,
     support: Cell<Support>,
@@ -59,7 +62,7 @@ impl Engine {
     pub(crate) fn start(publish: impl Fn(Summary) + 'static) -> Rc<Self> {
         take_token_from_url();
         let robot = RobotView::default();
-        let hud = hud::compose(Status::NotConnected, &robot, Default::default(), [false; 2]);
+        let hud = hud::compose(Status::NotConnected, Answer::Heard, &robot, Default::default(), [false; 2]);
         let engine = Rc::new_cyclic(|engine: &Weak<Self>| Self {
             stream: random_id(),
             connection: Connection::new(Target::remembered().ok(), {
@@ -75,6 +78,8 @@ impl Engine {
             poses: RefCell::default(),
             pose_text: RefCell::default(),
             silent_until: Cell::default(),
+            answer: Cell::new(Answer::Heard),
+            answer_watch: RefCell::default(),
             presentation: RefCell::default(),
             presence: Cell::default(),
             support: Cell::default(),
@@ -108,7 +113,7 @@ impl Engine {
     pub(crate) fn connect_to(&self, typed: &str) {
         match Target::typed(typed) {
             Ok(target) => {
-                self.leave();
+                self.end_presentation();
                 self.connection.aim_at(target);
                 self.robot.take();
                 self.video.forget();
@@ -127,9 +132,9 @@ impl Engine {
         }
     }
 
-    /// Ends the presentation and the connection.
+    /// Ends the presentation and the connection. The arms stay where they are: who disconnects wants them to stop.
     pub(crate) fn disconnect(&self) {
-        self.leave();
+        self.end_presentation();
         self.forget_socket();
         self.connection.disconnect();
     }
@@ -151,19 +156,23 @@ impl Engine {
         let engine = self.clone();
         spawn_local(async move {
             accepted.await;
-            engine.connect();
+            // The person may have connected meanwhile, and drive.
+            if engine.connection.status() != Status::Connected {
+                engine.connect();
+            }
         });
     }
 
     /// Replaces the browser's WebXR by an emulated headset.
-    pub(crate) fn emulate_headset(self: &Rc<Self>) {
-        let engine = self.clone();
-        spawn_local(async move {
-            match emulator::install().await {
-                Ok(()) => engine.look_for_headset(),
-                Err(error) => engine.fail(format!("The emulator could not be loaded: {}", error_text(&error))),
-            }
-        });
+    ///
+    /// False if it could not be loaded.
+    pub(crate) async fn emulate_headset(self: &Rc<Self>) -> bool {
+        let loaded = emulator::install().await;
+        match &loaded {
+            Ok(()) => self.look_for_headset(),
+            Err(error) => self.fail(format!("The emulator could not be loaded: {}", error_text(error))),
+        }
+        loaded.is_ok()
     }
 
     /// Starts the presentation. To be called inside a click.
@@ -241,6 +250,12 @@ impl Engine {
         self.poses.borrow_mut().begin();
     }
 
+    /// Nothing can be drawn any more: an operator who sees nothing must not go on driving.
+    pub(crate) fn graphics_lost(&self) {
+        self.end_presentation();
+        self.fail("The headset's graphics failed. Enter VR again; if that does not help, reload the page.".to_owned());
+    }
+
     fn presentation_began(self: &Rc<Self>, presentation: Rc<xr::Presentation>) {
         self.poses.borrow_mut().begin();
         self.presence.set(Presence::Visible);
@@ -274,6 +289,24 @@ impl Engine {
         self.robot.borrow_mut().disconnected();
     }
 
+    fn socket_closed(&self) {
+        self.forget_socket();
+        self.connection.closed();
+    }
+
+    /// Hangs up on a robot that was being driven and does not answer any more; the link then dials again.
+    fn watch_answers(&self, now: f64) {
+        let drives = self.connection.status() == Status::Connected
+            && self.presence.get() == Presence::Visible
+            && self.robot.borrow().engaged == Some(true);
+        let silent = drives && (self.video.fell_silent() || !self.connection.takes_poses());
+        let answer = self.answer_watch.borrow_mut().look(silent, now);
+        self.answer.set(answer);
+        if answer == Answer::Dead {
+            self.socket_closed();
+        }
+    }
+
     fn on_socket(self: &Rc<Self>, event: SocketEvent) {
         match event {
             SocketEvent::Opened => {
@@ -295,16 +328,14 @@ impl Engine {
                 }
             }
             SocketEvent::Closed => {
-                self.forget_socket();
-                self.connection.closed();
+                self.socket_closed();
                 self.tick();
             }
         }
     }
 
     fn on_message(self: &Rc<Self>, message: ServerMessage) {
-        let sending = self.presence.get() == Presence::Visible;
-        self.robot.borrow_mut().apply(&message, &self.stream, sending);
+        self.robot.borrow_mut().apply(&message, &self.stream);
         match message {
             ServerMessage::WebrtcOffer { sdp, tracks, ice_servers } => {
                 // A robot that answered hello finds us by our checks; others wait for candidates in the answer.
@@ -346,6 +377,7 @@ impl Engine {
         if self.connection.status() == Status::Connected && self.video.poll(now) {
             self.send(&ClientMessage::WebrtcRequest);
         }
+        self.watch_answers(now);
         self.end_hopeless_presentation();
         // Not left to the XR frames: a hidden presentation may get none.
         if let Some(presentation) = &*self.presentation.borrow() {
@@ -362,7 +394,8 @@ impl Engine {
 
     fn refresh_hud(&self) {
         let link = self.connection.status();
-        let text = hud::compose(link, &self.robot.borrow(), self.video.status(), self.controllers.get());
+        let text =
+            hud::compose(link, self.answer.get(), &self.robot.borrow(), self.video.status(), self.controllers.get());
         self.hud.replace(text);
     }
 

@@ -1,9 +1,10 @@
 //! The words shown in the headset: one line that says whether the arms follow, and one that says why not.
 
-use waldo_protocol::vr::{Severity, VrState};
+use waldo_protocol::vr::{HoldReason, Severity, VrState};
 
+use crate::answer::Answer;
 use crate::link::Status;
-use crate::robot::RobotView;
+use crate::robot::{Driver, RobotView};
 use crate::summary::VideoStatus;
 
 /// How serious a line is; decides its colour.
@@ -42,17 +43,25 @@ pub fn state_name(state: VrState) -> &'static str {
 }
 
 /// What the headset shows. `controllers` tells which controllers have a pose, left and right.
-pub fn compose(link: Status, robot: &RobotView, video: VideoStatus, controllers: [bool; 2]) -> HudText {
+pub fn compose(link: Status, answer: Answer, robot: &RobotView, video: VideoStatus, controllers: [bool; 2]) -> HudText {
     let text = |title: &str, detail: &str, tone| HudText { title: title.to_owned(), detail: detail.to_owned(), tone };
     match link {
         Status::Connected => {}
         Status::NotConnected | Status::Connecting => return text("Connecting to the robot…", "", Tone::Caution),
         Status::Reconnecting | Status::Lost | Status::Failed => {
-            return text("Connection lost", "The arms hold still. Trying again…", Tone::Alarm);
+            return text("Connection lost", "Your hands move nothing. Trying again…", Tone::Alarm);
         }
     }
     if robot.state == VrState::Error {
         return text(state_name(robot.state), hold_text(robot), Tone::Alarm);
+    }
+    let held_for = robot.hold.as_ref().map(|hold| hold.reason);
+    if robot.driver == Driver::Other || held_for == Some(HoldReason::NotDriver) {
+        return text("Somebody else is driving", &state_line(robot), Tone::Idle);
+    }
+    let engaged = robot.engaged == Some(true);
+    if engaged && answer != Answer::Heard {
+        return text("No answer from the robot", "Your hands may move nothing", Tone::Alarm);
     }
     match controllers {
         [true, true] => {}
@@ -66,8 +75,8 @@ pub fn compose(link: Status, robot: &RobotView, video: VideoStatus, controllers:
             return text("Controllers missing", "Take both into your hands", Tone::Caution);
         }
     }
-    let engaged = robot.engaged == Some(true);
     match &robot.hold {
+        Some(hold) if hold.reason == HoldReason::Resetting => text("Moving to rest", &hold.text, Tone::Caution),
         Some(hold) if hold.severity == Severity::Hold => text("Arms hold still", &hold.text, Tone::Alarm),
         Some(hold) if engaged && hold.severity == Severity::Clamp => text("Driving", &hold.text, Tone::Caution),
         _ if engaged && video == VideoStatus::Connecting => {
@@ -98,7 +107,7 @@ fn state_line(robot: &RobotView) -> String {
 mod tests {
     use std::borrow::Cow;
 
-    use waldo_protocol::vr::{Hands, Hold, HoldReason};
+    use waldo_protocol::vr::{Hands, Hold};
 
     use super::*;
 
@@ -114,12 +123,12 @@ mod tests {
     }
 
     fn shown(robot: &RobotView) -> HudText {
-        compose(Status::Connected, robot, VideoStatus::Live, [true, true])
+        compose(Status::Connected, Answer::Heard, robot, VideoStatus::Live, [true, true])
     }
 
     #[test]
     fn a_lost_link_hides_everything_else() {
-        let text = compose(Status::Reconnecting, &robot(true, None), VideoStatus::Off, [false, false]);
+        let text = compose(Status::Reconnecting, Answer::Heard, &robot(true, None), VideoStatus::Off, [false, false]);
         assert_eq!((text.title.as_str(), text.tone), ("Connection lost", Tone::Alarm));
     }
 
@@ -127,6 +136,27 @@ mod tests {
     fn engaged_and_disengaged_read_differently() {
         assert_eq!(shown(&robot(true, None)).tone, Tone::Driving);
         assert_eq!(shown(&robot(false, None)).title, "Squeeze both grips to drive");
+    }
+
+    #[test]
+    fn arms_that_somebody_else_drives_are_not_ours() {
+        let other = RobotView { driver: Driver::Other, ..robot(true, None) };
+        assert_eq!((shown(&other).title.as_str(), shown(&other).tone), ("Somebody else is driving", Tone::Idle));
+    }
+
+    #[test]
+    fn arms_on_their_way_to_rest_are_not_said_to_hold_still() {
+        let mut resetting = robot(true, Some(Severity::Hold));
+        if let Some(hold) = &mut resetting.hold {
+            hold.reason = HoldReason::Resetting;
+        }
+        assert_eq!((shown(&resetting).title.as_str(), shown(&resetting).tone), ("Moving to rest", Tone::Caution));
+    }
+
+    #[test]
+    fn a_driver_is_told_that_the_robot_is_silent() {
+        let text = compose(Status::Connected, Answer::Silent, &robot(true, None), VideoStatus::Live, [true, true]);
+        assert_eq!((text.title.as_str(), text.tone), ("No answer from the robot", Tone::Alarm));
     }
 
     #[test]
@@ -140,15 +170,16 @@ mod tests {
 
     #[test]
     fn driving_on_pictures_that_stand_still_is_told() {
-        let text = compose(Status::Connected, &robot(true, None), VideoStatus::Connecting, [true, true]);
+        let text = compose(Status::Connected, Answer::Heard, &robot(true, None), VideoStatus::Connecting, [true, true]);
         assert_eq!(text.tone, Tone::Caution);
-        let blind = compose(Status::Connected, &robot(true, None), VideoStatus::Unavailable, [true, true]);
+        let blind =
+            compose(Status::Connected, Answer::Heard, &robot(true, None), VideoStatus::Unavailable, [true, true]);
         assert_eq!(blind.tone, Tone::Driving, "a robot without cameras is no cause for alarm");
     }
 
     #[test]
     fn a_missing_controller_is_named() {
-        let text = compose(Status::Connected, &robot(false, None), VideoStatus::Live, [true, false]);
+        let text = compose(Status::Connected, Answer::Heard, &robot(false, None), VideoStatus::Live, [true, false]);
         assert_eq!(text.title, "Right controller missing");
     }
 }

@@ -4,9 +4,10 @@
 //! reactive graph and is driven by events, XR frames and one slow timer. The `ui` is Leptos: it shows the
 //! [`summary::Summary`] which the engine hands over at most ten times a second, and calls the engine's few methods.
 //!
-//! What needs no browser ([`hud`], [`link`], [`panels`], [`pose`], [`robot`]) also builds natively, where its tests run.
+//! What needs no browser ([`answer`], [`hud`], [`link`], [`panels`], [`pose`], [`robot`]) also builds natively, where its tests run.
 #![warn(missing_docs)]
 
+pub mod answer;
 pub mod hud;
 pub mod link;
 pub mod panels;

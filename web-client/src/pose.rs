@@ -7,6 +7,10 @@ use waldo_protocol::vr::{Controller, Hand, VrFrame, VrState, estimate_elbow};
 /// A reset is held for this many frames, so that one lost frame cannot swallow it; it stays one rising edge.
 pub const RESET_FRAMES: u32 = 10;
 
+/// A reset that could not be sent within this long of the press is dropped: the arms must not move at a time the operator
+/// does not expect.
+pub const RESET_WAIT_MS: f64 = 500.0;
+
 /// Where a controller points.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Aim {
@@ -64,6 +68,8 @@ pub struct Outcome {
 pub struct PoseStream {
     seq: i64,
     reset_frames: u32,
+    /// When X was pressed, on the clock of the samples.
+    reset_pressed_at: f64,
     reset_held: bool,
     leave_held: bool,
     last: Option<VrFrame>,
@@ -80,7 +86,8 @@ impl PoseStream {
         self.seq
     }
 
-    /// Feeds one sample. Edges count even if `may_send` is false or a pose is missing: a reset then waits for the next frame.
+    /// Feeds one sample. Edges count even if `may_send` is false or a pose is missing: a reset then waits for the next
+    /// frame, but no longer than [`RESET_WAIT_MS`].
     pub fn next(&mut self, sample: &Sample, state: VrState, may_send: bool) -> Outcome {
         let reset_pressed = sample.left.lower_button && !self.reset_held;
         let leave = sample.left.upper_button && !self.leave_held;
@@ -88,6 +95,10 @@ impl PoseStream {
         self.leave_held = sample.left.upper_button;
         if reset_pressed && state != VrState::Saving {
             self.reset_frames = RESET_FRAMES;
+            self.reset_pressed_at = sample.t;
+        }
+        if sample.t - self.reset_pressed_at > RESET_WAIT_MS {
+            self.reset_frames = 0;
         }
         let mut outcome = Outcome { frame: None, leave };
         if let (true, Some(left), Some(right)) = (may_send, sample.left.aim, sample.right.aim) {
@@ -98,7 +109,7 @@ impl PoseStream {
         outcome
     }
 
-    /// The last frame again, asking for the rest move: for every way out of the presentation but Y, which has its own.
+    /// The last frame again, asking for the rest move: for leaving by the page's button, as Y does it in the headset.
     pub fn farewell(&mut self, t: f64) -> Option<VrFrame> {
         let last = self.last?;
         let farewell = self.numbered(VrFrame { reset: true, t: Some(t), ..last });
@@ -180,11 +191,20 @@ mod tests {
     }
 
     #[test]
-    fn x_pressed_while_a_pose_is_missing_waits_for_the_next_frame() {
+    fn x_pressed_while_a_pose_is_missing_waits_for_a_frame_that_comes_soon() {
         let mut stream = started();
         let blind = Sample { right: ControllerInput::default(), ..sample(true) };
         assert_eq!(stream.next(&blind, VrState::Teleop, true).frame, None);
-        assert_eq!(resets(&mut stream, &sample(false), 20), 10);
+        let soon = Sample { t: blind.t + 300.0, ..sample(false) };
+        assert_eq!(resets(&mut stream, &soon, 20), 10);
+    }
+
+    #[test]
+    fn x_pressed_while_nothing_can_be_sent_for_long_is_forgotten() {
+        let mut stream = started();
+        stream.next(&sample(true), VrState::Teleop, false);
+        let late = Sample { t: sample(false).t + 600.0, ..sample(false) };
+        assert_eq!(resets(&mut stream, &late, 20), 0);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the robot has told this page about itself.
 
-use waldo_protocol::vr::{Hold, HoldReason, Mode, ServerMessage, VrState};
+use waldo_protocol::vr::{Hold, Mode, ServerMessage, VrState};
 
 /// Who drives, as far as this page knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,29 +41,17 @@ impl RobotView {
         *self = Self { mode: self.mode, state: self.state, ..Self::default() };
     }
 
-    /// Takes in a message. `stream` is this page's own id, `sending` whether it sends poses.
-    /// Video signalling is none of this view's business.
-    pub fn apply(&mut self, message: &ServerMessage, stream: &str, sending: bool) {
+    /// Takes in a message. `stream` is this page's own id. Video signalling is none of this view's business.
+    ///
+    /// Who drives is told by snapshots alone: the server sends a new one whenever the driver changes.
+    pub fn apply(&mut self, message: &ServerMessage, stream: &str) {
         match message {
             ServerMessage::Hello(hello) => self.server = Some(hello.server.clone()),
             ServerMessage::Mode(mode) => self.set_mode(*mode),
             ServerMessage::State(state) => self.state = *state,
             ServerMessage::Episode(episode) => self.episode = *episode,
-            ServerMessage::Tracking(engaged) => {
-                self.engaged = Some(*engaged);
-                if *engaged && self.driver != Driver::Other {
-                    self.driver = if sending { Driver::Me } else { Driver::Other };
-                }
-            }
-            ServerMessage::Hold(hold) => {
-                self.hold.clone_from(hold);
-                match hold {
-                    Some(Hold { reason: HoldReason::NotDriver, .. }) => self.driver = Driver::Other,
-                    // That hold is cleared when the other client stops driving.
-                    None if self.driver == Driver::Other && sending => self.driver = Driver::Nobody,
-                    _ => {}
-                }
-            }
+            ServerMessage::Tracking(engaged) => self.engaged = Some(*engaged),
+            ServerMessage::Hold(hold) => self.hold.clone_from(hold),
             ServerMessage::Snapshot(snapshot) => {
                 // Its `state` is information, not an override.
                 if let Some(mode) = snapshot.mode {
@@ -98,16 +86,14 @@ impl RobotView {
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
-
-    use waldo_protocol::vr::{Hands, Severity, Snapshot};
+    use waldo_protocol::vr::Snapshot;
 
     use super::*;
 
-    fn view(messages: &[ServerMessage], sending: bool) -> RobotView {
+    fn view(messages: &[ServerMessage]) -> RobotView {
         let mut view = RobotView::default();
         for message in messages {
-            view.apply(message, "me", sending);
+            view.apply(message, "me");
         }
         view
     }
@@ -125,39 +111,30 @@ mod tests {
         })
     }
 
-    fn hold(reason: HoldReason) -> ServerMessage {
-        let text = Cow::Borrowed("text");
-        let hand = Hands::Both;
-        ServerMessage::Hold(Some(Hold { reason, hand, severity: Severity::Hold, text, since_ms: 0.0 }))
-    }
-
     #[test]
     fn data_collection_mode_leaves_teleop_but_ends_no_recording() {
         let mode = ServerMessage::Mode(Mode::DataCollection);
-        assert_eq!(view(std::slice::from_ref(&mode), true).state, VrState::DataCollection);
+        assert_eq!(view(std::slice::from_ref(&mode)).state, VrState::DataCollection);
         let recording = ServerMessage::State(VrState::Recording);
-        assert_eq!(view(&[recording, mode], true).state, VrState::Recording);
+        assert_eq!(view(&[recording, mode]).state, VrState::Recording);
     }
 
     #[test]
     fn the_state_of_a_snapshot_is_no_override() {
-        assert_eq!(view(&[snapshot(VrState::Saving, None)], true).state, VrState::Teleop);
+        assert_eq!(view(&[snapshot(VrState::Saving, None)]).state, VrState::Teleop);
     }
 
     #[test]
     fn the_driver_is_told_apart() {
-        assert_eq!(view(&[snapshot(VrState::Teleop, None)], true).driver, Driver::Nobody);
-        assert_eq!(view(&[snapshot(VrState::Teleop, Some("me"))], true).driver, Driver::Me);
-        assert_eq!(view(&[snapshot(VrState::Teleop, Some("you"))], true).driver, Driver::Other);
-        assert_eq!(view(&[ServerMessage::Tracking(true)], true).driver, Driver::Me);
-        assert_eq!(view(&[ServerMessage::Tracking(true)], false).driver, Driver::Other);
-        assert_eq!(view(&[hold(HoldReason::NotDriver), ServerMessage::Tracking(true)], true).driver, Driver::Other);
-        assert_eq!(view(&[hold(HoldReason::NotDriver), ServerMessage::Hold(None)], true).driver, Driver::Nobody);
+        assert_eq!(view(&[snapshot(VrState::Teleop, None)]).driver, Driver::Nobody);
+        assert_eq!(view(&[snapshot(VrState::Teleop, Some("me"))]).driver, Driver::Me);
+        assert_eq!(view(&[snapshot(VrState::Teleop, Some("you"))]).driver, Driver::Other);
+        assert_eq!(view(&[ServerMessage::Tracking(true)]).driver, Driver::Unknown, "engaged does not tell by whom");
     }
 
     #[test]
     fn a_new_socket_keeps_only_mode_and_state() {
-        let mut view = view(&[ServerMessage::Mode(Mode::DataCollection), ServerMessage::Tracking(true)], true);
+        let mut view = view(&[ServerMessage::Mode(Mode::DataCollection), ServerMessage::Tracking(true)]);
         view.disconnected();
         assert_eq!((view.mode, view.state), (Some(Mode::DataCollection), VrState::DataCollection));
         assert_eq!((view.engaged, view.driver), (None, Driver::Unknown));

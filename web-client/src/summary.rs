@@ -65,7 +65,7 @@ pub struct CameraSummary {
     pub name: String,
     /// Size of its picture in pixels; zero before the first one.
     pub size: (u32, u32),
-    /// A picture came within the last seconds.
+    /// A picture came within the last second.
     pub live: bool,
 }
 

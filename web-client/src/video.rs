@@ -16,6 +16,7 @@ use web_sys::{
 };
 
 use crate::browser::{error_text, now, sleep};
+use crate::panels::Place;
 use crate::summary::VideoStatus;
 
 pub(crate) use camera::Camera;
@@ -74,9 +75,12 @@ impl Video {
             && !peer.failed.get()
         {
             let connected = peer.connection.connection_state() == RtcPeerConnectionState::Connected;
-            let mut cameras = peer.cameras.values();
-            let moving = cameras.len() == 0 || cameras.any(|camera| camera.is_fresh());
-            self.status.set(if connected && moving { VideoStatus::Live } else { VideoStatus::Connecting });
+            let cameras = || peer.cameras.values().filter(|camera| Place::of_camera(camera.name()).is_some());
+            // One frozen picture is enough to mislead the operator, however well the others move.
+            let live = connected && cameras().all(|camera| camera.is_fresh());
+            peer.was_live.set(live || peer.was_live.get());
+            peer.silent.set(cameras().count() > 0 && cameras().all(|camera| !camera.is_fresh()));
+            self.status.set(if live { VideoStatus::Live } else { VideoStatus::Connecting });
             return false;
         }
         if self.peer.take().is_some() {
@@ -88,6 +92,11 @@ impl Video {
             self.asked_at.set(Some(now));
         }
         due
+    }
+
+    /// All pictures stand still that had moved since the last offer.
+    pub(crate) fn fell_silent(&self) -> bool {
+        self.peer.borrow().as_ref().is_some_and(|peer| peer.was_live.get() && peer.silent.get())
     }
 
     /// The robot's cameras are starting.
@@ -152,6 +161,10 @@ struct Peer {
     cameras: Rc<BTreeMap<String, Rc<Camera>>>,
     /// It failed; the owner looks at its next poll.
     failed: Rc<Cell<bool>>,
+    /// All pictures moved at some time.
+    was_live: Cell<bool>,
+    /// No picture moves.
+    silent: Cell<bool>,
     _track: Closure<dyn FnMut(RtcTrackEvent)>,
     _state: Closure<dyn FnMut()>,
 }
@@ -183,7 +196,15 @@ impl Peer {
             }
         });
         connection.set_onconnectionstatechange(Some(state.as_ref().unchecked_ref()));
-        Ok(Self { connection, cameras, failed, _track: track, _state: state })
+        Ok(Self {
+            connection,
+            cameras,
+            failed,
+            was_live: Cell::default(),
+            silent: Cell::default(),
+            _track: track,
+            _state: state,
+        })
     }
 }
 

@@ -46,10 +46,15 @@ fn has_webgl2() -> bool {
         return false;
     };
     // A browser keeps only a few contexts alive; give this one back at once.
-    if let Ok(Some(extension)) = context.unchecked_into::<Gl>().get_extension("WEBGL_lose_context") {
+    release(context.unchecked_ref());
+    true
+}
+
+/// Frees what the context holds on the graphics card, without waiting for the garbage collector.
+fn release(gl: &Gl) {
+    if let Ok(Some(extension)) = gl.get_extension("WEBGL_lose_context") {
         extension.unchecked_into::<web_sys::WebglLoseContext>().lose_context();
     }
-    true
 }
 
 fn canvas() -> Result<HtmlCanvasElement, JsValue> {

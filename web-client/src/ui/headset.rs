@@ -1,35 +1,41 @@
 //! The way into the headset: the big button, and why it cannot be pressed.
 
+use std::rc::Rc;
+
 use leptos::prelude::*;
+use leptos::task::spawn_local;
 
 use super::EngineHandle;
+use crate::link::Status;
 use crate::summary::{Presence, Summary, Support};
 
 #[component]
 pub(super) fn Headset(engine: EngineHandle, summary: RwSignal<Summary>) -> impl IntoView {
     let support = Memo::new(move |_| summary.with(|summary| summary.support));
     let presence = Memo::new(move |_| summary.with(|summary| summary.presence));
-    let given_up = Memo::new(move |_| summary.with(|summary| summary.link.given_up()));
+    let unconnected = Memo::new(move |_| summary.with(|s| s.link.given_up() || s.link == Status::NotConnected));
     let trouble = Memo::new(move |_| summary.with(|summary| summary.trouble.clone()));
     let controllers = Memo::new(move |_| summary.with(|summary| summary.controllers));
     let emulating = RwSignal::new(false);
-    let can_enter = move || support.get().can_present() && presence.get() == Presence::Out && !given_up.get();
+    let can_enter = move || support.get().can_present() && presence.get() == Presence::Out && !unconnected.get();
     let emulate = move |_| {
         emulating.set(true);
-        engine.with_value(|engine| engine.emulate_headset());
+        let engine = engine.with_value(Rc::clone);
+        // Should it fail, its button comes back.
+        spawn_local(async move { emulating.set(engine.emulate_headset().await) });
     };
     // A headset has its own runtime: the emulator would only be in the way.
     let offer_emulator = move || !emulating.get() && !support.get().can_present() && support.get() != Support::NoWebGl2;
     view! {
         <h2>"Drive"</h2>
-        <p class="note">{move || note(support.get(), given_up.get())}</p>
+        <p class="note">{move || note(support.get(), unconnected.get())}</p>
         <div class="buttons">
             <Show
                 when=move || matches!(presence.get(), Presence::Out | Presence::Entering)
                 fallback=move || {
                     view! {
                         <button class="primary" on:click=move |_| engine.with_value(|engine| engine.leave())>
-                            "Leave VR"
+                            "Leave VR, arms to rest"
                         </button>
                     }
                 }
@@ -59,7 +65,7 @@ pub(super) fn Headset(engine: EngineHandle, summary: RwSignal<Summary>) -> impl 
     }
 }
 
-fn note(support: Support, given_up: bool) -> &'static str {
+fn note(support: Support, unconnected: bool) -> &'static str {
     match support {
         Support::Checking => "Looking for a headset…",
         Support::Insecure => "The browser hides VR from pages loaded without encryption. Open this page with https://",
@@ -70,7 +76,7 @@ fn note(support: Support, given_up: bool) -> &'static str {
             "This browser cannot draw with WebGL2. Turn on hardware acceleration or use another browser."
         }
         Support::NoHeadset => "No headset found. Open this page in the headset's browser, or emulate a headset here.",
-        Support::Ar | Support::Vr if given_up => "Connect to the robot first.",
+        Support::Ar | Support::Vr if unconnected => "Connect to the robot first.",
         Support::Ar => "The cameras float in your room. Take both controllers and enter.",
         Support::Vr => "The cameras float in a dark room. Take both controllers and enter.",
     }
@@ -79,7 +85,7 @@ fn note(support: Support, given_up: bool) -> &'static str {
 fn presence_note(presence: Presence, controllers: [bool; 2]) -> &'static str {
     match (presence, controllers) {
         (Presence::Out | Presence::Entering, _) => "",
-        (Presence::Hidden, _) => "The headset shows something else. No poses are sent, the arms hold still.",
+        (Presence::Hidden, _) => "The headset shows something else. No poses are sent: your hands move nothing.",
         (Presence::Visible, [true, true]) => "Presenting in the headset.",
         (Presence::Visible, _) => "Waiting for both controllers. Take them into your hands.",
     }

@@ -10,8 +10,8 @@ use web_sys::{HtmlVideoElement, MediaStream, MediaStreamTrack};
 
 use crate::browser::{document, now};
 
-/// Without a new picture for this long a camera is shown as frozen.
-const FRESH_MS: f64 = 2000.0;
+/// Without a new picture for this long a camera is shown as frozen. The robot repeats a still picture every half second.
+const FRESH_MS: f64 = 1000.0;
 
 #[wasm_bindgen]
 extern "C" {

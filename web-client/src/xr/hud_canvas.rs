@@ -28,12 +28,18 @@ impl HudCanvas {
         Ok(Self { canvas, context, painted: None })
     }
 
-    /// Paints the text; the canvas if it changed since the last time.
-    pub(super) fn paint(&mut self, text: &HudText) -> Option<&HtmlCanvasElement> {
+    /// Paints the text and hands the canvas to `show`, if the text is not the one that was shown last.
+    ///
+    /// # Errors
+    /// Those of `show`, after which the same text is painted anew.
+    pub(super) fn paint(
+        &mut self,
+        text: &HudText,
+        show: impl FnOnce(&HtmlCanvasElement) -> Result<(), JsValue>,
+    ) -> Result<(), JsValue> {
         if self.painted.as_ref() == Some(text) {
-            return None;
+            return Ok(());
         }
-        self.painted = Some(text.clone());
         let (context, width, height) = (&self.context, f64::from(WIDTH), f64::from(HEIGHT));
         context.clear_rect(0.0, 0.0, width, height);
         context.set_fill_style_str("rgba(14, 20, 23, 0.82)");
@@ -51,7 +57,9 @@ impl HudCanvas {
         context.set_fill_style_str("#c6d3d8");
         context.set_font("400 56px system-ui, sans-serif");
         let _ = context.fill_text_with_max_width(&text.detail, middle, 170.0, width - 96.0);
-        Some(&self.canvas)
+        show(&self.canvas)?;
+        self.painted = Some(text.clone());
+        Ok(())
     }
 }
 

@@ -51,22 +51,30 @@ impl Reader {
         };
         let sources = frame.session().input_sources();
         for source in (0..sources.length()).filter_map(|index| sources.get(index)) {
-            match source.handedness() {
-                XrHandedness::Left => sample.left = self.controller(frame, &source),
-                XrHandedness::Right => sample.right = self.controller(frame, &source),
-                _ => {}
+            let hand = match source.handedness() {
+                XrHandedness::Left => &mut sample.left,
+                XrHandedness::Right => &mut sample.right,
+                _ => continue,
+            };
+            // A runtime may list a hand beside the controller that it holds: the first source that points counts.
+            if hand.aim.is_none()
+                && let Some(controller) = self.controller(frame, &source)
+            {
+                *hand = controller;
             }
         }
         sample
     }
 
-    fn controller(&self, frame: &XrFrame, source: &XrInputSource) -> ControllerInput {
-        // Without a gamepad it is a bare hand, which has no grips to hold on to.
-        let Some(gamepad) = source.gamepad() else {
-            return ControllerInput::default();
-        };
+    /// `None` for a bare hand: it has no grips to let go of, so it must never take over arms that follow.
+    fn controller(&self, frame: &XrFrame, source: &XrInputSource) -> Option<ControllerInput> {
+        let gamepad = source.gamepad()?;
         let (buttons, axes) = (gamepad.buttons(), gamepad.axes());
-        ControllerInput {
+        // Some hands come with a gamepad, whose one button is the pinch.
+        if buttons.length() < 2 || is_hand(source) {
+            return None;
+        }
+        Some(ControllerInput {
             aim: frame.get_pose(&source.target_ray_space(), &self.space).and_then(|pose| self.aim(&pose)),
             trigger: value(&buttons, 0),
             squeeze: value(&buttons, 1),
@@ -74,7 +82,7 @@ impl Reader {
             stick_click: pressed(&buttons, 3),
             lower_button: pressed(&buttons, 4),
             upper_button: pressed(&buttons, 5),
-        }
+        })
     }
 
     fn aim(&self, pose: &XrPose) -> Option<Aim> {
@@ -97,6 +105,10 @@ fn elbows(frame: &XrFrame, space: &XrReferenceSpace) -> Option<[DVec3; 2]> {
 fn valid_pose(transform: &XrRigidTransform) -> Option<Pose<LocalFloor>> {
     let (p, q): (DomPointReadOnly, DomPointReadOnly) = (transform.position(), transform.orientation());
     Pose::new(DVec3::new(p.x(), p.y(), p.z()), DQuat::from_xyzw(q.x(), q.y(), q.z(), q.w())).ok()
+}
+
+fn is_hand(source: &XrInputSource) -> bool {
+    source.profiles().iter().any(|profile| String::from(profile).contains("hand"))
 }
 
 fn value(buttons: &Array, index: u32) -> f64 {

@@ -66,6 +66,11 @@ impl Scene {
         })
     }
 
+    /// Nothing can be drawn any more.
+    pub(super) fn is_lost(&self) -> bool {
+        self.gl.is_context_lost()
+    }
+
     /// The origin of the room moved: hang the pictures around the head anew.
     pub(super) fn forget_anchor(&mut self) {
         self.anchor = None;
@@ -75,7 +80,13 @@ impl Scene {
     ///
     /// Uploads are the most expensive part of a frame. So the overhead pair and the wrists take turns: a frame never pays
     /// for both, and at the rates of headsets no picture waits for longer than one frame.
+    ///
+    /// # Errors
+    /// The first one; the rest is taken over all the same.
     pub(super) fn update(&mut self, cameras: &[Rc<Camera>], text: &HudText) -> Result<(), JsValue> {
+        // Words first: they tell the operator what is wrong, whatever becomes of the pictures.
+        let (painter, texture) = (&self.painter, &self.hud_texture);
+        let mut outcome = self.hud.paint(text, |canvas| painter.upload_canvas(texture, canvas));
         self.panels.retain(|name, _| cameras.iter().any(|camera| camera.name() == name));
         let is_new = |camera: &Camera| {
             let shown = self.panels.get(camera.name()).map_or(0, |panel| panel.picture);
@@ -88,12 +99,10 @@ impl Scene {
         self.wrists_next = !self.wrists_next;
         let new: Vec<_> = cameras.iter().filter(|camera| group(camera) == turn && is_new(camera)).collect();
         for camera in new {
-            self.upload(camera)?;
+            let uploaded = self.upload(camera);
+            outcome = outcome.and(uploaded);
         }
-        if let Some(canvas) = self.hud.paint(text) {
-            self.painter.upload_canvas(&self.hud_texture, canvas)?;
-        }
-        Ok(())
+        outcome
     }
 
     fn upload(&mut self, camera: &Camera) -> Result<(), JsValue> {
@@ -158,6 +167,13 @@ impl Scene {
         self.painter.set_depth_test(false);
         self.painter.draw_picture(clip(room_from(head) * hud), &self.hud_texture, [0.0, 1.0]);
         self.painter.set_depth_test(true);
+    }
+}
+
+impl Drop for Scene {
+    /// A browser keeps only a few contexts alive; gives this one back.
+    fn drop(&mut self) {
+        super::release(&self.gl);
     }
 }
 

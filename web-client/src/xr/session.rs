@@ -1,6 +1,6 @@
 //! One presentation in the headset, from the click to its end.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
 use wasm_bindgen::prelude::*;
@@ -48,6 +48,8 @@ pub(crate) struct Presentation {
     layer: XrWebGlLayer,
     scene: RefCell<Scene>,
     engine: Weak<Engine>,
+    /// A failure to take over pictures was reported; it would come back with every frame.
+    reported: Cell<bool>,
     on_frame: RefCell<Option<FrameCallback>>,
     on_end: RefCell<Option<Closure<dyn FnMut()>>>,
     on_space_reset: RefCell<Option<Closure<dyn FnMut()>>>,
@@ -88,6 +90,7 @@ impl Presentation {
             layer,
             scene: RefCell::new(Scene::new(gl, passthrough)?),
             engine: Rc::downgrade(engine),
+            reported: Cell::default(),
             on_frame: RefCell::default(),
             on_end: RefCell::default(),
             on_space_reset: RefCell::default(),
@@ -150,6 +153,9 @@ impl Presentation {
         let Some(engine) = self.engine.upgrade() else {
             return;
         };
+        if self.scene.borrow().is_lost() {
+            return engine.graphics_lost();
+        }
         let viewer = frame.get_viewer_pose(&self.space);
         let sample = self.reader.read(frame, time, viewer.as_ref());
         // Poses first: drawing takes longer, and nobody waits for it on the wire.
@@ -157,9 +163,15 @@ impl Presentation {
         let Some(viewer) = viewer else { return };
         let mut scene = self.scene.borrow_mut();
         if let Err(error) = scene.update(&engine.video().cameras(), &engine.hud()) {
-            web_sys::console::debug_1(&error);
+            self.report(&error);
         }
         scene.draw(&self.layer, &viewer, &sample);
+    }
+
+    fn report(&self, error: &JsValue) {
+        if !self.reported.replace(true) {
+            web_sys::console::warn_1(&format!("a picture could not be drawn: {}", error_text(error)).into());
+        }
     }
 }
 
