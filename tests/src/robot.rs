@@ -1,6 +1,7 @@
 //! A whole Waldo in this process: the real services on a free port, with the simulated robot.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -8,11 +9,21 @@ use glam::DVec3;
 use tempfile::TempDir;
 use tokio_rustls::TlsConnector;
 use waldo_server::config::Settings;
-use waldo_server::robot::Robot;
 use waldo_server::robot::sim::{SimOptions, SimRobot};
 use waldo_server::serve::Waldo;
 
 use crate::client::{Client, PATIENCE, trusting};
+
+/// Settings of a server that only this machine reaches, on a free port, with its own data folder.
+pub fn local(data: &Path) -> Settings {
+    Settings {
+        bind: Ipv4Addr::LOCALHOST.into(),
+        port: 0,
+        data_dir: data.to_owned(),
+        mdns: false,
+        ..Settings::default()
+    }
+}
 
 /// A running Waldo with its own data folder.
 pub struct Robotics {
@@ -28,22 +39,9 @@ pub struct Robotics {
 impl Robotics {
     /// The simulated robot with small cameras.
     pub async fn simulated() -> Result<Self> {
-        let options = SimOptions { camera_size: (320, 240), ..SimOptions::default() };
-        Self::with(Box::new(SimRobot::new(options)), |_| {}).await
-    }
-
-    /// Any robot, any settings.
-    pub async fn with(robot: Box<dyn Robot>, change: impl FnOnce(&mut Settings)) -> Result<Self> {
         let data = TempDir::new()?;
-        let mut settings = Settings {
-            bind: Ipv4Addr::LOCALHOST.into(),
-            port: 0,
-            data_dir: data.path().to_owned(),
-            mdns: false,
-            ..Settings::default()
-        };
-        change(&mut settings);
-        let waldo = Waldo::start(settings, robot).await?;
+        let options = SimOptions { camera_size: (320, 240), ..SimOptions::default() };
+        let waldo = Waldo::start(local(data.path()), Box::new(SimRobot::new(options))).await?;
         let tls = trusting(waldo.server().certificate().context("the server runs")?)?;
         let addr = waldo.server().addr().context("the server runs")?;
         Ok(Self { waldo, addr, tls, _data: data })

@@ -15,16 +15,7 @@ use waldo_server::serve::Waldo;
 use waldo_server::tls;
 use waldo_server::vr::VrServer;
 use waldo_tests::client::{Client, Operator, trusting};
-
-fn settings(data: &TempDir) -> Settings {
-    Settings {
-        bind: Ipv4Addr::LOCALHOST.into(),
-        port: 0,
-        data_dir: data.path().to_owned(),
-        mdns: false,
-        ..Settings::default()
-    }
-}
+use waldo_tests::robot::local;
 
 async fn squeeze(client: &mut Client, operator: &mut Operator) -> Result<()> {
     client.send_frame(operator.squeeze(false).capture()).await?;
@@ -34,7 +25,7 @@ async fn squeeze(client: &mut Client, operator: &mut Operator) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_control_loop_one_headset_drives_even_after_a_reset() -> Result<()> {
     let data = TempDir::new()?;
-    let server = VrServer::new(settings(&data));
+    let server = VrServer::new(local(data.path()));
     server.start().await?;
     let tls = trusting(server.certificate().context("a running server")?)?;
     let addr = server.addr().context("a running server")?;
@@ -88,7 +79,7 @@ impl Robot for Homing {
 async fn grips_and_resets_before_the_robot_has_started_move_nothing() -> Result<()> {
     let data = TempDir::new()?;
     let port = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-    let settings = Settings { port, ..settings(&data) };
+    let settings = Settings { port, ..local(data.path()) };
     let (identity, _) = tls::certificate(&settings)?;
     let tls = trusting(identity.certificate().clone())?;
     let (homed, done) = sync_channel(1);

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 use waldo_protocol::vr::Mode;
-use waldo_server::config::Settings;
 use waldo_server::video::VideoSource;
 use waldo_server::vr::VrServer;
 use waldo_tests::client::{Client, trusting};
+use waldo_tests::robot::local;
 
 const VECTORS: &str = include_str!("../vectors/vr.json");
 
@@ -14,20 +14,10 @@ fn vectors(direction: &str) -> Vec<Value> {
     all.into_iter().filter(|v| v["direction"] == direction).collect()
 }
 
-fn settings(data: &tempfile::TempDir) -> Settings {
-    Settings {
-        port: 0,
-        bind: [127, 0, 0, 1].into(),
-        data_dir: data.path().to_owned(),
-        mdns: false,
-        ..Settings::default()
-    }
-}
-
 /// A server as the example demands, without a robot.
 async fn server(given: &Value) -> (VrServer, tempfile::TempDir) {
     let data = tempfile::TempDir::new().expect("a folder");
-    let server = VrServer::new(settings(&data));
+    let server = VrServer::new(local(data.path()));
     match &given["video"] {
         Value::Array(names) => {
             let sources = names
@@ -96,7 +86,7 @@ async fn every_example_of_a_client_message_gets_its_replies_and_keeps_the_socket
 #[tokio::test(flavor = "multi_thread")]
 async fn a_greeting_comes_in_the_order_of_the_examples() {
     let data = tempfile::TempDir::new().expect("a folder");
-    let server = VrServer::new(settings(&data));
+    let server = VrServer::new(local(data.path()));
     server.start().await.expect("the server starts");
     let mut nothing_set = connect(&server).await;
     assert_eq!(nothing_set.receive_all().await.expect("replies"), Vec::<Value>::new());

@@ -1,7 +1,6 @@
 //! `cargo xtask bench pose`: pose frames from one client's socket to the robot's callback, and the floor below which
 //! nothing can be: the same bytes through the same kind of socket, with nobody to read them.
 
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,13 +15,13 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use waldo_protocol::geometry::Pose;
 use waldo_protocol::vr::VrFrame;
-use waldo_server::config::Settings;
 use waldo_server::vr::VrServer;
 use waldo_tests::bench::{
     Link, PoseTexts, Receiver, Report, Sender, Target, listen, percentile, process_cpu, thread_cpu, tls_server,
     websocket,
 };
 use waldo_tests::client::{Operator, trusting};
+use waldo_tests::robot::local;
 
 /// Measures how fast and how promptly pose frames arrive.
 #[derive(Parser)]
@@ -192,15 +191,8 @@ fn tls(certificate: CertificateDer<'static>) -> Result<Link> {
 
 fn through_the_server(arrivals: Arc<Arrivals>) -> Result<(Sender, Receiving)> {
     let data = TempDir::new()?;
-    let settings = Settings {
-        bind: Ipv4Addr::LOCALHOST.into(),
-        port: 0,
-        data_dir: data.path().to_owned(),
-        mdns: false,
-        ..Settings::default()
-    };
     let runtime = Runtime::new()?;
-    let server = VrServer::new(settings);
+    let server = VrServer::new(local(data.path()));
     server.on_frame(Some(Arc::new(move |frame: &VrFrame| {
         if let Some(index) = frame.seq.and_then(PoseTexts::index) {
             arrivals.arrived(index);

@@ -1,6 +1,5 @@
 //! `cargo xtask bench video`: pictures from a camera to a browser's screen, with headless Chromium on a bare page.
 
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,7 @@ use waldo_server::video::VideoSource;
 use waldo_server::vr::VrServer;
 use waldo_tests::bench::{PaintedCameras, Report, Target, percentile, process_cpu};
 use waldo_tests::browser::Chromium;
+use waldo_tests::robot::local;
 
 /// Measures how soon, how late and how smoothly pictures arrive.
 #[derive(Parser)]
@@ -83,12 +83,8 @@ async fn measure(setup: (usize, usize, usize), duration: Duration, report: &mut 
     let (count, width, height) = setup;
     let data = TempDir::new()?;
     let server = VrServer::new(Settings {
-        bind: Ipv4Addr::LOCALHOST.into(),
-        port: 0,
-        data_dir: data.path().to_owned(),
         static_dir: Some(concat!(env!("CARGO_MANIFEST_DIR"), "/src/bench/page").into()),
-        mdns: false,
-        ..Settings::default()
+        ..local(data.path())
     });
     let painted = PaintedCameras::start(count, width, height);
     let sources = painted.cameras.iter().map(|c| (c.name().to_owned(), VideoSource::Camera(c.clone())));
