@@ -1,232 +1,23 @@
 //! From pose frames to robot commands, in virtual time.
 
-use std::sync::mpsc::SyncSender;
+mod bench;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use glam::{DQuat, DVec3};
-use waldo_protocol::geometry::{Base, LocalFloor, Pose};
 use waldo_protocol::time::MonoTime;
-use waldo_protocol::vr::{Controller, Hands, HoldReason, VrFrame, VrState};
+use waldo_protocol::vr::{Controller, Hands, HoldReason, VrFrame};
 
 use super::pilot::Pilot;
-use super::{Admission, Event, StreamId, Teleop};
+use super::{Admission, Event, Teleop};
+use crate::robot::Command;
 use crate::robot::kinematics::forward;
 use crate::robot::sim::{SimOptions, SimRobot, model};
-use crate::robot::{Applied, ArmCommand, Command, Description, Robot, RobotError};
 use crate::sensors::SensorHub;
 
-const TICK: Duration = Duration::from_nanos(1_000_000_000 / 120);
-const A: StreamId = StreamId(1);
-const B: StreamId = StreamId(2);
-
-/// What a test tells the fake robot to do, and what the robot was told.
-#[derive(Default)]
-pub(super) struct Script {
-    failure: Option<Failure>,
-    limited: Option<HoldReason>,
-    commands: Vec<Command>,
-    pub(super) holds: Vec<HoldReason>,
-    resets: u32,
-}
-
-#[derive(Clone, Copy)]
-enum Failure {
-    Error,
-    Panic,
-}
-
-/// A robot with the simulated one's arms that only takes notes.
-pub(super) struct FakeRobot {
-    description: Description,
-    pub(super) start: Result<Command, String>,
-    script: Arc<Mutex<Script>>,
-    watcher: Option<SyncSender<Command>>,
-}
-
-impl FakeRobot {
-    pub(super) fn new() -> (Self, Arc<Mutex<Script>>) {
-        let script = Arc::default();
-        let start = Ok(rest_command());
-        (Self { description: model::description(), start, script: Arc::clone(&script), watcher: None }, script)
-    }
-
-    pub(super) fn watched_by(self, watcher: SyncSender<Command>) -> Self {
-        Self { watcher: Some(watcher), ..self }
-    }
-}
-
-impl Robot for FakeRobot {
-    fn description(&self) -> &Description {
-        &self.description
-    }
-
-    fn start(&mut self, _hub: &SensorHub) -> Result<Command, RobotError> {
-        self.start.clone().map_err(RobotError)
-    }
-
-    fn apply(&mut self, _now: MonoTime, command: &Command) -> Result<Applied, RobotError> {
-        let mut script = self.script.lock().unwrap();
-        script.commands.push(command.clone());
-        if let Some(watcher) = &self.watcher {
-            let _ = watcher.try_send(command.clone());
-        }
-        let (failure, limited) = (script.failure, script.limited);
-        drop(script);
-        match failure {
-            None => Ok(Applied { limited }),
-            Some(Failure::Error) => Err(RobotError("a motor is hot".into())),
-            Some(Failure::Panic) => panic!("a defect of the robot's program"),
-        }
-    }
-
-    fn reset(&mut self) {
-        self.script.lock().unwrap().resets += 1;
-    }
-
-    fn hold(&mut self, reason: HoldReason) {
-        self.script.lock().unwrap().holds.push(reason);
-    }
-}
-
-/// The posture of the fake robot at its start: at rest, but for gripper openings that no rest move leaves behind.
-pub(super) fn rest_command() -> Command {
-    let arm = |a: crate::robot::Arm| ArmCommand { joints: a.rest, gripper: 0.5 };
-    Command { arms: model::description().arms.into_iter().map(arm).collect() }
-}
-
-pub(super) fn pose(position: [f64; 3], orientation: DQuat) -> Pose<LocalFloor> {
-    Pose::new(DVec3::from(position), orientation).unwrap()
-}
-
-/// A frame with both controllers in front of the operator, nothing pressed.
-pub(super) fn frame() -> VrFrame {
-    let controller = |x: f64| Controller {
-        pose: pose([x, 1.1, -0.4], DQuat::IDENTITY),
-        elbow: DVec3::new(x, 1.0, -0.1),
-        grip: 1.0,
-        lock: false,
-        tracked: true,
-        stick_x: 0.0,
-        stick_click: false,
-    };
-    VrFrame {
-        left: controller(-0.2),
-        right: controller(0.2),
-        l_stick_y: 0.0,
-        reset: false,
-        state: VrState::Teleop,
-        t: None,
-        seq: None,
-        elbow_est: false,
-    }
-}
-
-pub(super) fn squeezed(frame: VrFrame) -> VrFrame {
-    let held = |c: Controller| Controller { lock: true, ..c };
-    VrFrame { left: held(frame.left), right: held(frame.right), ..frame }
-}
-
-/// Both controllers moved in their own frames, from where `frame` has them.
-fn moved(by: DVec3, turned: DQuat) -> VrFrame {
-    moved_from(frame(), by, turned)
-}
-
-fn moved_from(from: VrFrame, by: DVec3, turned: DQuat) -> VrFrame {
-    let shift = |c: Controller| {
-        let (p, q) = (c.pose.position(), c.pose.orientation());
-        Controller { pose: Pose::new(p + q * by, q * turned).unwrap(), ..c }
-    };
-    VrFrame { left: shift(from.left), right: shift(from.right), ..from }
-}
-
-struct Bench {
-    teleop: Arc<Mutex<Teleop>>,
-    pilot: Pilot,
-    script: Arc<Mutex<Script>>,
-    now: MonoTime,
-    events: Vec<Event>,
-}
-
-impl Bench {
-    fn new() -> Self {
-        Self::with(|_| ())
-    }
-
-    fn with(prepare: impl FnOnce(&mut FakeRobot)) -> Self {
-        let (mut robot, script) = FakeRobot::new();
-        prepare(&mut robot);
-        let teleop = Arc::new(Mutex::new(Teleop::default()));
-        let now = MonoTime::from_nanos(3_600_000_000_000);
-        let pilot = Pilot::start(Box::new(robot), &SensorHub::default(), Arc::clone(&teleop), now).unwrap();
-        Self { teleop, pilot, script, now, events: Vec::new() }
-    }
-
-    fn send(&mut self, from: StreamId, frame: &VrFrame) -> Admission {
-        self.teleop.lock().unwrap().on_frame(self.now, from, frame, &mut self.events)
-    }
-
-    fn tick(&mut self) {
-        self.now = self.now + TICK;
-        self.pilot.tick(self.now, &mut self.events);
-    }
-
-    fn ticks(&mut self, seconds: f64) {
-        for _ in 0..(seconds * 120.0).round() as usize {
-            self.tick();
-        }
-    }
-
-    /// One frame per tick for so long.
-    fn drive(&mut self, from: StreamId, frame: &VrFrame, seconds: f64) {
-        for _ in 0..(seconds * 120.0).round() as usize {
-            self.send(from, frame);
-            self.tick();
-        }
-    }
-
-    fn engage(&mut self, from: StreamId, at: &VrFrame) {
-        self.drive(from, at, 0.02);
-        self.drive(from, &squeezed(*at), 0.02);
-        assert!(self.engaged());
-        self.drive(from, at, 0.02);
-        assert!(self.engaged());
-    }
-
-    fn engaged(&self) -> bool {
-        self.teleop.lock().unwrap().engaged()
-    }
-
-    fn hold(&self) -> Option<HoldReason> {
-        self.teleop.lock().unwrap().hold(self.now).map(|h| h.reason)
-    }
-
-    fn command(&self) -> Command {
-        self.script.lock().unwrap().commands.last().unwrap().clone()
-    }
-
-    fn gripper(&self, arm: usize) -> Pose<Base> {
-        forward(&model::description().arms[arm], &self.command().arms[arm].joints)
-    }
-
-    /// Engages, moves both controllers in half a second, waits, and gives what each gripper did in its own frame.
-    fn response(at: VrFrame, by: DVec3, turned: DQuat) -> [(DVec3, DQuat); 2] {
-        let mut bench = Self::new();
-        bench.engage(A, &at);
-        let before = [0, 1].map(|arm| bench.gripper(arm));
-        for step in 1..=60 {
-            let part = f64::from(step) / 60.0;
-            bench.drive(A, &moved_from(at, by * part, DQuat::IDENTITY.slerp(turned, part)), 1.0 / 120.0);
-        }
-        bench.drive(A, &moved_from(at, by, turned), 1.0);
-        assert_eq!(bench.hold(), None);
-        [0, 1].map(|arm| {
-            let (from, to) = (before[arm], bench.gripper(arm));
-            let own = from.orientation().conjugate();
-            (own * (to.position() - from.position()), own * to.orientation())
-        })
-    }
-}
+use bench::{A, B, Bench, Failure, TICK, moved};
+pub(super) use bench::{FakeRobot, frame, pose, rest_command, squeezed};
 
 #[track_caller]
 fn assert_moves(at: VrFrame, by: [f64; 3], turned: DQuat, gripper_by: [f64; 3], gripper_turned: DQuat) {
