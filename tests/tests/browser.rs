@@ -139,6 +139,12 @@ async fn controllers_reach_the_server_as_set_and_drive_the_simulated_arms() -> R
     tab.screenshot("driving").await?;
 
     squeeze(&tab, false).await?;
+    // A press within one frame of the release would be no edge to anybody.
+    robot
+        .until("a frame with released grips", |_| {
+            newest.lock().expect("the slot").is_some_and(|f: VrFrame| !f.left.lock && !f.right.lock)
+        })
+        .await?;
     squeeze(&tab, true).await?;
     tab.until("document.body.dataset.engaged === 'false'").await?;
 
