@@ -2,7 +2,8 @@
 //!
 //! [`VrFrame`] is the pose frame, [`ClientMessage`] and [`ServerMessage`] are everything else, [`dispatch()`] is the one
 //! rule that tells them apart. Poses on the wire are raw WebXR `local-floor` target-ray poses. [`Signalling`] decides
-//! what a server answers to one client's WebRTC messages; [`EngageToggle`] and [`Clutch`] are what poses mean to arms.
+//! what a server answers to one client's WebRTC messages. [`Playout`] makes an even motion of frames that come unevenly;
+//! [`EngageToggle`] and [`Clutch`] are what it means to arms.
 //!
 //! ```
 //! use waldo_protocol::vr::{ClientMessage, ServerMessage, dispatch};
@@ -33,6 +34,7 @@ mod message;
 mod motion;
 mod names;
 mod object;
+mod playout;
 mod refusal;
 mod scan;
 mod server;
@@ -54,6 +56,7 @@ pub use hold::{Hands, Hold, HoldReason, Severity};
 pub use ice::IceServer;
 pub use lease::{LeaseNotice, LeaseOp, LeaseReason, LeaseReply, LeaseRequest, LeaseState};
 pub use motion::MotionScale;
+pub use playout::{Playout, PlayoutConfig, Rendered};
 pub use refusal::{Refusal, RefusalKind};
 pub use server::{HudValue, Mode, ServerMessage};
 pub use signalling::{Action, Cameras, Event, Peer, Signalling};
