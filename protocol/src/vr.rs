@@ -3,7 +3,8 @@
 //! [`VrFrame`] is the pose frame, [`ClientMessage`] and [`ServerMessage`] are everything else, [`dispatch()`] is the one
 //! rule that tells them apart. Poses on the wire are raw WebXR `local-floor` target-ray poses. [`Signalling`] decides
 //! what a server answers to one client's WebRTC messages. [`Playout`] makes an even motion of frames that come unevenly;
-//! [`EngageToggle`] and [`Clutch`] are what it means to arms.
+//! [`EngageToggle`] and [`Clutch`] are what it means to arms, [`Cart`] to the base under them, [`RecordingEdges`] to the
+//! recorder.
 //!
 //! ```
 //! use waldo_protocol::vr::{ClientMessage, ServerMessage, dispatch};
@@ -17,6 +18,7 @@
 //! ```
 
 mod address;
+mod cart;
 mod client;
 mod clutch;
 mod coerce;
@@ -35,14 +37,17 @@ mod motion;
 mod names;
 mod object;
 mod playout;
+mod recording;
 mod refusal;
 mod scan;
+mod sequence;
 mod server;
 mod signalling;
 mod snapshot;
 mod stop;
 
 pub use address::{InvalidAddress, RobotAddress};
+pub use cart::{Cart, CartCommand, Lift};
 pub use client::{ClientMessage, MAX_SIGNALLING};
 pub use clutch::{Clutch, ClutchScale};
 pub use dispatch::{dispatch, dispatch_channel};
@@ -57,7 +62,9 @@ pub use ice::IceServer;
 pub use lease::{LeaseNotice, LeaseOp, LeaseReason, LeaseReply, LeaseRequest, LeaseState};
 pub use motion::MotionScale;
 pub use playout::{Playout, PlayoutConfig, Rendered};
+pub use recording::{Edges, Episode, RecordingEdges};
 pub use refusal::{Refusal, RefusalKind};
+pub use sequence::SeqMark;
 pub use server::{HudValue, Mode, ServerMessage};
 pub use signalling::{Action, Cameras, Event, Peer, Signalling};
 pub use snapshot::Snapshot;
