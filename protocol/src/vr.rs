@@ -61,7 +61,7 @@ pub use hold::{Hands, Hold, HoldReason, Severity};
 pub use ice::IceServer;
 pub use lease::{LeaseNotice, LeaseOp, LeaseReason, LeaseReply, LeaseRequest, LeaseState};
 pub use motion::MotionScale;
-pub use playout::{Playout, PlayoutConfig, Rendered};
+pub use playout::{Playout, PlayoutConfig, PlayoutProfile, Rendered};
 pub use recording::{Edges, Episode, RecordingEdges};
 pub use refusal::{Refusal, RefusalKind};
 pub use sequence::SeqMark;

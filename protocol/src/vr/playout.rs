@@ -3,6 +3,9 @@
 mod buffer;
 mod clock;
 mod gaussian;
+mod glide;
+mod low_delay;
+mod track;
 
 use std::time::Duration;
 
@@ -11,6 +14,7 @@ use crate::time::MonoTime;
 use super::frame::{Controller, Hand, VrFrame};
 use buffer::{Buffer, HandSample, Sample};
 use clock::ClockWindow;
+use low_delay::{Follower, Moment};
 
 /// A capture time beyond this, in milliseconds, has no use for the milliseconds in a double; the frame counts as
 /// unstamped.
@@ -19,19 +23,34 @@ const MAX_CAPTURE_MS: f64 = 1e15;
 /// The part of the difference by which the delay falls towards a smaller jitter with each frame.
 const DELAY_FALL: f64 = 0.05;
 
+/// What lag is paid for an even motion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PlayoutProfile {
+    /// A Gaussian mean of the frames around a playout time that is half a window ago: 60 ms of lag by default. Outliers
+    /// are told from the frames on both of their sides.
+    #[default]
+    Compatible,
+    /// 15 ms of lag. A jump that no person makes is held for as long as a glitch lasts, nine frames of 90 Hz, and then
+    /// followed; whatever changes late fades in. What is rendered never steps.
+    LowDelay,
+}
+
 /// How a stream is played out.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PlayoutConfig {
     /// Off: the latest frame is rendered as it came.
     pub enabled: bool,
+    /// What lag is paid for an even motion.
+    pub profile: PlayoutProfile,
     /// The least delay against jitter.
     pub min_delay: Duration,
     /// The largest delay against jitter; a smaller one than `min_delay` counts as equal to it.
     pub max_delay: Duration,
-    /// The span of the Gaussian mean; half of it is lag. Zero: straight lines between frames, without smoothing.
+    /// The span of the Gaussian mean; half of it is lag. Zero: straight lines between frames, without smoothing. Of the
+    /// compatible profile only.
     pub smooth_window: Duration,
     /// Frames farther than this many standard deviations (estimated from the median of the distances) from the median are
-    /// left out. Zero or less: none are.
+    /// left out. Zero or less: none are; then the low-delay profile follows every jump, too.
     pub outlier_k: f64,
 }
 
@@ -39,6 +58,7 @@ impl Default for PlayoutConfig {
     fn default() -> Self {
         Self {
             enabled: true,
+            profile: PlayoutProfile::Compatible,
             min_delay: Duration::ZERO,
             max_delay: Duration::from_millis(150),
             smooth_window: Duration::from_millis(120),
@@ -80,13 +100,22 @@ pub struct Playout {
     /// Delay against jitter, in seconds.
     delay: f64,
     latest: Option<VrFrame>,
+    /// Both hands, in the low-delay profile.
+    followers: [Follower; 2],
 }
 
 impl Playout {
     /// An empty buffer.
     pub fn new(config: PlayoutConfig) -> Self {
-        let origin = MonoTime::default();
-        Self { config, origin, clock: ClockWindow::default(), buffer: Buffer::default(), delay: 0.0, latest: None }
+        Self {
+            config,
+            origin: MonoTime::default(),
+            clock: ClockWindow::default(),
+            buffer: Buffer::default(),
+            delay: 0.0,
+            latest: None,
+            followers: Default::default(),
+        }
     }
 
     /// Takes a frame. True if playout began anew with it: the stream's clock jumped by more than 0.25 s against the
@@ -105,13 +134,20 @@ impl Playout {
         if flipped || jumped {
             *self = Self { origin: self.origin, ..Self::new(self.config) };
         }
+        let before = self.moment(arrived);
         self.latest = Some(*frame);
         self.clock.add(arrived, arrival - captured);
         self.update_delay();
+        let after = self.moment(arrived);
 
         let hands = [&frame.left, &frame.right].map(HandSample::new);
         self.buffer.insert(Sample { captured, hands });
-        self.buffer.forget_before(self.playout_time(arrived));
+        self.buffer.forget_before(after.playout);
+        if self.config.profile == PlayoutProfile::LowDelay {
+            for (follower, sample) in self.followers.iter_mut().zip(&hands) {
+                follower.push(captured, sample, self.config.outlier_k > 0.0, before, after);
+            }
+        }
         flipped || jumped
     }
 
@@ -121,15 +157,14 @@ impl Playout {
         if !self.config.enabled {
             return Some(Rendered { frame: latest, held: [None; 2] });
         }
-        let playout = self.playout_time(now);
-        let smooth = self.stamped() && self.buffer.len() >= 2;
+        let moment = self.moment(now);
+        let smooth = self.stamped() && (self.buffer.len() >= 2 || self.config.profile == PlayoutProfile::LowDelay);
         let hands = [Hand::Left, Hand::Right].map(|hand| {
-            let latest = latest.controller(hand);
+            let latest = HandSample::new(latest.controller(hand));
             if smooth {
-                gaussian::render(&self.buffer, side(hand), playout, self.config.smooth_window, self.config.outlier_k)
-                    .unwrap_or_else(|| RenderedHand::new(HandSample::new(latest)))
+                self.render_hand(side(hand), moment, latest)
             } else {
-                self.buffer.latest_of(side(hand), playout, HandSample::new(latest))
+                self.buffer.latest_of(side(hand), moment.playout, latest)
             }
         });
         let [left, right] = &hands;
@@ -137,7 +172,7 @@ impl Playout {
         left.write(&mut frame.left);
         right.write(&mut frame.right);
         if smooth {
-            frame.t = Some(playout * 1e3);
+            frame.t = Some(moment.playout * 1e3);
         }
         Some(Rendered { frame, held: hands.map(|h| h.held) })
     }
@@ -150,6 +185,27 @@ impl Playout {
     /// The delay that playout adds against jitter.
     pub fn delay(&self) -> Duration {
         duration(self.delay)
+    }
+
+    fn render_hand(&self, side: usize, moment: Moment, latest: HandSample) -> RenderedHand {
+        let PlayoutConfig { smooth_window, outlier_k, .. } = self.config;
+        match self.config.profile {
+            PlayoutProfile::Compatible => {
+                gaussian::render(&self.buffer, side, moment.playout, smooth_window, outlier_k)
+                    .unwrap_or_else(|| RenderedHand::new(latest))
+            }
+            PlayoutProfile::LowDelay => {
+                // A trigger needs no tracking: every frame counts.
+                let grip = match self.buffer.neighbours(moment.playout) {
+                    (Some(a), Some(b)) => {
+                        let (from, to) = (a.hands[side].grip, b.hands[side].grip);
+                        from + (to - from) * a.part(b, moment.playout)
+                    }
+                    (only, other) => only.or(other).map_or(latest.grip, |s| s.hands[side].grip),
+                };
+                self.followers[side].render(moment, HandSample { grip, ..latest })
+            }
+        }
     }
 
     fn seconds(&self, time: MonoTime) -> f64 {
@@ -171,11 +227,16 @@ impl Playout {
     }
 
     /// The capture time that is shown at `now`, in seconds of the stream's clock.
-    fn playout_time(&self, now: MonoTime) -> f64 {
+    fn moment(&self, now: MonoTime) -> Moment {
+        let now = self.seconds(now);
         if !self.stamped() {
-            return self.seconds(now);
+            return Moment { now, playout: now };
         }
-        self.seconds(now) - self.clock.offset() - self.delay - self.config.smooth_window.as_secs_f64() / 2.0
+        let lag = match self.config.profile {
+            PlayoutProfile::Compatible => self.config.smooth_window.as_secs_f64() / 2.0,
+            PlayoutProfile::LowDelay => low_delay::LAG,
+        };
+        Moment { now, playout: now - self.clock.offset() - self.delay - lag }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use glam::{DQuat, DVec3};
 use waldo_protocol::vr::{ClientMessage, Hand, Playout, PlayoutConfig, VrFrame, VrState, dispatch};
 
-use super::stream::{Arrival, RATE, at, frame, left_at, left_pose, play, stream, ticks};
+use super::stream::{Arrival, RATE, at, every_phase, frame, left_at, left_pose, play, stream, ticks};
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -14,10 +14,8 @@ fn config() -> PlayoutConfig {
     PlayoutConfig::default()
 }
 
-/// Renders a stream a thousand times a second, so that every phase between frames is met.
 fn at_every_phase(frames: &[Arrival]) -> f64 {
-    let end = frames.last().unwrap().0;
-    play(config(), frames, (0..).map(|ms| f64::from(ms) * 1e-3).take_while(|t| *t <= end)).farthest()
+    play(config(), frames, every_phase(0.0, frames.last().unwrap().0)).farthest()
 }
 
 fn glitch(length: usize) -> Vec<Arrival> {

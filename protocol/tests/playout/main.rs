@@ -4,6 +4,7 @@
 
 mod compatible;
 mod expression;
+mod low_delay;
 #[cfg(not(target_arch = "wasm32"))]
 mod properties;
 mod stream;

@@ -3,12 +3,15 @@
 use glam::{DQuat, DVec3};
 use proptest::prelude::*;
 use waldo_protocol::geometry::{MAX_COORDINATE, Pose};
-use waldo_protocol::vr::{Hand, Playout, PlayoutConfig, VrFrame};
+use waldo_protocol::vr::{Hand, Playout, PlayoutConfig, PlayoutProfile, VrFrame};
 
-use super::stream::{Arrival, RATE, at, frame, left_pose, play, ticks};
+use super::stream::{Arrival, RATE, at, every_phase, frame, left_pose, play, seconds, ticks};
 
-fn config() -> PlayoutConfig {
-    PlayoutConfig::default()
+const COMPATIBLE: PlayoutProfile = PlayoutProfile::Compatible;
+const LOW_DELAY: PlayoutProfile = PlayoutProfile::LowDelay;
+
+fn config(profile: PlayoutProfile) -> PlayoutConfig {
+    PlayoutConfig { profile, ..PlayoutConfig::default() }
 }
 
 /// Any valid frame, as far as playout looks at it.
@@ -63,15 +66,15 @@ proptest! {
     #[test]
     fn valid_frames_are_rendered_as_valid_frames(
         frames in prop::collection::vec((any_frame(), 0.0..0.05), 1..60), window in 0.0..0.5, ahead in -1.0..1.0,
+        low_delay: bool,
     ) {
-        let config = PlayoutConfig { smooth_window: super::stream::seconds(window), ..config() };
-        let mut playout = Playout::new(config);
+        let profile = if low_delay { LOW_DELAY } else { COMPATIBLE };
+        let mut playout = Playout::new(PlayoutConfig { smooth_window: seconds(window), ..config(profile) });
         let mut now = 2.0;
         for (frame, gap) in frames {
             now += gap;
             let _ = playout.push(at(now), &frame);
             let rendered = playout.render(at(now + ahead)).unwrap();
-            prop_assert_eq!(rendered.frame.t.is_some(), frame.t.is_some());
             prop_assert!(rendered.frame.t.is_none_or(f64::is_finite));
             for hand in [Hand::Left, Hand::Right] {
                 let c = rendered.frame.controller(hand);
@@ -83,11 +86,16 @@ proptest! {
             }
         }
     }
+}
+
+proptest! {
+    // Each case renders a stream of seconds.
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn a_rendered_pose_is_where_the_hand_was_at_its_time(fates in network(180, 0.08)) {
+    fn a_rendered_pose_is_where_the_hand_was_at_its_time(fates in network(120, 0.08)) {
         let arrivals = through(&fates);
-        let played = play(config(), &arrivals, ticks(0.3, 1.9));
+        let played = play(config(COMPATIBLE), &arrivals, ticks(0.3, 1.3));
         prop_assert!(played.restarts.is_empty());
         for (now, rendered) in &played.renderings {
             let newest = arrivals.iter().filter(|(t, _)| t <= now).filter_map(|(_, f)| f.t).fold(0.0, f64::max);
@@ -98,13 +106,87 @@ proptest! {
     }
 
     #[test]
-    fn duplicates_change_nothing(fates in network(120, 0.05)) {
+    fn duplicates_change_nothing(fates in network(90, 0.05), low_delay: bool) {
+        let profile = if low_delay { LOW_DELAY } else { COMPATIBLE };
         let twice = |f: &Fate| Fate { twice: f.twice.map(|_| f.late), ..f.clone() };
         let once = |f: &Fate| Fate { twice: None, ..f.clone() };
         let [once, twice] = [fates.iter().map(once).collect::<Vec<_>>(), fates.iter().map(twice).collect()]
-            .map(|fates| play(config(), &through(&fates), ticks(0.2, 1.5)).renderings);
+            .map(|fates| play(config(profile), &through(&fates), ticks(0.2, 1.0)).renderings);
         for ((_, once), (_, twice)) in once.iter().zip(&twice) {
-            prop_assert_eq!(once.frame.left, twice.frame.left);
+            let (once, twice) = (once.frame.left, twice.frame.left);
+            prop_assert!(once.pose.position().distance(twice.pose.position()) < 1e-9);
         }
     }
+
+    #[test]
+    fn nothing_that_a_network_does_makes_a_step(fates in network(120, 0.08)) {
+        let played = play(config(LOW_DELAY), &through(&fates), every_phase(0.1, 1.4));
+        prop_assert!(played.restarts.is_empty());
+        let left: Vec<(f64, DVec3)> = played.left().collect();
+        for pair in left.windows(2) {
+            let step = pair[0].1.distance(pair[1].1);
+            prop_assert!(step < 0.005, "{step} m in a millisecond at {}", pair[0].0);
+        }
+        for (now, place) in left.into_iter().skip(100) {
+            let off = place.distance(hand_at(now - 0.015));
+            prop_assert!(off < 0.15, "{off} m off at {now}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_tracking_does_makes_a_step_while_it_lasts(
+        runs in prop::collection::vec((1_usize..30, 1_usize..40), 1..6), away in point_away(),
+    ) {
+        let tracked: Vec<bool> = runs.iter().flat_map(|(on, off)| [vec![true; *on], vec![false; *off]]).flatten().collect();
+        let arrivals: Vec<Arrival> = tracked.iter().enumerate().map(|(i, tracked)| {
+            let captured = i as f64 / RATE;
+            let place = hand_at(captured) + if *tracked { DVec3::ZERO } else { away };
+            let mut frame = VrFrame { t: Some(captured * 1e3), ..left_pose(place, DQuat::IDENTITY) };
+            frame.left.tracked = *tracked;
+            (captured, frame)
+        }).collect();
+        let end = tracked.len() as f64 / RATE;
+        let played = play(config(LOW_DELAY), &arrivals, every_phase(0.0, end));
+        for pair in played.renderings.windows(2) {
+            let (before, after) = (pair[0].1.frame.left, pair[1].1.frame.left);
+            let step = before.pose.position().distance(after.pose.position());
+            prop_assert!(!(before.tracked && after.tracked) || step < 0.003, "{step} m at {}", pair[0].0);
+        }
+        let hand = |r: &waldo_protocol::vr::Rendered| r.frame.left.pose.position();
+        prop_assert!(played.renderings.iter().all(|(_, r)| hand(r).length() < 0.6), "where it was not tracked");
+    }
+
+    #[test]
+    fn every_jump_of_the_clock_is_told_and_nothing_else_steps(
+        jumps in prop::collection::vec((20_usize..40, prop_oneof![-500.0..-0.3, 0.3..500.0]), 1..4),
+    ) {
+        let mut arrivals: Vec<Arrival> = Vec::new();
+        let mut told = Vec::new();
+        let mut clock = 1000.0;
+        for (n, (frames, jump)) in jumps.into_iter().enumerate() {
+            for i in 0..frames {
+                let now = arrivals.len() as f64 / RATE;
+                if i == 0 && n > 0 {
+                    told.push(now);
+                }
+                arrivals.push((now, VrFrame { t: Some((clock + now) * 1e3), ..left_pose(hand_at(now), DQuat::IDENTITY) }));
+            }
+            clock += jump;
+        }
+        for profile in [COMPATIBLE, LOW_DELAY] {
+            let end = arrivals.len() as f64 / RATE;
+            let played = play(config(profile), &arrivals, every_phase(0.0, end));
+            prop_assert_eq!(&played.restarts, &told);
+            let left: Vec<(f64, DVec3)> = played.left().collect();
+            for pair in left.windows(2) {
+                let restarted = told.iter().any(|t| at(pair[0].0) < at(*t) && at(*t) <= at(pair[1].0));
+                let step = pair[0].1.distance(pair[1].1);
+                prop_assert!(restarted || step < 0.02, "{step} m at {} of {profile:?}", pair[0].0);
+            }
+        }
+    }
+}
+
+fn point_away() -> impl Strategy<Value = DVec3> {
+    prop::array::uniform3(-5.0..5.0).prop_map(DVec3::from_array)
 }

@@ -103,6 +103,11 @@ pub(crate) fn play(config: PlayoutConfig, stream: &[Arrival], times: impl IntoIt
     played
 }
 
+/// A thousand times a second, so that every phase between frames is met.
+pub(crate) fn every_phase(from: f64, to: f64) -> impl Iterator<Item = f64> {
+    (0..).map(move |ms| from + f64::from(ms) * 1e-3).take_while(move |t| *t <= to)
+}
+
 /// 120 times a second from one time to another.
 pub(crate) fn ticks(from: f64, to: f64) -> impl Iterator<Item = f64> {
     (0..).map(move |i| from + f64::from(i) / 120.0).take_while(move |t| *t <= to)

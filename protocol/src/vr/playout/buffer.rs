@@ -22,6 +22,13 @@ pub(super) struct Sample {
     pub(super) hands: [HandSample; 2],
 }
 
+impl Sample {
+    /// How far a time is on the way from this frame to a later one, 0 to 1.
+    pub(super) fn part(&self, later: &Self, time: f64) -> f64 {
+        ((time - self.captured) / (later.captured - self.captured)).clamp(0.0, 1.0)
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HandSample {
     pub(super) pose: Pose<LocalFloor>,
@@ -48,10 +55,6 @@ pub(super) struct Buffer {
 impl Buffer {
     pub(super) fn len(&self) -> usize {
         self.samples.len()
-    }
-
-    pub(super) fn get(&self, at: usize) -> Option<&Sample> {
-        self.samples.get(at)
     }
 
     /// Puts a frame in its place; one of the same capture time is replaced.
@@ -86,7 +89,7 @@ impl Buffer {
     }
 
     /// The place of the first frame after this time.
-    pub(super) fn first_after(&self, time: f64) -> usize {
+    fn first_after(&self, time: f64) -> usize {
         self.samples.partition_point(|s| s.captured <= time)
     }
 
@@ -94,6 +97,12 @@ impl Buffer {
     pub(super) fn between(&self, from: f64, to: f64) -> impl ExactSizeIterator<Item = &Sample> + Clone {
         let first = self.samples.partition_point(|s| s.captured < from);
         self.samples.range(first..self.first_after(to).max(first))
+    }
+
+    /// The last frame not after a time, and the first one after it.
+    pub(super) fn neighbours(&self, time: f64) -> (Option<&Sample>, Option<&Sample>) {
+        let after = self.first_after(time);
+        (after.checked_sub(1).and_then(|before| self.samples.get(before)), self.samples.get(after))
     }
 
     /// When and where a hand was tracked last, as known at this time.

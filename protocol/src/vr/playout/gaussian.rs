@@ -55,14 +55,12 @@ pub(super) fn render(
 
 /// On the straight line between the frames before and after, or where the only one of them is.
 fn between_neighbours(buffer: &Buffer, side: usize, playout: f64) -> Option<RenderedHand> {
-    let after = buffer.first_after(playout);
-    let neighbour = |at: usize| buffer.get(at).map(|s| (s.captured, s.hands[side]));
-    let (a, b) = (after.checked_sub(1).and_then(neighbour), neighbour(after));
-    let (Some((t0, a)), Some((t1, b))) = (a, b) else {
-        let (_, only) = a.or(b)?;
-        return Some(buffer.latest_of(side, playout, only));
+    let (before, after) = buffer.neighbours(playout);
+    let (Some(before), Some(after)) = (before, after) else {
+        return Some(buffer.latest_of(side, playout, before.or(after)?.hands[side]));
     };
-    let part = ((playout - t0) / (t1 - t0)).clamp(0.0, 1.0);
+    let (a, b) = (before.hands[side], after.hands[side]);
+    let part = before.part(after, playout);
     let grip = a.grip + (b.grip - a.grip) * part;
     let sample = match (a.tracked, b.tracked) {
         (true, false) => HandSample { grip, ..a },
