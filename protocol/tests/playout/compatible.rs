@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use glam::{DQuat, DVec3};
-use waldo_protocol::vr::{ClientMessage, Hand, Playout, PlayoutConfig, VrFrame, VrState, dispatch};
+use waldo_protocol::vr::{ClientMessage, Hand, Playout, PlayoutConfig, PlayoutProfile, VrFrame, VrState, dispatch};
 
 use super::stream::{Arrival, RATE, at, every_phase, frame, left_at, left_pose, play, stream, ticks};
 
@@ -124,6 +124,25 @@ fn a_clock_that_jumps_forward_is_told_and_costs_no_delay() {
     }
     let played = play(config(), &frames, ticks(jump, jump + 1.0));
     assert!(played.left().all(|(_, p)| p.x == 1.0));
+}
+
+#[test]
+fn a_stream_that_comes_back_with_another_clock_keeps_nothing_of_the_old_one() {
+    for profile in [PlayoutProfile::Compatible, PlayoutProfile::LowDelay] {
+        for away in [0.3, 1.0, 1.9, 2.5, 60.0] {
+            let mut playout = Playout::new(PlayoutConfig { profile, ..config() });
+            for (arrival, frame) in stream(90, 0.003, |_| left_at(0.0)) {
+                assert!(!playout.push(at(arrival), &frame));
+            }
+            for (i, (arrival, frame)) in stream(90, 1.0 + away, |_| left_at(1.0)).into_iter().enumerate() {
+                // A reloaded page counts from its own start.
+                let frame = VrFrame { t: frame.t.map(|t| t - 4000.0), ..frame };
+                assert_eq!(playout.push(at(arrival), &frame), i == 0, "{profile:?} after {away} s");
+                let x = playout.render(at(arrival)).unwrap().frame.left.pose.position().x;
+                assert!((x - 1.0).abs() < 1e-9, "{x}: {profile:?} after {away} s");
+            }
+        }
+    }
 }
 
 #[test]
