@@ -111,11 +111,6 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    fn rest(description: &Description) -> Command {
-        let arm = |a: &crate::robot::Arm| ArmCommand { joints: a.rest.clone(), gripper: 1.0 };
-        Command { arms: description.arms.iter().map(arm).collect() }
-    }
-
     #[test]
     fn joints_are_read_again_and_again_without_any_command() {
         let (hub, mut robot) = (SensorHub::default(), SimRobot::new(SimOptions::default()));
