@@ -10,7 +10,7 @@ use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{Controller, Hands, HoldReason, VrFrame};
 
 use super::pilot::Pilot;
-use super::{Admission, Event, Teleop};
+use super::{Admission, Arbiter};
 use crate::clock;
 use crate::robot::Command;
 use crate::robot::kinematics::forward;
@@ -129,7 +129,7 @@ fn a_closed_socket_holds_at_once() {
     let mut bench = Bench::new();
     bench.engage(A, &frame());
     bench.drive(A, &moved(DVec3::Z * -0.3, DQuat::IDENTITY), 0.05);
-    bench.teleop.lock().unwrap().on_closed(bench.now, A, &mut bench.events);
+    bench.arbiter.lock().unwrap().on_closed(bench.now, A, &mut bench.events);
     let held = bench.command();
     bench.ticks(0.5);
     assert_eq!(bench.command(), held);
@@ -172,7 +172,7 @@ fn a_reset_brings_the_arms_to_rest_and_blocks_engaging_until_then() {
     assert_eq!((script.resets, script.holds.as_slice()), (1, [HoldReason::ReleaseGrips].as_slice()));
     drop(script);
     bench.engage(A, &frame());
-    assert_eq!(bench.events.iter().filter(|e| **e == Event::Reset).count(), 1);
+    assert_eq!(bench.arbiter.lock().unwrap().resets(), 1);
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn a_lost_controller_holds_its_arm_and_does_not_jump_when_it_returns() {
     let drifted = moved(DVec3::new(0.3, 0.1, -0.1), DQuat::from_rotation_y(0.4));
     bench.drive(A, &lost(VrFrame { right: moved(DVec3::Z * -0.05, DQuat::IDENTITY).right, ..drifted }), 0.3);
     assert_eq!(bench.command().arms[0].joints, held.arms[0].joints);
-    let hold = bench.teleop.lock().unwrap().hold(bench.now).unwrap();
+    let hold = bench.arbiter.lock().unwrap().hold(bench.now).unwrap();
     assert_eq!((hold.reason, hold.hand), (HoldReason::TrackingLost, Hands::Left));
     bench.drive(A, &VrFrame { right: moved(DVec3::Z * -0.05, DQuat::IDENTITY).right, ..drifted }, 0.5);
     assert!(bench.engaged());
@@ -243,12 +243,11 @@ fn what_limits_the_robot_is_told_once_it_lasts() {
     assert_eq!(bench.hold(), None);
     bench.ticks(0.3);
     assert_eq!(bench.hold(), Some(HoldReason::Contact));
-    let told =
-        |e: &Event| matches!(e, Event::Hold(Some(h)) if h.reason == HoldReason::Contact && h.hand == Hands::Both);
-    assert_eq!(bench.events.iter().filter(|e| told(e)).count(), 1);
+    let told = bench.arbiter.lock().unwrap().hold(bench.now).unwrap();
+    assert_eq!(told.hand, Hands::Both);
     bench.script.lock().unwrap().limited = None;
     bench.ticks(0.3);
-    assert_eq!(bench.events.last(), Some(&Event::Hold(None)));
+    assert_eq!(bench.hold(), None);
 }
 
 /// The most that a joint may move in one tick, however long the pause before it.
@@ -283,13 +282,13 @@ fn a_pause_of_the_loop_does_not_become_a_leap() {
 #[test]
 fn the_simulated_robot_follows_the_hands_and_returns_to_rest() {
     let hub = SensorHub::default();
-    let teleop = Arc::new(Mutex::new(Teleop::default()));
+    let arbiter = Arc::new(Mutex::new(Arbiter::default()));
     let mut now = MonoTime::from_nanos(1_000_000_000);
     let robot = SimRobot::new(SimOptions::default());
-    let mut pilot = Pilot::start(Box::new(robot), &hub, Arc::clone(&teleop), now).unwrap();
+    let mut pilot = Pilot::start(Box::new(robot), &hub, Arc::clone(&arbiter), now).unwrap();
     let mut drive = |frame: VrFrame, seconds: f64| {
         for _ in 0..(seconds * 120.0) as usize {
-            teleop.lock().unwrap().on_frame(now, A, &frame, &mut Vec::new());
+            arbiter.lock().unwrap().on_frame(now, A, &frame, &mut Vec::new());
             now = now + TICK;
             pilot.tick(now, &mut Vec::new());
         }

@@ -20,7 +20,7 @@ use waldo_protocol::vr::{HoldReason, Mode, ServerMessage, VrFrame, VrState};
 use super::connection::{self, MAX_MESSAGE};
 use super::service::{OnFrame, Service};
 use crate::config::Settings;
-use crate::control::{Event, Teleop};
+use crate::control::{Arbiter, Event};
 use crate::http::{self, Access, AccessError, BindError, Site};
 use crate::mdns;
 use crate::metrics::Metrics;
@@ -249,7 +249,7 @@ impl VrServer {
     }
 
     /// Attaches Waldo's control loop as the arm consumer; this is what it reads. Nobody can engage before its first tick.
-    pub fn attach_control(&self) -> Arc<Mutex<Teleop>> {
+    pub fn attach_control(&self) -> Arc<Mutex<Arbiter>> {
         self.0.service.attach_control()
     }
 

@@ -1,6 +1,6 @@
 //! The path of a pose frame through the service, and the calls of the program that holds the server.
 //!
-//! Locks are held for microseconds and never across a wait. Their order: `ingest`, then `session`, then `teleop`.
+//! Locks are held for microseconds and never across a wait. Their order: `ingest`, then `session`, then `arbiter`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +17,7 @@ use waldo_protocol::vr::{
 use super::session::{Client, ConnId, Session};
 use super::streams::Streams;
 use crate::clock;
-use crate::control::{Admission, Event, StreamId, Teleop};
+use crate::control::{Admission, Arbiter, Event, SourceId};
 use crate::metrics::Metrics;
 use crate::video::Feed;
 
@@ -50,13 +50,13 @@ struct Ingest {
 pub(super) struct Service {
     ingest: Mutex<Ingest>,
     session: Mutex<Session>,
-    teleop: Arc<Mutex<Teleop>>,
-    frame: Mutex<Option<(StreamId, VrFrame)>>,
+    arbiter: Arc<Mutex<Arbiter>>,
+    frame: Mutex<Option<(SourceId, VrFrame)>>,
     callback: Mutex<Option<OnFrame>>,
     /// When each kind of refusal was last logged.
     logged: Mutex<BTreeMap<&'static str, MonoTime>>,
     video: Mutex<Video>,
-    /// Whether a control loop follows `teleop`; otherwise an arm consumer of the user's own tells what is engaged.
+    /// Whether a control loop follows `arbiter`; otherwise an arm consumer of the user's own tells what is engaged.
     attached: AtomicBool,
     pub(super) metrics: Metrics,
 }
@@ -76,7 +76,7 @@ impl Service {
         Self {
             ingest: Mutex::default(),
             session: Mutex::default(),
-            teleop: Arc::default(),
+            arbiter: Arc::default(),
             frame: Mutex::default(),
             callback: Mutex::default(),
             logged: Mutex::default(),
@@ -87,12 +87,12 @@ impl Service {
     }
 
     /// Makes Waldo's control loop the arm consumer. Nobody can engage before its first tick.
-    pub(super) fn attach_control(&self) -> Arc<Mutex<Teleop>> {
+    pub(super) fn attach_control(&self) -> Arc<Mutex<Arbiter>> {
         let mut events = Vec::new();
-        lock(&self.teleop).set_robot_hold(clock::now(), Some(HoldReason::Stopped), &mut events);
+        lock(&self.arbiter).set_robot_hold(clock::now(), Some(HoldReason::Stopped), &mut events);
         self.session().tracking = Some(false);
         self.attached.store(true, Ordering::Release);
-        Arc::clone(&self.teleop)
+        Arc::clone(&self.arbiter)
     }
 
     pub(super) fn session(&self) -> MutexGuard<'_, Session> {
@@ -136,10 +136,10 @@ impl Service {
         }
     }
 
-    fn close_stream(&self, ingest: &mut Ingest, stream: StreamId) {
+    fn close_stream(&self, ingest: &mut Ingest, stream: SourceId) {
         lock(&self.frame).take_if(|(from, _)| *from == stream);
         let mut events = std::mem::take(&mut ingest.events);
-        lock(&self.teleop).on_closed(clock::now(), stream, &mut events);
+        lock(&self.arbiter).on_closed(clock::now(), stream, &mut events);
         self.publish(events.drain(..));
         ingest.events = events;
     }
@@ -153,13 +153,13 @@ impl Service {
         };
         self.metrics.accepted_frame();
         let mut events = std::mem::take(&mut ingest.events);
-        let mut teleop = lock(&self.teleop);
-        let admission = teleop.on_frame(clock::now(), stream, frame, &mut events);
+        let mut arbiter = lock(&self.arbiter);
+        let admission = arbiter.on_frame(clock::now(), stream, frame, &mut events);
         if !self.attached.load(Ordering::Acquire) {
             // Resets are the business of the user's own consumer; a pending one would keep everybody from engaging.
-            teleop.take_reset();
+            arbiter.take_reset();
         }
-        drop(teleop);
+        drop(arbiter);
         let mut panicked = false;
         if admission == Admission::Admitted {
             *lock(&self.frame) = Some((stream, *frame));
@@ -198,7 +198,7 @@ impl Service {
     /// Popup state of a headset; while somebody drives, only the driver's counts.
     pub(super) fn publish_hud(&self, conn: ConnId, value: HudValue) {
         let stream = lock(&self.ingest).streams.of(conn);
-        let driver = lock(&self.teleop).driver();
+        let driver = lock(&self.arbiter).lease().driver;
         if driver.is_none() || driver == stream {
             self.session().publish_hud(conn, value);
         }
@@ -217,21 +217,21 @@ impl Service {
         let Some(client) = session.clients.get_mut(&conn) else { return };
         client.caps.clone_from(&reply.caps);
         client.send(ServerMessage::Hello(reply).encode().into());
-        let hold = hold_of(&lock(&self.teleop), &ingest.streams, conn);
+        let hold = hold_of(&lock(&self.arbiter), &ingest.streams, conn);
         client.tell_snapshot(snapshot, hold);
     }
 
     /// What a snapshot tells everybody alike.
     fn snapshot(&self, streams: &Streams, session: &Session) -> Snapshot {
-        let teleop = lock(&self.teleop);
+        let arbiter = lock(&self.arbiter);
         Snapshot {
             mode: session.mode,
             episode: session.episode,
             state: session.state,
             tracking: session.tracking.unwrap_or(false),
             hold: None,
-            reset_n: teleop.resets(),
-            driver: teleop.driver().and_then(|id| streams.public_name(id)).map(str::to_owned),
+            reset_n: arbiter.resets(),
+            driver: arbiter.lease().driver.and_then(|id| streams.public_name(id)).map(str::to_owned),
             cameras: self.video().feeds.iter().map(|feed| feed.name().to_owned()).collect(),
         }
     }
@@ -244,7 +244,7 @@ impl Service {
                 && self.attached.load(Ordering::Acquire)
             {
                 let mut session = self.session();
-                let engaged = lock(&self.teleop).engaged();
+                let engaged = lock(&self.arbiter).engaged();
                 session.tracking = Some(engaged);
                 session.broadcast(&ServerMessage::Tracking(engaged));
             }
@@ -256,15 +256,15 @@ impl Service {
         let now = clock::now();
         let ingest = lock(&self.ingest);
         let mut events = Vec::new();
-        lock(&self.teleop).on_tick(now, &mut events);
+        lock(&self.arbiter).on_tick(now, &mut events);
         self.publish(events);
         let mut session = self.session();
-        let driver = lock(&self.teleop).driver();
+        let driver = lock(&self.arbiter).lease().driver;
         let snapshot = (driver != session.told_driver).then(|| self.snapshot(&ingest.streams, &session));
         session.told_driver = driver;
-        let teleop = lock(&self.teleop);
+        let arbiter = lock(&self.arbiter);
         for (conn, client) in &mut session.clients {
-            let hold = hold_of(&teleop, &ingest.streams, *conn);
+            let hold = hold_of(&arbiter, &ingest.streams, *conn);
             match &snapshot {
                 Some(snapshot) => client.tell_snapshot(snapshot.clone(), hold),
                 None => client.tell_hold(hold),
@@ -274,12 +274,12 @@ impl Service {
 
     /// What keeps the arms from following, if they are in such a state.
     pub(super) fn hold(&self) -> Option<HoldReason> {
-        lock(&self.teleop).hold(clock::now()).map(|hold| hold.reason)
+        lock(&self.arbiter).hold(clock::now()).map(|hold| hold.reason)
     }
 }
 
 /// Why this client's frames move nothing.
-fn hold_of(teleop: &Teleop, streams: &Streams, conn: ConnId) -> Option<Hold> {
+fn hold_of(arbiter: &Arbiter, streams: &Streams, conn: ConnId) -> Option<Hold> {
     let now = clock::now();
-    streams.of(conn).map_or_else(|| teleop.hold(now), |stream| teleop.hold_for(now, stream))
+    streams.of(conn).map_or_else(|| arbiter.hold(now), |stream| arbiter.hold_for(now, stream))
 }

@@ -7,7 +7,7 @@ use axum::extract::ws::Utf8Bytes;
 use tokio::sync::{Notify, mpsc};
 use waldo_protocol::vr::{Capability, Hold, HudValue, Mode, ServerMessage, Snapshot, VrState};
 
-use crate::control::StreamId;
+use crate::control::SourceId;
 
 /// Messages waiting for one client. A client that falls this far behind is disconnected: it has stopped reading.
 pub(super) const OUTBOX_CAPACITY: usize = 64;
@@ -82,7 +82,7 @@ pub(super) struct Session {
     /// The engage state of an attached consumer; none while no consumer is attached.
     pub(super) tracking: Option<bool>,
     /// The driver that the clients were told of last.
-    pub(super) told_driver: Option<StreamId>,
+    pub(super) told_driver: Option<SourceId>,
     hud: HudValue,
     hud_publisher: Option<ConnId>,
     next: u64,

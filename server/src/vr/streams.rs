@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use waldo_protocol::vr::{Role, VrFrame};
 
 use super::session::ConnId;
-use crate::control::StreamId;
+use crate::control::SourceId;
 
 #[derive(Debug)]
 struct Stream {
@@ -20,8 +20,8 @@ struct Stream {
 /// All streams that have a socket. Forgets a stream with its last socket.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    streams: BTreeMap<StreamId, Stream>,
-    by_socket: BTreeMap<ConnId, StreamId>,
+    streams: BTreeMap<SourceId, Stream>,
+    by_socket: BTreeMap<ConnId, SourceId>,
     /// Sockets that said they only watch: their frames count for nothing.
     viewers: BTreeSet<ConnId>,
     next: u64,
@@ -29,8 +29,8 @@ pub(super) struct Streams {
 
 impl Streams {
     /// A socket opened: a new stream, until `hello` says otherwise.
-    pub(super) fn open(&mut self, conn: ConnId) -> StreamId {
-        let id = StreamId(self.next);
+    pub(super) fn open(&mut self, conn: ConnId) -> SourceId {
+        let id = SourceId::person(self.next);
         self.next += 1;
         self.streams.insert(id, Stream { name: None, sockets: 1, highest_seq: None });
         self.by_socket.insert(conn, id);
@@ -39,7 +39,7 @@ impl Streams {
 
     /// The socket said which stream it belongs to; only the first word counts. A viewer belongs to no stream but its
     /// own. Returns the stream that lost its last socket by that, if any.
-    pub(super) fn name(&mut self, conn: ConnId, name: &str, role: Role) -> Option<StreamId> {
+    pub(super) fn name(&mut self, conn: ConnId, name: &str, role: Role) -> Option<SourceId> {
         let own = *self.by_socket.get(&conn)?;
         if role == Role::Viewer {
             self.viewers.insert(conn);
@@ -66,13 +66,13 @@ impl Streams {
     }
 
     /// A socket closed. Returns its stream if this was the last socket of it.
-    pub(super) fn close(&mut self, conn: ConnId) -> Option<StreamId> {
+    pub(super) fn close(&mut self, conn: ConnId) -> Option<SourceId> {
         self.viewers.remove(&conn);
         let id = self.by_socket.remove(&conn)?;
         self.leave(id)
     }
 
-    fn leave(&mut self, id: StreamId) -> Option<StreamId> {
+    fn leave(&mut self, id: SourceId) -> Option<SourceId> {
         let stream = self.streams.get_mut(&id)?;
         stream.sockets -= 1;
         if stream.sockets > 0 {
@@ -83,17 +83,17 @@ impl Streams {
     }
 
     /// The stream of this socket.
-    pub(super) fn of(&self, conn: ConnId) -> Option<StreamId> {
+    pub(super) fn of(&self, conn: ConnId) -> Option<SourceId> {
         self.by_socket.get(&conn).copied()
     }
 
     /// What others call this stream: the id from its `hello`, if it said one.
-    pub(super) fn public_name(&self, id: StreamId) -> Option<&str> {
+    pub(super) fn public_name(&self, id: SourceId) -> Option<&str> {
         self.streams.get(&id)?.name.as_deref()
     }
 
     /// The stream of this frame; none if the frame is a duplicate, came late, or comes from a viewer.
-    pub(super) fn admit(&mut self, conn: ConnId, frame: &VrFrame) -> Option<StreamId> {
+    pub(super) fn admit(&mut self, conn: ConnId, frame: &VrFrame) -> Option<SourceId> {
         if self.viewers.contains(&conn) {
             return None;
         }
