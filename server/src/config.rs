@@ -28,6 +28,8 @@ pub struct Settings {
     pub static_dir: Option<PathBuf>,
     /// Announce the robot over mDNS.
     pub mdns: bool,
+    /// Pose frames that one socket may send per second; `None` for no limit.
+    pub max_pose_rate: Option<u32>,
 }
 
 impl Default for Settings {
@@ -42,6 +44,7 @@ impl Default for Settings {
             data_dir: default_data_dir(),
             static_dir: None,
             mdns: true,
+            max_pose_rate: Some(250),
         }
     }
 }

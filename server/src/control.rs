@@ -14,6 +14,8 @@ pub mod rest;
 mod run;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::frame;
 
 pub use arbiter::{
     Admission, Arbiter, Event, HandTarget, LeaseAnswer, LeaseView, MAX_STREAMS, SourceId, SourceKind, TAKEOVER_AFTER,

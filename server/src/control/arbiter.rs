@@ -75,6 +75,8 @@ pub struct Arbiter {
     /// Why the last engagement ended, if the operator did not end it.
     lapse: Option<(HoldReason, MonoTime)>,
     clamps: [Option<(HoldReason, MonoTime)>; 2],
+    /// Control ticks that nobody has asked for yet.
+    control_ticks: u32,
 }
 
 impl Arbiter {
@@ -196,8 +198,15 @@ impl Arbiter {
         }
     }
 
-    /// The arm side's word per hand (left, right): why its motion is limited though not held. Disengages nobody.
+    /// Control ticks since the last call.
+    pub fn take_control_ticks(&mut self) -> u32 {
+        std::mem::take(&mut self.control_ticks)
+    }
+
+    /// The arm side's word per hand (left, right), once per control tick: why its motion is limited though not held.
+    /// Disengages nobody.
     pub fn set_clamps(&mut self, now: MonoTime, clamps: [Option<HoldReason>; 2]) {
+        self.control_ticks = self.control_ticks.saturating_add(1);
         for (known, clamp) in self.clamps.iter_mut().zip(clamps) {
             if known.map(|(r, _)| r) != clamp {
                 *known = clamp.map(|r| (r, now));

@@ -198,6 +198,7 @@ impl Negotiation {
                 Peer::Control => {
                     let on_text = move |text: &str| match dispatch_channel(text) {
                         Ok(ClientMessage::Pose(frame)) => service.accept(conn, &frame),
+                        Ok(ClientMessage::Stop(stop)) => service.on_stop(conn, stop),
                         Ok(_) => {}
                         Err(refusal) => service.refuse(conn, &refusal),
                     };

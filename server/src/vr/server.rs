@@ -113,8 +113,9 @@ struct Running {
 impl VrServer {
     /// A server that does not listen yet; takes a [`VrServerConfig`] or [`Settings`].
     pub fn new(settings: impl Into<Settings>) -> Self {
-        let service = Arc::new(Service::new(Metrics::default()));
-        Self(Arc::new(Inner { settings: settings.into(), service, running: Mutex::default() }))
+        let settings = settings.into();
+        let service = Arc::new(Service::new(Metrics::default(), settings.max_pose_rate));
+        Self(Arc::new(Inner { settings, service, running: Mutex::default() }))
     }
 
     /// Makes the certificate if needed, binds the port and serves. A second call does nothing.

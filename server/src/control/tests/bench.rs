@@ -100,7 +100,7 @@ pub(in crate::control) fn pose(position: [f64; 3], orientation: DQuat) -> Pose<L
 }
 
 /// A frame with both controllers in front of the operator, nothing pressed.
-pub(in crate::control) fn frame() -> VrFrame {
+pub(crate) fn frame() -> VrFrame {
     let controller = |x: f64| Controller {
         pose: pose([x, 1.1, -0.4], DQuat::IDENTITY),
         elbow: DVec3::new(x, 1.0, -0.1),
