@@ -3,12 +3,13 @@
 //! [`Arbiter`] is the sans-I/O half that sees every pose frame. [`ControlLoop`] is the thread that owns the robot and
 //! asks it at 120 Hz for what the arms shall do.
 //!
-//! When in doubt the arms hold still at what was commanded last, and the reason is told. Joint angles, joint velocities
-//! and the box of each gripper are guarded here; collisions and accelerations are not.
+//! When in doubt the arms hold still at what was commanded last, and the reason is told. Joint angles, their
+//! velocities and accelerations, and the box of each gripper are guarded here; collisions are not.
 
 mod arbiter;
 mod check;
 pub mod ik;
+mod limits;
 mod pilot;
 pub mod rest;
 mod run;

@@ -11,6 +11,7 @@ use waldo_protocol::vr::{Clutch, HoldReason, Severity};
 
 use super::arbiter::side;
 use super::ik::Solver;
+use super::limits::Limits;
 use super::rest::RestMove;
 use super::{Arbiter, Event, Targets, check};
 use crate::robot::kinematics::forward;
@@ -47,6 +48,9 @@ pub(super) struct Pilot {
     arbiter: Arc<Mutex<Arbiter>>,
     arms: Vec<Arm>,
     drives: Vec<ArmDrive>,
+    /// What hands or a rest move want; `command` follows within the limits of the joints.
+    wanted: Command,
+    limits: Limits,
     command: Command,
     rest: Option<RestMove>,
     /// The robot failed; motion is held until the next reset.
@@ -83,6 +87,8 @@ impl Pilot {
             arbiter,
             drives: description.arms.iter().map(|arm| ArmDrive { solver: Solver::new(arm), clutch: None }).collect(),
             arms: description.arms,
+            wanted: command.clone(),
+            limits: Limits::new(&command),
             command,
             rest: None,
             fault: false,
@@ -114,7 +120,8 @@ impl Pilot {
         }
         self.clamps = [None; 2];
         if !self.fault {
-            self.command_arms(orders.targets, dt);
+            self.follow(orders.targets, dt);
+            self.limits.step(&self.arms, &mut self.command, &self.wanted, dt);
         }
         self.apply();
     }
@@ -142,7 +149,7 @@ impl Pilot {
         }
         if reset {
             self.fault = false;
-            self.rest = Some(RestMove::new(&self.arms, &self.command, self.motion));
+            self.rest = Some(RestMove::new(&self.arms, &self.wanted, self.motion));
         }
         let hold = if self.fault { Some(HoldReason::Fault) } else { self.rest.as_ref().map(|_| HoldReason::Resetting) };
         arbiter.set_robot_hold(now, hold, events);
@@ -151,16 +158,16 @@ impl Pilot {
         Orders { reset, hold, targets: arbiter.targets() }
     }
 
-    fn command_arms(&mut self, targets: Option<Targets>, dt: Duration) {
+    fn follow(&mut self, targets: Option<Targets>, dt: Duration) {
         if let Some(rest) = &self.rest {
-            self.command = rest.at(self.motion);
+            self.wanted = rest.at(self.motion);
             if rest.done(self.motion) {
                 info!("the arms are at rest");
                 self.rest = None;
             }
         } else if let Some(targets) = targets {
-            for ((arm, drive), command) in self.arms.iter().zip(&mut self.drives).zip(&mut self.command.arms) {
-                let clamp = drive.follow(arm, &targets, command, dt);
+            for ((arm, drive), wanted) in self.arms.iter().zip(&mut self.drives).zip(&mut self.wanted.arms) {
+                let clamp = drive.follow(arm, &targets, wanted, dt);
                 let of_hand = &mut self.clamps[side(arm.hand)];
                 *of_hand = of_hand.or(clamp);
             }
@@ -197,6 +204,9 @@ impl Pilot {
             Err(failure) => {
                 self.fault = true;
                 self.rest = None;
+                // Nothing was followed any more, so nothing is in motion.
+                self.wanted.clone_from(&self.command);
+                self.limits = Limits::new(&self.command);
                 if self.fault_logged.is_none_or(|t| self.last.since(t) >= FAULT_LOG_PAUSE) {
                     self.fault_logged = Some(self.last);
                     error!("the robot failed, motion is held until a reset: {failure}");
@@ -222,23 +232,23 @@ struct ArmDrive {
 }
 
 impl ArmDrive {
-    /// Moves the command by one step. The clutch takes the gripper from the commanded joints, never from measured ones:
-    /// the sag of a real arm would add up with each engagement.
-    fn follow(&mut self, arm: &Arm, targets: &Targets, command: &mut ArmCommand, dt: Duration) -> Option<HoldReason> {
+    /// Moves what is wanted by one step. The clutch takes the gripper from there, never from measured joints: the sag of a
+    /// real arm would add up with each engagement.
+    fn follow(&mut self, arm: &Arm, targets: &Targets, wanted: &mut ArmCommand, dt: Duration) -> Option<HoldReason> {
         let hand = targets.hand(arm.hand);
         let clutch = match self.clutch {
             Some((engagement, clutch)) if engagement == hand.engagement => clutch,
             _ => {
-                let gripper = forward(arm, &command.joints);
+                let gripper = forward(arm, &wanted.joints);
                 self.solver.begin(gripper);
                 Clutch::engage(hand.origin, gripper, targets.scale)
             }
         };
         self.clutch = Some((hand.engagement, clutch));
         if let Some(opening) = hand.grip.filter(|g| g.is_finite()) {
-            command.gripper = opening.clamp(0.0, 1.0);
+            wanted.gripper = opening.clamp(0.0, 1.0);
         }
-        self.solver.step(&mut command.joints, clutch.target(hand.controller), dt)
+        self.solver.step(&mut wanted.joints, clutch.target(hand.controller), dt)
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use glam::{DQuat, DVec3};
+use proptest::prelude::*;
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{Controller, Hands, HoldReason, VrFrame};
 
@@ -126,14 +127,23 @@ fn silence_holds_and_held_grips_do_not_engage_again() {
 }
 
 #[test]
-fn a_closed_socket_holds_at_once() {
+fn a_closed_socket_makes_the_arms_brake_at_once_and_hold() {
     let mut bench = Bench::new();
     bench.engage(A, &frame());
     bench.drive(A, &moved(DVec3::Z * -0.3, DQuat::IDENTITY), 0.05);
     bench.arbiter.lock().unwrap().on_closed(bench.now, A, &mut bench.events);
+    let lost = bench.command();
+    bench.ticks(0.1);
     let held = bench.command();
     bench.ticks(0.5);
     assert_eq!(bench.command(), held);
+    for (arm, (lost, held)) in model::description().arms.iter().zip(lost.arms.iter().zip(&held.arms)) {
+        for (joint, (lost, held)) in arm.joints.iter().zip(lost.joints.iter().zip(&held.joints)) {
+            // What it takes to brake from full speed, and one tick.
+            let way = joint.max_velocity.powi(2) / (2.0 * joint.max_acceleration) + joint.max_velocity / 120.0;
+            assert!((held - lost).abs() <= way, "{}: {lost} {held}", joint.name);
+        }
+    }
     assert_eq!(bench.hold(), Some(HoldReason::LinkStale));
 }
 
@@ -314,5 +324,54 @@ fn the_simulated_robot_follows_the_hands_and_returns_to_rest() {
     let (_, back) = drive(VrFrame { reset: true, ..frame() }, 4.0);
     for (rest, back) in rest.iter().zip(&back) {
         assert!(back.position().distance(rest.position()) < 1e-3, "{back:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_the_hands_do_commands_stay_within_the_limits_of_the_joints_and_the_workspace(
+        deeds in prop::collection::vec((prop::array::uniform3(-0.6f64..0.6), 0u8..12, 1u8..20), 1..25),
+    ) {
+        let description = model::description();
+        let mut bench = Bench::new();
+        bench.engage(A, &frame());
+        let (mut before, mut velocities) = (bench.command(), vec![[0.0; 7]; 2]);
+        for (by, button, ticks) in deeds {
+            let hands = moved(DVec3::from(by), DQuat::from_rotation_y(by[0]));
+            let sent = match button {
+                0 => squeezed(hands),
+                1 => VrFrame { reset: true, ..hands },
+                _ => hands,
+            };
+            for tick in 0..ticks {
+                // Some ticks find no new frame, and one stream falls silent.
+                if tick % 3 != 0 {
+                    bench.send(A, &sent);
+                }
+                bench.tick();
+                let now = bench.command();
+                for (i, arm) in description.arms.iter().enumerate() {
+                    for (j, joint) in arm.joints.iter().enumerate() {
+                        let angle = now.arms[i].joints[j];
+                        let velocity = (angle - before.arms[i].joints[j]) * 120.0;
+                        prop_assert!(velocity.abs() <= joint.max_velocity * 1.001, "{}: {velocity} rad/s", joint.name);
+                        let acceleration = (velocity - velocities[i][j]) * 120.0;
+                        prop_assert!(
+                            acceleration.abs() <= joint.max_acceleration * 1.001,
+                            "{}: {acceleration} rad/s²", joint.name
+                        );
+                        prop_assert!((joint.lower..=joint.upper).contains(&angle));
+                        velocities[i][j] = velocity;
+                    }
+                    let gripper = forward(arm, &now.arms[i].joints).position();
+                    let inside = gripper.clamp(arm.workspace_min, arm.workspace_max);
+                    // The way between two postures inside bends out a little.
+                    prop_assert!(gripper.distance(inside) < 0.02, "{gripper}");
+                }
+                before = now;
+            }
+        }
     }
 }
