@@ -6,8 +6,9 @@ use bytes::Bytes;
 use tokio::time::sleep;
 use waldo_protocol::time::MonoTime;
 
-use super::encoder::{EncodeError, H264};
+use super::encoder::{EncodeError, Encoder, H264, default_bitrate};
 use super::feed::{EncodedFrame, Shared};
+use super::i420::I420;
 use super::schedule::Schedule;
 use super::source::{Picture, Pictures};
 use crate::clock;
@@ -63,7 +64,7 @@ async fn encode(shared: &Shared, pictures: &mut Pictures<'_>) {
 struct Encoding<'a> {
     shared: &'a Shared,
     schedule: Schedule,
-    encoder: Option<H264>,
+    encoder: Option<(I420, Box<dyn Encoder>)>,
     last: Option<Picture>,
     logged: Option<MonoTime>,
 }
@@ -101,11 +102,21 @@ impl<'a> Encoding<'a> {
 
     fn compress(&mut self, picture: &Picture, keyframe: bool) -> Result<(Bytes, bool), EncodeError> {
         let image = picture.image();
-        let encoder = match self.encoder.take() {
-            Some(encoder) if encoder.fits(image) => encoder,
-            _ => H264::new(image.width(), image.height())?,
+        let (width, height) = (image.width(), image.height());
+        let bps = self.shared.target_bitrate().unwrap_or_else(|| default_bitrate(width, height));
+        let (buffer, encoder) = match &mut self.encoder {
+            Some((buffer, encoder)) if buffer.fits(image) => {
+                encoder.set_bitrate(bps);
+                (buffer, encoder)
+            }
+            outdated => {
+                let encoder = Box::new(H264::new(width, height, bps)?);
+                let (buffer, encoder) = outdated.insert((I420::new(width, height), encoder));
+                (buffer, encoder)
+            }
         };
-        self.encoder.insert(encoder).encode(image, keyframe)
+        buffer.fill(image)?;
+        encoder.encode(buffer, keyframe)
     }
 
     fn log(&mut self, now: MonoTime, error: &EncodeError) {
