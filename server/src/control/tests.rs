@@ -11,6 +11,7 @@ use waldo_protocol::vr::{Controller, Hands, HoldReason, VrFrame};
 
 use super::pilot::Pilot;
 use super::{Admission, Event, Teleop};
+use crate::clock;
 use crate::robot::Command;
 use crate::robot::kinematics::forward;
 use crate::robot::sim::{SimOptions, SimRobot, model};
@@ -292,7 +293,13 @@ fn the_simulated_robot_follows_the_hands_and_returns_to_rest() {
             now = now + TICK;
             pilot.tick(now, &mut Vec::new());
         }
-        let measured = hub.proprio().unwrap();
+        let commanded = clock::now();
+        let measured = loop {
+            match hub.proprio() {
+                Some(reading) if reading.measured > commanded => break reading,
+                _ => std::thread::sleep(Duration::from_millis(1)),
+            }
+        };
         (pilot.status(), [0, 1].map(|i| forward(&model::description().arms[i], &measured.arms[i].joints)))
     };
     let (_, rest) = drive(frame(), 0.1);

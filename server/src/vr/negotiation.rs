@@ -197,8 +197,8 @@ impl Negotiation {
                 }),
                 Peer::Control => {
                     let on_text = move |text: &str| match dispatch_channel(text) {
-                        Ok(Some(frame)) => service.accept(conn, &frame),
-                        Ok(None) => {}
+                        Ok(ClientMessage::Pose(frame)) => service.accept(conn, &frame),
+                        Ok(_) => {}
                         Err(refusal) => service.refuse(conn, &refusal),
                     };
                     PosePeer::offer(on_text).await.map(|(poses, sdp)| {

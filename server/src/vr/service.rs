@@ -24,6 +24,9 @@ use crate::video::Feed;
 /// Called once per accepted frame, in order of arrival, on the thread that received it; it must not block.
 pub type OnFrame = Arc<dyn Fn(&VrFrame) + Send + Sync>;
 
+/// The extensions that the service offers.
+const OFFERED: &[Capability] = &[Capability::Snapshot, Capability::Hold];
+
 /// Refusals of one kind are logged at most this often.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
@@ -208,7 +211,7 @@ impl Service {
             self.close_stream(&mut ingest, left);
         }
         let server = concat!("waldo/", env!("CARGO_PKG_VERSION")).to_owned();
-        let reply = ServerHello::answer(hello, Capability::ALL, server, conn.0.to_string());
+        let reply = ServerHello::answer(hello, OFFERED, server, conn.0.to_string());
         let mut session = self.session();
         let snapshot = self.snapshot(&ingest.streams, &session);
         let Some(client) = session.clients.get_mut(&conn) else { return };

@@ -119,6 +119,9 @@ pub(in crate::control) fn frame() -> VrFrame {
         t: None,
         seq: None,
         elbow_est: false,
+        reset_n: None,
+        ep_n: None,
+        ep_op: None,
     }
 }
 
