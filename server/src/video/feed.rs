@@ -11,7 +11,9 @@ use tokio::sync::Notify;
 use waldo_protocol::time::MonoTime;
 
 use super::queue::{Next, Queue};
+use super::source::Source;
 use super::{VideoSource, run};
+use crate::sensors::Camera;
 
 /// One access unit in Annex B form.
 #[derive(Clone, Debug)]
@@ -47,6 +49,7 @@ struct Owner(Arc<Shared>);
 /// What the handles, the viewers and the encoder's thread have in common.
 pub(super) struct Shared {
     pub(super) name: String,
+    origin: Origin,
     state: Mutex<State>,
     keyframe_wanted: AtomicBool,
     /// Bits per second; 0 while nobody has said.
@@ -55,9 +58,17 @@ pub(super) struct Shared {
     pub(super) wake: Notify,
 }
 
+/// What tells one source from another.
+enum Origin {
+    Cameras(Camera, Option<Camera>),
+    /// A function or a stream; no two are the same.
+    Unique,
+}
+
 struct State {
-    /// Absent while the encoder's thread has it.
-    source: Option<VideoSource>,
+    /// Absent while the encoder's thread has it, and for streams that need no encoder.
+    source: Option<Source>,
+    /// Whether there is a thread, or no need of one.
     running: bool,
     ended: bool,
     viewers: Vec<Arc<Queue>>,
@@ -66,14 +77,59 @@ struct State {
 impl Feed {
     /// A feed of this source. Nothing runs before the first subscription.
     pub fn new(name: impl Into<String>, source: VideoSource) -> Self {
-        let state = State { source: Some(source), running: false, ended: false, viewers: Vec::new() };
-        Self(Arc::new(Owner(Arc::new(Shared {
+        let (mut origin, mut stream) = (Origin::Unique, None);
+        let source = match source {
+            VideoSource::Camera(camera) => {
+                origin = Origin::Cameras(camera.clone(), None);
+                Some(Source::camera(camera, None))
+            }
+            VideoSource::SideBySide(left, right) => {
+                origin = Origin::Cameras(left.clone(), Some(right.clone()));
+                Some(Source::camera(left, Some(right)))
+            }
+            VideoSource::Callable(call) => Some(Source::callable(call)),
+            VideoSource::Encoded(source) => {
+                stream = Some(source);
+                None
+            }
+        };
+        let state = State { running: source.is_none(), source, ended: false, viewers: Vec::new() };
+        let shared = Arc::new(Shared {
             name: name.into(),
+            origin,
             state: Mutex::new(state),
             keyframe_wanted: AtomicBool::new(false),
             target_bitrate: AtomicU32::new(0),
             wake: Notify::new(),
-        }))))
+        });
+        if let Some(stream) = stream {
+            stream.slot.attach(&shared);
+        }
+        Self(Arc::new(Owner(shared)))
+    }
+
+    /// Whether both lists have the same feeds in the same order.
+    pub(crate) fn same(some: &[Self], others: &[Self]) -> bool {
+        some.len() == others.len() && some.iter().zip(others).all(|(a, b)| Arc::ptr_eq(&a.0, &b.0))
+    }
+
+    /// Whether this feed has that name and shows that source. A function or a stream is shown by no feed but its own.
+    pub(crate) fn shows(&self, name: &str, source: &VideoSource) -> bool {
+        let (left, right) = match source {
+            VideoSource::Camera(left) => (left, None),
+            VideoSource::SideBySide(left, right) => (left, Some(right)),
+            VideoSource::Callable(_) | VideoSource::Encoded(_) => return false,
+        };
+        match &self.0.0.origin {
+            Origin::Cameras(own_left, own_right) => {
+                let same_right = match (own_right, right) {
+                    (Some(own), Some(right)) => own.same(right),
+                    (own, right) => own.is_none() && right.is_none(),
+                };
+                self.name() == name && own_left.same(left) && same_right
+            }
+            Origin::Unique => false,
+        }
     }
 
     /// The camera's name.
@@ -193,7 +249,7 @@ impl Shared {
     }
 
     /// The source, for the encoder's thread.
-    pub(super) fn take_source(&self) -> Option<VideoSource> {
+    pub(super) fn take_source(&self) -> Option<Source> {
         self.lock().source.take()
     }
 
@@ -203,7 +259,7 @@ impl Shared {
     }
 
     /// Hands the source back and rests, unless a viewer has come meanwhile.
-    pub(super) fn rest(&self, source: VideoSource) -> Result<(), VideoSource> {
+    pub(super) fn rest(&self, source: Source) -> Result<(), Source> {
         let mut state = self.lock();
         if !state.viewers.is_empty() {
             return Err(source);

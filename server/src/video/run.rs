@@ -32,7 +32,8 @@ pub(super) fn run(shared: &Shared) {
     };
     tracing::debug!(camera = shared.name, "video encoder started");
     loop {
-        runtime.block_on(encode(shared, &mut Pictures::new(&mut source)));
+        let last = runtime.block_on(encode(shared, source.watch(&shared.name), source.last.take()));
+        source.last = last;
         match shared.rest(source) {
             Ok(()) => break,
             Err(taken_back) => source = taken_back,
@@ -41,8 +42,9 @@ pub(super) fn run(shared: &Shared) {
     tracing::debug!(camera = shared.name, "video encoder rests");
 }
 
-async fn encode(shared: &Shared, pictures: &mut Pictures<'_>) {
-    let mut encoding = Encoding::new(shared);
+/// Encodes until nobody watches; takes and gives what viewers saw last.
+async fn encode(shared: &Shared, mut pictures: Pictures, last: Option<Picture>) -> Option<Picture> {
+    let mut encoding = Encoding::new(shared, last);
     while shared.watched() {
         if shared.take_keyframe_request() {
             encoding.schedule.want_keyframe();
@@ -50,7 +52,7 @@ async fn encode(shared: &Shared, pictures: &mut Pictures<'_>) {
         let wait = encoding.schedule.repeat_at().since(clock::now());
         let new = tokio::select! {
             biased;
-            new = pictures.next(&shared.name) => new,
+            new = pictures.next(&shared.name) => Some(new),
             () = sleep(wait) => None,
             () = shared.wake.notified() => None,
         };
@@ -58,6 +60,7 @@ async fn encode(shared: &Shared, pictures: &mut Pictures<'_>) {
             encoding.step(new);
         }
     }
+    encoding.last
 }
 
 /// The state of one run of the encoder.
@@ -70,9 +73,9 @@ struct Encoding<'a> {
 }
 
 impl<'a> Encoding<'a> {
-    fn new(shared: &'a Shared) -> Self {
+    fn new(shared: &'a Shared, last: Option<Picture>) -> Self {
         let schedule = Schedule::new(clock::now());
-        Self { shared, schedule, encoder: None, last: None, logged: None }
+        Self { shared, schedule, encoder: None, last, logged: None }
     }
 
     /// Encodes a new picture, or the last one again, and gives it to every viewer.
@@ -101,11 +104,10 @@ impl<'a> Encoding<'a> {
     }
 
     fn compress(&mut self, picture: &Picture, keyframe: bool) -> Result<(Bytes, bool), EncodeError> {
-        let image = picture.image();
-        let (width, height) = (image.width(), image.height());
+        let (width, height) = picture.size();
         let bps = self.shared.target_bitrate().unwrap_or_else(|| default_bitrate(width, height));
         let (buffer, encoder) = match &mut self.encoder {
-            Some((buffer, encoder)) if buffer.fits(image) => {
+            Some((buffer, encoder)) if buffer.size() == (width, height) => {
                 encoder.set_bitrate(bps);
                 (buffer, encoder)
             }
@@ -115,7 +117,7 @@ impl<'a> Encoding<'a> {
                 (buffer, encoder)
             }
         };
-        buffer.fill(image)?;
+        buffer.fill(picture)?;
         encoder.encode(buffer, keyframe)
     }
 

@@ -82,10 +82,14 @@ impl Encoder for H264 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use openh264::decoder::Decoder;
+    use waldo_protocol::time::MonoTime;
 
     use super::*;
-    use crate::sensors::RgbImage;
+    use crate::sensors::{CameraFrame, RgbImage};
+    use crate::video::source::Picture;
 
     fn picture(width: u32, height: u32, value: u8) -> I420 {
         painted(width, height, |_, _| value)
@@ -94,8 +98,11 @@ mod tests {
     fn painted(width: u32, height: u32, value: impl Fn(u32, u32) -> u8) -> I420 {
         let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
         let data: Vec<u8> = pixels.flat_map(|(x, y)| [value(x, y); 3]).collect();
+        let image = RgbImage::new(width, height, data).unwrap();
+        let captured = MonoTime::from_nanos(0);
+        let left = Arc::new(CameraFrame { image, depth: None, intrinsics: None, extrinsics: None, captured });
         let mut picture = I420::new(width, height);
-        picture.fill(&RgbImage::new(width, height, data).unwrap()).unwrap();
+        picture.fill(&Picture { left, right: None }).unwrap();
         picture
     }
 
