@@ -3,7 +3,10 @@
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use waldo_server::config::{CameraSettings, Settings, Stereo};
+use waldo_server::robot::sim::{SimOptions, SimRobot};
 use waldo_server::sensors::{Camera, RgbImage, camera};
+use waldo_server::serve::Waldo;
 use waldo_server::video::VideoSource;
 use waldo_server::vr::VrServer;
 use waldo_tests::client::{Client, trusting};
@@ -83,5 +86,23 @@ async fn a_client_that_never_asked_for_cameras_is_offered_none() -> Result<()> {
     client.send(REQUEST).await?;
     assert_eq!(client.receive().await?["tracks"], json!({"0": "a", "1": "b"}), "the first word about cameras");
     server.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_packed_pair_is_one_track_and_cameras_that_a_robot_adds_later_follow() -> Result<()> {
+    let data = TempDir::new()?;
+    let cameras = CameraSettings { stereo: Stereo::Packed };
+    let robot = SimRobot::new(SimOptions { camera_size: (320, 240), ..SimOptions::default() });
+    let waldo = Waldo::start(Settings { cameras, ..local(data.path()) }, Box::new(robot)).await?;
+    let server = waldo.server();
+    let tls = trusting(server.certificate().context("a running server")?)?;
+    let mut client = Client::connect(server.addr().context("a running server")?, &tls, "/ws").await?;
+    client.send(REQUEST).await?;
+    assert_eq!(offered(&mut client).await?, json!({"0": "overhead_sbs", "1": "left_arm", "2": "right_arm"}));
+    let _writer = waldo.hub().add_camera("tool");
+    let all = json!({"0": "overhead_sbs", "1": "left_arm", "2": "right_arm", "3": "tool"});
+    assert_eq!(offered(&mut client).await?, all);
+    waldo.stop().await;
     Ok(())
 }

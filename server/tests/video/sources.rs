@@ -59,7 +59,7 @@ async fn a_viewer_who_comes_back_to_a_source_that_has_gone_silent_sees_its_last_
 
 #[tokio::test]
 async fn a_function_that_does_not_return_keeps_its_last_picture_for_old_and_new_viewers() {
-    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let (release, wait) = std::sync::mpsc::sync_channel::<()>(0);
     let mut calls = 0;
     let feed = callable_feed("stuck", move || {
         calls += 1;
