@@ -1,11 +1,14 @@
 //! Settings of `waldo serve`, as values. Where they come from is the command line's business ([`crate::cli`]).
 
+mod cameras;
 pub(crate) mod private_file;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use waldo_protocol::vr::Mode;
+
+pub use self::cameras::{CameraSettings, Stereo};
 
 /// Everything a user can choose for `waldo serve`, except what belongs to the robot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub struct Settings {
     pub mdns: bool,
     /// Pose frames that one socket may send per second; `None` for no limit.
     pub max_pose_rate: Option<u32>,
+    /// Cameras and video.
+    pub cameras: CameraSettings,
 }
 
 impl Default for Settings {
@@ -45,6 +50,7 @@ impl Default for Settings {
             static_dir: None,
             mdns: true,
             max_pose_rate: Some(250),
+            cameras: CameraSettings::default(),
         }
     }
 }
