@@ -19,6 +19,7 @@ use super::streams::Streams;
 use crate::clock;
 use crate::control::{Admission, Event, StreamId, Teleop};
 use crate::metrics::Metrics;
+use crate::rtc::Network;
 use crate::video::Feed;
 
 /// Called once per accepted frame, in order of arrival, on the thread that received it; it must not block.
@@ -56,6 +57,7 @@ pub(super) struct Service {
     /// Whether a control loop follows `teleop`; otherwise an arm consumer of the user's own tells what is engaged.
     attached: AtomicBool,
     pub(super) metrics: Metrics,
+    pub(super) network: Network,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -69,7 +71,7 @@ impl fmt::Debug for Service {
 }
 
 impl Service {
-    pub(super) fn new(metrics: Metrics) -> Self {
+    pub(super) fn new(metrics: Metrics, network: Network) -> Self {
         Self {
             ingest: Mutex::default(),
             session: Mutex::default(),
@@ -80,6 +82,7 @@ impl Service {
             video: Mutex::default(),
             attached: AtomicBool::new(false),
             metrics,
+            network,
         }
     }
 
