@@ -12,6 +12,7 @@ mod network;
 mod ports;
 mod pose_peer;
 mod runtime;
+mod sockets;
 mod track;
 mod video_peer;
 

@@ -14,14 +14,15 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use webrtc::peer_connection::{
-    PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder, RTCIceGatheringState,
-    RTCPeerConnectionState,
+    PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder, RTCIceConnectionState,
+    RTCIceGatheringState, RTCPeerConnectionState,
 };
 
 use super::answer::checked;
 use super::network::{Network, Sockets};
 use super::ports::Lease;
 use super::runtime::Lane;
+use super::sockets::{Gate, PatientRuntime, Stage};
 use super::{RtcError, runtime};
 
 /// The addresses of this host are gathered in milliseconds. A STUN or TURN server that does not answer must not keep the
@@ -47,6 +48,7 @@ pub(super) struct Connection {
     peer: Arc<dyn PeerConnection>,
     state: watch::Sender<RTCPeerConnectionState>,
     gathering: watch::Sender<RTCIceGatheringState>,
+    gate: Arc<Gate>,
     /// Held while an answer is applied.
     answering: Arc<Mutex<()>>,
     /// What the connection is for; ends with it.
@@ -69,7 +71,8 @@ impl Connection {
         let runtime = runtime::handle(lane)?;
         let state = watch::Sender::new(RTCPeerConnectionState::New);
         let gathering = watch::Sender::new(RTCIceGatheringState::New);
-        let events = Events { state: state.clone(), gathering: gathering.clone() };
+        let gate = Arc::<Gate>::default();
+        let events = Events { state: state.clone(), gathering: gathering.clone(), gate: Arc::clone(&gate) };
         let builder = PeerConnectionBuilder::new()
             .with_configuration(RTCConfigurationBuilder::new().with_ice_servers(network.our_ice_servers()).build())
             .with_media_engine(engine)
@@ -77,13 +80,14 @@ impl Connection {
             .with_setting_engine(settings())
             .with_tcp_addrs(if tcp { addresses.clone() } else { Vec::new() })
             .with_udp_addrs(addresses)
+            .with_runtime(Arc::new(PatientRuntime::new(Arc::clone(&gate))))
             .with_handler(Arc::new(events));
         let handle = runtime.clone();
         // Made on its thread, so that it is closed even if the caller goes away meanwhile.
         on(&runtime, async move {
             let peer = Arc::new(builder.build().await?);
             let (answering, at_work) = (Arc::default(), watch::Sender::new(()).subscribe());
-            Ok(Self { runtime: handle, peer, state, gathering, answering, tasks: JoinSet::new(), at_work, lease })
+            Ok(Self { runtime: handle, peer, state, gathering, gate, answering, tasks: JoinSet::new(), at_work, lease })
         })
         .await?
     }
@@ -142,13 +146,15 @@ impl Connection {
     /// Applies an answer. One that does not fit the offer changes nothing; one that fails in a way that was not to be
     /// seen before ends the connection.
     pub(super) async fn answer(&self, sdp: String) -> Result<(), RtcError> {
-        let (peer, state, answering) = (Arc::clone(&self.peer), self.state.clone(), Arc::clone(&self.answering));
+        let (peer, state) = (Arc::clone(&self.peer), self.state.clone());
+        let (gate, answering) = (Arc::clone(&self.gate), Arc::clone(&self.answering));
         on(&self.runtime, async move {
             let _one_at_a_time = answering.lock().await;
             let offer = peer.pending_local_description().await.ok_or_else(|| RtcError("nothing to answer".into()))?;
             let applied = peer.set_remote_description(checked(sdp, &offer)?).await;
-            if applied.is_err() {
-                state.send_replace(RTCPeerConnectionState::Failed);
+            match applied {
+                Ok(()) => gate.reached(Stage::Answered),
+                Err(_) => drop(state.send_replace(RTCPeerConnectionState::Failed)),
             }
             Ok(applied?)
         })
@@ -219,12 +225,19 @@ fn settings() -> SettingEngine {
 struct Events {
     state: watch::Sender<RTCPeerConnectionState>,
     gathering: watch::Sender<RTCIceGatheringState>,
+    gate: Arc<Gate>,
 }
 
 #[async_trait]
 impl PeerConnectionEventHandler for Events {
     async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
         self.gathering.send_replace(state);
+    }
+
+    async fn on_ice_connection_state_change(&self, state: RTCIceConnectionState) {
+        if matches!(state, RTCIceConnectionState::Connected | RTCIceConnectionState::Completed) {
+            self.gate.reached(Stage::Connected);
+        }
     }
 
     async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
