@@ -31,7 +31,7 @@ pub struct Settings {
     pub static_dir: Option<PathBuf>,
     /// Announce the robot over mDNS.
     pub mdns: bool,
-    /// UDP and TCP ports of video and pose channels, two per client; `None` takes any free UDP ports.
+    /// UDP and TCP ports of video and pose channels, two per client; `None` takes any free ports.
     pub media_ports: Option<PortRange>,
     /// STUN and TURN servers, for the robot and for its clients. Empty means none, not a public one.
     pub ice_servers: Vec<IceServer>,

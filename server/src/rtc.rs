@@ -13,6 +13,7 @@ mod ports;
 mod pose_peer;
 mod runtime;
 mod sockets;
+mod tcp;
 mod track;
 mod video_peer;
 

@@ -99,7 +99,7 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
         default_value_t = true, default_missing_value = "true")]
     mdns: bool,
-    /// Ports of video and pose channels, for a firewall: UDP, and TCP where UDP is shut [default: any free UDP ports]
+    /// Ports of video and pose channels, two per client, for a firewall: UDP, or TCP where UDP is shut [default: any free]
     #[arg(long, value_name = "FIRST-LAST")]
     media_ports: Option<PortRange>,
     /// STUN and TURN servers for the robot and its clients, by commas: `turn:host:3478` [default: none]

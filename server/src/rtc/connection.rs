@@ -67,7 +67,7 @@ impl Connection {
         engine: MediaEngine,
         registry: Registry,
     ) -> Result<Self, RtcError> {
-        let Sockets { addresses, tcp, lease } = network.sockets()?;
+        let Sockets { addresses, lease } = network.sockets()?;
         let runtime = runtime::handle(lane)?;
         let state = watch::Sender::new(RTCPeerConnectionState::New);
         let gathering = watch::Sender::new(RTCIceGatheringState::New);
@@ -78,7 +78,8 @@ impl Connection {
             .with_media_engine(engine)
             .with_interceptor_registry(registry)
             .with_setting_engine(settings())
-            .with_tcp_addrs(if tcp { addresses.clone() } else { Vec::new() })
+            // For networks that let no UDP through.
+            .with_tcp_addrs(addresses.clone())
             .with_udp_addrs(addresses)
             .with_runtime(Arc::new(PatientRuntime::new(Arc::clone(&gate))))
             .with_handler(Arc::new(events));

@@ -19,10 +19,8 @@ pub struct Network {
 
 /// What one connection listens on. Gives its port back when dropped.
 pub(super) struct Sockets {
-    /// With port 0 where any free one will do.
+    /// For UDP and for TCP; with port 0 where any free one will do.
     pub(super) addresses: Vec<SocketAddr>,
-    /// Whether to listen for TCP there as well.
-    pub(super) tcp: bool,
     pub(super) lease: Option<Lease>,
 }
 
@@ -72,8 +70,7 @@ impl Network {
         let lease = self.ports.as_ref().map(|ports| ports.lease(&ips)).transpose()?;
         let port = lease.as_ref().map_or(0, Lease::port);
         let addresses = ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
-        // Without a range nobody can have opened a firewall for TCP.
-        Ok(Sockets { addresses, tcp: lease.is_some(), lease })
+        Ok(Sockets { addresses, lease })
     }
 }
 
@@ -109,12 +106,12 @@ mod tests {
     }
 
     #[test]
-    fn tcp_is_listened_on_only_inside_of_a_range() {
+    fn a_connection_has_one_port_of_the_range_on_all_addresses() {
         let free = Network::default().sockets().unwrap();
-        assert!(!free.tcp && free.addresses.iter().all(|address| address.port() == 0));
+        assert!(free.lease.is_none() && free.addresses.iter().all(|address| address.port() == 0));
         let ranged = Network::new(Some(40_000..=40_900), Vec::new()).sockets().unwrap();
         let port = ranged.addresses[0].port();
-        assert!(ranged.tcp && (40_000..=40_900).contains(&port));
-        assert!(ranged.addresses.iter().all(|address| address.port() == port), "one number for all addresses");
+        assert!((40_000..=40_900).contains(&port));
+        assert!(ranged.addresses.iter().all(|address| address.port() == port));
     }
 }

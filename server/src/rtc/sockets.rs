@@ -16,15 +16,13 @@ use webrtc::runtime::{
     Transmit,
 };
 
+use super::tcp;
+
 /// How many early datagrams wait on one socket; newer ones replace older ones. A client sends few, and repeats them.
 const MOST_HELD: usize = 8;
 
 /// Largest datagram that is kept, in bytes; those in question are well below.
 const LARGEST_HELD: usize = 2048;
-
-/// What the system may buffer of a picture on a TCP connection, in bytes. More would be old before it is sent; less does
-/// not fill a fast link with a long delay.
-const TCP_SEND_BUFFER: usize = 128 * 1024;
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,10 +90,7 @@ impl Runtime for PatientRuntime {
     }
 
     fn wrap_tcp_listener(&self, listener: TcpListener) -> io::Result<Arc<dyn AsyncTcpListener>> {
-        // Connections inherit both from the listener.
-        rustix::net::sockopt::set_tcp_nodelay(&listener, true)?;
-        rustix::net::sockopt::set_socket_send_buffer_size(&listener, TCP_SEND_BUFFER)?;
-        self.tokio.wrap_tcp_listener(listener)
+        Ok(Arc::new(tcp::Listener::new(listener)?))
     }
 
     fn connect_tcp<'a>(

@@ -11,7 +11,6 @@ use super::{RED, assert_close, feed};
 /// Ports that the system gives to nobody by itself, apart for each test.
 const WIDE: RangeInclusive<u16> = 21_000..=21_040;
 const NARROW: RangeInclusive<u16> = 21_050..=21_051;
-const TCP: RangeInclusive<u16> = 21_060..=21_100;
 
 /// Transport and port of each candidate.
 fn candidates(sdp: &str) -> Vec<(&str, u16)> {
@@ -55,9 +54,8 @@ async fn exhausted_ports_are_an_error_until_a_connection_closes() {
 
 #[tokio::test]
 async fn where_udp_is_shut_pictures_come_over_tcp() {
-    let network = Network::new(Some(TCP), Vec::new());
     let feeds = [feed("c", (64, 48), RED)];
-    let (peer, offer) = VideoPeer::offer(&network, &feeds, 0).await.unwrap();
+    let (peer, offer) = VideoPeer::offer(&Network::default(), &feeds, 0).await.unwrap();
     let (mut client, answer) = Client::without_udp(&offer.sdp).await;
     peer.answer(answer).await.unwrap();
     let track = &mut client.tracks(1).await.remove("0").unwrap();

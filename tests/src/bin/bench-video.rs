@@ -30,6 +30,9 @@ struct Args {
     /// Measure only the setups whose name contains this, such as `3 × 1280`.
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
+    /// As in a network that lets no UDP through.
+    #[arg(long)]
+    tcp: bool,
 }
 
 /// An operator looks at the page for longer than this before pressing the button; the browser has started by then.
@@ -78,10 +81,11 @@ async fn main() -> Result<()> {
     report.fact("browser", "headless Chromium on this machine, software rendering");
     report.fact("latency stamp", "whole milliseconds, rounded down: latencies read up to 1 ms too long");
     report.fact("cpu", "the server without the cameras and the browser, of one core");
+    report.fact("transport", if args.tcp { "TCP" } else { "UDP" });
     for repetition in 1..=args.repetitions {
         for setup in SETUPS.into_iter().filter(|setup| name(*setup).contains(&args.only)) {
             eprintln!("repetition {repetition} of {}: {}", args.repetitions, name(setup));
-            measure(setup, Duration::from_secs(args.seconds.into()), &mut report).await?;
+            measure(setup, &args, &mut report).await?;
         }
     }
     report.publish(args.json.as_deref())
@@ -91,7 +95,7 @@ fn name((tracks, width, height): Setup) -> String {
     format!("{tracks} × {width}x{height}")
 }
 
-async fn measure(setup: Setup, duration: Duration, report: &mut Report) -> Result<()> {
+async fn measure(setup: Setup, args: &Args, report: &mut Report) -> Result<()> {
     let (count, width, height) = setup;
     let data = TempDir::new()?;
     let server = VrServer::new(Settings {
@@ -109,6 +113,7 @@ async fn measure(setup: Setup, duration: Duration, report: &mut Report) -> Resul
     tab.page.goto(format!("https://localhost:{}/", addr.port())).await?;
     tab.until("window.ready").await?;
     tab.eval::<bool>("ready").await?;
+    tab.run(&format!("withoutUdp = {}", args.tcp)).await?;
     tokio::time::sleep(SETTLING).await;
     let beginning: Beginning = tab.eval(&format!("request({count})")).await?;
     tokio::time::sleep(WARM_UP).await;
@@ -116,7 +121,7 @@ async fn measure(setup: Setup, duration: Duration, report: &mut Report) -> Resul
     let cpu = || process_cpu().saturating_sub(painted.cpu());
     tab.eval::<bool>("begin()").await?;
     let (started, cpu_before) = (Instant::now(), cpu());
-    tokio::time::sleep(duration).await;
+    tokio::time::sleep(Duration::from_secs(args.seconds.into())).await;
     let cpu_share = cpu().saturating_sub(cpu_before).as_secs_f64() / started.elapsed().as_secs_f64();
     let tracks: Vec<Track> = tab.eval("end()").await?;
     let again: Beginning = tab.eval(&format!("reopen({count})")).await?;

@@ -116,6 +116,7 @@ class Track {
 let socket;
 let peer;
 let tracks = [];
+let withoutUdp = false;
 
 /** A new socket to the robot; resolves when it is open. */
 function open() {
@@ -149,7 +150,8 @@ async function request(count) {
       if (message.type === 'webrtc-unavailable') reject(new Error('the server has no video'));
       if (message.type !== 'webrtc-offer') return;
       mark('offer');
-      await peer.setRemoteDescription({ type: 'offer', sdp: message.sdp });
+      const sdp = withoutUdp ? message.sdp.replace(/a=candidate:\S+ \d+ udp .*\r\n/g, '') : message.sdp;
+      await peer.setRemoteDescription({ type: 'offer', sdp });
       await peer.setLocalDescription();
       socket.send(JSON.stringify({ type: 'webrtc-answer', sdp: peer.localDescription.sdp }));
     };
