@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use serde_json::{Value, json};
-use waldo_protocol::vr::{ClientMessage, MAX_SIGNALLING, RefusalKind, VrFrame, VrState, dispatch, dispatch_channel};
+use waldo_protocol::vr::{
+    ClientMessage, MAX_SIGNALLING, MotionScale, RefusalKind, Stop, VrFrame, VrState, dispatch, dispatch_channel,
+};
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -196,8 +198,8 @@ fn what_is_not_finite_is_refused_wherever_it_stands() {
 
 #[test]
 fn a_number_too_large_beside_a_type_key_is_still_signalling() {
-    assert_eq!(dispatch_channel(r#"{"l_grip":1e999,"type":"x"}"#), Ok(None));
-    assert_eq!(dispatch_channel(r#"{"type":"x","l_grip":1e999}"#), Ok(None));
+    assert_eq!(dispatch_channel(r#"{"l_grip":1e999,"type":"x"}"#), Ok(ClientMessage::Ignored));
+    assert_eq!(dispatch_channel(r#"{"type":"x","l_grip":1e999}"#), Ok(ClientMessage::Ignored));
     assert_eq!(refusal(r#"{"l_grip":1e999,"type":"x""#).0, RefusalKind::NotFinite);
     assert_eq!(refusal(r#"{"l_grip":1e999,"typ":"x"}"#), (RefusalKind::NotFinite, "l_grip"));
     // In keys that nobody reads it does not matter.
@@ -251,7 +253,7 @@ fn the_last_of_duplicate_keys_counts() {
 fn a_type_key_at_the_top_level_makes_it_signalling_whatever_else_is_wrong() {
     for keys in [r#""type":null"#, r#""type":{"a":[1]}"#, r#""type":"pose""#, r#""\u0074ype":1"#] {
         assert_eq!(dispatch(&with(keys)), Ok(ClientMessage::Ignored), "{keys}");
-        assert_eq!(dispatch_channel(&with(keys)), Ok(None), "{keys}");
+        assert_eq!(dispatch_channel(&with(keys)), Ok(ClientMessage::Ignored), "{keys}");
     }
     assert_eq!(dispatch(r#"{"l_ee":[],"seq":{},"type":"control-request"}"#), Ok(ClientMessage::ControlRequest));
 }
@@ -265,7 +267,10 @@ fn only_the_exact_top_level_key_counts() {
 
 #[test]
 fn keys_of_nobody_are_skipped_at_every_level() {
-    assert_eq!(frame(r#""r_stick_y":"x","l_":1,"":2,"l_stick":[],"elbow_est":7,"reset_n":3"#), frame(r#""seq":null"#));
+    assert_eq!(
+        frame(r#""r_stick_y":"x","l_":1,"":2,"l_stick":[],"elbow_est":7,"reset_n":-3,"ep_op":"x""#),
+        frame(r#""seq":null"#)
+    );
     assert!(frame(r#""elbow_est":true"#).elbow_est);
     let deep = format!(r#""deep":{}{}"#, "[".repeat(100_000), "]".repeat(100_000));
     assert_eq!(frame(&deep), frame(r#""seq":null"#));
@@ -309,4 +314,30 @@ fn signalling_whose_fields_do_not_fit_is_refused_by_name() {
     assert_eq!(refusal(&long), (RefusalKind::OutOfRange, "stream"));
     let huge = format!(r#"{{"type":"hud","value":{{"a":"{}"}}}}"#, "x".repeat(MAX_SIGNALLING));
     assert_eq!(refusal(&huge), (RefusalKind::OutOfRange, "message"));
+}
+
+#[test]
+fn a_stop_is_heard_on_every_path_even_without_a_number() {
+    for (text, stop) in [
+        (r#"{"type":"stop","n":4}"#, Stop { n: Some(4), clear: false }),
+        (r#"{"type":"stop","n":"four","clear":1}"#, Stop { n: None, clear: false }),
+        (r#"{"type":"stop","n":5,"clear":true}"#, Stop { n: Some(5), clear: true }),
+    ] {
+        assert_eq!(dispatch(text), Ok(ClientMessage::Stop(stop)));
+        assert_eq!(dispatch_channel(text), Ok(ClientMessage::Stop(stop)));
+    }
+}
+
+#[test]
+fn the_scale_of_the_clutch_is_clamped() {
+    let scale = MotionScale { pos: 0.1, rot: 2.0 };
+    assert_eq!(dispatch(r#"{"type":"motion","value":{"pos":0,"rot":7}}"#), Ok(ClientMessage::Motion(scale)));
+    assert_eq!(refusal(r#"{"type":"motion","value":{"pos":1}}"#), (RefusalKind::WrongType, "rot"));
+}
+
+#[test]
+fn a_lease_request_of_an_unknown_kind_is_refused() {
+    assert_eq!(refusal(r#"{"type":"lease","op":"steal","n":1}"#), (RefusalKind::WrongType, "op"));
+    assert_eq!(refusal(r#"{"type":"lease","op":"take","n":1.5}"#), (RefusalKind::WrongType, "n"));
+    assert_eq!(refusal(r#"{"type":"lease","op":"take","n":9007199254740992}"#), (RefusalKind::OutOfRange, "n"));
 }

@@ -8,8 +8,9 @@ use glam::{DQuat, DVec3};
 use serde_json::json;
 use waldo_protocol::geometry::Pose;
 use waldo_protocol::vr::{
-    Capability, ClientHello, ClientMessage, Controller, Hands, Hold, HoldReason, IceServer, Mode, Role, ServerHello,
-    ServerMessage, Severity, Snapshot, VrFrame, VrState, dispatch,
+    Capability, ClientHello, ClientMessage, Controller, EpisodeOp, Hands, Haptic, HapticPattern, Health, Hold,
+    HoldReason, IceServer, LeaseNotice, LeaseOp, LeaseReason, LeaseReply, LeaseRequest, LeaseState, Mode, MotionScale,
+    Ping, Pong, Role, ServerHello, ServerMessage, Severity, Snapshot, Stop, VideoHealth, VrFrame, VrState, dispatch,
 };
 
 #[cfg(target_arch = "wasm32")]
@@ -36,6 +37,9 @@ fn frame() -> VrFrame {
         t: Some(93_211.400_000_095_37),
         seq: Some(4711),
         elbow_est: true,
+        reset_n: Some(3),
+        ep_n: Some(u32::MAX),
+        ep_op: Some(EpisodeOp::Discard),
     }
 }
 
@@ -72,7 +76,8 @@ fn client_messages() -> Vec<(ClientMessage, &'static str)> {
                 r#""l_lock":true,"r_lock":false,"l_grip":0.9960784316062927,"r_grip":1,"#,
                 r#""l_tracked":true,"r_tracked":false,"reset":true,"state":"data_collection","#,
                 r#""l_stick_x":0,"l_stick_y":-1,"r_stick_x":-0.25,"l_stick_click":false,"r_stick_click":true,"#,
-                r#""seq":4711,"t":93211.40000009537,"elbow_est":true}"#
+                r#""seq":4711,"t":93211.40000009537,"elbow_est":true,"#,
+                r#""reset_n":3,"ep_n":4294967295,"ep_op":"discard"}"#
             ),
         ),
         (ClientMessage::WebrtcRequest, r#"{"type":"webrtc-request"}"#),
@@ -94,9 +99,18 @@ fn client_messages() -> Vec<(ClientMessage, &'static str)> {
             }),
             concat!(
                 r#"{"type":"hello","v":1,"client":"waldo-web/0.1.0","stream":"b3f0c2d1","role":"viewer","#,
-                r#""caps":["snapshot","hold"]}"#
+                r#""caps":["snapshot","lease","counters","hold","haptic","ping","health","elbow-est","motion","stop"]}"#
             ),
         ),
+        (ClientMessage::Lease(LeaseRequest { op: LeaseOp::Take, n: 5 }), r#"{"type":"lease","op":"take","n":5}"#),
+        (ClientMessage::Ping(Ping { n: 2, t: 1234.5 }), r#"{"type":"ping","n":2,"t":1234.5}"#),
+        (
+            ClientMessage::Motion(MotionScale { pos: 0.5, rot: 2.0 }),
+            r#"{"type":"motion","value":{"pos":0.5,"rot":2.0}}"#,
+        ),
+        (ClientMessage::Stop(Stop { n: Some(9), clear: false }), r#"{"type":"stop","n":9}"#),
+        (ClientMessage::Stop(Stop { n: None, clear: false }), r#"{"type":"stop"}"#),
+        (ClientMessage::Stop(Stop { n: Some(10), clear: true }), r#"{"type":"stop","n":10,"clear":true}"#),
     ]
 }
 
@@ -129,6 +143,66 @@ fn server_messages() -> Vec<(ServerMessage, &'static str)> {
         (
             ServerMessage::ControlOffer { sdp: "v=0".to_owned(), ice_servers: Vec::new() },
             r#"{"type":"control-offer","sdp":"v=0","iceServers":[]}"#,
+        ),
+        (
+            ServerMessage::LeaseReply(LeaseReply {
+                n: 5,
+                ok: false,
+                state: LeaseState::Held,
+                reason: Some(LeaseReason::Denied),
+                driver: Some("b3f0c2d1".to_owned()),
+            }),
+            r#"{"type":"lease","n":5,"ok":false,"state":"held","reason":"denied","driver":"b3f0c2d1"}"#,
+        ),
+        (
+            ServerMessage::LeaseNotice(LeaseNotice {
+                driver: None,
+                requested_by: Some("x".to_owned()),
+                deadline_ms: Some(9_000.0),
+            }),
+            r#"{"type":"lease","value":{"driver":null,"requested_by":"x","deadline_ms":9000.0}}"#,
+        ),
+        (
+            ServerMessage::Haptic(Haptic {
+                hand: Hands::Both,
+                amplitude: 0.5,
+                ms: 40,
+                pattern: Some(HapticPattern::Engage),
+            }),
+            r#"{"type":"haptic","hand":"both","amplitude":0.5,"ms":40,"pattern":"engage"}"#,
+        ),
+        (
+            ServerMessage::Haptic(Haptic { hand: Hands::Left, amplitude: 1.0, ms: 2000, pattern: None }),
+            r#"{"type":"haptic","hand":"left","amplitude":1.0,"ms":2000}"#,
+        ),
+        (
+            ServerMessage::Pong(Pong { n: 2, t: 1234.5, rx: 10.25, tx: 10.5 }),
+            r#"{"type":"pong","n":2,"t":1234.5,"rx":10.25,"tx":10.5}"#,
+        ),
+        (
+            ServerMessage::Health(Health {
+                pose_hz: 90.0,
+                pose_age_ms: Some(4.5),
+                gap_ms: 12.0,
+                jitter_ms: 3.0,
+                delay_ms: 3.5,
+                lost: 1,
+                duplicates: 2,
+                ik_hz: 120.0,
+                video: BTreeMap::from([(
+                    "left_arm".to_owned(),
+                    VideoHealth { fps: 30.0, age_ms: None, kbps: 1100.0, encode_ms: 2.5 },
+                )]),
+            }),
+            concat!(
+                r#"{"type":"health","value":{"pose_hz":90.0,"pose_age_ms":4.5,"gap_ms":12.0,"jitter_ms":3.0,"#,
+                r#""delay_ms":3.5,"lost":1,"duplicates":2,"ik_hz":120.0,"#,
+                r#""video":{"left_arm":{"fps":30.0,"age_ms":null,"kbps":1100.0,"encode_ms":2.5}}}}"#
+            ),
+        ),
+        (
+            ServerMessage::Motion(MotionScale { pos: 1.0, rot: 0.1 }),
+            r#"{"type":"motion","value":{"pos":1.0,"rot":0.1}}"#,
         ),
         (
             ServerMessage::Hello(ServerHello {
@@ -200,7 +274,8 @@ fn a_message_cut_anywhere_is_an_error() {
 #[test]
 fn a_frame_without_stamps_sends_no_stamps() {
     let mut text = String::new();
-    VrFrame { t: None, seq: None, elbow_est: false, ..frame() }.encode(&mut text);
+    VrFrame { t: None, seq: None, elbow_est: false, reset_n: None, ep_n: None, ep_op: None, ..frame() }
+        .encode(&mut text);
     assert!(text.ends_with(r#""r_stick_click":true}"#), "{text}");
 }
 
@@ -217,7 +292,7 @@ fn a_frame_that_holds_no_number_is_refused_by_the_name_of_the_field() {
 fn hello_agrees_on_what_both_sides_have() {
     let text = concat!(
         r#"{"type":"hello","v":7,"client":"later/2","stream":"s","role":"spectator","#,
-        r#""caps":["lease","hold",3,"hold","teleport"]}"#
+        r#""caps":["later","hold",3,"hold","teleport"]}"#
     );
     let Ok(ClientMessage::Hello(hello)) = dispatch(text) else { panic!("no hello") };
     assert_eq!((hello.v, hello.role, &hello.caps[..]), (7, Role::Viewer, &[Capability::Hold][..]));

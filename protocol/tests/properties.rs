@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use serde_json::Value;
 use waldo_protocol::geometry::{Frame, MAX_COORDINATE, Pose};
 use waldo_protocol::vr::{
-    ClientMessage, Clutch, ClutchScale, Controller, EngageToggle, Hand, RobotAddress, ServerMessage, VrFrame, VrState,
-    dispatch, dispatch_channel, estimate_elbow,
+    ClientMessage, Clutch, ClutchScale, Controller, EngageToggle, EpisodeOp, Hand, RobotAddress, ServerMessage,
+    VrFrame, VrState, dispatch, dispatch_channel, estimate_elbow,
 };
 
 fn point(reach: f64) -> impl Strategy<Value = DVec3> {
@@ -46,9 +46,11 @@ fn frame() -> impl Strategy<Value = VrFrame> {
     let stamps = (
         prop::option::of(prop::num::f64::NORMAL),
         prop::option::of(-9_007_199_254_740_991..=9_007_199_254_740_991_i64),
+        any::<Option<u32>>(),
+        prop::option::of((any::<u32>(), prop::sample::select(EpisodeOp::ALL))),
     );
     (controller(), controller(), -1.0..=1.0, any::<(bool, bool)>(), prop::sample::select(VrState::ALL), stamps)
-        .prop_map(|(left, right, l_stick_y, (reset, elbow_est), state, (t, seq))| VrFrame {
+        .prop_map(|(left, right, l_stick_y, (reset, elbow_est), state, (t, seq, reset_n, episode))| VrFrame {
             left,
             right,
             l_stick_y,
@@ -57,6 +59,9 @@ fn frame() -> impl Strategy<Value = VrFrame> {
             t,
             seq,
             elbow_est,
+            reset_n,
+            ep_n: episode.map(|(n, _)| n),
+            ep_op: episode.map(|(_, op)| op),
         })
 }
 
@@ -65,7 +70,21 @@ fn json() -> impl Strategy<Value = Value> {
     let text = prop_oneof![
         any::<String>().boxed(),
         prop::sample::select(
-            &["1", "7.0", "true", "nan", "teleop", "hud", "hello", "webrtc-answer", "state", "hold"][..]
+            &[
+                "1",
+                "7.0",
+                "true",
+                "nan",
+                "teleop",
+                "hud",
+                "hello",
+                "webrtc-answer",
+                "state",
+                "hold",
+                "lease",
+                "stop",
+                "pong"
+            ][..]
         )
         .prop_map(str::to_owned)
         .boxed(),
@@ -141,7 +160,7 @@ proptest! {
         let mut text = String::new();
         frame.encode(&mut text);
         prop_assert_eq!(dispatch(&text), Ok(ClientMessage::Pose(frame)));
-        prop_assert_eq!(dispatch_channel(&text), Ok(Some(frame)));
+        prop_assert_eq!(dispatch_channel(&text), Ok(ClientMessage::Pose(frame)));
     }
 
     #[test]
@@ -150,7 +169,7 @@ proptest! {
         let typed = message.get("type").is_some();
         let on_socket = dispatch(&text);
         prop_assert_eq!(matches!(on_socket, Ok(ClientMessage::Pose(_))), !typed && on_socket.is_ok());
-        prop_assert_eq!(typed, dispatch_channel(&text) == Ok(None));
+        prop_assert_eq!(typed, matches!(dispatch_channel(&text), Ok(ClientMessage::Ignored | ClientMessage::Stop(_))));
         if let Some(message) = ServerMessage::decode(&text) {
             prop_assert_eq!(ServerMessage::decode(&message.encode()), Some(message));
         }
@@ -173,7 +192,7 @@ proptest! {
             text.push_str(&format!(",\"{key}\":{value}"));
         }
         text.push('}');
-        if let Ok(Some(frame)) = dispatch_channel(&text) {
+        if let Ok(ClientMessage::Pose(frame)) = dispatch_channel(&text) {
             for hand in [Hand::Left, Hand::Right] {
                 let c = frame.controller(hand);
                 prop_assert!((0.0..=1.0).contains(&c.grip) && (-1.0..=1.0).contains(&c.stick_x));

@@ -1,14 +1,14 @@
 //! Settings of `waldo serve`, as values. Where they come from is the command line's business ([`crate::cli`]).
 
+mod port_range;
 pub(crate) mod private_file;
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::num::NonZeroU16;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use waldo_protocol::vr::{IceServer, Mode};
+
+pub use self::port_range::{PortRange, PortRangeError};
 
 /// Everything a user can choose for `waldo serve`, except what belongs to the robot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,36 +35,8 @@ pub struct Settings {
     pub media_ports: Option<PortRange>,
     /// STUN and TURN servers, for the robot and for its clients. Empty means none, not a public one.
     pub ice_servers: Vec<IceServer>,
-}
-
-/// Ports from the first to the last, both included: `50000-50100`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PortRange {
-    first: NonZeroU16,
-    last: NonZeroU16,
-}
-
-/// Why a text is no [`PortRange`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected FIRST-LAST, two ports from 1 to 65535 in rising order, such as 50000-50100")]
-pub struct PortRangeError;
-
-impl PortRange {
-    /// The ports.
-    pub fn ports(self) -> RangeInclusive<u16> {
-        self.first.get()..=self.last.get()
-    }
-}
-
-impl FromStr for PortRange {
-    type Err = PortRangeError;
-
-    fn from_str(text: &str) -> Result<Self, PortRangeError> {
-        let (first, last) = text.split_once('-').unwrap_or((text, text));
-        let port = |text: &str| text.trim().parse().map_err(|_| PortRangeError);
-        let (first, last) = (port(first)?, port(last)?);
-        if first <= last { Ok(Self { first, last }) } else { Err(PortRangeError) }
-    }
+    /// Pose frames that one socket may send per second; `None` for no limit.
+    pub max_pose_rate: Option<u32>,
 }
 
 impl Default for Settings {
@@ -81,6 +53,7 @@ impl Default for Settings {
             mdns: true,
             media_ports: None,
             ice_servers: Vec::new(),
+            max_pose_rate: Some(250),
         }
     }
 }
@@ -91,20 +64,4 @@ pub fn default_data_dir() -> PathBuf {
     absolute("XDG_DATA_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
         .map_or_else(|| PathBuf::from("waldo-data"), |data| data.join("waldo"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_port_range_is_two_ports_in_rising_order_or_a_single_one() {
-        let ports = |text: &str| text.parse().map(PortRange::ports);
-        assert_eq!(ports("50000-50100"), Ok(50000..=50100));
-        assert_eq!(ports("7000 - 65535"), Ok(7000..=65535));
-        assert_eq!(ports("7000"), Ok(7000..=7000));
-        for wrong in ["", "-", "0-5", "5-0", "9-8", "1-65536", "a-b", "1-2-3", "1..2"] {
-            assert_eq!(ports(wrong), Err(PortRangeError), "{wrong}");
-        }
-    }
 }

@@ -6,7 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli;
 use crate::config::Settings;
-use crate::control::{ControlLoop, Teleop};
+use crate::control::{Arbiter, ControlLoop};
 use crate::robot::{Robot, RobotError};
 use crate::sensors::SensorHub;
 use crate::video::VideoSource;
@@ -45,9 +45,9 @@ impl Waldo {
         server.set_mode(mode);
         server.set_video_expected(true);
         // Before anybody can connect: arms that have not started are held.
-        let teleop = server.attach_control();
+        let arbiter = server.attach_control();
         server.start().await?;
-        match Self::start_robot(&server, teleop, robot).await {
+        match Self::start_robot(&server, arbiter, robot).await {
             Ok((control, hub)) => Ok(Self { server, control, hub }),
             Err(error) => {
                 server.stop().await;
@@ -58,7 +58,7 @@ impl Waldo {
 
     async fn start_robot(
         server: &VrServer,
-        teleop: Arc<Mutex<Teleop>>,
+        arbiter: Arc<Mutex<Arbiter>>,
         robot: Box<dyn Robot>,
     ) -> Result<(ControlLoop, SensorHub), RobotError> {
         let hub = SensorHub::default();
@@ -66,7 +66,7 @@ impl Waldo {
         let on_event = Box::new(move |event| reports.publish(event));
         let sensors = hub.clone();
         // Arms may take their time to find their posture; the page shows meanwhile that they are held.
-        let control = tokio::task::spawn_blocking(move || ControlLoop::start(robot, &sensors, teleop, on_event))
+        let control = tokio::task::spawn_blocking(move || ControlLoop::start(robot, &sensors, arbiter, on_event))
             .await
             .map_err(|e| RobotError(e.to_string()))??;
         let cameras = hub.cameras();

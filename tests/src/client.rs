@@ -176,6 +176,9 @@ impl Default for Operator {
             t: Some(0.0),
             seq: Some(0),
             elbow_est: false,
+            reset_n: None,
+            ep_n: None,
+            ep_op: None,
         };
         Self { frame, started: Instant::now() }
     }

@@ -141,6 +141,9 @@ fn frame(sample: &Sample, left: Aim, right: Aim, state: VrState, reset: bool) ->
         t: Some(sample.t),
         seq: None,
         elbow_est: sample.elbows.is_none(),
+        reset_n: None,
+        ep_n: None,
+        ep_op: None,
     }
 }
 

@@ -70,7 +70,13 @@ impl RobotView {
             | ServerMessage::WebrtcOffer { .. }
             | ServerMessage::WebrtcPending
             | ServerMessage::WebrtcUnavailable
-            | ServerMessage::ControlOffer { .. } => {}
+            | ServerMessage::ControlOffer { .. }
+            | ServerMessage::LeaseReply(_)
+            | ServerMessage::LeaseNotice(_)
+            | ServerMessage::Haptic(_)
+            | ServerMessage::Pong(_)
+            | ServerMessage::Health(_)
+            | ServerMessage::Motion(_) => {}
         }
     }
 

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::message::Message;
+use super::message::{Message, integer, number};
 use super::scan::not_json;
-use super::{ClientHello, HudValue, Refusal, RefusalKind, VrFrame};
+use super::{ClientHello, HudValue, LeaseRequest, MotionScale, Ping, Refusal, RefusalKind, Stop, VrFrame};
 
 /// Longest signalling message, bytes. A session description of some dozen tracks is a tenth of it; a tree of JSON
 /// values takes much more memory than its text.
@@ -33,6 +33,14 @@ pub enum ClientMessage {
     Hud(HudValue),
     /// Handshake of the extensions.
     Hello(ClientHello),
+    /// Asks for the control lease, or answers somebody who does (extension).
+    Lease(LeaseRequest),
+    /// Asks for a [`super::Pong`] (extension).
+    Ping(Ping),
+    /// Sets the scale of the clutch (extension).
+    Motion(MotionScale),
+    /// Sets or clears the stop latch (extension).
+    Stop(Stop),
     /// Signalling of a type that this version does not know.
     Ignored,
 }
@@ -52,6 +60,10 @@ impl ClientMessage {
             Self::ControlAnswer { sdp } => Message::new("control-answer").with("sdp", sdp).finish(),
             Self::Hud(value) => Message::new("hud").with("value", value).finish(),
             Self::Hello(hello) => hello.encode(),
+            Self::Lease(request) => request.encode(),
+            Self::Ping(ping) => Message::new("ping").with("n", &ping.n).with("t", &ping.t).finish(),
+            Self::Motion(scale) => Message::new("motion").with("value", scale).finish(),
+            Self::Stop(stop) => stop.encode(),
             Self::Ignored => String::new(),
         }
     }
@@ -73,6 +85,14 @@ impl ClientMessage {
                 _ => None,
             }),
             Some("hello") => Self::Hello(ClientHello::from_fields(&fields)?),
+            Some("lease") => Self::Lease(LeaseRequest::from_fields(&fields)?),
+            Some("ping") => match (integer(&fields, "n"), number(&fields, "t")) {
+                (Ok(n), Ok(t)) => Self::Ping(Ping { n, t }),
+                // Clients that never agreed on it may have a ping of their own.
+                _ => Self::Ignored,
+            },
+            Some("motion") => Self::Motion(MotionScale::from_fields(&fields)?),
+            Some("stop") => Self::Stop(Stop::from_fields(&fields)),
             _ => Self::Ignored,
         })
     }

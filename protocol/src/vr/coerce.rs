@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use serde::Deserializer;
 use serde::de::{Deserialize, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{Refusal, RefusalKind, VrState};
+use super::{EpisodeOp, Refusal, RefusalKind, VrState};
 
 /// Integers beyond ±(2^53 − 1) have no exact form in a browser.
 pub(super) const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
@@ -170,6 +170,14 @@ impl Coerce for bool {
 
 impl Coerce for VrState {
     const EXPECTED: &'static str = "must be teleop, data_collection, recording, saving or error";
+
+    fn from_text(text: &str) -> Result<Self, RefusalKind> {
+        Self::from_name(text).ok_or(RefusalKind::WrongType)
+    }
+}
+
+impl Coerce for EpisodeOp {
+    const EXPECTED: &'static str = "must be start, save or discard";
 
     fn from_text(text: &str) -> Result<Self, RefusalKind> {
         Self::from_name(text).ok_or(RefusalKind::WrongType)

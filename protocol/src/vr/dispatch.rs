@@ -1,7 +1,7 @@
 //! The one rule that tells signalling from poses.
 
 use super::scan::scan;
-use super::{ClientMessage, Refusal, VrFrame};
+use super::{ClientMessage, Refusal};
 
 /// Tells signalling from poses and decodes either.
 ///
@@ -18,10 +18,17 @@ pub fn dispatch(text: &str) -> Result<ClientMessage, Refusal> {
     }
 }
 
-/// The rule of the pose data channel: poses only; anything with a `type` is dropped (`Ok(None)`).
+/// The rule of the pose data channel: poses only; anything with a `type` is [`ClientMessage::Ignored`], but for
+/// [`ClientMessage::Stop`], which the caller heeds only if the client has agreed on it in `hello`.
 ///
 /// # Errors
-/// As [`dispatch`].
-pub fn dispatch_channel(text: &str) -> Result<Option<VrFrame>, Refusal> {
-    scan(text)
+/// As [`dispatch`] for what is no pose and has no `type`.
+pub fn dispatch_channel(text: &str) -> Result<ClientMessage, Refusal> {
+    Ok(match scan(text)? {
+        Some(frame) => ClientMessage::Pose(frame),
+        None => match ClientMessage::decode_signalling(text) {
+            Ok(stop @ ClientMessage::Stop(_)) => stop,
+            _ => ClientMessage::Ignored,
+        },
+    })
 }

@@ -40,6 +40,23 @@ wire_names!(VrState {
     Error = "error",
 });
 
+/// What the operator decided about an episode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EpisodeOp {
+    /// Begin to record.
+    Start,
+    /// Keep what was recorded.
+    Save,
+    /// Throw away what was recorded.
+    Discard,
+}
+
+wire_names!(EpisodeOp {
+    Start = "start",
+    Save = "save",
+    Discard = "discard",
+});
+
 /// One hand of a pose frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Controller {
@@ -78,6 +95,12 @@ pub struct VrFrame {
     pub seq: Option<i64>,
     /// The elbows are estimated, not tracked (extension).
     pub elbow_est: bool,
+    /// Presses of the reset button so far; wraps around (extension).
+    pub reset_n: Option<u32>,
+    /// Decisions about episodes so far; wraps around (extension).
+    pub ep_n: Option<u32>,
+    /// The latest of those decisions (extension).
+    pub ep_op: Option<EpisodeOp>,
 }
 
 impl VrFrame {
@@ -91,7 +114,7 @@ impl VrFrame {
 
     /// Appends the frame as compact JSON, keys in the order of the original app.
     ///
-    /// `seq` and `t` are left out if absent, `elbow_est` unless true. A number that is not finite becomes null, which a
+    /// `seq`, `t` and the counters are left out if absent, `elbow_est` unless true. A number that is not finite becomes null, which a
     /// server refuses by name.
     pub fn encode(&self, out: &mut String) {
         let (l, r) = (&self.left, &self.right);
@@ -121,6 +144,14 @@ impl VrFrame {
         }
         if self.elbow_est {
             object.flag("elbow_est", true);
+        }
+        for (key, count) in [("reset_n", self.reset_n), ("ep_n", self.ep_n)] {
+            if let Some(count) = count {
+                object.value(key, format_args!("{count}"));
+            }
+        }
+        if let Some(op) = self.ep_op {
+            object.value("ep_op", format_args!("\"{}\"", op.name()));
         }
         out.push('}');
     }

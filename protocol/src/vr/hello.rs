@@ -21,13 +21,37 @@ pub const MAX_STREAM_ID: usize = 64;
 pub enum Capability {
     /// The state of the service at once after hello, instead of guessing.
     Snapshot,
+    /// Who drives is asked for, granted and told, see [`super::LeaseOp`].
+    Lease,
+    /// Presses and decisions are counted in every frame instead of pulsed in one.
+    Counters,
     /// Reasons of every hold and clamp.
     Hold,
+    /// Pulses of the controllers, see [`super::Haptic`].
+    Haptic,
+    /// Round trips and the offset of the clocks, see [`super::Pong`].
+    Ping,
+    /// How well poses and pictures travel, see [`super::Health`].
+    Health,
+    /// The client may estimate elbows. Needs no agreement: such frames are valid everywhere.
+    ElbowEst,
+    /// The scale of the clutch is the driver's to set, see [`super::MotionScale`].
+    Motion,
+    /// The stop latch, see [`super::Stop`].
+    Stop,
 }
 
 wire_names!(Capability {
     Snapshot = "snapshot",
+    Lease = "lease",
+    Counters = "counters",
     Hold = "hold",
+    Haptic = "haptic",
+    Ping = "ping",
+    Health = "health",
+    ElbowEst = "elbow-est",
+    Motion = "motion",
+    Stop = "stop",
 });
 
 /// What a client wants to be.

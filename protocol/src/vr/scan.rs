@@ -12,7 +12,7 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess};
 use self::hand::{HandKey, HandSlots};
 use super::coerce::{Coerce, Slot};
 use super::object::{Members, Object, Reading};
-use super::{Hand, Refusal, RefusalKind, VrFrame, VrState};
+use super::{EpisodeOp, Hand, Refusal, RefusalKind, VrFrame, VrState};
 
 /// The pose frame; `None` for an object with a `type` key, which is signalling.
 pub(super) fn scan(text: &str) -> Result<Option<VrFrame>, Refusal> {
@@ -73,6 +73,9 @@ struct FrameSlots {
     t: Slot<Option<f64>>,
     seq: Slot<Option<i64>>,
     elbow_est: Slot<bool>,
+    reset_n: Slot<Option<i64>>,
+    ep_n: Slot<Option<i64>>,
+    ep_op: Slot<EpisodeOp>,
     typed: bool,
 }
 
@@ -84,6 +87,9 @@ enum FrameKey {
     T,
     Seq,
     ElbowEst,
+    ResetN,
+    EpN,
+    EpOp,
     Type,
     Unknown,
 }
@@ -106,6 +112,9 @@ impl Members for FrameSlots {
             "t" => FrameKey::T,
             "seq" => FrameKey::Seq,
             "elbow_est" => FrameKey::ElbowEst,
+            "reset_n" => FrameKey::ResetN,
+            "ep_n" => FrameKey::EpN,
+            "ep_op" => FrameKey::EpOp,
             "type" => FrameKey::Type,
             _ => FrameKey::Unknown,
         }
@@ -120,6 +129,9 @@ impl Members for FrameSlots {
             FrameKey::T => self.t = scalar("t", map, at)?,
             FrameKey::Seq => self.seq = scalar("seq", map, at)?,
             FrameKey::ElbowEst => self.elbow_est = scalar("elbow_est", map, at)?,
+            FrameKey::ResetN => self.reset_n = scalar("reset_n", map, at)?,
+            FrameKey::EpN => self.ep_n = scalar("ep_n", map, at)?,
+            FrameKey::EpOp => self.ep_op = scalar("ep_op", map, at)?,
             FrameKey::Type => {
                 self.typed = true;
                 skip(map)?;
@@ -141,6 +153,9 @@ impl FrameSlots {
             t: Slot::Missing,
             seq: Slot::Missing,
             elbow_est: Slot::Missing,
+            reset_n: Slot::Missing,
+            ep_n: Slot::Missing,
+            ep_op: Slot::Missing,
             typed: false,
         }
     }
@@ -154,9 +169,23 @@ impl FrameSlots {
             state: self.state.or("state", VrState::Teleop)?,
             t: self.t.or("t", None)?,
             seq: self.seq.or("seq", None)?,
-            // A key of ours alone: the frames of others must not fail on it.
+            // Keys of ours alone: the frames of others must not fail on them.
             elbow_est: matches!(self.elbow_est, Slot::Read(true)),
+            reset_n: count(self.reset_n),
+            ep_n: count(self.ep_n),
+            ep_op: match self.ep_op {
+                Slot::Read(op) => Some(op),
+                Slot::Missing | Slot::Bad(_) => None,
+            },
         })
+    }
+}
+
+/// A counter of 32 bits; anything else counts as missing.
+fn count(slot: Slot<Option<i64>>) -> Option<u32> {
+    match slot {
+        Slot::Read(Some(count)) => u32::try_from(count).ok(),
+        Slot::Read(None) | Slot::Missing | Slot::Bad(_) => None,
     }
 }
 

@@ -6,7 +6,9 @@ use serde_json::{Map, Value};
 
 use super::message::Message;
 use super::names::wire_names;
-use super::{Hold, IceServer, ServerHello, Snapshot, VrState};
+use super::{
+    Haptic, Health, Hold, IceServer, LeaseNotice, LeaseReply, MotionScale, Pong, ServerHello, Snapshot, VrState,
+};
 
 /// Operating mode announced on connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +64,20 @@ pub enum ServerMessage {
     Hello(ServerHello),
     /// State of the service after hello.
     Snapshot(Snapshot),
-    /// Why motion is held; `None` when cleared.
+    /// Why motion is held; `None` when cleared (extension).
     Hold(Option<Hold>),
+    /// Answer to a request for the lease (extension).
+    LeaseReply(LeaseReply),
+    /// Who drives, and who asks to (extension).
+    LeaseNotice(LeaseNotice),
+    /// A pulse of the controllers (extension).
+    Haptic(Haptic),
+    /// Answer to a ping (extension).
+    Pong(Pong),
+    /// How well poses and pictures travel (extension).
+    Health(Health),
+    /// The scale of the clutch that is in force (extension).
+    Motion(MotionScale),
 }
 
 impl ServerMessage {
@@ -88,6 +102,12 @@ impl ServerMessage {
             Self::Hello(hello) => hello.encode(),
             Self::Snapshot(snapshot) => Message::new("snapshot").with("value", snapshot).finish(),
             Self::Hold(hold) => Message::new("hold").with("value", hold).finish(),
+            Self::LeaseReply(reply) => reply.encode(),
+            Self::LeaseNotice(notice) => Message::new("lease").with("value", notice).finish(),
+            Self::Haptic(haptic) => haptic.encode(),
+            Self::Pong(pong) => pong.encode(),
+            Self::Health(health) => Message::new("health").with("value", health).finish(),
+            Self::Motion(scale) => Message::new("motion").with("value", scale).finish(),
         }
     }
 
@@ -117,6 +137,12 @@ impl ServerMessage {
             "snapshot" => Self::Snapshot(Snapshot::from_value(value)?),
             "hold" if value.is_null() => Self::Hold(None),
             "hold" => Self::Hold(Some(Hold::from_value(value)?)),
+            "lease" if value.is_object() => Self::LeaseNotice(LeaseNotice::from_value(value)),
+            "lease" => Self::LeaseReply(LeaseReply::from_fields(&fields)?),
+            "haptic" => Self::Haptic(Haptic::from_fields(&fields)?),
+            "pong" => Self::Pong(Pong::from_fields(&fields)?),
+            "health" => Self::Health(Health::from_value(value)?),
+            "motion" => Self::Motion(MotionScale::from_fields(&fields).ok()?),
             _ => return None,
         })
     }

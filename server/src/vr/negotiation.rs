@@ -207,8 +207,9 @@ impl Negotiation {
                 }
                 Peer::Control => {
                     let on_text = move |text: &str| match dispatch_channel(text) {
-                        Ok(Some(frame)) => service.accept(conn, &frame),
-                        Ok(None) => {}
+                        Ok(ClientMessage::Pose(frame)) => service.accept(conn, &frame),
+                        Ok(ClientMessage::Stop(stop)) => service.on_stop(conn, stop),
+                        Ok(_) => {}
                         Err(refusal) => service.refuse(conn, &refusal),
                     };
                     PosePeer::offer(&network, on_text).await.map(|(poses, sdp)| {

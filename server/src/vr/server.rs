@@ -20,7 +20,7 @@ use waldo_protocol::vr::{HoldReason, Mode, ServerMessage, VrFrame, VrState};
 use super::connection::{self, MAX_MESSAGE};
 use super::service::{OnFrame, Service};
 use crate::config::{PortRange, Settings};
-use crate::control::{Event, Teleop};
+use crate::control::{Arbiter, Event};
 use crate::http::{self, Access, AccessError, BindError, Site};
 use crate::mdns;
 use crate::metrics::Metrics;
@@ -119,7 +119,7 @@ impl VrServer {
     pub fn new(settings: impl Into<Settings>) -> Self {
         let settings = settings.into();
         let network = Network::new(settings.media_ports.map(PortRange::ports), settings.ice_servers.clone());
-        let service = Arc::new(Service::new(Metrics::default(), network));
+        let service = Arc::new(Service::new(Metrics::default(), network, settings.max_pose_rate));
         Self(Arc::new(Inner { settings, service, running: Mutex::default() }))
     }
 
@@ -256,7 +256,7 @@ impl VrServer {
     }
 
     /// Attaches Waldo's control loop as the arm consumer; this is what it reads. Nobody can engage before its first tick.
-    pub fn attach_control(&self) -> Arc<Mutex<Teleop>> {
+    pub fn attach_control(&self) -> Arc<Mutex<Arbiter>> {
         self.0.service.attach_control()
     }
 
