@@ -19,11 +19,12 @@ use waldo_protocol::vr::{HoldReason, Mode, ServerMessage, VrFrame, VrState};
 
 use super::connection::{self, MAX_MESSAGE};
 use super::service::{OnFrame, Service};
-use crate::config::Settings;
+use crate::config::{PortRange, Settings};
 use crate::control::{Arbiter, Event};
 use crate::http::{self, Access, AccessError, BindError, Site};
 use crate::mdns;
 use crate::metrics::Metrics;
+use crate::rtc::{Network, RtcError};
 use crate::tls::{Identity, ServerTls, TlsError};
 use crate::video::{Feed, VideoSource};
 
@@ -67,6 +68,9 @@ pub enum StartError {
     /// The token cannot be kept.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// A STUN or TURN server cannot be used.
+    #[error("--ice-server: {0}")]
+    IceServer(#[from] RtcError),
     /// The system refused something else.
     #[error("cannot listen: {0}")]
     Io(#[from] std::io::Error),
@@ -114,7 +118,8 @@ impl VrServer {
     /// A server that does not listen yet; takes a [`VrServerConfig`] or [`Settings`].
     pub fn new(settings: impl Into<Settings>) -> Self {
         let settings = settings.into();
-        let service = Arc::new(Service::new(Metrics::default(), settings.max_pose_rate));
+        let network = Network::new(settings.media_ports.map(PortRange::ports), settings.ice_servers.clone());
+        let service = Arc::new(Service::new(Metrics::default(), network, settings.max_pose_rate));
         Self(Arc::new(Inner { settings, service, running: Mutex::default() }))
     }
 
@@ -128,6 +133,7 @@ impl VrServer {
             return Ok(());
         }
         let settings = &self.0.settings;
+        self.0.service.network.check()?;
         let tls = ServerTls::new(settings)?;
         let access = Arc::new(Access::load(&settings.data_dir, settings.open)?);
         let listener = http::bind(SocketAddr::new(settings.bind, settings.port))?;

@@ -20,6 +20,7 @@ use super::streams::{Streams, Verdict};
 use crate::clock;
 use crate::control::{Admission, Arbiter, Event, SourceId};
 use crate::metrics::Metrics;
+use crate::rtc::Network;
 use crate::video::Feed;
 
 /// Called once per accepted frame, in order of arrival, on the thread that received it; it must not block.
@@ -60,6 +61,7 @@ pub(super) struct Service {
     /// Whether a control loop follows `arbiter`; otherwise an arm consumer of the user's own tells what is engaged.
     attached: AtomicBool,
     pub(super) metrics: Metrics,
+    pub(super) network: Network,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -74,7 +76,7 @@ impl fmt::Debug for Service {
 
 impl Service {
     /// A service whose clients may send `max_rate` frames per second each.
-    pub(super) fn new(metrics: Metrics, max_rate: Option<u32>) -> Self {
+    pub(super) fn new(metrics: Metrics, network: Network, max_rate: Option<u32>) -> Self {
         Self {
             ingest: Mutex::new(Ingest { streams: Streams::new(max_rate), events: Vec::new() }),
             later: Mutex::default(),
@@ -86,6 +88,7 @@ impl Service {
             video: Mutex::default(),
             attached: AtomicBool::new(false),
             metrics,
+            network,
         }
     }
 

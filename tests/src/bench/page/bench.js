@@ -50,6 +50,7 @@ class Track {
     this.video.muted = true;
     this.video.srcObject = new MediaStream([receiver.track]);
     this.shown = new Promise(resolve => this.video.requestVideoFrameCallback(resolve));
+    this.output = new Promise(resolve => (this.onOutput = resolve));
     this.video.play();
     this.watchDecoder();
     this.watchScreen();
@@ -65,6 +66,7 @@ class Track {
     for (;;) {
       const { value: frame, done } = await reader.read();
       if (done) return;
+      this.onOutput();
       const at = performance.now();
       this.note(this.decoded, await readStamp(frame), at);
       frame.close();
@@ -111,19 +113,31 @@ class Track {
   }
 }
 
-const socket = new WebSocket(`wss://${location.host}/ws`);
-const peer = new RTCPeerConnection();
-const tracks = [];
-window.ready = new Promise((resolve, reject) => {
-  socket.onopen = () => resolve(true);
-  socket.onerror = () => reject(new Error('the socket does not open'));
-});
+let socket;
+let peer;
+let tracks = [];
+let withoutUdp = false;
 
-/** Asks for the cameras; milliseconds until the offer came, the connection stood, and this many showed a frame. */
+/** A new socket to the robot; resolves when it is open. */
+function open() {
+  socket = new WebSocket(`wss://${location.host}/ws`);
+  return new Promise((resolve, reject) => {
+    socket.onopen = () => resolve(true);
+    socket.onerror = () => reject(new Error('the socket does not open'));
+  });
+}
+
+window.ready = open();
+
+/**
+ * Asks for the cameras; milliseconds until the offer came, the connection stood, this many pictures came out of the decoder,
+ * and this many were shown.
+ */
 async function request(count) {
   const begin = performance.now();
   const times = {};
   const mark = what => (times[what] ??= performance.now() - begin);
+  peer = new RTCPeerConnection();
   peer.onconnectionstatechange = () => peer.connectionState === 'connected' && mark('connected');
   const complete = new Promise((resolve, reject) => {
     peer.ontrack = ({ receiver }) => {
@@ -136,17 +150,30 @@ async function request(count) {
       if (message.type === 'webrtc-unavailable') reject(new Error('the server has no video'));
       if (message.type !== 'webrtc-offer') return;
       mark('offer');
-      await peer.setRemoteDescription({ type: 'offer', sdp: message.sdp });
+      const sdp = withoutUdp ? message.sdp.replace(/a=candidate:\S+ \d+ udp .*\r\n/g, '') : message.sdp;
+      await peer.setRemoteDescription({ type: 'offer', sdp });
       await peer.setLocalDescription();
       socket.send(JSON.stringify({ type: 'webrtc-answer', sdp: peer.localDescription.sdp }));
     };
   });
   socket.send(JSON.stringify({ type: 'webrtc-request' }));
   await complete;
-  await Promise.all(tracks.map(track => track.shown));
+  await Promise.all(tracks.map(track => track.output));
   mark('connected');
-  mark('first_frame');
+  mark('decoded');
+  await Promise.all(tracks.map(track => track.shown));
+  mark('shown');
   return times;
+}
+
+/** Loses the connection and comes back; times as of a request, from the moment on when the new socket is open. */
+async function reopen(count) {
+  socket.close();
+  peer.close();
+  for (const track of tracks) track.video.remove();
+  tracks = [];
+  await open();
+  return request(count);
 }
 
 /** Starts counting anew. */
