@@ -3,4 +3,6 @@
 pub mod bench;
 pub mod browser;
 pub mod client;
+pub mod network;
+pub mod peer;
 pub mod robot;

@@ -25,7 +25,7 @@ pub(crate) enum Bench {
 pub(crate) fn run(bench: Bench, args: &[OsString]) -> Result<()> {
     let (program, needs) = match bench {
         Bench::Pose => ("bench-pose", setup::NATIVE.to_vec()),
-        Bench::Video => ("bench-video", [setup::NATIVE, &[Need::Chromium]].concat()),
+        Bench::Video => ("bench-video", [setup::NATIVE, &[Need::Chromium, Need::Networks]].concat()),
     };
     let toolbox = setup::ensure(&needs)?;
     let build = toolbox.cargo(&["build", "--release", "--package", "waldo-tests", "--bin", program]);
