@@ -12,7 +12,7 @@ mod profile;
 pub use cable::{Cable, Direction};
 pub use link::{Conditions, Counts, Fate, Link, Rate};
 pub use namespace::{Inside, Namespace, robot};
-pub use profile::Profile;
+pub use profile::{Profile, Profiles};
 
 /// Whether namespaces and cables can be made here. Where they cannot, says so in one line for the developer whose test
 /// does nothing then.

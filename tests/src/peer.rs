@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use async_trait::async_trait;
@@ -33,6 +33,9 @@ const MOST: usize = 16;
 
 /// Packets that the wait for a lost one may cost before its picture is given up.
 const LATE: u16 = 256;
+
+/// The same in time.
+const LATEST: Duration = Duration::from_millis(300);
 
 /// RTP clock of video, in Hz.
 const CLOCK_RATE: u32 = 90_000;
@@ -183,7 +186,7 @@ pub struct Seen {
 
 impl RemoteCamera {
     fn new(track: Arc<dyn TrackRemote>) -> Result<Self> {
-        let frames = SampleBuilder::new(LATE, H264Packet::default(), CLOCK_RATE);
+        let frames = SampleBuilder::new(LATE, H264Packet::default(), CLOCK_RATE).with_max_time_delay(LATEST);
         Ok(Self { track, frames, decoder: Decoder::new()? })
     }
 
@@ -205,14 +208,15 @@ impl RemoteCamera {
         }
     }
 
-    /// Takes a packet without looking into it, for clients that only want to be sent pictures. Safe to cancel.
+    /// Takes a packet without decoding it, for clients that only want to be sent pictures; true if it was the last of a
+    /// picture. Safe to cancel.
     ///
     /// # Errors
     /// If the connection ended.
-    pub async fn skip(&mut self) -> Result<()> {
+    pub async fn skip(&mut self) -> Result<bool> {
         loop {
             match self.track.poll().await {
-                Some(TrackRemoteEvent::OnRtpPacket(_)) => return Ok(()),
+                Some(TrackRemoteEvent::OnRtpPacket(packet)) => return Ok(packet.header.marker),
                 Some(_) => {}
                 None => bail!("the track ended"),
             }

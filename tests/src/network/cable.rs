@@ -41,6 +41,8 @@ pub struct Cable {
     pub robot: Ipv4Addr,
     /// Where the headset is: nothing else than the robot can be reached from there.
     pub headset: Namespace,
+    /// The headset's own address.
+    pub address: Ipv4Addr,
     laid: Instant,
     links: Arc<[Mutex<Link>; 2]>,
     end: Arc<AtomicBool>,
@@ -57,15 +59,15 @@ impl Cable {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let [near, far] = [1, 2].map(|host| Ipv4Addr::new(10, 77, number, host));
         let headset = Namespace::new()?;
-        let at_robot = robot()?.run(|| tun(&format!("tun{number}"), near))?;
-        let at_headset = headset.run(|| tun("tun0", far))?;
+        let at_robot = Arc::new(robot()?.run(|| tun(&format!("tun{number}"), near))?);
+        let at_headset = Arc::new(headset.run(|| tun("tun0", far))?);
         let laid = Instant::now();
         let links = Arc::new([0, 1].map(|n| Mutex::new(Link::new(*conditions, seed.wrapping_mul(2).wrapping_add(n)))));
         let end = Arc::new(AtomicBool::new(false));
         let (carried, ended) = (Arc::clone(&links), Arc::clone(&end));
-        let ways = [Way::new(at_headset.try_clone()?, at_robot.try_clone()?), Way::new(at_robot, at_headset)];
+        let ways = [Way::new(&at_headset, &at_robot), Way::new(&at_robot, &at_headset)];
         let carrier = thread::Builder::new().name("cable".into()).spawn(move || carry(ways, &carried, laid, &ended))?;
-        Ok(Self { robot: near, headset, laid, links, end, carrier: Some(carrier) })
+        Ok(Self { robot: near, headset, address: far, laid, links, end, carrier: Some(carrier) })
     }
 
     /// Changes the state of both directions.
@@ -114,15 +116,16 @@ fn tun(name: &str, address: Ipv4Addr) -> Result<SyncDevice> {
 
 /// One direction: where packets come from, where they go, and those in between.
 struct Way {
-    from: SyncDevice,
-    to: SyncDevice,
+    from: Arc<SyncDevice>,
+    to: Arc<SyncDevice>,
     /// Time of arrival, a number that keeps those of one time in order, the packet.
     travelling: BinaryHeap<Reverse<(Duration, u64, Vec<u8>)>>,
     entered: u64,
 }
 
 impl Way {
-    fn new(from: SyncDevice, to: SyncDevice) -> Self {
+    fn new(from: &Arc<SyncDevice>, to: &Arc<SyncDevice>) -> Self {
+        let (from, to) = (Arc::clone(from), Arc::clone(to));
         Self { from, to, travelling: BinaryHeap::new(), entered: 0 }
     }
 

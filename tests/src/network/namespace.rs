@@ -9,6 +9,7 @@ use std::thread;
 use anyhow::{Context, Result, anyhow, ensure};
 use nix::sched::{CloneFlags, setns, unshare};
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
 
 /// A network namespace without a name: it lives as long as somebody runs in it or holds this handle, so that nothing of
 /// it outlives the process. Its loopback interface is up.
@@ -91,8 +92,12 @@ impl Inside {
     /// # Errors
     /// What the future says, or that it panicked.
     pub async fn run<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-        let runtime = self.0.as_ref().context("the runtime has ended")?;
-        runtime.spawn(work).await.context("a task in the namespace")?
+        self.spawn(work).await.context("a task in the namespace")?
+    }
+
+    /// Starts a future inside.
+    pub fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.0.as_ref().expect("there until dropped").spawn(work)
     }
 }
 

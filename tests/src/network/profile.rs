@@ -1,7 +1,9 @@
 //! Networks that operators meet, as far as a cable can play them.
 
+use std::str::FromStr;
 use std::time::Duration;
 
+use anyhow::{Error, anyhow};
 use clap::ValueEnum;
 
 use super::link::{Conditions, Rate};
@@ -60,5 +62,36 @@ impl Profile {
     /// How long the cable is cut in the middle of the measurement.
     pub fn cut(self) -> Option<Duration> {
         (self == Self::Cut3).then_some(Duration::from_secs(3))
+    }
+}
+
+/// Some profiles as a person names them: one, several with commas between, or `all`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profiles(pub Vec<Profile>);
+
+impl FromStr for Profiles {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        if text == "all" {
+            return Ok(Self(Profile::value_variants().to_vec()));
+        }
+        let known = || Profile::value_variants().iter().map(|p| p.name()).collect::<Vec<_>>().join(", ");
+        let one = |name| Profile::from_str(name, false).map_err(|_| anyhow!("there are {} and all", known()));
+        text.split(',').map(one).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn profiles_are_named_alone_in_lists_or_all_at_once() {
+        let read = |text: &str| text.parse::<Profiles>().map(|p| p.0);
+        assert_eq!(read("2mbit").unwrap(), [Profile::Rate2]);
+        assert_eq!(read("clean,cut-3s").unwrap(), [Profile::Clean, Profile::Cut3]);
+        assert_eq!(read("all").unwrap().len(), 7);
+        assert!(read("3g").unwrap_err().to_string().contains("loss-1, loss-5"));
     }
 }
