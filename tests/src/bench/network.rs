@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tempfile::TempDir;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use waldo_protocol::vr::VrFrame;
 use waldo_server::clock;
 use waldo_server::config::Settings;
@@ -14,7 +15,7 @@ use waldo_server::video::VideoSource;
 use waldo_server::vr::VrServer;
 
 use super::{PaintedCameras, Report, percentile};
-use crate::browser::{Chromium, Tab};
+use crate::browser::{Chromium, PATIENCE, Tab};
 use crate::client::Operator;
 use crate::network::{Cable, Direction, Profile, robot};
 use crate::robot::reachable;
@@ -173,9 +174,17 @@ async fn open(url: String) -> Result<(Chromium, Tab, f64)> {
     let tab = chromium.tab().await?;
     tab.page.goto(url).await?;
     tab.until("window.ready").await?;
-    let first = tab.eval("watch()").await?;
+    let first = in_time(&tab, "watch()").await?;
     let mut frame = String::new();
     Operator::default().frame.encode(&mut frame);
-    tab.eval::<bool>(&format!("drive({frame})")).await?;
+    in_time::<bool>(&tab, &format!("drive({frame})")).await?;
     Ok((chromium, tab, first))
+}
+
+/// What the page does, unless its connections do not come about.
+async fn in_time<T: DeserializeOwned>(tab: &Tab, script: &str) -> Result<T> {
+    match timeout(PATIENCE, tab.eval(script)).await {
+        Ok(done) => done,
+        Err(_) => bail!("no connection in {PATIENCE:?}; states are {}", tab.eval::<String>("states()").await?),
+    }
 }

@@ -22,6 +22,7 @@ async function open() {
 /** Asks on a socket for a connection of this kind and takes what is offered. */
 function connect(socket, kind) {
   const peer = new RTCPeerConnection();
+  peers.push(peer);
   socket.addEventListener('message', async ({ data }) => {
     const message = JSON.parse(data);
     if (message.type !== `${kind}-offer`) return;
@@ -32,6 +33,10 @@ function connect(socket, kind) {
   socket.send(JSON.stringify({ type: `${kind}-request` }));
   return peer;
 }
+
+/** States of all connections, for when they do not come about. */
+const peers = [];
+const states = () => peers.map(p => `${p.iceConnectionState}/${p.connectionState}`).join(' ');
 
 let receiver;
 let decoded = [];
