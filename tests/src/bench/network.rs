@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
@@ -112,7 +112,7 @@ async fn one(profile: Profile, duration: Duration, report: &mut Report) -> Resul
     let port = server.addr().context("the server has no address")?.port();
     let url = format!("https://{}:{port}/network.html", cable.robot);
 
-    let (chromium, tab, first) = far.run(open(url)).await?;
+    let (chromium, tab, first, attempts) = far.run(open(url)).await?;
     sleep(WARM_UP).await;
     tab.eval::<bool>("begin()").await?;
     let (before, lost) = (unix_ms(), cable.counts(Direction::Down));
@@ -151,6 +151,7 @@ async fn one(profile: Profile, duration: Duration, report: &mut Report) -> Resul
         }
     }
     let ages: Vec<f64> = pictures.decoded.iter().map(|d| d.age).collect();
+    row("connections: attempts for two", "", attempts);
     row("video: first picture", "ms", first);
     row("video: decoded", "1/s", pictures.fps);
     row("video: capture → decoded p50", "ms", percentile(&ages, 0.5));
@@ -168,23 +169,20 @@ async fn one(profile: Profile, duration: Duration, report: &mut Report) -> Resul
     Ok(())
 }
 
-/// A browser that watches and drives, and how many milliseconds its first picture took.
-async fn open(url: String) -> Result<(Chromium, Tab, f64)> {
+/// A browser that watches and drives, how many milliseconds its first picture took, and how many attempts to connect.
+async fn open(url: String) -> Result<(Chromium, Tab, f64, f64)> {
     let chromium = Chromium::launch(1280, 800).await?;
     let tab = chromium.tab().await?;
     tab.page.goto(url).await?;
     tab.until("window.ready").await?;
-    let first = in_time(&tab, "watch()").await?;
+    let [first, for_video]: [f64; 2] = in_time(&tab, "watch()").await?;
     let mut frame = String::new();
     Operator::default().frame.encode(&mut frame);
-    in_time::<bool>(&tab, &format!("drive({frame})")).await?;
-    Ok((chromium, tab, first))
+    let for_channel: f64 = in_time(&tab, &format!("drive({frame})")).await?;
+    Ok((chromium, tab, first, for_video + for_channel))
 }
 
 /// What the page does, unless its connections do not come about.
 async fn in_time<T: DeserializeOwned>(tab: &Tab, script: &str) -> Result<T> {
-    match timeout(PATIENCE, tab.eval(script)).await {
-        Ok(done) => done,
-        Err(_) => bail!("no connection in {PATIENCE:?}; states are {}", tab.eval::<String>("states()").await?),
-    }
+    timeout(PATIENCE, tab.eval(script)).await.with_context(|| format!("no end of {script:.8}"))?
 }

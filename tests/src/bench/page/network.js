@@ -7,6 +7,9 @@ const HEADSET_HZ = 90;
 /** Bytes that may wait in a socket before poses are left out, as in the app. */
 const BACKLOG = 64 * 1024;
 
+/** Milliseconds in which a connection stands, or is given up. */
+const CONNECTS = 3000;
+
 const unix = () => performance.now() + offset;
 
 /** A socket of its own, open. */
@@ -19,35 +22,43 @@ async function open() {
   return socket;
 }
 
-/** Asks on a socket for a connection of this kind and takes what is offered. */
-function connect(socket, kind) {
-  const peer = new RTCPeerConnection();
-  peers.push(peer);
-  socket.addEventListener('message', async ({ data }) => {
-    const message = JSON.parse(data);
-    if (message.type !== `${kind}-offer`) return;
-    await peer.setRemoteDescription({ type: 'offer', sdp: message.sdp });
-    await peer.setLocalDescription();
-    socket.send(JSON.stringify({ type: `${kind}-answer`, sdp: peer.localDescription.sdp }));
-  });
-  socket.send(JSON.stringify({ type: `${kind}-request` }));
-  return peer;
+/**
+ * Asks on a socket for a connection of this kind, takes what is offered, and asks again when it does not come about.
+ * Gives the value of the first event of this name, and how many attempts that took.
+ */
+async function connect(socket, kind, event) {
+  for (let attempts = 1; ; attempts++) {
+    const peer = new RTCPeerConnection();
+    const answer = async ({ data }) => {
+      const message = JSON.parse(data);
+      if (message.type !== `${kind}-offer`) return;
+      await peer.setRemoteDescription({ type: 'offer', sdp: message.sdp });
+      await peer.setLocalDescription();
+      socket.send(JSON.stringify({ type: `${kind}-answer`, sdp: peer.localDescription.sdp }));
+    };
+    const happened = new Promise(resolve => peer.addEventListener(event, resolve));
+    const connected = new Promise(resolve => {
+      peer.onconnectionstatechange = () => peer.connectionState === 'connected' && resolve(true);
+      setTimeout(() => resolve(false), CONNECTS);
+    });
+    socket.addEventListener('message', answer);
+    socket.send(JSON.stringify({ type: `${kind}-request` }));
+    if (await connected) return { attempts, value: await happened };
+    socket.removeEventListener('message', answer);
+    peer.close();
+  }
 }
-
-/** States of all connections, for when they do not come about. */
-const peers = [];
-const states = () => peers.map(p => `${p.iceConnectionState}/${p.connectionState}`).join(' ');
 
 let receiver;
 let decoded = [];
 let start;
 
-/** Milliseconds from the request until the camera showed its first picture. */
+/** Milliseconds from the request until the camera showed its first picture, and attempts to connect. */
 async function watch() {
   const socket = await open();
   const began = performance.now();
-  const peer = connect(socket, 'webrtc');
-  receiver = await new Promise(resolve => (peer.ontrack = event => resolve(event.receiver)));
+  const { attempts, value } = await connect(socket, 'webrtc', 'track');
+  receiver = value.receiver;
   receiver.jitterBufferTarget = 0;
   const video = document.body.appendChild(document.createElement('video'));
   video.muted = true;
@@ -56,7 +67,7 @@ async function watch() {
   video.play();
   note();
   await shown;
-  return performance.now() - began;
+  return [performance.now() - began, attempts];
 }
 
 async function note() {
@@ -71,11 +82,14 @@ async function note() {
   }
 }
 
-/** Sends this frame over and over: on a socket with even numbers, on the pose channel of another with odd ones. */
+/**
+ * Sends this frame over and over: on a socket with even numbers, on the pose channel of another with odd ones. Gives the
+ * attempts to open the channel.
+ */
 async function drive(frame) {
   const [direct, signalling] = [await open(), await open()];
-  const peer = connect(signalling, 'control');
-  const channel = await new Promise(resolve => (peer.ondatachannel = event => resolve(event.channel)));
+  const { attempts, value } = await connect(signalling, 'control', 'datachannel');
+  const channel = value.channel;
   if (channel.readyState !== 'open') await new Promise(resolve => (channel.onopen = resolve));
   let number = 0;
   setInterval(() => {
@@ -84,7 +98,7 @@ async function drive(frame) {
     if (channel.readyState === 'open' && channel.bufferedAmount <= BACKLOG) channel.send(text(1));
     number += 1;
   }, 1000 / HEADSET_HZ);
-  return true;
+  return attempts;
 }
 
 async function counters() {
