@@ -3,4 +3,9 @@
 pub mod bench;
 pub mod browser;
 pub mod client;
+pub mod crowd;
+pub mod network;
+pub mod peer;
+pub mod process;
 pub mod robot;
+pub mod soak;
