@@ -3,4 +3,6 @@
 pub mod bench;
 pub mod browser;
 pub mod client;
+pub mod headset;
 pub mod robot;
+pub mod scripted;

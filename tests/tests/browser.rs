@@ -1,7 +1,7 @@
 //! The headset app in headless Chromium with an emulated headset, against a whole robot.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use glam::{DQuat, DVec3};
@@ -10,23 +10,8 @@ use waldo_protocol::vr::{Clutch, ClutchScale, Hand, VrFrame};
 use waldo_server::sensors::RgbImage;
 use waldo_server::video::VideoSource;
 use waldo_tests::browser::{Chromium, PATIENCE, Tab};
+use waldo_tests::headset::{engage, enter_vr, place, squeeze, with_headset};
 use waldo_tests::robot::Robotics;
-
-/// Installs the emulated headset before the page's own scripts and leaves it to the test as `headset`.
-async fn with_headset(tab: &Tab) -> Result<()> {
-    let dist = concat!(env!("CARGO_MANIFEST_DIR"), "/../static/dist/emulator-iwer.js");
-    let iwer = std::fs::read_to_string(dist).context("`cargo xtask build-web` writes the bundle")?;
-    let install = "window.headset = new IWER.XRDevice(IWER.metaQuest3, { stereoEnabled: true });
-        headset.installRuntime({ forceInstall: true });
-        headset.stereoEnabled = true;
-        headset.position.set(0, 1.6, 0);
-        headset.controllers.left.position.set(-0.2, 1.1, -0.4);
-        headset.controllers.right.position.set(0.2, 1.1, -0.4);
-        headset.controllers.left.quaternion.set(0, 0, 0, 1);
-        headset.controllers.right.quaternion.set(0, 0, 0, 1);";
-    tab.page.add_init_script(format!("{iwer};\n{install}")).await?;
-    Ok(())
-}
 
 /// A robot, a browser, and an empty tab in it.
 async fn stage(width: u32, height: u32) -> Result<(Robotics, Chromium, Tab)> {
@@ -44,51 +29,8 @@ async fn finish(robot: Robotics, chromium: Chromium) -> Result<()> {
 
 /// Opens the app and waits until it is connected to its robot.
 async fn open(robot: &Robotics, tab: &Tab) -> Result<()> {
-    tab.page.goto(format!("https://localhost:{}/", robot.addr.port())).await?;
+    tab.open(robot.addr.port(), "").await?;
     tab.until("document.body.dataset.link === 'Connected'").await
-}
-
-async fn enter_vr(tab: &Tab) -> Result<()> {
-    tab.click("#enter-vr").await?;
-    tab.until("document.body.dataset.presence === 'Visible'").await
-}
-
-async fn squeeze(tab: &Tab, pressed: bool) -> Result<()> {
-    let value = u8::from(pressed);
-    tab.run(&format!(
-        "for (const c of [headset.controllers.left, headset.controllers.right]) c.updateButtonValue('squeeze', {value})"
-    ))
-    .await
-}
-
-/// Squeezes both grips until the arms follow. On a machine under load a stall may disengage, as it should; then a person
-/// releases the grips and squeezes them again.
-async fn engage(tab: &Tab) -> Result<()> {
-    let start = Instant::now();
-    loop {
-        squeeze(tab, false).await?;
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        squeeze(tab, true).await?;
-        for _ in 0..10 {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            if tab.eval::<bool>("document.body.dataset.engaged === 'true'").await? {
-                return Ok(());
-            }
-        }
-        if start.elapsed() > PATIENCE {
-            bail!("the grips do not engage: {}", tab.eval::<String>("document.body.dataset.hold").await?);
-        }
-    }
-}
-
-async fn place(tab: &Tab, hand: Hand, position: DVec3, orientation: DQuat) -> Result<()> {
-    let hand = if hand == Hand::Left { "left" } else { "right" };
-    let (p, q) = (position, orientation);
-    tab.run(&format!(
-        "const c = headset.controllers.{hand}; c.position.set({}, {}, {}); c.quaternion.set({}, {}, {}, {})",
-        p.x, p.y, p.z, q.x, q.y, q.z, q.w
-    ))
-    .await
 }
 
 /// Keeps the newest frame that the server accepted.
