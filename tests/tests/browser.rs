@@ -93,31 +93,74 @@ async fn controllers_reach_the_server_as_set_and_drive_the_simulated_arms() -> R
     finish(robot, chromium).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn each_eye_sees_its_own_lens() -> Result<()> {
-    let (robot, chromium, tab) = stage(1280, 640).await?;
-    let solid = |rgb: [u8; 3]| {
-        let image = RgbImage::new(320, 240, rgb.repeat(320 * 240)).expect("a picture");
-        VideoSource::Callable(Box::new(move || Some(image.clone())))
-    };
-    robot.waldo.server().set_video_sources(Some(vec![
-        ("overhead_left".to_owned(), solid([255, 0, 0])),
-        ("overhead_right".to_owned(), solid([0, 0, 255])),
-    ]));
-    with_headset(&tab).await?;
-    open(&robot, &tab).await?;
-    enter_vr(&tab).await?;
-    tab.until("document.body.dataset.cameras.split(' ').length >= 2").await?;
+/// A source of pictures of 320x240 whose left and right half have one colour each.
+fn halves(left: [u8; 3], right: [u8; 3]) -> VideoSource {
+    let row = [left.repeat(160), right.repeat(160)].concat();
+    let image = RgbImage::new(320, 240, row.repeat(240)).expect("a picture");
+    VideoSource::Callable(Box::new(move || Some(image.clone())))
+}
+
+const RED: [u8; 3] = [255, 0, 0];
+const GREEN: [u8; 3] = [0, 255, 0];
+const BLUE: [u8; 3] = [0, 0, 255];
+
+/// Waits until the left eye sees red and the right one blue.
+async fn red_and_blue(tab: &Tab, name: &str) -> Result<()> {
     let start = Instant::now();
     loop {
-        let eyes = Eyes::of(&tab.screenshot("eyes").await?)?;
-        if eyes.left.red() && eyes.right.blue() {
-            break;
+        let eyes = Eyes::of(&tab.screenshot(name).await?)?;
+        if eyes.are_red_and_blue() {
+            return Ok(());
         }
         if start.elapsed() > PATIENCE {
             bail!("the eyes see {eyes:?}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_eye_sees_its_own_lens() -> Result<()> {
+    let (robot, chromium, tab) = stage(1280, 640).await?;
+    robot.waldo.server().set_video_sources(Some(vec![
+        ("overhead_left".to_owned(), halves(RED, RED)),
+        ("overhead_right".to_owned(), halves(BLUE, BLUE)),
+    ]));
+    with_headset(&tab).await?;
+    open(&robot, &tab).await?;
+    enter_vr(&tab).await?;
+    red_and_blue(&tab, "eyes").await?;
+    finish(robot, chromium).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_eye_sees_its_half_of_a_packed_picture_also_while_cameras_come_and_go() -> Result<()> {
+    let (robot, chromium, tab) = stage(1280, 640).await?;
+    let packed = || ("overhead_sbs".to_owned(), halves(RED, BLUE));
+    let cameras = |others: &[&str]| {
+        let others = others.iter().map(|name| ((*name).to_owned(), halves(GREEN, GREEN)));
+        robot.waldo.server().set_video_sources(Some(others.chain([packed()]).collect()));
+    };
+    cameras(&["overhead", "overhead_left", "left_arm"]);
+    with_headset(&tab).await?;
+    open(&robot, &tab).await?;
+    enter_vr(&tab).await?;
+    red_and_blue(&tab, "packed").await?;
+    tab.until("document.body.dataset.cameras.includes('left_arm')").await?;
+
+    cameras(&["right_arm"]);
+    // Looks at the picture all the while: it must never be gone.
+    let start = Instant::now();
+    let names = "document.body.dataset.cameras.split(' ').map(c => c.split(':')[0]).sort().join()";
+    while tab.eval::<String>(names).await? != "overhead_sbs,right_arm" {
+        let eyes = Eyes::of(&tab.screenshot("renegotiated").await?)?;
+        assert!(eyes.are_red_and_blue(), "the eyes see {eyes:?} during a renegotiation");
+        if start.elapsed() > PATIENCE {
+            bail!("the cameras are {}", tab.eval::<String>("document.body.dataset.cameras").await?);
+        }
+    }
+    let shown: Vec<String> =
+        tab.eval("[...document.querySelectorAll('figcaption span:first-child')].map(s => s.textContent)").await?;
+    assert!(!shown.iter().any(|name| name == "left arm"), "a camera that is gone disappears: {shown:?}");
     finish(robot, chromium).await
 }
 
@@ -177,6 +220,10 @@ impl Rgb {
 }
 
 impl Eyes {
+    fn are_red_and_blue(&self) -> bool {
+        self.left.red() && self.right.blue()
+    }
+
     fn of(png: &[u8]) -> Result<Self> {
         let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info()?;
         let mut pixels = vec![0; reader.output_buffer_size().context("a picture that fits into memory")?];

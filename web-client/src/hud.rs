@@ -1,6 +1,6 @@
 //! The words shown in the headset: one line that says whether the arms follow, and one that says why not.
 
-use waldo_protocol::vr::{Capability, Confirmation, HoldReason, LeaseReason, Severity, VrState};
+use waldo_protocol::vr::{Capability, Confirmation, Hold, HoldReason, LeaseReason, Severity, VrState};
 
 use crate::answer::Answer;
 use crate::link::Status;
@@ -116,7 +116,9 @@ impl Situation<'_> {
             && self.robot.driver == Driver::Me
         {
             let detail = match takeover.deadline {
-                Some(deadline) => format!("Press B to refuse, hold B to agree · {} s", seconds(deadline - self.now)),
+                Some(deadline) => {
+                    format!("Press B to refuse, hold B to agree · {} s left", seconds(deadline - self.now))
+                }
                 None => "Press B to refuse, hold B to agree".to_owned(),
             };
             return Some(text("Somebody asks to drive", &detail, Tone::Caution));
@@ -166,14 +168,16 @@ impl Situation<'_> {
 
     fn arms(&self) -> HudText {
         let (engaged, waiting) = (self.engaged(), self.video == VideoStatus::Connecting);
+        let lost = self.robot.link_was_lost && !engaged;
+        let why = |hold: &Hold| if lost { format!("{LINK_WAS_LOST}. {}", hold.text) } else { hold.text.to_string() };
         match &self.robot.hold {
             Some(hold) if hold.reason == HoldReason::Resetting => text("Moving to rest", &hold.text, Tone::Caution),
-            Some(hold) if hold.severity == Severity::Hold => text("Arms hold still", &hold.text, Tone::Alarm),
+            Some(hold) if hold.severity == Severity::Hold => text("Arms hold still", &why(hold), Tone::Alarm),
             Some(hold) if engaged && hold.severity == Severity::Clamp => text("Driving", &hold.text, Tone::Caution),
             _ if engaged && waiting => text("Driving", "The pictures stand still. Connecting cameras…", Tone::Caution),
             _ if engaged => text("Driving", &self.state_line(), Tone::Driving),
-            _ if self.robot.link_was_lost => text("Squeeze both grips to drive", LINK_WAS_LOST, Tone::Caution),
-            Some(hold) => text("Not driving", &hold.text, Tone::Idle),
+            Some(hold) => text("Not driving", &why(hold), if lost { Tone::Caution } else { Tone::Idle }),
+            None if lost => text("Squeeze both grips to drive", LINK_WAS_LOST, Tone::Caution),
             None if waiting => text("Squeeze both grips to drive", "Connecting cameras…", Tone::Idle),
             None => text("Squeeze both grips to drive", &self.state_line(), Tone::Idle),
         }
@@ -189,7 +193,7 @@ impl Situation<'_> {
 }
 
 /// Why the arms let go although nobody released them.
-pub const LINK_WAS_LOST: &str = "The link was lost, so the arms let go";
+pub const LINK_WAS_LOST: &str = "The link was lost";
 
 /// The answer to this page's request to drive.
 pub fn answered_text(answered: Answered) -> &'static str {
@@ -211,7 +215,7 @@ pub fn seconds(ms: f64) -> u32 {
 mod tests {
     use std::borrow::Cow;
 
-    use waldo_protocol::vr::{Hands, Hold, ServerMessage};
+    use waldo_protocol::vr::{Hands, ServerMessage};
 
     use super::*;
     use crate::robot::Takeover;
@@ -256,10 +260,12 @@ mod tests {
 
     #[test]
     fn after_a_lost_link_the_reason_is_told_until_the_arms_follow_again() {
-        let mut robot = robot(false, Some(Severity::Info));
-        robot.link_was_lost = true;
-        let text = shown(&robot);
-        assert_eq!((text.title.as_str(), text.detail.as_str()), ("Squeeze both grips to drive", LINK_WAS_LOST));
+        let mut lost = RobotView { link_was_lost: true, ..robot(false, None) };
+        assert_eq!(shown(&lost).detail, "The link was lost");
+        lost.hold = robot(false, Some(Severity::Hold)).hold;
+        assert_eq!(shown(&lost).detail, "The link was lost. out of reach");
+        lost.engaged = Some(true);
+        assert_eq!(shown(&lost).detail, "out of reach");
     }
 
     #[test]
@@ -289,7 +295,7 @@ mod tests {
         let takeover = Some(Takeover { mine: false, deadline: Some(11_000.0) });
         let me = RobotView { driver: Driver::Me, takeover, ..robot(true, None) };
         assert_eq!(shown(&me).title, "Somebody asks to drive");
-        assert!(shown(&me).detail.ends_with("10 s"));
+        assert!(shown(&me).detail.ends_with("10 s left"));
         let bystander = RobotView { driver: Driver::Other, takeover, ..robot(true, None) };
         assert_eq!(shown(&bystander).title, "Somebody else is driving");
     }

@@ -46,7 +46,7 @@ pub(super) fn Arms(engine: EngineHandle, summary: RwSignal<Summary>) -> impl Int
             </p>
         </Show>
         <Show when=move || lost.get()>
-            <p class="alert caution">{LINK_WAS_LOST}</p>
+            <p class="alert caution">{LINK_WAS_LOST} ", so the arms let go."</p>
         </Show>
         <HealthLine summary />
     }
