@@ -1,11 +1,14 @@
 //! Settings of `waldo serve`, as values. Where they come from is the command line's business ([`crate::cli`]).
 
+mod cameras;
 pub(crate) mod private_file;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use waldo_protocol::vr::Mode;
+
+pub use self::cameras::{CameraSettings, Stereo};
 
 /// Everything a user can choose for `waldo serve`, except what belongs to the robot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +31,10 @@ pub struct Settings {
     pub static_dir: Option<PathBuf>,
     /// Announce the robot over mDNS.
     pub mdns: bool,
+    /// Pose frames that one socket may send per second; `None` for no limit.
+    pub max_pose_rate: Option<u32>,
+    /// Cameras and video.
+    pub cameras: CameraSettings,
 }
 
 impl Default for Settings {
@@ -42,6 +49,8 @@ impl Default for Settings {
             data_dir: default_data_dir(),
             static_dir: None,
             mdns: true,
+            max_pose_rate: Some(250),
+            cameras: CameraSettings::default(),
         }
     }
 }

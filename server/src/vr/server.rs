@@ -20,7 +20,7 @@ use waldo_protocol::vr::{HoldReason, Mode, ServerMessage, VrFrame, VrState};
 use super::connection::{self, MAX_MESSAGE};
 use super::service::{OnFrame, Service};
 use crate::config::Settings;
-use crate::control::{Event, Teleop};
+use crate::control::{Arbiter, Event};
 use crate::http::{self, Access, AccessError, BindError, Site};
 use crate::mdns;
 use crate::metrics::Metrics;
@@ -113,8 +113,9 @@ struct Running {
 impl VrServer {
     /// A server that does not listen yet; takes a [`VrServerConfig`] or [`Settings`].
     pub fn new(settings: impl Into<Settings>) -> Self {
-        let service = Arc::new(Service::new(Metrics::default()));
-        Self(Arc::new(Inner { settings: settings.into(), service, running: Mutex::default() }))
+        let settings = settings.into();
+        let service = Arc::new(Service::new(Metrics::default(), settings.max_pose_rate));
+        Self(Arc::new(Inner { settings, service, running: Mutex::default() }))
     }
 
     /// Makes the certificate if needed, binds the port and serves. A second call does nothing.
@@ -249,7 +250,7 @@ impl VrServer {
     }
 
     /// Attaches Waldo's control loop as the arm consumer; this is what it reads. Nobody can engage before its first tick.
-    pub fn attach_control(&self) -> Arc<Mutex<Teleop>> {
+    pub fn attach_control(&self) -> Arc<Mutex<Arbiter>> {
         self.0.service.attach_control()
     }
 
@@ -258,13 +259,39 @@ impl VrServer {
         self.0.service.publish([event]);
     }
 
-    /// Offers these cameras to clients, in this order; `None` or an empty list turns video off.
-    /// Clients that were told to wait get their offer now.
+    /// Offers these cameras to clients, in this order; `None` or an empty list turns video off. Clients that were told to
+    /// wait get their offer now; those that watch get a new one if anything changed. A camera that was there before
+    /// under its name goes on undisturbed.
     pub fn set_video_sources(&self, sources: Option<Vec<(String, VideoSource)>>) {
-        let feeds = sources.into_iter().flatten().map(|(name, source)| Feed::new(name, source)).collect();
         self.0.service.set_video(|video| {
-            video.feeds = feeds;
+            let before = Arc::clone(&video.feeds);
+            let feed = |(name, source): (String, VideoSource)| {
+                let known = before.iter().find(|feed| feed.shows(&name, &source)).cloned();
+                known.unwrap_or_else(|| Feed::new(name, source))
+            };
+            video.feeds = sources.into_iter().flatten().map(feed).collect();
             video.expected = false;
+        });
+    }
+
+    /// Offers one more camera behind the others, or in the place of the one of that name; the others go on undisturbed.
+    pub fn add_video_source(&self, name: impl Into<String>, source: VideoSource) {
+        let feed = Feed::new(name, source);
+        self.0.service.set_video(|video| {
+            let mut feeds = video.feeds.to_vec();
+            match feeds.iter_mut().find(|other| other.name() == feed.name()) {
+                Some(other) => *other = feed,
+                None => feeds.push(feed),
+            }
+            video.feeds = feeds.into();
+            video.expected = false;
+        });
+    }
+
+    /// Offers that camera no longer; the others go on undisturbed.
+    pub fn remove_video_source(&self, name: &str) {
+        self.0.service.set_video(|video| {
+            video.feeds = video.feeds.iter().filter(|feed| feed.name() != name).cloned().collect();
         });
     }
 

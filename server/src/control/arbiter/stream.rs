@@ -5,7 +5,7 @@ use std::time::Duration;
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{EngageToggle, VrFrame};
 
-use super::{STALE_AFTER, StreamId};
+use super::SourceId;
 
 /// A change of arrival time minus capture time beyond this is a jump of the clock, in seconds.
 const CLOCK_JUMP: f64 = 0.25;
@@ -14,7 +14,7 @@ const CLOCK_WINDOW: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Stream {
-    pub(super) id: StreamId,
+    pub(super) id: SourceId,
     toggle: EngageToggle,
     clock: ClockWatch,
     reset: bool,
@@ -34,7 +34,7 @@ pub(super) struct Seen {
 }
 
 impl Stream {
-    pub(super) fn new(id: StreamId, now: MonoTime) -> Self {
+    pub(super) fn new(id: SourceId, now: MonoTime) -> Self {
         let (toggle, clock) = (EngageToggle::default(), ClockWatch::default());
         Self { id, toggle, clock, reset: false, squeezed: None, newest: now }
     }
@@ -42,7 +42,7 @@ impl Stream {
     pub(super) fn observe(&mut self, now: MonoTime, frame: &VrFrame, may_engage: bool) -> Seen {
         let reset = frame.reset && !self.reset;
         let clock_jumped = self.clock.jumped(now, frame.t);
-        if reset || clock_jumped || self.silence(now) >= STALE_AFTER {
+        if reset || clock_jumped || self.silence(now) >= self.id.kind.stale_after() {
             self.toggle.disengage();
         }
         let (left, right) = (frame.left.lock, frame.right.lock);
@@ -69,7 +69,7 @@ impl Stream {
 
     /// Since when both grips have been held, as far as somebody is there to hold them.
     pub(super) fn squeezed_since(&self, now: MonoTime) -> Option<MonoTime> {
-        self.squeezed.filter(|_| self.silence(now) < STALE_AFTER)
+        self.squeezed.filter(|_| self.silence(now) < self.id.kind.stale_after())
     }
 }
 
