@@ -9,6 +9,5 @@ pub mod network;
 pub mod peer;
 pub mod process;
 pub mod robot;
-pub mod robot;
 pub mod scripted;
 pub mod soak;
