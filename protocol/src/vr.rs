@@ -20,6 +20,8 @@
 mod address;
 mod cart;
 mod client;
+mod client_clock;
+mod client_recording;
 mod clutch;
 mod coerce;
 mod dispatch;
@@ -49,6 +51,11 @@ mod stop;
 pub use address::{InvalidAddress, RobotAddress};
 pub use cart::{Cart, CartCommand, Lift};
 pub use client::{ClientMessage, MAX_SIGNALLING};
+pub use client_clock::{ClockEstimate, ClockSync, MAX_UNANSWERED, PING_EVERY_MS, REMEMBERED};
+pub use client_recording::{
+    COUNTDOWN_MS, Confirmation, EDGE_WAIT_MS, HeadsetRecording, PressCounters, RESET_FRAMES, RecordingButtons,
+    RecordingStep,
+};
 pub use clutch::{Clutch, ClutchScale};
 pub use dispatch::{dispatch, dispatch_channel};
 pub use elbow::estimate_elbow;

@@ -1,7 +1,9 @@
 //! Announces the robot in the local network, so that it is found by name.
 //!
 //! The service is `_waldo._tcp`, its instance named after the host. If another responder (avahi) already answers for
-//! `<host>.local`, that name is left to it and the service points to `<host>-waldo.local`.
+//! `<host>.local`, that name is left to it and only the service is announced.
+
+mod service_only;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,7 +12,10 @@ use mdns_sd::{DaemonEvent, HostnameResolutionEvent, Receiver, ServiceDaemon, Ser
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use self::service_only::Service;
 use crate::tls::Names;
+
+const PROPERTIES: [(&str, &str); 2] = [("path", "/"), ("version", env!("CARGO_PKG_VERSION"))];
 
 const SERVICE: &str = "_waldo._tcp.local.";
 
@@ -37,7 +42,11 @@ async fn run(listening: SocketAddr, shutdown: &CancellationToken) -> Result<(), 
         taken = is_answered(&daemon.0, host) => taken?,
         () = shutdown.cancelled() => return Ok(()),
     };
-    let service = service(host, taken, listening)?;
+    if taken {
+        drop(daemon);
+        return leave_name(host, &names, listening, shutdown).await.map_err(|e| mdns_sd::Error::Msg(e.to_string()));
+    }
+    let service = service(host, listening)?;
     tracing::debug!(name = service.get_fullname(), host = service.get_hostname(), "announcing over mDNS");
     let name = service.get_fullname().to_owned();
     daemon.0.register(service)?;
@@ -75,9 +84,26 @@ async fn is_answered(daemon: &ServiceDaemon, host: &str) -> Result<bool, mdns_sd
     Ok(false)
 }
 
-fn service(host: &str, taken: bool, listening: SocketAddr) -> Result<ServiceInfo, mdns_sd::Error> {
-    let target = if taken { format!("{host}-waldo.local.") } else { format!("{host}.local.") };
-    let properties = [("path", "/"), ("version", env!("CARGO_PKG_VERSION"))];
+/// Announces the service only: somebody else answers for the host.
+async fn leave_name(
+    host: &str,
+    names: &Names,
+    listening: SocketAddr,
+    shutdown: &CancellationToken,
+) -> std::io::Result<()> {
+    tracing::debug!(host, "another responder answers for the host; announcing the service only");
+    let kind = SERVICE.trim_end_matches('.');
+    let service = Service { kind, host: host.to_owned(), port: listening.port(), properties: PROPERTIES };
+    if listening.ip().is_unspecified() {
+        service_only::announce(&service, names.addresses(), shutdown).await
+    } else {
+        service_only::announce(&service, [listening.ip()], shutdown).await
+    }
+}
+
+fn service(host: &str, listening: SocketAddr) -> Result<ServiceInfo, mdns_sd::Error> {
+    let target = format!("{host}.local.");
+    let properties = PROPERTIES;
     let (ip, port) = (listening.ip(), listening.port());
     if ip.is_unspecified() {
         Ok(ServiceInfo::new(SERVICE, host, &target, "", port, &properties[..])?.enable_addr_auto())
@@ -113,25 +139,18 @@ mod tests {
 
     #[test]
     fn only_the_address_that_is_listened_on_is_announced() {
-        let service = service("robot", false, SocketAddr::from(([192, 168, 1, 5], 8000))).unwrap();
+        let service = service("robot", SocketAddr::from(([192, 168, 1, 5], 8000))).unwrap();
         assert!(!service.is_addr_auto());
         assert_eq!(service.get_addresses().iter().map(ToString::to_string).collect::<Vec<_>>(), ["192.168.1.5"]);
     }
 
     #[test]
     fn the_service_is_named_after_the_host_and_tells_path_and_version() {
-        let service = service("robot", false, EVERYWHERE).unwrap();
+        let service = service("robot", EVERYWHERE).unwrap();
         assert_eq!(service.get_fullname(), "robot._waldo._tcp.local.");
         assert_eq!(service.get_hostname(), "robot.local.");
         assert_eq!(service.get_property_val_str("path"), Some("/"));
         assert_eq!(service.get_property_val_str("version"), Some(env!("CARGO_PKG_VERSION")));
         assert!(service.is_addr_auto());
-    }
-
-    #[test]
-    fn a_host_name_that_somebody_answers_for_is_left_alone() {
-        let service = service("robot", true, EVERYWHERE).unwrap();
-        assert_eq!(service.get_fullname(), "robot._waldo._tcp.local.");
-        assert_eq!(service.get_hostname(), "robot-waldo.local.");
     }
 }

@@ -71,6 +71,11 @@ impl Connection {
         self.link.borrow_mut().opened();
     }
 
+    /// The robot said hello.
+    pub(crate) fn greeted(&self) {
+        self.link.borrow_mut().greeted();
+    }
+
     /// The socket closed.
     pub(crate) fn closed(&self) {
         self.socket.take();

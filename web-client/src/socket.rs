@@ -51,6 +51,11 @@ impl Socket {
         self.socket.ready_state() == WebSocket::OPEN
     }
 
+    /// Whether it closed, or is about to; it never opens again.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.socket.ready_state(), WebSocket::CLOSING | WebSocket::CLOSED)
+    }
+
     /// Whether a pose frame would leave at once.
     pub(crate) fn takes_poses(&self) -> bool {
         self.is_open() && self.socket.buffered_amount() <= POSE_BACKLOG_BYTES

@@ -1,26 +1,30 @@
 //! The simulated robot: everything can be tried with no hardware.
 //!
-//! `world` is the physics, pure and in virtual time; `cameras` is the one thread, which draws the newest world.
+//! `world` is the physics, pure and in virtual time; one thread draws the newest world, another one reads its joints.
 
 mod cameras;
 mod mesh;
 pub(crate) mod model;
-mod motion;
 mod object;
 mod raster;
 mod scenery;
+mod ticker;
 mod view;
 mod world;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use waldo_protocol::time::MonoTime;
 
-use self::cameras::Cameras;
+use self::ticker::Ticker;
 use self::world::World;
 use super::{Applied, ArmCommand, Command, Description, Robot, RobotError};
-use crate::sensors::{ArmReading, Proprioception, SensorHub};
+use crate::sensors::{Proprioception, SensorHub};
+
+/// Joint readings come 500 times a second, as from a fast real arm.
+const READING_PERIOD: Duration = Duration::from_millis(2);
 
 /// How the simulated robot is set up.
 #[derive(Clone, Debug)]
@@ -39,16 +43,16 @@ impl Default for SimOptions {
 
 /// Two 7-joint arms with grippers over a table with things to grasp, and four cameras.
 ///
-/// Time runs from call to call of [`Robot::apply`]. Joint readings are published at each call; cameras draw 30 pictures
-/// per second on a thread of their own, and only while somebody watches.
+/// Time runs from call to call of [`Robot::apply`]. Joints are read 500 times a second; cameras draw 30 pictures per
+/// second, and only while somebody watches. Each has a thread of its own.
 pub struct SimRobot {
     options: SimOptions,
     description: Description,
     world: World,
     /// The newest world, for the camera thread.
     shown: Arc<ArcSwap<World>>,
-    hub: SensorHub,
-    cameras: Option<Cameras>,
+    /// Cameras and joint sensors, once started.
+    sensors: Vec<Ticker>,
 }
 
 impl SimRobot {
@@ -57,7 +61,7 @@ impl SimRobot {
         let description = model::description();
         let world = World::new(&description);
         let shown = Arc::new(ArcSwap::from_pointee(world.clone()));
-        Self { options, description, world, shown, hub: SensorHub::default(), cameras: None }
+        Self { options, description, world, shown, sensors: Vec::new() }
     }
 
     fn show(&self) {
@@ -75,8 +79,12 @@ impl Robot for SimRobot {
         if [width, height].iter().any(|side| !(16..=4096).contains(side) || side % 2 != 0) {
             return Err(RobotError(format!("simulated cameras of {width}x{height}: sides must be even, 16 to 4096")));
         }
-        self.hub = hub.clone();
-        self.cameras = Some(Cameras::start(hub, Arc::clone(&self.shown), &self.options)?);
+        let cameras = cameras::start(hub, Arc::clone(&self.shown), &self.options)?;
+        let (hub, world, description) = (hub.clone(), Arc::clone(&self.shown), self.description.clone());
+        let joints = Ticker::start("sim-joints", READING_PERIOD, move |measured| {
+            hub.publish_proprio(Proprioception { arms: world.load().readings(&description, measured), measured });
+        })?;
+        self.sensors = vec![cameras, joints];
         let arm = |arm: &world::ArmState| ArmCommand { joints: arm.joints(), gripper: arm.opening() };
         Ok(Command { arms: self.world.arms().iter().map(arm).collect() })
     }
@@ -84,9 +92,6 @@ impl Robot for SimRobot {
     fn apply(&mut self, now: MonoTime, command: &Command) -> Result<Applied, RobotError> {
         let applied = self.world.advance(&self.description, now, command)?;
         self.show();
-        let reading = |arm: &world::ArmState| ArmReading { joints: arm.joints(), gripper: arm.opening() };
-        let arms = self.world.arms().iter().map(reading).collect();
-        self.hub.publish_proprio(Proprioception { arms, measured: now });
         Ok(applied)
     }
 
@@ -101,25 +106,24 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::clock;
 
     const LONG: Duration = Duration::from_secs(60);
 
-    fn rest(description: &Description) -> Command {
-        let arm = |a: &crate::robot::Arm| ArmCommand { joints: a.rest.clone(), gripper: 1.0 };
-        Command { arms: description.arms.iter().map(arm).collect() }
-    }
-
     #[test]
-    fn readings_are_published_with_each_command() {
+    fn joints_are_read_again_and_again_without_any_command() {
         let (hub, mut robot) = (SensorHub::default(), SimRobot::new(SimOptions::default()));
         robot.start(&hub).unwrap();
-        assert!(hub.proprio().is_none());
-        let command = rest(robot.description());
-        let now = MonoTime::from_nanos(77);
-        assert_eq!(robot.apply(now, &command).unwrap(), Applied { limited: None });
-        let reading = hub.proprio().unwrap();
-        assert_eq!(reading.measured, now);
-        assert_eq!(reading.arms[1].joints, robot.description().arms[1].rest);
+        let mut last = clock::now();
+        for _ in 0..5 {
+            last = loop {
+                match hub.proprio() {
+                    Some(reading) if reading.measured > last => break reading.measured,
+                    _ => std::thread::sleep(Duration::from_millis(1)),
+                }
+            };
+        }
+        assert_eq!(hub.proprio().unwrap().arms[1].joints, robot.description().arms[1].rest);
     }
 
     #[test]

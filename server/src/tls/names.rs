@@ -59,12 +59,6 @@ impl Names {
         (short != "localhost").then(|| format!("{short}.local"))
     }
 
-    /// The name announced where another responder already answers for [`Names::local_host`].
-    pub fn second_local_host(&self) -> Option<String> {
-        let short = self.short_host();
-        (short != "localhost").then(|| format!("{short}-waldo.local"))
-    }
-
     /// Addresses at which other machines may reach this one.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.addresses.iter().copied()
@@ -76,7 +70,6 @@ impl Names {
         all.push(self.host.clone());
         all.push(self.short_host().to_owned());
         all.extend(self.local_host());
-        all.extend(self.second_local_host());
         all.extend(self.addresses().map(|ip| ip.to_string()));
         let mut seen = BTreeSet::new();
         all.retain(|name| seen.insert(name.clone()));
@@ -114,17 +107,8 @@ mod tests {
     #[test]
     fn names_cover_loopback_host_and_addresses_once() {
         let names = Names::new("Robot.lab.example", ips(&["192.168.1.5", "127.0.0.1", "fe80::1", "fd00::5"]));
-        let expected = [
-            "localhost",
-            "127.0.0.1",
-            "::1",
-            "robot.lab.example",
-            "robot",
-            "robot.local",
-            "robot-waldo.local",
-            "192.168.1.5",
-            "fd00::5",
-        ];
+        let expected =
+            ["localhost", "127.0.0.1", "::1", "robot.lab.example", "robot", "robot.local", "192.168.1.5", "fd00::5"];
         assert_eq!(names.all(), expected);
     }
 

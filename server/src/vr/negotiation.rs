@@ -76,20 +76,27 @@ pub(super) struct Negotiation {
     video: Option<Offered>,
     poses: Option<Offered>,
     jobs: JoinSet<Done>,
+    /// The cameras that the machine knows of.
+    seen: (Cameras, u64),
+    /// How many offers of cameras were built, modulo 256.
+    offers: u8,
 }
 
-fn cameras(video: &Video) -> Cameras {
-    match (video.feeds.is_empty(), video.expected) {
+/// Whether there are cameras, and which set of them.
+fn cameras(video: &Video) -> (Cameras, u64) {
+    let cameras = match (video.feeds.is_empty(), video.expected) {
         (false, _) => Cameras::Ready,
         (true, true) => Cameras::Expected,
         (true, false) => Cameras::Absent,
-    }
+    };
+    (cameras, video.generation)
 }
 
 impl Negotiation {
     pub(super) fn new(service: Arc<Service>, conn: ConnId, outbox: mpsc::Sender<Utf8Bytes>) -> Self {
-        let machine = Signalling::new(cameras(&service.video()));
-        Self { machine, service, conn, outbox, video: None, poses: None, jobs: JoinSet::new() }
+        let seen = cameras(&service.video());
+        let machine = Signalling::new(seen.0);
+        Self { machine, service, conn, outbox, video: None, poses: None, jobs: JoinSet::new(), seen, offers: 0 }
     }
 
     /// Takes a signalling message; anything else is nothing to it.
@@ -105,8 +112,10 @@ impl Negotiation {
 
     /// The camera sources have changed.
     pub(super) fn video_changed(&mut self) {
-        let cameras = cameras(&self.service.video());
-        self.on_event(Event::Cameras(cameras));
+        let now = cameras(&self.service.video());
+        if std::mem::replace(&mut self.seen, now) != now {
+            self.on_event(Event::Cameras(now.0));
+        }
     }
 
     /// Waits for work off the receive path and acts on its result. Never resolves while there is none.
@@ -188,21 +197,30 @@ impl Negotiation {
     }
 
     fn build(&mut self, peer: Peer) {
-        let (service, conn) = (Arc::clone(&self.service), self.conn);
+        let (service, conn, number) = (Arc::clone(&self.service), self.conn, self.offers);
+        if peer == Peer::Video {
+            self.offers = number.wrapping_add(1);
+        }
         self.jobs.spawn(async move {
+            let network = service.network.clone();
+            let ice_servers = network.ice_servers().to_vec();
             let built = match peer {
-                Peer::Video => VideoPeer::offer(&service.video().feeds).await.map(|(video, offer)| {
-                    let (sdp, tracks) = (offer.sdp, offer.tracks);
-                    (Connection::Video(video), ServerMessage::WebrtcOffer { sdp, tracks, ice_servers: Vec::new() })
-                }),
+                Peer::Video => {
+                    let feeds = service.video().feeds;
+                    VideoPeer::offer(&network, &feeds, number).await.map(|(video, offer)| {
+                        let (sdp, tracks) = (offer.sdp, offer.tracks);
+                        (Connection::Video(video), ServerMessage::WebrtcOffer { sdp, tracks, ice_servers })
+                    })
+                }
                 Peer::Control => {
                     let on_text = move |text: &str| match dispatch_channel(text) {
                         Ok(ClientMessage::Pose(frame)) => service.accept(conn, &frame),
+                        Ok(ClientMessage::Stop(stop)) => service.on_stop(conn, stop),
                         Ok(_) => {}
                         Err(refusal) => service.refuse(conn, &refusal),
                     };
-                    PosePeer::offer(on_text).await.map(|(poses, sdp)| {
-                        (Connection::Poses(poses), ServerMessage::ControlOffer { sdp, ice_servers: Vec::new() })
+                    PosePeer::offer(&network, on_text).await.map(|(poses, sdp)| {
+                        (Connection::Poses(poses), ServerMessage::ControlOffer { sdp, ice_servers })
                     })
                 }
             };

@@ -2,8 +2,6 @@
 
 use std::f64::consts::PI;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -14,6 +12,7 @@ use super::SimOptions;
 use super::model::CAMERAS;
 use super::raster::Canvas;
 use super::scenery::Scenery;
+use super::ticker::Ticker;
 use super::view::View;
 use super::world::World;
 use crate::clock;
@@ -185,62 +184,30 @@ fn backdrop(scenery: &Scenery, intrinsics: Intrinsics, pose: Transform, size: (u
     (rgb, inverse)
 }
 
-/// The camera thread. Ends when dropped.
-pub(super) struct Cameras {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Cameras {
-    /// Adds the cameras to the hub and starts their thread, which draws whatever `world` holds.
-    pub(super) fn start(hub: &SensorHub, world: Arc<ArcSwap<World>>, options: &SimOptions) -> Result<Self, RobotError> {
-        let size = options.camera_size;
-        let stamped = options.latency_stamp;
-        let writers = CAMERAS.map(|name| hub.add_camera(name));
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let run = move || {
-            let mut studio = Studio::new(&world.load(), size, stamped);
-            let mut eyes: Vec<Eye> =
-                writers.into_iter().zip(mounts()).map(|(w, mount)| Eye::new(w, mount, size, &studio.scenery)).collect();
-            let mut next = clock::now();
-            while !stopped.load(Ordering::Relaxed) {
-                // One world and one time for all, so that the overhead pair is a true stereo pair.
-                let captured = clock::now();
-                let world = world.load_full();
-                for eye in &mut eyes {
-                    if eye.writer.watched() {
-                        eye.capture(&mut studio, &world, captured);
-                    } else {
-                        eye.rest();
-                    }
-                }
-                let now = clock::now();
-                next = next + PERIOD;
-                if next < now {
-                    // Too slow for the rate: go on from here instead of catching up.
-                    next = now;
-                }
-                thread::park_timeout(next.since(now));
+/// Adds the cameras to the hub and starts their thread, which draws whatever `world` holds.
+pub(super) fn start(hub: &SensorHub, world: Arc<ArcSwap<World>>, options: &SimOptions) -> Result<Ticker, RobotError> {
+    let size = options.camera_size;
+    let stamped = options.latency_stamp;
+    let mut writers = CAMERAS.map(|name| Some(hub.add_camera(name)));
+    // Made on the thread: the backdrops take some time to draw.
+    let mut set: Option<(Studio, Vec<Eye>)> = None;
+    Ticker::start("sim-cameras", PERIOD, move |captured| {
+        // One world and one time for all, so that the overhead pair is a true stereo pair.
+        let world = world.load_full();
+        let (studio, eyes) = set.get_or_insert_with(|| {
+            let studio = Studio::new(&world, size, stamped);
+            let writers = writers.iter_mut().filter_map(Option::take);
+            let eyes = writers.zip(mounts()).map(|(w, mount)| Eye::new(w, mount, size, &studio.scenery)).collect();
+            (studio, eyes)
+        });
+        for eye in eyes {
+            if eye.writer.watched() {
+                eye.capture(studio, &world, captured);
+            } else {
+                eye.rest();
             }
-        };
-        let thread = thread::Builder::new()
-            .name("sim-cameras".into())
-            .spawn(run)
-            .map_err(|e| RobotError(format!("no thread for the simulated cameras: {e}")))?;
-        Ok(Self { stop, thread: Some(thread) })
-    }
-}
-
-impl Drop for Cameras {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            // A panic in there was reported when it happened.
-            let _ = thread.join();
         }
-    }
+    })
 }
 
 #[cfg(test)]

@@ -4,16 +4,19 @@ use glam::DVec3;
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::HoldReason;
 
-use super::model::{FINGERTIP, MAX_GAP};
-use super::motion::Motion;
+use super::model::{FINGERTIP, MAX_ACCELERATION, MAX_GAP};
 use super::object::{self, Object};
 use crate::robot::kinematics::{ArmFrames, Transform};
+use crate::robot::motion::Motion;
 use crate::robot::{Applied, Arm, ArmCommand, Command, Description, RobotError};
+use crate::sensors::ArmReading;
 
 /// No step of the simulation is longer, seconds.
 const MAX_STEP: f64 = 0.005;
 /// After a pause longer than this, seconds, the world has stood still.
 const MAX_PAUSE: f64 = 0.25;
+/// The acceleration that every joint reaches, rad/s²: more than the description promises, as it should be.
+const ACCELERATION: f64 = 2.0 * MAX_ACCELERATION;
 /// Opening per second.
 const GRIPPER_SPEED: f64 = 2.5;
 /// A joint that is this many seconds behind its target, at its highest speed, is too slow for it.
@@ -75,9 +78,29 @@ impl ArmState {
         self.opening * MAX_GAP
     }
 
+    /// What its sensors read `seconds` later if it goes on following this command, if any.
+    fn reading(&self, arm: &Arm, command: Option<&ArmCommand>, seconds: f64) -> ArmReading {
+        let mut reading = ArmReading { joints: self.joints(), gripper: self.opening };
+        let Some(command) = command else { return reading };
+        let steps = (seconds / MAX_STEP).ceil();
+        let joints = self.motions.iter().zip(&arm.joints).zip(&command.joints);
+        for (((motion, joint), target), angle) in joints.zip(&mut reading.joints) {
+            let mut motion = *motion;
+            for _ in 0..steps as usize {
+                motion.step(target.clamp(joint.lower, joint.upper), joint.max_velocity, ACCELERATION, seconds / steps);
+            }
+            *angle = motion.position;
+        }
+        if self.grip.is_none() {
+            let step = GRIPPER_SPEED * seconds;
+            reading.gripper += (command.gripper.clamp(0.0, 1.0) - self.opening).clamp(-step, step);
+        }
+        reading
+    }
+
     fn follow(&mut self, arm: &Arm, command: &ArmCommand, dt: f64) {
         for ((motion, joint), target) in self.motions.iter_mut().zip(&arm.joints).zip(&command.joints) {
-            motion.step(target.clamp(joint.lower, joint.upper), joint.max_velocity, dt);
+            motion.step(target.clamp(joint.lower, joint.upper), joint.max_velocity, ACCELERATION, dt);
         }
         // At most a dozen angles; a fresh list is cheaper than keeping two in step.
         self.frames.update(arm, &self.joints());
@@ -136,13 +159,15 @@ pub(super) struct World {
     arms: Vec<ArmState>,
     objects: Vec<Object>,
     last: Option<MonoTime>,
+    /// What the arms followed last.
+    command: Command,
 }
 
 impl World {
     /// Arms at rest, all things in their places.
     pub(super) fn new(description: &Description) -> Self {
         let arms = description.arms.iter().map(ArmState::at_rest).collect();
-        Self { arms, objects: object::beginning(), last: None }
+        Self { arms, objects: object::beginning(), last: None, command: Command::default() }
     }
 
     /// The arms in the order of the description.
@@ -163,6 +188,14 @@ impl World {
         }
     }
 
+    /// What the sensors of the arms read at `now`. Between two commands real joints go on moving; these do too, as the
+    /// last command wants them to, for a quarter of a second at most.
+    pub(super) fn readings(&self, description: &Description, now: MonoTime) -> Vec<ArmReading> {
+        let ahead = self.last.map_or(0.0, |last| now.since(last).as_secs_f64()).min(MAX_PAUSE);
+        let arms = self.arms.iter().zip(&description.arms).enumerate();
+        arms.map(|(index, (state, arm))| state.reading(arm, self.command.arms.get(index), ahead)).collect()
+    }
+
     /// Lets the world run on to `now` with the arms following `command`.
     pub(super) fn advance(
         &mut self,
@@ -173,6 +206,7 @@ impl World {
         check(description, command)?;
         let elapsed = self.last.map_or(0.0, |last| now.since(last).as_secs_f64()).min(MAX_PAUSE);
         self.last = Some(now);
+        self.command.clone_from(command);
         let steps = (elapsed / MAX_STEP).ceil();
         for _ in 0..steps as usize {
             self.step(description, command, elapsed / steps);

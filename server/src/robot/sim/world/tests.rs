@@ -279,3 +279,30 @@ fn a_command_that_does_not_fit_the_robot_is_refused_and_moves_nothing() {
     refused(|c| c.arms[0].joints[2] = f64::NAN, "arm left is not a finite");
     refused(|c| c.arms[0].gripper = f64::INFINITY, "arm left is not a finite");
 }
+
+#[test]
+fn joints_read_between_two_commands_are_where_the_arms_are_then() {
+    let mut bench = Bench::new();
+    bench.run(0.1);
+    bench.command.arms[LEFT].joints[0] += 0.3;
+    bench.command.arms[LEFT].gripper = 0.5;
+    for _ in 0..20 {
+        bench.tick();
+        let (now, then) = (bench.now, bench.now + TICK);
+        let world = bench.world.clone();
+        let at_once = world.readings(&bench.description, now);
+        assert_eq!(at_once[LEFT].joints, world.arms()[LEFT].joints());
+        let later = world.readings(&bench.description, then);
+        assert_ne!(later[LEFT], at_once[LEFT]);
+        // The same command goes on: the world comes to what was read ahead.
+        let mut ahead = world;
+        ahead.advance(&bench.description, then, &bench.command).unwrap();
+        for (read, real) in later[LEFT].joints.iter().zip(ahead.arms()[LEFT].joints()) {
+            assert!((read - real).abs() < 1e-12, "{read} {real}");
+        }
+        assert!((later[LEFT].gripper - ahead.arms()[LEFT].opening()).abs() < 1e-12);
+    }
+    let long_after = bench.world.readings(&bench.description, bench.now + Duration::from_secs(60));
+    let bounded = bench.world.readings(&bench.description, bench.now + Duration::from_millis(250));
+    assert_eq!(long_after, bounded, "a robot without commands stands still in the end");
+}
