@@ -1,5 +1,6 @@
 //! Settings of `waldo serve`, as values. Where they come from is the command line's business ([`crate::cli`]).
 
+mod cameras;
 mod port_range;
 pub(crate) mod private_file;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use waldo_protocol::vr::{IceServer, Mode};
 
+pub use self::cameras::{CameraSettings, Stereo};
 pub use self::port_range::{PortRange, PortRangeError};
 
 /// Everything a user can choose for `waldo serve`, except what belongs to the robot.
@@ -37,6 +39,8 @@ pub struct Settings {
     pub ice_servers: Vec<IceServer>,
     /// Pose frames that one socket may send per second; `None` for no limit.
     pub max_pose_rate: Option<u32>,
+    /// Cameras and video.
+    pub cameras: CameraSettings,
 }
 
 impl Default for Settings {
@@ -54,6 +58,7 @@ impl Default for Settings {
             media_ports: None,
             ice_servers: Vec::new(),
             max_pose_rate: Some(250),
+            cameras: CameraSettings::default(),
         }
     }
 }

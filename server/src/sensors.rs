@@ -11,6 +11,7 @@ pub mod stamp;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
+use tokio::sync::watch;
 use waldo_protocol::time::MonoTime;
 
 pub use camera::{Camera, CameraFrame, CameraWatch, CameraWriter, Intrinsics, NoFrame, camera};
@@ -43,6 +44,7 @@ pub struct SensorHub(Arc<Hub>);
 struct Hub {
     // Taken only to add and to list cameras, never while frames or readings are published.
     cameras: Mutex<Vec<Camera>>,
+    cameras_changed: watch::Sender<()>,
     proprio: ArcSwapOption<Proprioception>,
 }
 
@@ -55,7 +57,14 @@ impl SensorHub {
             Some(earlier) => *earlier = reader,
             None => cameras.push(reader),
         }
+        drop(cameras);
+        self.0.cameras_changed.send_replace(());
         writer
+    }
+
+    /// Tells whenever a camera was added.
+    pub fn cameras_changed(&self) -> watch::Receiver<()> {
+        self.0.cameras_changed.subscribe()
     }
 
     /// All cameras in the order they were added.
@@ -96,6 +105,18 @@ mod tests {
         drop(watch);
         assert_eq!(first.name(), "a", "who holds the earlier one may go on with it");
         assert!(hub.camera("c").is_none());
+    }
+
+    #[test]
+    fn whoever_follows_the_list_is_told_of_each_camera() {
+        let hub = SensorHub::default();
+        let mut changed = hub.cameras_changed();
+        assert!(!changed.has_changed().unwrap());
+        for name in ["a", "b", "a"] {
+            let _writer = hub.add_camera(name);
+            assert!(changed.has_changed().unwrap());
+            changed.mark_unchanged();
+        }
     }
 
     #[test]

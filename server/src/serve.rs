@@ -3,12 +3,14 @@
 use std::sync::{Arc, Mutex};
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::cli;
-use crate::config::Settings;
+use crate::config::{Settings, Stereo};
 use crate::control::{Arbiter, ControlLoop};
 use crate::robot::{Robot, RobotError};
-use crate::sensors::SensorHub;
+use crate::sensors::{Camera, SensorHub};
 use crate::video::VideoSource;
 use crate::vr::{StartError, VrServer};
 
@@ -32,6 +34,7 @@ pub struct Waldo {
     server: VrServer,
     control: ControlLoop,
     hub: SensorHub,
+    following: AbortOnDropHandle<()>,
 }
 
 impl Waldo {
@@ -40,7 +43,7 @@ impl Waldo {
     /// # Errors
     /// [`ServeError`] says what to do; nothing is left running.
     pub async fn start(settings: Settings, robot: Box<dyn Robot>) -> Result<Self, ServeError> {
-        let mode = settings.mode;
+        let (mode, stereo) = (settings.mode, settings.cameras.stereo);
         let server = VrServer::new(settings);
         server.set_mode(mode);
         server.set_video_expected(true);
@@ -48,7 +51,12 @@ impl Waldo {
         let arbiter = server.attach_control();
         server.start().await?;
         match Self::start_robot(&server, arbiter, robot).await {
-            Ok((control, hub)) => Ok(Self { server, control, hub }),
+            Ok((control, hub)) => {
+                let changed = hub.cameras_changed();
+                server.set_video_sources(Some(sources(hub.cameras(), stereo)));
+                let following = tokio::spawn(offer_cameras(server.clone(), hub.clone(), changed, stereo));
+                Ok(Self { server, control, hub, following: AbortOnDropHandle::new(following) })
+            }
             Err(error) => {
                 server.stop().await;
                 Err(error.into())
@@ -69,9 +77,6 @@ impl Waldo {
         let control = tokio::task::spawn_blocking(move || ControlLoop::start(robot, &sensors, arbiter, on_event))
             .await
             .map_err(|e| RobotError(e.to_string()))??;
-        let cameras = hub.cameras();
-        let sources = cameras.into_iter().map(|c| (c.name().to_owned(), VideoSource::Camera(c))).collect();
-        server.set_video_sources(Some(sources));
         Ok((control, hub))
     }
 
@@ -92,9 +97,37 @@ impl Waldo {
 
     /// Holds the robot, closes every socket and frees the port.
     pub async fn stop(self) {
+        drop(self.following);
         drop(self.control);
         self.server.stop().await;
     }
+}
+
+/// Offers the cameras of the hub to the clients whenever one was added.
+async fn offer_cameras(server: VrServer, hub: SensorHub, mut changed: watch::Receiver<()>, stereo: Stereo) {
+    while changed.changed().await.is_ok() {
+        server.set_video_sources(Some(sources(hub.cameras(), stereo)));
+    }
+}
+
+/// The sources of these cameras. A packed pair takes the place of its left camera.
+fn sources(mut cameras: Vec<Camera>, stereo: Stereo) -> Vec<(String, VideoSource)> {
+    let mut sources = Vec::new();
+    while !cameras.is_empty() {
+        let camera = cameras.remove(0);
+        let pair = |own: &str, other: &str| {
+            let base = camera.name().strip_suffix(own).filter(|_| stereo == Stereo::Packed)?;
+            let other = format!("{base}{other}");
+            cameras.iter().position(|c| *c.name() == other).map(|at| (format!("{base}_sbs"), at))
+        };
+        let (left, right) = (pair("_left", "_right"), pair("_right", "_left"));
+        sources.push(match (left, right) {
+            (Some((name, at)), _) => (name, VideoSource::SideBySide(camera, cameras.remove(at))),
+            (None, Some((name, at))) => (name, VideoSource::SideBySide(cameras.remove(at), camera)),
+            (None, None) => (camera.name().to_owned(), VideoSource::Camera(camera)),
+        });
+    }
+    sources
 }
 
 /// Runs until Ctrl-C or a termination signal.
@@ -123,4 +156,34 @@ pub async fn serve(settings: Settings, robot: Box<dyn Robot>) -> Result<(), Serv
     tracing::info!("stopping");
     waldo.stop().await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offered(names: &[&str], stereo: Stereo) -> Vec<String> {
+        let hub = SensorHub::default();
+        let _writers: Vec<_> = names.iter().map(|name| hub.add_camera(*name)).collect();
+        let name = |(name, source)| match source {
+            VideoSource::SideBySide(left, right) => format!("{name} of {} and {}", left.name(), right.name()),
+            _ => name,
+        };
+        sources(hub.cameras(), stereo).into_iter().map(name).collect()
+    }
+
+    #[test]
+    fn a_pair_keeps_its_two_names_unless_it_is_packed() {
+        let names = ["overhead_left", "overhead_right", "left_arm", "right_arm"];
+        assert_eq!(offered(&names, Stereo::Pair), names);
+        let packed = offered(&names, Stereo::Packed);
+        assert_eq!(packed, ["overhead_sbs of overhead_left and overhead_right", "left_arm", "right_arm"]);
+    }
+
+    #[test]
+    fn pairs_are_found_in_any_order_and_single_cameras_stay() {
+        let names = ["a_right", "b_left", "x", "a_left", "_left", "c_right"];
+        let expected = ["a_sbs of a_left and a_right", "b_left", "x", "_left", "c_right"];
+        assert_eq!(offered(&names, Stereo::Packed), expected);
+    }
 }

@@ -4,14 +4,18 @@
 //! ends with the last subscription. Pictures go RGB to I420 to constrained-baseline H.264; a viewer that cannot follow
 //! skips to the next keyframe and never slows the encoder or another viewer.
 
+mod annex_b;
+mod encoded;
 mod encoder;
 mod feed;
 mod i420;
+mod poller;
 mod queue;
 mod run;
 mod schedule;
 mod source;
 
+pub use encoded::{BadAccessUnit, H264Sender, H264Source};
 pub(crate) use feed::WeakFeed;
 pub use feed::{EncodedFrame, Feed, Subscription};
-pub use source::VideoSource;
+pub use source::{PictureSender, VideoSource};

@@ -39,7 +39,7 @@ pub enum Event {
         /// The client's session description.
         sdp: String,
     },
-    /// Sources were registered, removed, announced, or will not come after all.
+    /// Sources were registered, replaced, removed, announced, or will not come after all.
     Cameras(Cameras),
     /// A [`Action::Build`] ended well.
     Built {
@@ -60,7 +60,8 @@ pub enum Event {
 pub enum Action {
     /// Send the client this message.
     Send(ServerMessage),
-    /// Make a new peer connection and an offer; exactly one [`Event::Built`] or [`Event::BuildFailed`] must follow.
+    /// Make a new peer connection and an offer; exactly one [`Event::Built`] or [`Event::BuildFailed`] must follow. One
+    /// that is still there goes on until the new one takes its place.
     Build(Peer),
     /// Apply the client's answer; an error is logged only.
     Apply {
@@ -81,7 +82,9 @@ enum Link {
     /// Asked for cameras that are still to come.
     Parked,
     Building,
-    /// Cameras went away while their offer was being built: it will not be sent, the request is looked at again.
+    /// As building, while the client still sees the cameras there were before.
+    Renewing,
+    /// Cameras changed or went away while their offer was being built: it will not be sent, the request is looked at again.
     Abandoned,
     Offered,
 }
@@ -144,7 +147,7 @@ impl Signalling {
 
     fn request_video(&mut self) -> Vec<Action> {
         match (self.video, self.cameras) {
-            (Link::Building | Link::Abandoned, _) => {
+            (Link::Building | Link::Renewing | Link::Abandoned, _) => {
                 vec![Action::Send(ServerMessage::WebrtcPending)]
             }
             (_, Cameras::Ready) => self.build(Peer::Video),
@@ -169,9 +172,17 @@ impl Signalling {
         self.cameras = cameras;
         match (self.video, cameras) {
             (Link::Parked, Cameras::Ready | Cameras::Absent) => self.request_video(),
-            (Link::Building, Cameras::Expected | Cameras::Absent) => {
+            (Link::Building, _) => {
                 self.video = Link::Abandoned;
                 Vec::new()
+            }
+            (Link::Renewing, _) => {
+                self.video = Link::Abandoned;
+                vec![Action::Close(Peer::Video)]
+            }
+            (Link::Offered, Cameras::Ready) => {
+                self.video = Link::Renewing;
+                vec![Action::Build(Peer::Video)]
             }
             (Link::Offered, Cameras::Expected | Cameras::Absent) => {
                 self.video = Link::None;
@@ -184,7 +195,7 @@ impl Signalling {
     fn built(&mut self, peer: Peer, offer: ServerMessage) -> Vec<Action> {
         let link = self.link(peer);
         match *link {
-            Link::Building => {
+            Link::Building | Link::Renewing => {
                 *link = Link::Offered;
                 vec![Action::Send(offer)]
             }
@@ -200,15 +211,17 @@ impl Signalling {
 
     fn build_failed(&mut self, peer: Peer) -> Vec<Action> {
         let link = self.link(peer);
-        let abandoned = match *link {
-            Link::Building => false,
-            Link::Abandoned => true,
-            Link::None | Link::Parked | Link::Offered => return Vec::new(),
-        };
-        *link = Link::None;
+        let failed = std::mem::replace(link, Link::None);
+        if matches!(failed, Link::None | Link::Parked | Link::Offered) {
+            *link = failed;
+            return Vec::new();
+        }
         match peer {
-            Peer::Video if abandoned => self.request_video(),
-            Peer::Video => vec![Action::Send(ServerMessage::WebrtcUnavailable)],
+            Peer::Video if failed == Link::Abandoned => self.request_video(),
+            Peer::Video => {
+                let close = (failed == Link::Renewing).then_some(Action::Close(peer));
+                close.into_iter().chain([Action::Send(ServerMessage::WebrtcUnavailable)]).collect()
+            }
             // The wire has no word for it: the client asks again when it likes.
             Peer::Control => Vec::new(),
         }
@@ -317,6 +330,36 @@ mod tests {
         let mut client = offered();
         assert_eq!(client.on_event(Event::Cameras(Cameras::Absent)), [Action::Close(Peer::Video)]);
         assert_eq!(client.on_event(REQUEST), [UNAVAILABLE]);
+    }
+
+    #[test]
+    fn other_cameras_are_offered_at_once_and_the_old_ones_stay_until_then() {
+        let mut client = offered();
+        assert_eq!(client.on_event(Event::Cameras(Cameras::Ready)), [Action::Build(Peer::Video)]);
+        assert_eq!(client.on_event(REQUEST), [PENDING]);
+        assert_eq!(client.on_event(built(Peer::Video)), [Action::Send(offer())]);
+        assert!(matches!(client.on_event(answer(Peer::Video))[..], [Action::Apply { .. }]));
+    }
+
+    #[test]
+    fn an_offer_that_other_cameras_have_overtaken_is_never_sent() {
+        let mut client = Signalling::new(Cameras::Ready);
+        client.on_event(REQUEST);
+        assert_eq!(client.on_event(Event::Cameras(Cameras::Ready)), []);
+        assert_eq!(client.on_event(built(Peer::Video)), [Action::Close(Peer::Video), Action::Build(Peer::Video)]);
+        assert_eq!(client.on_event(built(Peer::Video)), [Action::Send(offer())]);
+
+        client.on_event(Event::Cameras(Cameras::Ready));
+        assert_eq!(client.on_event(Event::Cameras(Cameras::Ready)), [Action::Close(Peer::Video)]);
+        assert_eq!(client.on_event(built(Peer::Video)), [Action::Close(Peer::Video), Action::Build(Peer::Video)]);
+    }
+
+    #[test]
+    fn cameras_that_cannot_be_offered_anew_are_closed() {
+        let mut client = offered();
+        client.on_event(Event::Cameras(Cameras::Ready));
+        assert_eq!(client.on_event(Event::BuildFailed(Peer::Video)), [Action::Close(Peer::Video), UNAVAILABLE]);
+        assert_eq!(client.on_event(REQUEST), [Action::Build(Peer::Video)]);
     }
 
     #[test]

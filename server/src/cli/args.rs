@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use waldo_protocol::vr::{IceServer, Mode};
 
-use crate::config::{PortRange, Settings, default_data_dir};
+use crate::config::{CameraSettings, PortRange, Settings, Stereo, default_data_dir};
 
 macro_rules! about_settings {
     () => {
@@ -115,9 +115,40 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     static_dir: Option<PathBuf>,
     #[command(flatten)]
+    cameras: CameraArgs,
+    #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
     pub(super) log: LogArgs,
+}
+
+/// Options of cameras and video.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Cameras")]
+struct CameraArgs {
+    /// How a stereo pair, NAME_left and NAME_right, is sent to headsets
+    #[arg(long, value_enum, default_value_t = StereoArg::Pair)]
+    stereo: StereoArg,
+}
+
+/// How to send two cameras that belong together.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum StereoArg {
+    /// As two tracks under their own names
+    Pair,
+    /// Side by side in one track, NAME_sbs
+    Packed,
+}
+
+impl CameraArgs {
+    fn settings(&self) -> CameraSettings {
+        CameraSettings {
+            stereo: match self.stereo {
+                StereoArg::Pair => Stereo::Pair,
+                StereoArg::Packed => Stereo::Packed,
+            },
+        }
+    }
 }
 
 impl ServeArgs {
@@ -134,6 +165,7 @@ impl ServeArgs {
             static_dir: self.static_dir.clone(),
             media_ports: self.media_ports,
             ice_servers: self.ice_servers(),
+            cameras: self.cameras.settings(),
             ..self.data.settings()
         }
     }

@@ -83,7 +83,7 @@ impl Track {
         use RTCPeerConnectionState::{Connected, Connecting};
         let gone = |_| RtcError("the connection ended".into());
         state.wait_for(|state| matches!(state, Connecting | Connected)).await.map_err(gone)?;
-        let Some(mut frames) = self.feed.subscribe() else {
+        let Some(mut frames) = self.feed.upgrade().map(|feed| feed.subscribe()) else {
             return Ok(());
         };
         state.wait_for(|state| *state == Connected).await.map_err(gone)?;

@@ -107,6 +107,11 @@ impl Camera {
         &self.slot.name
     }
 
+    /// Whether both read what one writer writes.
+    pub fn same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.slot, &other.slot)
+    }
+
     /// The newest frame; none before the first, and while a camera rests because nobody watches.
     pub fn latest(&self) -> Option<Arc<CameraFrame>> {
         self.slot.frame.load_full()

@@ -1,7 +1,8 @@
 //! One encoded camera and its viewers.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 
@@ -10,7 +11,9 @@ use tokio::sync::Notify;
 use waldo_protocol::time::MonoTime;
 
 use super::queue::{Next, Queue};
+use super::source::Source;
 use super::{VideoSource, run};
+use crate::sensors::Camera;
 
 /// One access unit in Annex B form.
 #[derive(Clone, Debug)]
@@ -46,15 +49,26 @@ struct Owner(Arc<Shared>);
 /// What the handles, the viewers and the encoder's thread have in common.
 pub(super) struct Shared {
     pub(super) name: String,
+    origin: Origin,
     state: Mutex<State>,
     keyframe_wanted: AtomicBool,
+    /// Bits per second; 0 while nobody has said.
+    target_bitrate: AtomicU32,
     /// Wakes the encoder's thread: a keyframe is wanted, or nobody watches any more.
     pub(super) wake: Notify,
 }
 
+/// What tells one source from another.
+enum Origin {
+    Cameras(Camera, Option<Camera>),
+    /// A function or a stream; no two are the same.
+    Unique,
+}
+
 struct State {
-    /// Absent while the encoder's thread has it.
-    source: Option<VideoSource>,
+    /// Absent while the encoder's thread has it, and for streams that need no encoder.
+    source: Option<Source>,
+    /// Whether there is a thread, or no need of one.
     running: bool,
     ended: bool,
     viewers: Vec<Arc<Queue>>,
@@ -63,13 +77,59 @@ struct State {
 impl Feed {
     /// A feed of this source. Nothing runs before the first subscription.
     pub fn new(name: impl Into<String>, source: VideoSource) -> Self {
-        let state = State { source: Some(source), running: false, ended: false, viewers: Vec::new() };
-        Self(Arc::new(Owner(Arc::new(Shared {
+        let (mut origin, mut stream) = (Origin::Unique, None);
+        let source = match source {
+            VideoSource::Camera(camera) => {
+                origin = Origin::Cameras(camera.clone(), None);
+                Some(Source::camera(camera, None))
+            }
+            VideoSource::SideBySide(left, right) => {
+                origin = Origin::Cameras(left.clone(), Some(right.clone()));
+                Some(Source::camera(left, Some(right)))
+            }
+            VideoSource::Callable(call) => Some(Source::callable(call)),
+            VideoSource::Encoded(source) => {
+                stream = Some(source);
+                None
+            }
+        };
+        let state = State { running: source.is_none(), source, ended: false, viewers: Vec::new() };
+        let shared = Arc::new(Shared {
             name: name.into(),
+            origin,
             state: Mutex::new(state),
             keyframe_wanted: AtomicBool::new(false),
+            target_bitrate: AtomicU32::new(0),
             wake: Notify::new(),
-        }))))
+        });
+        if let Some(stream) = stream {
+            stream.slot.attach(&shared);
+        }
+        Self(Arc::new(Owner(shared)))
+    }
+
+    /// Whether both lists have the same feeds in the same order.
+    pub(crate) fn same(some: &[Self], others: &[Self]) -> bool {
+        some.len() == others.len() && some.iter().zip(others).all(|(a, b)| Arc::ptr_eq(&a.0, &b.0))
+    }
+
+    /// Whether this feed has that name and shows that source. A function or a stream is shown by no feed but its own.
+    pub(crate) fn shows(&self, name: &str, source: &VideoSource) -> bool {
+        let (left, right) = match source {
+            VideoSource::Camera(left) => (left, None),
+            VideoSource::SideBySide(left, right) => (left, Some(right)),
+            VideoSource::Callable(_) | VideoSource::Encoded(_) => return false,
+        };
+        match &self.0.0.origin {
+            Origin::Cameras(own_left, own_right) => {
+                let same_right = match (own_right, right) {
+                    (Some(own), Some(right)) => own.same(right),
+                    (own, right) => own.is_none() && right.is_none(),
+                };
+                self.name() == name && own_left.same(left) && same_right
+            }
+            Origin::Unique => false,
+        }
     }
 
     /// The camera's name.
@@ -103,6 +163,13 @@ impl Feed {
         self.0.0.request_keyframe();
     }
 
+    /// How many bits per second the encoder shall aim at, from its next picture on and until told otherwise; it goes on
+    /// without a keyframe. What viewers' networks carry is judged elsewhere; `None` leaves it to the size of the picture
+    /// (0.12 bit per pixel at 30 Hz), which is also the beginning. Encoders follow within about half a second.
+    pub fn set_target_bitrate(&self, bps: Option<NonZeroU32>) {
+        self.0.0.target_bitrate.store(bps.map_or(0, NonZeroU32::get), Ordering::Relaxed);
+    }
+
     pub(crate) fn downgrade(&self) -> WeakFeed {
         WeakFeed(Arc::downgrade(&self.0))
     }
@@ -115,9 +182,9 @@ impl fmt::Debug for Feed {
 }
 
 impl WeakFeed {
-    /// Starts to watch, unless the feed has ended.
-    pub(crate) fn subscribe(&self) -> Option<Subscription> {
-        self.0.upgrade().map(|owner| Feed(owner).subscribe())
+    /// The feed, unless it has ended.
+    pub(crate) fn upgrade(&self) -> Option<Feed> {
+        self.0.upgrade().map(Feed)
     }
 }
 
@@ -176,8 +243,13 @@ impl Shared {
         self.keyframe_wanted.swap(false, Ordering::Relaxed)
     }
 
+    /// What the encoder shall aim at, in bits per second, if anybody has said.
+    pub(super) fn target_bitrate(&self) -> Option<u32> {
+        Some(self.target_bitrate.load(Ordering::Relaxed)).filter(|bps| *bps > 0)
+    }
+
     /// The source, for the encoder's thread.
-    pub(super) fn take_source(&self) -> Option<VideoSource> {
+    pub(super) fn take_source(&self) -> Option<Source> {
         self.lock().source.take()
     }
 
@@ -187,7 +259,7 @@ impl Shared {
     }
 
     /// Hands the source back and rests, unless a viewer has come meanwhile.
-    pub(super) fn rest(&self, source: VideoSource) -> Result<(), VideoSource> {
+    pub(super) fn rest(&self, source: Source) -> Result<(), Source> {
         let mut state = self.lock();
         if !state.viewers.is_empty() {
             return Err(source);

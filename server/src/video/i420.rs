@@ -4,30 +4,58 @@
 //! colour description in the stream, and the stream says the same to those that do.
 
 use openh264::formats::YUVSource;
-use yuv::{
-    YuvChromaSubsampling, YuvConversionMode, YuvError, YuvPlanarImageMut, YuvRange, YuvStandardMatrix, rgb_to_yuv420,
-};
+use yuv::{BufferStoreMut, YuvConversionMode, YuvError, YuvPlanarImageMut, YuvRange, YuvStandardMatrix, rgb_to_yuv420};
 
+use super::source::Picture;
 use crate::sensors::RgbImage;
 
 /// A reusable picture buffer of one size.
-pub(super) struct I420(YuvPlanarImageMut<'static, u8>);
+pub(super) struct I420 {
+    width: u32,
+    height: u32,
+    y: Vec<u8>,
+    u: Vec<u8>,
+    v: Vec<u8>,
+}
 
 impl I420 {
     /// A buffer for pictures of this size; both sides even.
     pub(super) fn new(width: u32, height: u32) -> Self {
-        Self(YuvPlanarImageMut::alloc(width, height, YuvChromaSubsampling::Yuv420))
+        // One row more than needed: the part of a plane below and right of its middle must still count as whole rows.
+        let plane = |width: u32, height: u32| vec![0; width as usize * (height as usize + 1)];
+        let (y, chroma) = (plane(width, height), plane(width / 2, height / 2));
+        Self { width, height, y, u: chroma.clone(), v: chroma }
     }
 
-    /// Whether pictures of this image's size fit.
-    pub(super) fn fits(&self, image: &RgbImage) -> bool {
-        (self.0.width, self.0.height) == (image.width(), image.height())
+    /// Width and height in pixels.
+    pub(super) fn size(&self) -> (u32, u32) {
+        (self.width, self.height)
     }
 
-    /// Converts an image of the buffer's size.
-    pub(super) fn fill(&mut self, image: &RgbImage) -> Result<(), YuvError> {
+    /// Converts a picture of the buffer's size.
+    pub(super) fn fill(&mut self, picture: &Picture) -> Result<(), YuvError> {
+        self.fill_from(0, &picture.left.image)?;
+        match &picture.right {
+            Some(right) => self.fill_from(picture.left.image.width(), &right.image),
+            None => Ok(()),
+        }
+    }
+
+    /// Converts an image into the columns from `left` on, which is even.
+    fn fill_from(&mut self, left: u32, image: &RgbImage) -> Result<(), YuvError> {
+        let (at, chroma_at) = (left as usize, left as usize / 2);
+        let mut part = YuvPlanarImageMut {
+            y_plane: BufferStoreMut::Borrowed(&mut self.y[at..]),
+            y_stride: self.width,
+            u_plane: BufferStoreMut::Borrowed(&mut self.u[chroma_at..]),
+            u_stride: self.width / 2,
+            v_plane: BufferStoreMut::Borrowed(&mut self.v[chroma_at..]),
+            v_stride: self.width / 2,
+            width: image.width(),
+            height: image.height(),
+        };
         rgb_to_yuv420(
-            &mut self.0,
+            &mut part,
             image.data(),
             image.width() * 3,
             YuvRange::Limited,
@@ -39,36 +67,39 @@ impl I420 {
 
 impl YUVSource for I420 {
     fn dimensions(&self) -> (usize, usize) {
-        (self.0.width as usize, self.0.height as usize)
+        (self.width as usize, self.height as usize)
     }
 
     fn strides(&self) -> (usize, usize, usize) {
-        (self.0.y_stride as usize, self.0.u_stride as usize, self.0.v_stride as usize)
+        (self.width as usize, self.width as usize / 2, self.width as usize / 2)
     }
 
     fn y(&self) -> &[u8] {
-        self.0.y_plane.borrow()
+        &self.y[..self.width as usize * self.height as usize]
     }
 
     fn u(&self) -> &[u8] {
-        self.0.u_plane.borrow()
+        &self.u[..self.width as usize / 2 * (self.height as usize / 2)]
     }
 
     fn v(&self) -> &[u8] {
-        self.0.v_plane.borrow()
+        &self.v[..self.width as usize / 2 * (self.height as usize / 2)]
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
 
-    fn plain(rgb: [u8; 3]) -> I420 {
-        let image = RgbImage::new(4, 2, rgb.repeat(8)).unwrap();
-        let mut picture = I420::new(4, 2);
-        assert!(picture.fits(&image));
-        picture.fill(&image).unwrap();
-        picture
+    use waldo_protocol::time::MonoTime;
+
+    use super::*;
+    use crate::sensors::CameraFrame;
+
+    fn frame(width: u32, height: u32, rgb: [u8; 3]) -> Arc<CameraFrame> {
+        let image = RgbImage::new(width, height, rgb.repeat((width * height) as usize)).unwrap();
+        let captured = MonoTime::from_nanos(0);
+        Arc::new(CameraFrame { image, depth: None, intrinsics: None, extrinsics: None, captured })
     }
 
     /// Expected values: ITU-R BT.601, 8-bit limited range.
@@ -81,7 +112,8 @@ mod tests {
             ([0, 255, 0], [145, 54, 34]),
             ([0, 0, 255], [41, 240, 110]),
         ] {
-            let picture = plain(rgb);
+            let mut picture = I420::new(4, 2);
+            picture.fill(&Picture { left: frame(4, 2, rgb), right: None }).unwrap();
             for (plane, expected) in [picture.y(), picture.u(), picture.v()].into_iter().zip(expected) {
                 assert!(plane.iter().all(|&v| v.abs_diff(expected) <= 1), "{rgb:?}: {plane:?}, not {expected}");
             }
@@ -89,7 +121,23 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_of_another_size_does_not_fit() {
-        assert!(!I420::new(4, 2).fits(&RgbImage::new(2, 4, vec![0; 24]).unwrap()));
+    fn two_pictures_lie_side_by_side() {
+        for (width, height) in [(2, 2), (38, 6), (320, 240)] {
+            let pair =
+                Picture { left: frame(width, height, [255, 0, 0]), right: Some(frame(width, height, [0, 0, 255])) };
+            let mut picture = I420::new(2 * width, height);
+            assert_eq!(pair.size(), picture.size());
+            picture.fill(&pair).unwrap();
+            for (plane, width, left, right) in [
+                (picture.y(), width, 81_u8, 41_u8),
+                (picture.u(), width / 2, 90, 240),
+                (picture.v(), width / 2, 240, 110),
+            ] {
+                for row in plane.chunks_exact(2 * width as usize) {
+                    let (l, r) = row.split_at(width as usize);
+                    assert!(l.iter().all(|v| v.abs_diff(left) <= 1) && r.iter().all(|v| v.abs_diff(right) <= 1));
+                }
+            }
+        }
     }
 }

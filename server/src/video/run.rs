@@ -6,8 +6,9 @@ use bytes::Bytes;
 use tokio::time::sleep;
 use waldo_protocol::time::MonoTime;
 
-use super::encoder::{EncodeError, H264};
+use super::encoder::{EncodeError, Encoder, H264, default_bitrate};
 use super::feed::{EncodedFrame, Shared};
+use super::i420::I420;
 use super::schedule::Schedule;
 use super::source::{Picture, Pictures};
 use crate::clock;
@@ -31,7 +32,8 @@ pub(super) fn run(shared: &Shared) {
     };
     tracing::debug!(camera = shared.name, "video encoder started");
     loop {
-        runtime.block_on(encode(shared, &mut Pictures::new(&mut source)));
+        let last = runtime.block_on(encode(shared, source.watch(&shared.name), source.last.take()));
+        source.last = last;
         match shared.rest(source) {
             Ok(()) => break,
             Err(taken_back) => source = taken_back,
@@ -40,8 +42,9 @@ pub(super) fn run(shared: &Shared) {
     tracing::debug!(camera = shared.name, "video encoder rests");
 }
 
-async fn encode(shared: &Shared, pictures: &mut Pictures<'_>) {
-    let mut encoding = Encoding::new(shared);
+/// Encodes until nobody watches; takes and gives what viewers saw last.
+async fn encode(shared: &Shared, mut pictures: Pictures, last: Option<Picture>) -> Option<Picture> {
+    let mut encoding = Encoding::new(shared, last);
     while shared.watched() {
         if shared.take_keyframe_request() {
             encoding.schedule.want_keyframe();
@@ -49,7 +52,7 @@ async fn encode(shared: &Shared, pictures: &mut Pictures<'_>) {
         let wait = encoding.schedule.repeat_at().since(clock::now());
         let new = tokio::select! {
             biased;
-            new = pictures.next(&shared.name) => new,
+            new = pictures.next(&shared.name) => Some(new),
             () = sleep(wait) => None,
             () = shared.wake.notified() => None,
         };
@@ -57,21 +60,22 @@ async fn encode(shared: &Shared, pictures: &mut Pictures<'_>) {
             encoding.step(new);
         }
     }
+    encoding.last
 }
 
 /// The state of one run of the encoder.
 struct Encoding<'a> {
     shared: &'a Shared,
     schedule: Schedule,
-    encoder: Option<H264>,
+    encoder: Option<(I420, Box<dyn Encoder>)>,
     last: Option<Picture>,
     logged: Option<MonoTime>,
 }
 
 impl<'a> Encoding<'a> {
-    fn new(shared: &'a Shared) -> Self {
+    fn new(shared: &'a Shared, last: Option<Picture>) -> Self {
         let schedule = Schedule::new(clock::now());
-        Self { shared, schedule, encoder: None, last: None, logged: None }
+        Self { shared, schedule, encoder: None, last, logged: None }
     }
 
     /// Encodes a new picture, or the last one again, and gives it to every viewer.
@@ -100,12 +104,21 @@ impl<'a> Encoding<'a> {
     }
 
     fn compress(&mut self, picture: &Picture, keyframe: bool) -> Result<(Bytes, bool), EncodeError> {
-        let image = picture.image();
-        let encoder = match self.encoder.take() {
-            Some(encoder) if encoder.fits(image) => encoder,
-            _ => H264::new(image.width(), image.height())?,
+        let (width, height) = picture.size();
+        let bps = self.shared.target_bitrate().unwrap_or_else(|| default_bitrate(width, height));
+        let (buffer, encoder) = match &mut self.encoder {
+            Some((buffer, encoder)) if buffer.size() == (width, height) => {
+                encoder.set_bitrate(bps);
+                (buffer, encoder)
+            }
+            outdated => {
+                let encoder = Box::new(H264::new(width, height, bps)?);
+                let (buffer, encoder) = outdated.insert((I420::new(width, height), encoder));
+                (buffer, encoder)
+            }
         };
-        self.encoder.insert(encoder).encode(image, keyframe)
+        buffer.fill(picture)?;
+        encoder.encode(buffer, keyframe)
     }
 
     fn log(&mut self, now: MonoTime, error: &EncodeError) {

@@ -1,106 +1,231 @@
 //! Where pictures come from.
 
 use std::future::pending;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 use waldo_protocol::time::MonoTime;
 
-use crate::clock;
-use crate::sensors::{Camera, CameraFrame, CameraWatch, RgbImage};
+use super::encoded::{H264Sender, H264Source};
+use super::poller::Poller;
+use crate::sensors::{Camera, CameraFrame, CameraWatch, CameraWriter, RgbImage, camera};
 
 /// A source of pictures for [`crate::vr::VrServer::set_video_sources`].
+///
+/// Whatever becomes of a source, viewers keep its last picture, and other sources do not notice. A picture of another
+/// size begins anew with a keyframe. Before the first picture, viewers see black 640x480.
 pub enum VideoSource {
     /// A camera of the sensor hub.
     Camera(Camera),
-    /// A function asked about 30 times a second for the latest picture, on the encoder's thread and only while somebody
-    /// watches. `None`, or a panic, repeats the last one. Before the first picture, viewers see black 640x480. A call
-    /// that does not return stops this camera's video and nothing else.
+    /// Two cameras of one size in one picture, for a track whose name ends in `_sbs`: what the left eye shall see, then
+    /// what the right eye shall see. A camera that has no picture, or one of another size, is replaced by the other one.
+    SideBySide(Camera, Camera),
+    /// A function asked about 30 times a second for the latest picture, on a thread of its own and only while somebody
+    /// watches. `None`, or a panic, repeats the last one; so does a call that does not return, which keeps its thread.
     Callable(Box<dyn FnMut() -> Option<RgbImage> + Send>),
+    /// A stream that was encoded elsewhere; see [`VideoSource::encoded`].
+    Encoded(H264Source),
 }
 
-/// How often a callable is asked.
-const POLL_PERIOD: Duration = Duration::from_nanos(1_000_000_000 / 30);
+impl VideoSource {
+    /// A source of pictures that somebody pushes; the newest one wins.
+    pub fn pushed() -> (PictureSender, Self) {
+        let (writer, reader) = camera("pushed");
+        (PictureSender(writer), Self::Camera(reader))
+    }
 
-/// How long a callable that panicked is left alone; each panic is reported.
-const PANIC_PAUSE: Duration = Duration::from_secs(1);
+    /// A source of H.264 access units that somebody pushes.
+    pub fn encoded() -> (H264Sender, Self) {
+        let (sender, source) = H264Sender::new();
+        (sender, Self::Encoded(source))
+    }
+}
 
-/// One picture of a source.
-pub(super) enum Picture {
-    Frame(Arc<CameraFrame>),
-    Image(RgbImage, MonoTime),
+/// Pushes pictures to a [`VideoSource`]. When dropped, viewers keep the last one.
+pub struct PictureSender(CameraWriter);
+
+impl PictureSender {
+    /// Replaces the newest picture. `captured` is when it was taken, on [`crate::clock`]. Never blocks.
+    pub fn push(&self, image: RgbImage, captured: MonoTime) {
+        self.0.publish(CameraFrame { image, depth: None, intrinsics: None, extrinsics: None, captured });
+    }
+
+    /// Whether anybody looks; pictures are worth their making only then.
+    pub fn watched(&self) -> bool {
+        self.0.watched()
+    }
+}
+
+/// What an encoder needs of a source of pictures, also while nobody watches.
+pub(super) struct Source {
+    left: Camera,
+    right: Option<Camera>,
+    /// Publishes to `left`.
+    poller: Option<Poller>,
+    /// What viewers saw last; a source that has gone silent has nothing else for those who come later.
+    pub(super) last: Option<Picture>,
+}
+
+impl Source {
+    pub(super) fn camera(left: Camera, right: Option<Camera>) -> Self {
+        Self { left, right, poller: None, last: None }
+    }
+
+    pub(super) fn callable(call: Box<dyn FnMut() -> Option<RgbImage> + Send>) -> Self {
+        let (poller, left) = Poller::new(call);
+        Self { left, right: None, poller: Some(poller), last: None }
+    }
+
+    /// Watches the source for as long as the result lives.
+    pub(super) fn watch(&mut self, name: &str) -> Pictures {
+        let left = Eye::new(&self.left);
+        let right = self.right.as_ref().map(Eye::new);
+        if let Some(poller) = &mut self.poller {
+            poller.wake(name);
+        }
+        Pictures { left, right, patience: None, odd_sizes: false }
+    }
+}
+
+/// One picture of a source: one camera, or two side by side, of one size.
+#[derive(Clone)]
+pub(super) struct Picture {
+    pub(super) left: Arc<CameraFrame>,
+    pub(super) right: Option<Arc<CameraFrame>>,
 }
 
 impl Picture {
     /// What viewers see before a source has delivered anything.
     pub(super) fn black(now: MonoTime) -> Self {
         let image = RgbImage::new(640, 480, vec![0; 640 * 480 * 3]).expect("the byte count is that of the size");
-        Self::Image(image, now)
+        let frame = CameraFrame { image, depth: None, intrinsics: None, extrinsics: None, captured: now };
+        Self { left: Arc::new(frame), right: None }
     }
 
-    pub(super) fn image(&self) -> &RgbImage {
-        match self {
-            Self::Frame(frame) => &frame.image,
-            Self::Image(image, _) => image,
-        }
+    /// Width and height in pixels of the whole.
+    pub(super) fn size(&self) -> (u32, u32) {
+        let image = &self.left.image;
+        (image.width() * if self.right.is_some() { 2 } else { 1 }, image.height())
     }
 
-    /// When it was taken; for a callable, when it was handed over.
+    /// When it was taken; of two, the older one.
     pub(super) fn captured(&self) -> MonoTime {
-        match self {
-            Self::Frame(frame) => frame.captured,
-            Self::Image(_, captured) => *captured,
-        }
+        self.right.as_ref().map_or(self.left.captured, |right| right.captured.min(self.left.captured))
     }
 }
+
+/// How long the picture of one camera waits for that of the other: two thirds of a period at 30 Hz. Cameras that are
+/// further apart are shown with the other one's last picture.
+const PAIR_PATIENCE: Duration = Duration::from_millis(20);
 
 /// A source while somebody watches.
-pub(super) enum Pictures<'a> {
-    Camera(CameraWatch),
-    /// A camera whose writer is gone.
-    Ended,
-    Callable {
-        call: &'a mut (dyn FnMut() -> Option<RgbImage> + Send),
-        next_poll: Instant,
-    },
+pub(super) struct Pictures {
+    left: Eye,
+    right: Option<Eye>,
+    /// Until when a picture waits for its counterpart.
+    patience: Option<Instant>,
+    /// Whether it was said that two cameras differ in size.
+    odd_sizes: bool,
 }
 
-impl<'a> Pictures<'a> {
-    pub(super) fn new(source: &'a mut VideoSource) -> Self {
-        match source {
-            VideoSource::Camera(camera) => Self::Camera(camera.watch()),
-            VideoSource::Callable(call) => Self::Callable { call: call.as_mut(), next_poll: Instant::now() },
+/// One camera of a source.
+struct Eye {
+    /// Absent when the camera's writer is gone.
+    watch: Option<CameraWatch>,
+    newest: Option<Arc<CameraFrame>>,
+    /// Whether `newest` was not shown yet.
+    fresh: bool,
+}
+
+impl Eye {
+    fn new(camera: &Camera) -> Self {
+        Self { watch: Some(camera.watch()), newest: None, fresh: false }
+    }
+
+    /// Waits for the next picture. Safe to cancel.
+    async fn look(&mut self, name: &str) {
+        let Some(watch) = &mut self.watch else { return pending().await };
+        match watch.next().await {
+            Some(frame) => {
+                self.newest = Some(frame);
+                self.fresh = true;
+            }
+            None => {
+                tracing::warn!(camera = name, "the camera has ended; viewers keep its last picture");
+                self.watch = None;
+            }
+        }
+    }
+}
+
+impl Pictures {
+    /// Waits for the next new picture. Safe to cancel.
+    pub(super) async fn next(&mut self, name: &str) -> Picture {
+        loop {
+            if let Some(picture) = self.take(name) {
+                return picture;
+            }
+            let Some(right) = &mut self.right else {
+                self.left.look(name).await;
+                continue;
+            };
+            let patience = self.patience;
+            let wait = async move {
+                match patience {
+                    Some(until) => sleep_until(until).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.left.look(name) => {}
+                () = right.look(name) => {}
+                () = wait => {}
+            }
         }
     }
 
-    /// Waits for the next new picture; none if there is none now after all. Safe to cancel.
-    pub(super) async fn next(&mut self, name: &str) -> Option<Picture> {
-        match self {
-            Self::Camera(watch) => {
-                let frame = watch.next().await;
-                if frame.is_none() {
-                    tracing::warn!(camera = name, "the camera has ended; viewers keep its last picture");
-                    *self = Self::Ended;
-                }
-                frame.map(Picture::Frame)
+    /// The picture to show now, if there is one.
+    fn take(&mut self, name: &str) -> Option<Picture> {
+        let Self { left, right, patience, odd_sizes } = self;
+        let Some(right) = right else {
+            return left.take().map(|left| Picture { left, right: None });
+        };
+        if left.fresh != right.fresh {
+            let until = *patience.get_or_insert_with(|| Instant::now() + PAIR_PATIENCE);
+            if Instant::now() < until {
+                return None;
             }
-            Self::Ended => pending().await,
-            Self::Callable { call, next_poll } => {
-                sleep_until(*next_poll).await;
-                // A slow call is not made up for by quicker ones after it.
-                *next_poll = (*next_poll + POLL_PERIOD).max(Instant::now());
-                match catch_unwind(AssertUnwindSafe(&mut *call)) {
-                    Ok(image) => image.map(|image| Picture::Image(image, clock::now())),
-                    Err(_) => {
-                        // What it said was printed by the panic hook.
-                        tracing::warn!(camera = name, "the video source panicked; its last picture stays");
-                        *next_poll += PANIC_PAUSE;
-                        None
-                    }
-                }
+        } else if !left.fresh {
+            return None;
+        }
+        *patience = None;
+        (left.fresh, right.fresh) = (false, false);
+        match (&left.newest, &right.newest) {
+            (Some(left), Some(right)) if same_size(left, right) => {
+                Some(Picture { left: Arc::clone(left), right: Some(Arc::clone(right)) })
             }
+            (Some(one), None) | (None, Some(one)) => {
+                Some(Picture { left: Arc::clone(one), right: Some(Arc::clone(one)) })
+            }
+            (Some(one), Some(_)) => {
+                if !std::mem::replace(odd_sizes, true) {
+                    tracing::warn!(camera = name, "the two cameras differ in size; both eyes see the left one");
+                }
+                Some(Picture { left: Arc::clone(one), right: Some(Arc::clone(one)) })
+            }
+            (None, None) => None,
         }
     }
+}
+
+impl Eye {
+    fn take(&mut self) -> Option<Arc<CameraFrame>> {
+        std::mem::take(&mut self.fresh).then(|| self.newest.take()).flatten()
+    }
+}
+
+fn same_size(a: &CameraFrame, b: &CameraFrame) -> bool {
+    (a.image.width(), a.image.height()) == (b.image.width(), b.image.height())
 }

@@ -78,20 +78,25 @@ pub(super) struct Negotiation {
     jobs: JoinSet<Done>,
     /// How many offers of cameras were built, modulo 256.
     offers: u8,
+    /// The cameras that the machine knows of.
+    seen: (Cameras, u64),
 }
 
-fn cameras(video: &Video) -> Cameras {
-    match (video.feeds.is_empty(), video.expected) {
+/// Whether there are cameras, and which set of them.
+fn cameras(video: &Video) -> (Cameras, u64) {
+    let cameras = match (video.feeds.is_empty(), video.expected) {
         (false, _) => Cameras::Ready,
         (true, true) => Cameras::Expected,
         (true, false) => Cameras::Absent,
-    }
+    };
+    (cameras, video.generation)
 }
 
 impl Negotiation {
     pub(super) fn new(service: Arc<Service>, conn: ConnId, outbox: mpsc::Sender<Utf8Bytes>) -> Self {
-        let machine = Signalling::new(cameras(&service.video()));
-        Self { machine, service, conn, outbox, video: None, poses: None, jobs: JoinSet::new(), offers: 0 }
+        let seen = cameras(&service.video());
+        let machine = Signalling::new(seen.0);
+        Self { machine, service, conn, outbox, video: None, poses: None, jobs: JoinSet::new(), offers: 0, seen }
     }
 
     /// Takes a signalling message; anything else is nothing to it.
@@ -107,8 +112,10 @@ impl Negotiation {
 
     /// The camera sources have changed.
     pub(super) fn video_changed(&mut self) {
-        let cameras = cameras(&self.service.video());
-        self.on_event(Event::Cameras(cameras));
+        let now = cameras(&self.service.video());
+        if std::mem::replace(&mut self.seen, now) != now {
+            self.on_event(Event::Cameras(now.0));
+        }
     }
 
     /// Waits for work off the receive path and acts on its result. Never resolves while there is none.

@@ -265,13 +265,39 @@ impl VrServer {
         self.0.service.publish([event]);
     }
 
-    /// Offers these cameras to clients, in this order; `None` or an empty list turns video off.
-    /// Clients that were told to wait get their offer now.
+    /// Offers these cameras to clients, in this order; `None` or an empty list turns video off. Clients that were told to
+    /// wait get their offer now; those that watch get a new one if anything changed. A camera that was there before
+    /// under its name goes on undisturbed.
     pub fn set_video_sources(&self, sources: Option<Vec<(String, VideoSource)>>) {
-        let feeds = sources.into_iter().flatten().map(|(name, source)| Feed::new(name, source)).collect();
         self.0.service.set_video(|video| {
-            video.feeds = feeds;
+            let before = Arc::clone(&video.feeds);
+            let feed = |(name, source): (String, VideoSource)| {
+                let known = before.iter().find(|feed| feed.shows(&name, &source)).cloned();
+                known.unwrap_or_else(|| Feed::new(name, source))
+            };
+            video.feeds = sources.into_iter().flatten().map(feed).collect();
             video.expected = false;
+        });
+    }
+
+    /// Offers one more camera behind the others, or in the place of the one of that name; the others go on undisturbed.
+    pub fn add_video_source(&self, name: impl Into<String>, source: VideoSource) {
+        let feed = Feed::new(name, source);
+        self.0.service.set_video(|video| {
+            let mut feeds = video.feeds.to_vec();
+            match feeds.iter_mut().find(|other| other.name() == feed.name()) {
+                Some(other) => *other = feed,
+                None => feeds.push(feed),
+            }
+            video.feeds = feeds.into();
+            video.expected = false;
+        });
+    }
+
+    /// Offers that camera no longer; the others go on undisturbed.
+    pub fn remove_video_source(&self, name: &str) {
+        self.0.service.set_video(|video| {
+            video.feeds = video.feeds.iter().filter(|feed| feed.name() != name).cloned().collect();
         });
     }
 

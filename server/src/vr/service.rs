@@ -36,6 +36,8 @@ pub(super) struct Video {
     pub(super) expected: bool,
     /// The cameras, in order; empty means no video.
     pub(super) feeds: Arc<[Feed]>,
+    /// Counts the changes of `feeds`.
+    pub(super) generation: u64,
 }
 
 /// State of frames on their way in; its lock keeps them in order of arrival.
@@ -113,7 +115,14 @@ impl Service {
 
     /// Replaces the cameras and wakes every connection that waits for them.
     pub(super) fn set_video(&self, change: impl FnOnce(&mut Video)) {
-        change(&mut lock(&self.video));
+        // Kept to the end: cameras that are replaced end outside of the lock, because that may run their author's code.
+        let before = self.video();
+        let mut video = lock(&self.video);
+        change(&mut video);
+        if !Feed::same(&before.feeds, &video.feeds) {
+            video.generation += 1;
+        }
+        drop(video);
         for client in self.session().clients.values() {
             client.video_changed.notify_one();
         }

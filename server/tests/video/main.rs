@@ -1,6 +1,8 @@
 //! Feeds: one encoder per camera, started and ended by its viewers.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod sources;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -63,19 +65,41 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
 /// What a viewer sees after these frames: size and colour of the middle pixel.
 struct Eyes(Decoder);
 
+/// Colours a quarter and three quarters of the way along the middle row.
+struct Halves {
+    size: (usize, usize),
+    left: [u8; 3],
+    right: [u8; 3],
+}
+
 impl Eyes {
     fn new() -> Self {
         Self(Decoder::new().unwrap())
     }
 
     fn see(&mut self, frame: &EncodedFrame) -> ((usize, usize), [u8; 3]) {
+        let (size, rgb) = self.decode(frame);
+        (size, pixel(size, &rgb, size.0 / 2))
+    }
+
+    fn see_halves(&mut self, frame: &EncodedFrame) -> Halves {
+        let (size, rgb) = self.decode(frame);
+        Halves { size, left: pixel(size, &rgb, size.0 / 4), right: pixel(size, &rgb, size.0 * 3 / 4) }
+    }
+
+    fn decode(&mut self, frame: &EncodedFrame) -> ((usize, usize), Vec<u8>) {
         let picture = self.0.decode(&frame.data).unwrap().expect("one picture per frame");
         let (width, height) = picture.dimensions();
         let mut rgb = vec![0; width * height * 3];
         picture.write_rgb8(&mut rgb);
-        let middle = (height / 2 * width + width / 2) * 3;
-        ((width, height), [rgb[middle], rgb[middle + 1], rgb[middle + 2]])
+        ((width, height), rgb)
     }
+}
+
+/// A pixel of the middle row.
+fn pixel((width, height): (usize, usize), rgb: &[u8], x: usize) -> [u8; 3] {
+    let at = (height / 2 * width + x) * 3;
+    [rgb[at], rgb[at + 1], rgb[at + 2]]
 }
 
 fn assert_close(seen: [u8; 3], expected: [u8; 3]) {
@@ -264,9 +288,14 @@ async fn without_viewers_the_encoders_thread_ends_and_a_callable_is_not_asked() 
     assert!(thread_runs("alone"));
     drop(viewer);
     until("the encoder's thread ends", || !thread_runs("alone")).await;
+    // A call that was due meanwhile may still be made.
+    sleep(Duration::from_millis(100)).await;
     let asked = calls.load(Ordering::Relaxed);
-    next(&mut feed.subscribe()).await;
-    assert!(calls.load(Ordering::Relaxed) > asked);
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!(calls.load(Ordering::Relaxed), asked);
+    let mut viewer = feed.subscribe();
+    next(&mut viewer).await;
+    until("it is asked again", || calls.load(Ordering::Relaxed) > asked).await;
 }
 
 fn thread_runs(name: &str) -> bool {

@@ -1,0 +1,18 @@
+//! Settings of cameras and video.
+
+/// How the two cameras of a stereo pair, `NAME_left` and `NAME_right`, are offered to clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stereo {
+    /// As two tracks under their own names.
+    #[default]
+    Pair,
+    /// Side by side in one track, `NAME_sbs`: one decoder in the headset instead of two.
+    Packed,
+}
+
+/// What a user can choose about cameras and video.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CameraSettings {
+    /// How stereo pairs are offered.
+    pub stereo: Stereo,
+}

@@ -1,0 +1,108 @@
+//! Cameras that come, change and go while somebody watches, as a client's socket sees it.
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use waldo_server::config::{CameraSettings, Settings, Stereo};
+use waldo_server::robot::sim::{SimOptions, SimRobot};
+use waldo_server::sensors::{Camera, RgbImage, camera};
+use waldo_server::serve::Waldo;
+use waldo_server::video::VideoSource;
+use waldo_server::vr::VrServer;
+use waldo_tests::client::{Client, trusting};
+use waldo_tests::robot::local;
+
+struct Bench {
+    server: VrServer,
+    client: Client,
+    _data: TempDir,
+}
+
+async fn serving(sources: Option<Vec<(String, VideoSource)>>) -> Result<Bench> {
+    let data = TempDir::new()?;
+    let server = VrServer::new(local(data.path()));
+    server.set_video_sources(sources);
+    server.start().await?;
+    let tls = trusting(server.certificate().context("a running server")?)?;
+    let client = Client::connect(server.addr().context("a running server")?, &tls, "/ws").await?;
+    Ok(Bench { server, client, _data: data })
+}
+
+fn red() -> VideoSource {
+    VideoSource::Callable(Box::new(|| RgbImage::new(64, 48, [255, 0, 0].repeat(64 * 48)).ok()))
+}
+
+fn shown(cameras: &[&Camera]) -> Option<Vec<(String, VideoSource)>> {
+    Some(cameras.iter().map(|&c| (c.name().to_owned(), VideoSource::Camera(c.clone()))).collect())
+}
+
+const REQUEST: &str = r#"{"type":"webrtc-request"}"#;
+
+/// The cameras of the next offer, by mid.
+async fn offered(client: &mut Client) -> Result<Value> {
+    Ok(client.receive_type("webrtc-offer").await?["tracks"].clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_watches_is_offered_a_new_camera_at_once() -> Result<()> {
+    let Bench { server, mut client, _data } = serving(Some(vec![("a".into(), red())])).await?;
+    client.send(REQUEST).await?;
+    assert_eq!(offered(&mut client).await?, json!({"0": "a"}));
+    server.add_video_source("b", red());
+    assert_eq!(offered(&mut client).await?, json!({"0": "a", "1": "b"}));
+    server.remove_video_source("a");
+    assert_eq!(offered(&mut client).await?, json!({"0": "b"}));
+    server.add_video_source("b", red());
+    assert_eq!(offered(&mut client).await?, json!({"0": "b"}), "another camera of the same name");
+    server.remove_video_source("b");
+    assert!(client.receive_all().await?.is_empty(), "the end is seen in the connection");
+    client.send(REQUEST).await?;
+    assert_eq!(client.receive().await?["type"], "webrtc-unavailable");
+    server.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_cameras_set_again_disturb_nobody() -> Result<()> {
+    let ((_a_writer, a), (_b_writer, b)) = (camera("a"), camera("b"));
+    let Bench { server, mut client, _data } = serving(shown(&[&a])).await?;
+    client.send(REQUEST).await?;
+    assert_eq!(offered(&mut client).await?, json!({"0": "a"}));
+    server.set_video_sources(shown(&[&a]));
+    server.set_video_expected(true);
+    assert!(client.receive_all().await?.is_empty());
+    server.set_video_sources(shown(&[&a, &b]));
+    assert_eq!(offered(&mut client).await?, json!({"0": "a", "1": "b"}));
+    server.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_never_asked_for_cameras_is_offered_none() -> Result<()> {
+    let Bench { server, mut client, _data } = serving(None).await?;
+    server.add_video_source("a", red());
+    server.add_video_source("b", red());
+    assert!(client.receive_all().await?.is_empty());
+    client.send(REQUEST).await?;
+    assert_eq!(client.receive().await?["tracks"], json!({"0": "a", "1": "b"}), "the first word about cameras");
+    server.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_packed_pair_is_one_track_and_cameras_that_a_robot_adds_later_follow() -> Result<()> {
+    let data = TempDir::new()?;
+    let cameras = CameraSettings { stereo: Stereo::Packed };
+    let robot = SimRobot::new(SimOptions { camera_size: (320, 240), ..SimOptions::default() });
+    let waldo = Waldo::start(Settings { cameras, ..local(data.path()) }, Box::new(robot)).await?;
+    let server = waldo.server();
+    let tls = trusting(server.certificate().context("a running server")?)?;
+    let mut client = Client::connect(server.addr().context("a running server")?, &tls, "/ws").await?;
+    client.send(REQUEST).await?;
+    assert_eq!(offered(&mut client).await?, json!({"0": "overhead_sbs", "1": "left_arm", "2": "right_arm"}));
+    let _writer = waldo.hub().add_camera("tool");
+    let all = json!({"0": "overhead_sbs", "1": "left_arm", "2": "right_arm", "3": "tool"});
+    assert_eq!(offered(&mut client).await?, all);
+    waldo.stop().await;
+    Ok(())
+}
