@@ -9,9 +9,8 @@ use std::path::PathBuf;
 
 use waldo_protocol::vr::{IceServer, Mode, PlayoutConfig, PlayoutProfile};
 
-pub use self::port_range::{PortRange, PortRangeError};
-
 pub use self::cameras::{CameraSettings, Stereo};
+pub use self::port_range::{PortRange, PortRangeError};
 
 /// Everything a user can choose for `waldo serve`, except what belongs to the robot.
 #[derive(Clone, Debug, PartialEq)]
