@@ -10,16 +10,16 @@ pub const RETRY_PAUSE_MS: f64 = 1000.0;
 /// Retries of such a robot before the connection counts as failed.
 pub const RETRIES: u32 = 3;
 /// Pause before the first retry of a robot that said hello; each further one is twice as long, up to the other.
-pub const KNOWN_PAUSE_MS: [f64; 2] = [250.0, 1000.0];
+pub const KNOWN_PAUSE_MS: [f64; 2] = [250.0, 500.0];
 /// Connect limit of the first attempts to reach a robot that said hello: one that comes back in the middle of an attempt,
 /// whose packets were lost, is reached sooner by a new one.
 pub const KNOWN_LIMIT_MS: f64 = 2500.0;
 /// After this many of them the limit is [`CONNECT_LIMIT_MS`] again, for networks as slow as that.
 const HASTY_ATTEMPTS: u32 = 4;
 /// After this many failed attempts it is cheaper to ask first whether the robot is back.
-const FUTILE_ATTEMPTS: u32 = 4;
+const FUTILE_ATTEMPTS: u32 = 8;
 /// After this many failed attempts a person may be needed.
-const LONG_LOST: u32 = 12;
+const LONG_LOST: u32 = 24;
 
 /// What the owner of the socket must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,7 +234,7 @@ mod tests {
         link.greeted();
         link.closed(0.0);
         let dialled = dials(&mut link, 0.0, 60_000.0);
-        assert_eq!(dialled[..4], [250.0, 750.0, 1750.0, 2750.0]);
+        assert_eq!(dialled[..4], [250.0, 750.0, 1250.0, 1750.0]);
         assert!(dialled.windows(2).all(|pair| (250.0..=2000.0).contains(&(pair[1] - pair[0]))));
         assert!(dialled.len() > 50);
         assert!(link.status().wants_help() && !link.status().given_up());
