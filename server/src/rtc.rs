@@ -8,11 +8,16 @@ mod answer;
 mod connection;
 mod keyframe_requests;
 mod media;
+mod network;
+mod ports;
 mod pose_peer;
 mod runtime;
+mod sockets;
+mod tcp;
 mod track;
 mod video_peer;
 
+pub use network::Network;
 pub use pose_peer::PosePeer;
 pub use video_peer::{Offer, VideoPeer};
 

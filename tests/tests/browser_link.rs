@@ -19,7 +19,7 @@ struct Process(Child);
 impl Process {
     /// Starts it and waits until its port is open.
     fn start(port: u16, data: &TempDir) -> Result<Self> {
-        let child = Command::new(env!("CARGO_BIN_EXE_robot"))
+        let child = Command::new(env!("CARGO_BIN_EXE_serve"))
             .args(["serve", "--bind", "127.0.0.1", "--mdns=false", "--sim-size", "320x240"])
             .args(["--port", &port.to_string(), "--data-dir"])
             .arg(data.path())
