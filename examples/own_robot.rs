@@ -19,7 +19,15 @@ fn arm() -> Result<Arm, InvalidPose> {
     let chain = [(0.8, z), (0.1, y), (0.3, y), (0.15, z), (0.15, y), (0.1, z)];
     let joint = |(number, (height, axis)): (usize, (f64, DVec3))| {
         let origin = Pose::new(z * height, DQuat::IDENTITY)?;
-        Ok(Joint { name: format!("joint{number}"), origin, axis, lower: -2.9, upper: 2.9, max_velocity: 2.0 })
+        Ok(Joint {
+            name: format!("joint{number}"),
+            origin,
+            axis,
+            lower: -2.9,
+            upper: 2.9,
+            max_velocity: 2.0,
+            max_acceleration: 20.0,
+        })
     };
     Ok(Arm {
         name: "arm".into(),

@@ -209,6 +209,35 @@ mod tests {
     }
 
     #[test]
+    fn relays_get_name_and_password_and_stun_servers_none() {
+        let urls = "stun:a:1, turn:b:2?transport=tcp,turns:c";
+        let args = ["waldo", "serve", "--ice-server", urls, "--ice-username", "n", "--ice-credential", "p"];
+        let servers = settings(&args, &[]).unwrap().ice_servers;
+        assert_eq!((servers[0].urls.concat().as_str(), servers[0].credential.as_deref()), ("stun:a:1", None));
+        assert_eq!(servers[1].urls, ["turn:b:2?transport=tcp", "turns:c"]);
+        assert_eq!((servers[1].username.as_deref(), servers[1].credential.as_deref()), (Some("n"), Some("p")));
+        assert_eq!(servers.len(), 2);
+    }
+
+    #[test]
+    fn the_variables_of_existing_installations_name_the_relay_unless_ours_do() {
+        let theirs = [("AXOL_TURN_URL", "turn:a"), ("AXOL_TURN_USERNAME", "n"), ("AXOL_TURN_PASSWORD", "p")];
+        let server = settings(&["waldo", "serve"], &theirs).unwrap().ice_servers.remove(0);
+        assert_eq!(server.urls, ["turn:a"]);
+        assert_eq!((server.username.as_deref(), server.credential.as_deref()), (Some("n"), Some("p")));
+        let both: Vec<_> = theirs.into_iter().chain([("WALDO_ICE_SERVER", "turn:b")]).collect();
+        assert_eq!(settings(&["waldo", "serve"], &both).unwrap().ice_servers[0].urls, ["turn:b"]);
+    }
+
+    #[test]
+    fn media_ports_are_a_range() {
+        let ports = settings(&["waldo", "serve", "--media-ports", "50000-50100"], &[]).unwrap().media_ports;
+        assert_eq!(ports.map(crate::config::PortRange::ports), Some(50000..=50100));
+        let error = settings(&["waldo", "serve"], &[("WALDO_MEDIA_PORTS", "9-8")]).unwrap_err().to_string();
+        assert!(error.starts_with("WALDO_MEDIA_PORTS: ") && error.contains("50000-50100"), "{error}");
+    }
+
+    #[test]
     fn camera_sizes_are_checked() {
         for (size, good) in [("640x480", true), ("641x480", false), ("640", false), ("0x0", false), ("9000x480", false)]
         {

@@ -1,17 +1,19 @@
 //! Settings of `waldo serve`, as values. Where they come from is the command line's business ([`crate::cli`]).
 
 mod cameras;
+mod port_range;
 pub(crate) mod private_file;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
-use waldo_protocol::vr::Mode;
+use waldo_protocol::vr::{IceServer, Mode, PlayoutConfig, PlayoutProfile};
 
 pub use self::cameras::{CameraSettings, Stereo};
+pub use self::port_range::{PortRange, PortRangeError};
 
 /// Everything a user can choose for `waldo serve`, except what belongs to the robot.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Operating mode announced to headsets; `None` lets each headset choose.
     pub mode: Option<Mode>,
@@ -31,6 +33,14 @@ pub struct Settings {
     pub static_dir: Option<PathBuf>,
     /// Announce the robot over mDNS.
     pub mdns: bool,
+    /// UDP and TCP ports of video and pose channels, two per client; `None` takes any free ports.
+    pub media_ports: Option<PortRange>,
+    /// STUN and TURN servers, for the robot and for its clients. Empty means none, not a public one.
+    pub ice_servers: Vec<IceServer>,
+    /// Pose frames that one socket may send per second; `None` for no limit.
+    pub max_pose_rate: Option<u32>,
+    /// How pose streams are smoothed before the arms follow them.
+    pub playout: PlayoutConfig,
     /// Cameras and video.
     pub cameras: CameraSettings,
 }
@@ -47,6 +57,10 @@ impl Default for Settings {
             data_dir: default_data_dir(),
             static_dir: None,
             mdns: true,
+            media_ports: None,
+            ice_servers: Vec::new(),
+            max_pose_rate: Some(250),
+            playout: PlayoutConfig { profile: PlayoutProfile::LowDelay, ..PlayoutConfig::default() },
             cameras: CameraSettings::default(),
         }
     }

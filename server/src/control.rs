@@ -1,22 +1,26 @@
 //! What stands between operators and the robot: who drives, the clutch, inverse kinematics, limits, holds.
 //!
-//! [`Teleop`] is the sans-I/O half that sees every pose frame. [`ControlLoop`] is the thread that owns the robot and
+//! [`Arbiter`] is the sans-I/O half that sees every pose frame. [`ControlLoop`] is the thread that owns the robot and
 //! asks it at 120 Hz for what the arms shall do.
 //!
-//! When in doubt the arms hold still at what was commanded last, and the reason is told. Joint angles, joint velocities
-//! and the box of each gripper are guarded here; collisions and accelerations are not.
+//! When in doubt the arms hold still at what was commanded last, and the reason is told. Joint angles, their
+//! velocities and accelerations, and the box of each gripper are guarded here; collisions are not.
 
+mod arbiter;
 mod check;
 pub mod ik;
+mod limits;
 mod pilot;
 pub mod rest;
 mod run;
-mod teleop;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::frame;
 
+pub use arbiter::{
+    Admission, Arbiter, Event, HandTarget, LeaseAnswer, LeaseView, MAX_STREAMS, SourceId, SourceKind, TAKEOVER_AFTER,
+    Targets,
+};
 pub use pilot::ControlStatus;
 pub use run::{ControlLoop, RATE_HZ};
-pub use teleop::{
-    Admission, DRIVER_LOST_AFTER, Event, HandTarget, MAX_STREAMS, STALE_AFTER, StreamId, Targets, Teleop,
-};

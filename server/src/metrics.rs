@@ -18,6 +18,7 @@ pub struct Metrics(Arc<Inner>);
 struct Inner {
     frames: Counter,
     duplicate_frames: Counter,
+    excess_frames: Counter,
     refusals: Family<Labels<2>, Counter>,
     clients: Family<Labels<1>, Gauge>,
     connections: Gauge,
@@ -34,6 +35,8 @@ impl Default for Inner {
         registry.register("vr_frames", "Pose frames accepted", frames.clone());
         let duplicate_frames = Counter::default();
         registry.register("vr_duplicate_frames", "Pose frames seen before on another path", duplicate_frames.clone());
+        let excess_frames = Counter::default();
+        registry.register("vr_excess_frames", "Pose frames above the allowed rate", excess_frames.clone());
         let refusals = Family::default();
         registry.register("refusals", "Messages refused", refusals.clone());
         let clients = Family::default();
@@ -57,6 +60,7 @@ impl Default for Inner {
         Self {
             frames,
             duplicate_frames,
+            excess_frames,
             refusals,
             clients,
             connections,
@@ -77,6 +81,11 @@ impl Metrics {
     /// A pose frame was seen before.
     pub fn duplicate_frame(&self) {
         self.0.duplicate_frames.inc();
+    }
+
+    /// A pose frame came too soon after the ones before it.
+    pub fn excess_frame(&self) {
+        self.0.excess_frames.inc();
     }
 
     /// A message on the named wire was refused; `kind` says why, such as `not_json`.

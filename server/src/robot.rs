@@ -1,6 +1,7 @@
 //! The trait a robot implements, and what it tells about itself.
 
 pub mod kinematics;
+pub(crate) mod motion;
 pub mod sim;
 
 use glam::DVec3;
@@ -25,6 +26,8 @@ pub struct Joint {
     pub upper: f64,
     /// Velocity limit, rad/s.
     pub max_velocity: f64,
+    /// Acceleration limit, rad/s². Commands brake as hard, so an arm stops later the lower it is.
+    pub max_acceleration: f64,
 }
 
 /// One arm: a chain of revolute joints that ends in a gripper.

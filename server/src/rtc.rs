@@ -6,13 +6,19 @@
 mod addresses;
 mod answer;
 mod connection;
+mod estimate;
 mod keyframe_requests;
 mod media;
+mod network;
+mod ports;
 mod pose_peer;
 mod runtime;
+mod sockets;
+mod tcp;
 mod track;
 mod video_peer;
 
+pub use network::Network;
 pub use pose_peer::PosePeer;
 pub use video_peer::{Offer, VideoPeer};
 

@@ -8,7 +8,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::cli;
 use crate::config::{Settings, Stereo};
-use crate::control::{ControlLoop, Teleop};
+use crate::control::{Arbiter, ControlLoop};
 use crate::robot::{Robot, RobotError};
 use crate::sensors::{Camera, SensorHub, V4l2Camera, V4l2Error};
 use crate::video::VideoSource;
@@ -55,9 +55,9 @@ impl Waldo {
         server.set_mode(mode);
         server.set_video_expected(true);
         // Before anybody can connect: arms that have not started are held.
-        let teleop = server.attach_control();
+        let arbiter = server.attach_control();
         server.start().await?;
-        let started = Self::start_robot(&server, teleop, robot).await.map_err(ServeError::from);
+        let started = Self::start_robot(&server, arbiter, robot).await.map_err(ServeError::from);
         let started = started.and_then(|(control, hub)| {
             let own = cameras.v4l2.into_iter().map(|address| V4l2Camera::start(address, &hub));
             let own: Vec<_> = own.collect::<Result<_, _>>()?;
@@ -79,7 +79,7 @@ impl Waldo {
 
     async fn start_robot(
         server: &VrServer,
-        teleop: Arc<Mutex<Teleop>>,
+        arbiter: Arc<Mutex<Arbiter>>,
         robot: Box<dyn Robot>,
     ) -> Result<(ControlLoop, SensorHub), RobotError> {
         let hub = SensorHub::default();
@@ -87,7 +87,7 @@ impl Waldo {
         let on_event = Box::new(move |event| reports.publish(event));
         let sensors = hub.clone();
         // Arms may take their time to find their posture; the page shows meanwhile that they are held.
-        let control = tokio::task::spawn_blocking(move || ControlLoop::start(robot, &sensors, teleop, on_event))
+        let control = tokio::task::spawn_blocking(move || ControlLoop::start(robot, &sensors, arbiter, on_event))
             .await
             .map_err(|e| RobotError(e.to_string()))??;
         Ok((control, hub))

@@ -1,9 +1,11 @@
 //! The VR service: `/ws`, where headsets send poses and get feedback and camera offers.
 //!
 //! [`VrServer`] is the handle that programs hold. Inside, `connection` is one socket, `session` is what all clients
-//! share, `streams` tells which sockets are one stream of poses and drops its duplicates.
+//! share, `streams` tells which sockets are one stream of poses and drops its duplicates, `extensions` is what only clients
+//! get that agreed on it in `hello`.
 
 mod connection;
+mod extensions;
 mod negotiation;
 mod server;
 mod service;
@@ -11,4 +13,4 @@ mod session;
 mod streams;
 
 pub use server::{StartError, VrServer, VrServerConfig};
-pub use service::OnFrame;
+pub use service::{EpisodeEvent, OnFrame};

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
-use waldo_protocol::vr::Mode;
+use waldo_protocol::vr::{IceServer, Mode};
 
-use crate::config::{CameraSettings, Settings, Stereo, default_data_dir};
+use crate::config::{CameraSettings, PortRange, Settings, Stereo, default_data_dir};
 use crate::sensors::V4l2Address;
 
 macro_rules! about_settings {
@@ -100,6 +100,18 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
         default_value_t = true, default_missing_value = "true")]
     mdns: bool,
+    /// Ports of video and pose channels, two per client, for a firewall: UDP, or TCP where UDP is shut [default: any free]
+    #[arg(long, value_name = "FIRST-LAST")]
+    media_ports: Option<PortRange>,
+    /// STUN and TURN servers for the robot and its clients, by commas: `turn:host:3478` [default: none]
+    #[arg(long, value_name = "URLS")]
+    ice_server: Option<String>,
+    /// User name for the TURN servers
+    #[arg(long, value_name = "NAME")]
+    ice_username: Option<String>,
+    /// Password for the TURN servers; better in the file or in a variable than in sight of everybody on this computer
+    #[arg(long, value_name = "PASSWORD")]
+    ice_credential: Option<String>,
     /// Folder of the web app, instead of the built-in one
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     static_dir: Option<PathBuf>,
@@ -157,8 +169,23 @@ impl ServeArgs {
             mdns: self.mdns,
             static_dir: self.static_dir.clone(),
             cameras: self.cameras.settings(),
+            media_ports: self.media_ports,
+            ice_servers: self.ice_servers(),
             ..self.data.settings()
         }
+    }
+}
+
+impl ServeArgs {
+    /// At most two entries: relays need the name and the password, STUN servers have none.
+    fn ice_servers(&self) -> Vec<IceServer> {
+        let all = self.ice_server.as_deref().unwrap_or_default();
+        let urls = all.split(',').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned);
+        let (relays, others) = urls.partition(|url| url.starts_with("turn"));
+        let (username, credential) = (self.ice_username.clone(), self.ice_credential.clone());
+        let plain = IceServer { urls: others, username: None, credential: None };
+        let relay = IceServer { urls: relays, username, credential };
+        [plain, relay].into_iter().filter(|server| !server.urls.is_empty()).collect()
     }
 }
 

@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, Command, ValueHint};
 use toml::{Table, Value};
 
+/// Variables that existing installations of this wire have set; our own of the same meaning count more.
+const ALIASES: [(&str, &str); 3] =
+    [("ice-server", "AXOL_TURN_URL"), ("ice-username", "AXOL_TURN_USERNAME"), ("ice-credential", "AXOL_TURN_PASSWORD")];
+
 /// A setting is wrong; the message names it and where it stands.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SettingError {
@@ -45,8 +49,11 @@ pub(super) fn layered(
         below.extend(from_file(&root, command, &path)?);
     }
     for (key, arg) in keys(command) {
-        let name = format!("WALDO_{}", key.to_uppercase().replace('-', "_"));
-        if let Some(value) = env(&name).filter(|value| !value.is_empty() && arg.get_id() != "config") {
+        let own = format!("WALDO_{}", key.to_uppercase().replace('-', "_"));
+        let set = |name: &str| env(name).filter(|value| !value.is_empty() && arg.get_id() != "config");
+        let alias = ALIASES.iter().find(|(of, _)| *of == key).map(|(_, alias)| *alias);
+        let other = || alias.and_then(|alias| Some((alias.to_owned(), set(alias)?)));
+        if let Some((name, value)) = set(&own).map(|value| (own, value)).or_else(other) {
             let flag = flag(key, &value);
             check(command, &flag).map_err(|detail| SettingError::Value { at: name, detail })?;
             below.push(flag);

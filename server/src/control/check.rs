@@ -58,6 +58,9 @@ fn joint(joint: &Joint) -> Result<(), String> {
     if !(joint.max_velocity.is_finite() && joint.max_velocity > 0.0) {
         return Err(format!("the velocity limit {} is not positive", joint.max_velocity));
     }
+    if !(joint.max_acceleration.is_finite() && joint.max_acceleration > 0.0) {
+        return Err(format!("the acceleration limit {} is not positive", joint.max_acceleration));
+    }
     Ok(())
 }
 
@@ -104,6 +107,7 @@ mod tests {
         assert!(refusal(|d| d.arms[0].joints[3].axis *= 2.0).contains("joint \"elbow\": the axis"));
         assert!(refusal(|d| d.arms[0].joints[3].lower = 3.0).contains("joint \"elbow\": the limits"));
         assert!(refusal(|d| d.arms[0].joints[3].max_velocity = f64::NAN).contains("velocity limit NaN"));
+        assert!(refusal(|d| d.arms[0].joints[3].max_acceleration = 0.0).contains("acceleration limit 0"));
         assert!(refusal(|d| d.arms[0].joints[1].name = "elbow".into()).contains("two joints are named \"elbow\""));
         assert!(refusal(|d| d.arms[0].rest[3] = 9.0).contains("rest angle 9 of joint \"elbow\""));
         assert!(refusal(|d| d.arms[0].rest.truncate(6)).contains("6 rest angles for 7 joints"));

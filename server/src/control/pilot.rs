@@ -7,12 +7,13 @@ use std::time::Duration;
 use tracing::{error, info};
 use waldo_protocol::geometry::{Base, Pose};
 use waldo_protocol::time::MonoTime;
-use waldo_protocol::vr::{Clutch, ClutchScale, HoldReason, Severity};
+use waldo_protocol::vr::{Clutch, HoldReason, Severity};
 
+use super::arbiter::side;
 use super::ik::Solver;
+use super::limits::Limits;
 use super::rest::RestMove;
-use super::teleop::side;
-use super::{Event, HandTarget, Targets, Teleop, check};
+use super::{Arbiter, Event, Targets, check};
 use crate::robot::kinematics::forward;
 use crate::robot::{Applied, Arm, ArmCommand, Command, Robot, RobotError};
 use crate::sensors::SensorHub;
@@ -37,16 +38,19 @@ pub struct ControlStatus {
 }
 
 /// Locks the teleoperation state. A panic elsewhere leaves it usable: every update of it is complete in itself.
-pub(super) fn lock(teleop: &Mutex<Teleop>) -> MutexGuard<'_, Teleop> {
-    teleop.lock().unwrap_or_else(PoisonError::into_inner)
+pub(super) fn lock(arbiter: &Mutex<Arbiter>) -> MutexGuard<'_, Arbiter> {
+    arbiter.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Owns the robot and decides, tick by tick, what it shall do.
 pub(super) struct Pilot {
     robot: Guarded,
-    teleop: Arc<Mutex<Teleop>>,
+    arbiter: Arc<Mutex<Arbiter>>,
     arms: Vec<Arm>,
     drives: Vec<ArmDrive>,
+    /// What hands or a rest move want; `command` follows within the limits of the joints.
+    wanted: Command,
+    limits: Limits,
     command: Command,
     rest: Option<RestMove>,
     /// The robot failed; motion is held until the next reset.
@@ -69,7 +73,7 @@ impl Pilot {
     pub(super) fn start(
         mut robot: Box<dyn Robot>,
         hub: &SensorHub,
-        teleop: Arc<Mutex<Teleop>>,
+        arbiter: Arc<Mutex<Arbiter>>,
         now: MonoTime,
     ) -> Result<Self, RobotError> {
         let description = robot.description().clone();
@@ -77,12 +81,14 @@ impl Pilot {
         let command = robot.start(hub)?;
         check::posture(&description, &command)?;
         // A reset pressed while the robot started was not meant for now.
-        lock(&teleop).take_reset();
+        lock(&arbiter).take_reset();
         Ok(Self {
             robot: Guarded { robot, left_alone: false },
-            teleop,
+            arbiter,
             drives: description.arms.iter().map(|arm| ArmDrive { solver: Solver::new(arm), clutch: None }).collect(),
             arms: description.arms,
+            wanted: command.clone(),
+            limits: Limits::new(&command),
             command,
             rest: None,
             fault: false,
@@ -114,7 +120,8 @@ impl Pilot {
         }
         self.clamps = [None; 2];
         if !self.fault {
-            self.command_arms(orders.targets, dt);
+            self.follow(orders.targets, dt);
+            self.limits.step(&self.arms, &mut self.command, &self.wanted, dt);
         }
         self.apply();
     }
@@ -133,31 +140,34 @@ impl Pilot {
     /// Everything that needs the teleoperation state, under one lock.
     fn consult(&mut self, events: &mut Vec<Event>) -> Orders {
         let now = self.last;
-        let mut teleop = lock(&self.teleop);
-        teleop.on_tick(now, events);
+        let mut arbiter = lock(&self.arbiter);
+        arbiter.on_tick(now, events);
         // A press while the arms already move to rest changes nothing.
-        let reset = teleop.take_reset() && self.rest.is_none();
+        let reset = arbiter.take_reset() && self.rest.is_none();
+        if arbiter.stopped() {
+            self.rest = None;
+        }
         if reset {
             self.fault = false;
-            self.rest = Some(RestMove::new(&self.arms, &self.command, self.motion));
+            self.rest = Some(RestMove::new(&self.arms, &self.wanted, self.motion));
         }
         let hold = if self.fault { Some(HoldReason::Fault) } else { self.rest.as_ref().map(|_| HoldReason::Resetting) };
-        teleop.set_robot_hold(now, hold, events);
-        teleop.set_clamps(now, self.clamps, events);
-        let hold = teleop.hold(now).filter(|h| h.severity == Severity::Hold).map(|h| h.reason);
-        Orders { reset, hold, targets: teleop.targets() }
+        arbiter.set_robot_hold(now, hold, events);
+        arbiter.set_clamps(now, self.clamps);
+        let hold = arbiter.hold(now).filter(|h| h.severity == Severity::Hold).map(|h| h.reason);
+        Orders { reset, hold, targets: arbiter.targets(now) }
     }
 
-    fn command_arms(&mut self, targets: Option<Targets>, dt: Duration) {
+    fn follow(&mut self, targets: Option<Targets>, dt: Duration) {
         if let Some(rest) = &self.rest {
-            self.command = rest.at(self.motion);
+            self.wanted = rest.at(self.motion);
             if rest.done(self.motion) {
                 info!("the arms are at rest");
                 self.rest = None;
             }
         } else if let Some(targets) = targets {
-            for ((arm, drive), command) in self.arms.iter().zip(&mut self.drives).zip(&mut self.command.arms) {
-                let clamp = drive.follow(arm, targets.hand(arm.hand), command, dt);
+            for ((arm, drive), wanted) in self.arms.iter().zip(&mut self.drives).zip(&mut self.wanted.arms) {
+                let clamp = drive.follow(arm, &targets, wanted, dt);
                 let of_hand = &mut self.clamps[side(arm.hand)];
                 *of_hand = of_hand.or(clamp);
             }
@@ -194,6 +204,9 @@ impl Pilot {
             Err(failure) => {
                 self.fault = true;
                 self.rest = None;
+                // Nothing was followed any more, so nothing is in motion.
+                self.wanted.clone_from(&self.command);
+                self.limits = Limits::new(&self.command);
                 if self.fault_logged.is_none_or(|t| self.last.since(t) >= FAULT_LOG_PAUSE) {
                     self.fault_logged = Some(self.last);
                     error!("the robot failed, motion is held until a reset: {failure}");
@@ -219,22 +232,23 @@ struct ArmDrive {
 }
 
 impl ArmDrive {
-    /// Moves the command by one step. The clutch takes the gripper from the commanded joints, never from measured ones:
-    /// the sag of a real arm would add up with each engagement.
-    fn follow(&mut self, arm: &Arm, hand: &HandTarget, command: &mut ArmCommand, dt: Duration) -> Option<HoldReason> {
+    /// Moves what is wanted by one step. The clutch takes the gripper from there, never from measured joints: the sag of a
+    /// real arm would add up with each engagement.
+    fn follow(&mut self, arm: &Arm, targets: &Targets, wanted: &mut ArmCommand, dt: Duration) -> Option<HoldReason> {
+        let hand = targets.hand(arm.hand);
         let clutch = match self.clutch {
             Some((engagement, clutch)) if engagement == hand.engagement => clutch,
             _ => {
-                let gripper = forward(arm, &command.joints);
+                let gripper = forward(arm, &wanted.joints);
                 self.solver.begin(gripper);
-                Clutch::engage(hand.origin, gripper, ClutchScale::default())
+                Clutch::engage(hand.origin, gripper, targets.scale)
             }
         };
         self.clutch = Some((hand.engagement, clutch));
         if let Some(opening) = hand.grip.filter(|g| g.is_finite()) {
-            command.gripper = opening.clamp(0.0, 1.0);
+            wanted.gripper = opening.clamp(0.0, 1.0);
         }
-        self.solver.step(&mut command.joints, clutch.target(hand.controller), dt)
+        self.solver.step(&mut wanted.joints, clutch.target(hand.controller), dt)
     }
 }
 

@@ -12,7 +12,7 @@ use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::HoldReason;
 
 use super::pilot::{ControlStatus, Pilot, lock};
-use super::{Event, Teleop};
+use super::{Arbiter, Event};
 use crate::clock;
 use crate::robot::{Robot, RobotError};
 use crate::sensors::SensorHub;
@@ -38,13 +38,13 @@ impl ControlLoop {
     pub fn start(
         robot: Box<dyn Robot>,
         hub: &SensorHub,
-        teleop: Arc<Mutex<Teleop>>,
+        arbiter: Arc<Mutex<Arbiter>>,
         on_event: Box<dyn Fn(Event) + Send>,
     ) -> Result<Self, RobotError> {
         let status = Arc::new(ArcSwap::from_pointee(ControlStatus::default()));
         let stop = Arc::new(AtomicBool::new(false));
         let (started, outcome) = sync_channel(1);
-        let rim = Rim { status: Arc::clone(&status), stop: Arc::clone(&stop), teleop, on_event };
+        let rim = Rim { status: Arc::clone(&status), stop: Arc::clone(&stop), arbiter, on_event };
         let hub = hub.clone();
         let thread = thread::Builder::new()
             .name("control".into())
@@ -77,13 +77,13 @@ impl Drop for ControlLoop {
 struct Rim {
     status: Arc<ArcSwap<ControlStatus>>,
     stop: Arc<AtomicBool>,
-    teleop: Arc<Mutex<Teleop>>,
+    arbiter: Arc<Mutex<Arbiter>>,
     on_event: Box<dyn Fn(Event) + Send>,
 }
 
 impl Rim {
     fn main(self, robot: Box<dyn Robot>, hub: &SensorHub, started: &SyncSender<Result<(), RobotError>>) {
-        let mut pilot = match Pilot::start(robot, hub, Arc::clone(&self.teleop), clock::now()) {
+        let mut pilot = match Pilot::start(robot, hub, Arc::clone(&self.arbiter), clock::now()) {
             Ok(pilot) => pilot,
             Err(refusal) => {
                 let _ = started.send(Err(refusal));
@@ -100,7 +100,7 @@ impl Rim {
         // Nobody engages arms that no loop moves.
         let reason = if ended.is_ok() { HoldReason::Stopped } else { HoldReason::Fault };
         let mut events = Vec::new();
-        lock(&self.teleop).set_robot_hold(clock::now(), Some(reason), &mut events);
+        lock(&self.arbiter).set_robot_hold(clock::now(), Some(reason), &mut events);
         pilot.tell(Some(reason));
         // It may have been the report itself that panicked.
         let _ = catch_unwind(AssertUnwindSafe(|| events.into_iter().for_each(&self.on_event)));
@@ -164,9 +164,9 @@ mod tests {
         let (seen, commands) = sync_channel::<Command>(1000);
         let (robot, script) = FakeRobot::new();
         let robot = robot.watched_by(seen);
-        let teleop = Arc::new(Mutex::new(Teleop::default()));
+        let arbiter = Arc::new(Mutex::new(Arbiter::default()));
         let control =
-            ControlLoop::start(Box::new(robot), &SensorHub::default(), Arc::clone(&teleop), Box::new(|_| ())).unwrap();
+            ControlLoop::start(Box::new(robot), &SensorHub::default(), Arc::clone(&arbiter), Box::new(|_| ())).unwrap();
         for _ in 0..10 {
             assert_eq!(commands.recv_timeout(Duration::from_secs(20)).unwrap(), rest_command());
         }
@@ -174,7 +174,7 @@ mod tests {
         drop(control);
         while commands.try_recv().is_ok() {}
         assert!(commands.recv_timeout(Duration::from_secs(20)).is_err(), "the robot is gone with its thread");
-        assert_eq!(lock(&teleop).hold(clock::now()).map(|h| h.reason), Some(HoldReason::Stopped));
+        assert_eq!(lock(&arbiter).hold(clock::now()).map(|h| h.reason), Some(HoldReason::Stopped));
         assert_eq!(script.lock().unwrap().holds.last(), Some(&HoldReason::Stopped), "the robot was told");
     }
 
@@ -182,8 +182,8 @@ mod tests {
     fn a_robot_that_does_not_start_is_an_error_with_its_own_words() {
         let (mut robot, _) = FakeRobot::new();
         robot.start = Err("no power".into());
-        let teleop = Arc::default();
-        let refused = ControlLoop::start(Box::new(robot), &SensorHub::default(), teleop, Box::new(|_| ()));
+        let arbiter = Arc::default();
+        let refused = ControlLoop::start(Box::new(robot), &SensorHub::default(), arbiter, Box::new(|_| ()));
         assert_eq!(refused.err().map(|e| e.0), Some("no power".into()));
     }
 }

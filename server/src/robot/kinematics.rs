@@ -158,6 +158,7 @@ mod tests {
             lower: -3.0,
             upper: 3.0,
             max_velocity: 1.0,
+            max_acceleration: 10.0,
         };
         Arm {
             joints: vec![joint("a", 1.0), joint("b", 2.0)],

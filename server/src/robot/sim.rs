@@ -5,7 +5,6 @@
 mod cameras;
 mod mesh;
 pub(crate) mod model;
-mod motion;
 mod object;
 mod raster;
 mod scenery;

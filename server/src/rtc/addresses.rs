@@ -1,15 +1,15 @@
 //! The addresses a peer connection listens on.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Each address costs every connection a socket, and every pair of candidates a check.
 const MOST: usize = 16;
 
-/// Any free UDP port of loopback and of every interface of this host.
+/// Loopback and the addresses of every interface of this host.
 ///
 /// IPv6 link-local addresses are left out: a candidate cannot say which interface they belong to. So is IPv6 loopback,
 /// which no browser offers.
-pub(super) fn local() -> Vec<SocketAddr> {
+pub(super) fn local() -> Vec<IpAddr> {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_else(|error| {
         tracing::warn!(%error, "the interfaces of this host are unknown; video only on this host");
         Vec::new()
@@ -17,7 +17,7 @@ pub(super) fn local() -> Vec<SocketAddr> {
     reachable(interfaces.iter().map(if_addrs::Interface::ip))
 }
 
-fn reachable(interfaces: impl Iterator<Item = IpAddr>) -> Vec<SocketAddr> {
+fn reachable(interfaces: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
     let mut ips = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
     for ip in interfaces {
         let usable = match ip {
@@ -31,7 +31,7 @@ fn reachable(interfaces: impl Iterator<Item = IpAddr>) -> Vec<SocketAddr> {
     // IPv4 first: where the list is cut, the addresses most networks use stay.
     ips.sort_by_key(IpAddr::is_ipv6);
     ips.truncate(MOST);
-    ips.into_iter().map(|ip| SocketAddr::new(ip, 0)).collect()
+    ips
 }
 
 #[cfg(test)]
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     fn listed(ips: &[&str]) -> Vec<String> {
-        reachable(ips.iter().map(|ip| ip.parse().unwrap())).iter().map(|a| a.ip().to_string()).collect()
+        reachable(ips.iter().map(|ip| ip.parse().unwrap())).iter().map(IpAddr::to_string).collect()
     }
 
     #[test]

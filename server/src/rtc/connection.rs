@@ -14,16 +14,20 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use webrtc::peer_connection::{
-    PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder, RTCIceGatheringState,
-    RTCPeerConnectionState,
+    PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder, RTCIceConnectionState,
+    RTCIceGatheringState, RTCPeerConnectionState,
 };
 
 use super::answer::checked;
+use super::network::{Network, Sockets};
+use super::ports::Lease;
 use super::runtime::Lane;
-use super::{RtcError, addresses, runtime};
+use super::sockets::{Gate, PatientRuntime, Stage};
+use super::{RtcError, runtime};
 
-/// Only addresses of this host are gathered, which takes milliseconds.
-const GATHERING_LIMIT: Duration = Duration::from_secs(5);
+/// The addresses of this host are gathered in milliseconds. A STUN or TURN server that does not answer must not keep the
+/// client from those.
+const GATHERING_LIMIT: Duration = Duration::from_secs(3);
 
 /// Silence after which a connection counts as interrupted, and the further silence after which it has failed.
 const INTERRUPTED_AFTER: Duration = Duration::from_secs(4);
@@ -44,35 +48,47 @@ pub(super) struct Connection {
     peer: Arc<dyn PeerConnection>,
     state: watch::Sender<RTCPeerConnectionState>,
     gathering: watch::Sender<RTCIceGatheringState>,
+    gate: Arc<Gate>,
     /// Held while an answer is applied.
     answering: Arc<Mutex<()>>,
     /// What the connection is for; ends with it.
     tasks: JoinSet<()>,
     /// Its senders are with the tasks.
     at_work: watch::Receiver<()>,
+    /// Until the sockets are closed.
+    lease: Option<Lease>,
 }
 
 impl Connection {
     /// A connection with nothing in it yet, on the thread of its kind.
-    pub(super) async fn open(lane: Lane, engine: MediaEngine, registry: Registry) -> Result<Self, RtcError> {
+    pub(super) async fn open(
+        lane: Lane,
+        network: &Network,
+        engine: MediaEngine,
+        registry: Registry,
+    ) -> Result<Self, RtcError> {
+        let Sockets { addresses, lease } = network.sockets()?;
         let runtime = runtime::handle(lane)?;
         let state = watch::Sender::new(RTCPeerConnectionState::New);
         let gathering = watch::Sender::new(RTCIceGatheringState::New);
-        let events = Events { state: state.clone(), gathering: gathering.clone() };
+        let gate = Arc::<Gate>::default();
+        let events = Events { state: state.clone(), gathering: gathering.clone(), gate: Arc::clone(&gate) };
         let builder = PeerConnectionBuilder::new()
-            // An explicitly empty list: the robot asks no foreign server.
-            .with_configuration(RTCConfigurationBuilder::new().with_ice_servers(Vec::new()).build())
+            .with_configuration(RTCConfigurationBuilder::new().with_ice_servers(network.our_ice_servers()).build())
             .with_media_engine(engine)
             .with_interceptor_registry(registry)
             .with_setting_engine(settings())
-            .with_udp_addrs(addresses::local())
+            // For networks that let no UDP through.
+            .with_tcp_addrs(addresses.clone())
+            .with_udp_addrs(addresses)
+            .with_runtime(Arc::new(PatientRuntime::new(Arc::clone(&gate))))
             .with_handler(Arc::new(events));
         let handle = runtime.clone();
         // Made on its thread, so that it is closed even if the caller goes away meanwhile.
         on(&runtime, async move {
             let peer = Arc::new(builder.build().await?);
             let (answering, at_work) = (Arc::default(), watch::Sender::new(()).subscribe());
-            Ok(Self { runtime: handle, peer, state, gathering, answering, tasks: JoinSet::new(), at_work })
+            Ok(Self { runtime: handle, peer, state, gathering, gate, answering, tasks: JoinSet::new(), at_work, lease })
         })
         .await?
     }
@@ -116,10 +132,12 @@ impl Connection {
         on(&self.runtime, async move {
             let offer = peer.create_offer(None).await?;
             peer.set_local_description(offer).await?;
-            timeout(GATHERING_LIMIT, gathering.wait_for(|state| *state == RTCIceGatheringState::Complete))
-                .await
-                .map_err(|_| RtcError("gathering candidates takes too long".into()))?
-                .map_err(|_| RtcError("the connection ended while gathering candidates".into()))?;
+            let complete = gathering.wait_for(|state| *state == RTCIceGatheringState::Complete);
+            match timeout(GATHERING_LIMIT, complete).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) => return Err(RtcError("the connection ended while gathering candidates".into())),
+                Err(_) => tracing::warn!("a STUN or TURN server does not answer; the offer goes out without it"),
+            }
             let offer = peer.local_description().await.ok_or_else(|| RtcError("there is no offer".into()))?;
             Ok(offer.sdp)
         })
@@ -129,13 +147,15 @@ impl Connection {
     /// Applies an answer. One that does not fit the offer changes nothing; one that fails in a way that was not to be
     /// seen before ends the connection.
     pub(super) async fn answer(&self, sdp: String) -> Result<(), RtcError> {
-        let (peer, state, answering) = (Arc::clone(&self.peer), self.state.clone(), Arc::clone(&self.answering));
+        let (peer, state) = (Arc::clone(&self.peer), self.state.clone());
+        let (gate, answering) = (Arc::clone(&self.gate), Arc::clone(&self.answering));
         on(&self.runtime, async move {
             let _one_at_a_time = answering.lock().await;
             let offer = peer.pending_local_description().await.ok_or_else(|| RtcError("nothing to answer".into()))?;
             let applied = peer.set_remote_description(checked(sdp, &offer)?).await;
-            if applied.is_err() {
-                state.send_replace(RTCPeerConnectionState::Failed);
+            match applied {
+                Ok(()) => gate.reached(Stage::Answered),
+                Err(_) => drop(state.send_replace(RTCPeerConnectionState::Failed)),
             }
             Ok(applied?)
         })
@@ -165,8 +185,12 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let peer = Arc::clone(&self.peer);
-        self.runtime.spawn(async move { peer.close().await });
+        let (peer, lease) = (Arc::clone(&self.peer), self.lease.take());
+        self.runtime.spawn(async move {
+            // Fails only where there is nothing left to close.
+            let _ = peer.close().await;
+            drop(lease);
+        });
     }
 }
 
@@ -202,12 +226,19 @@ fn settings() -> SettingEngine {
 struct Events {
     state: watch::Sender<RTCPeerConnectionState>,
     gathering: watch::Sender<RTCIceGatheringState>,
+    gate: Arc<Gate>,
 }
 
 #[async_trait]
 impl PeerConnectionEventHandler for Events {
     async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
         self.gathering.send_replace(state);
+    }
+
+    async fn on_ice_connection_state_change(&self, state: RTCIceConnectionState) {
+        if matches!(state, RTCIceConnectionState::Connected | RTCIceConnectionState::Completed) {
+            self.gate.reached(Stage::Connected);
+        }
     }
 
     async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {

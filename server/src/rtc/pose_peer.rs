@@ -7,6 +7,7 @@ use webrtc::data_channel::DataChannelEvent;
 
 use super::RtcError;
 use super::connection::{Connection, MAX_MESSAGE_SIZE, on};
+use super::network::Network;
 use super::runtime::Lane;
 
 /// The channel's label; clients use no other.
@@ -24,8 +25,11 @@ impl PosePeer {
     ///
     /// # Errors
     /// [`RtcError`] if no connection can be built, for example because no socket can be bound.
-    pub async fn offer(mut on_text: impl FnMut(&str) + Send + 'static) -> Result<(Self, String), RtcError> {
-        let mut connection = Connection::open(Lane::Poses, MediaEngine::default(), Registry::new()).await?;
+    pub async fn offer(
+        network: &Network,
+        mut on_text: impl FnMut(&str) + Send + 'static,
+    ) -> Result<(Self, String), RtcError> {
+        let mut connection = Connection::open(Lane::Poses, network, MediaEngine::default(), Registry::new()).await?;
         let peer = connection.peer().clone();
         let lossy = RTCDataChannelInit { ordered: false, max_retransmits: Some(0), ..RTCDataChannelInit::default() };
         let channel =

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::connection::{Connection, on};
+use super::network::Network;
 use super::runtime::Lane;
 use super::track::Track;
 use super::{RtcError, media};
@@ -23,16 +24,18 @@ pub struct VideoPeer(Connection);
 
 impl VideoPeer {
     /// Builds a connection with one sendonly track per feed, in order, and its offer. The mids are "0", "1", ….
+    /// `number` counts the offers of one client, so that a late answer to one of them does not pass for the answer to
+    /// the next.
     ///
     /// # Errors
     /// [`RtcError`] if there is nothing to show, or no connection can be built, for example because no socket can be
     /// bound.
-    pub async fn offer(feeds: &[Feed]) -> Result<(Self, Offer), RtcError> {
+    pub async fn offer(network: &Network, feeds: &[Feed], number: u8) -> Result<(Self, Offer), RtcError> {
         if feeds.is_empty() {
             return Err(RtcError("no cameras to offer".into()));
         }
-        let (engine, registry) = media::video()?;
-        let mut connection = Connection::open(Lane::Video, engine, registry).await?;
+        let (engine, registry) = media::video(number)?;
+        let mut connection = Connection::open(Lane::Video, network, engine, registry).await?;
         let mut senders = Vec::with_capacity(feeds.len());
         let mut tracks = BTreeMap::new();
         for (number, feed) in feeds.iter().enumerate() {

@@ -15,6 +15,7 @@ use waldo_protocol::vr::{ClientMessage, Refusal, RefusalKind, dispatch};
 use super::negotiation::Negotiation;
 use super::service::Service;
 use super::session::{Client, ConnId, OUTBOX_CAPACITY};
+use crate::clock;
 
 /// Largest message a client may send.
 pub(super) const MAX_MESSAGE: usize = 1 << 20;
@@ -150,6 +151,10 @@ fn on_text(service: &Service, conn: ConnId, text: &str, negotiation: &mut Negoti
         Ok(ClientMessage::Pose(frame)) => service.accept(conn, &frame),
         Ok(ClientMessage::Hud(value)) => service.publish_hud(conn, value),
         Ok(ClientMessage::Hello(hello)) => service.hello(conn, &hello),
+        Ok(ClientMessage::Lease(request)) => service.on_lease(conn, request),
+        Ok(ClientMessage::Stop(stop)) => service.on_stop(conn, stop),
+        Ok(ClientMessage::Motion(scale)) => service.on_motion(conn, scale),
+        Ok(ClientMessage::Ping(ping)) => service.on_ping(conn, ping, clock::now()),
         Ok(message) => negotiation.on_message(message),
         Err(refusal) => service.refuse(conn, &refusal),
     }

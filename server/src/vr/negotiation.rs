@@ -78,6 +78,8 @@ pub(super) struct Negotiation {
     jobs: JoinSet<Done>,
     /// The cameras that the machine knows of.
     seen: (Cameras, u64),
+    /// How many offers of cameras were built, modulo 256.
+    offers: u8,
 }
 
 /// Whether there are cameras, and which set of them.
@@ -94,7 +96,7 @@ impl Negotiation {
     pub(super) fn new(service: Arc<Service>, conn: ConnId, outbox: mpsc::Sender<Utf8Bytes>) -> Self {
         let seen = cameras(&service.video());
         let machine = Signalling::new(seen.0);
-        Self { machine, service, conn, outbox, video: None, poses: None, jobs: JoinSet::new(), seen }
+        Self { machine, service, conn, outbox, video: None, poses: None, jobs: JoinSet::new(), seen, offers: 0 }
     }
 
     /// Takes a signalling message; anything else is nothing to it.
@@ -195,21 +197,30 @@ impl Negotiation {
     }
 
     fn build(&mut self, peer: Peer) {
-        let (service, conn) = (Arc::clone(&self.service), self.conn);
+        let (service, conn, number) = (Arc::clone(&self.service), self.conn, self.offers);
+        if peer == Peer::Video {
+            self.offers = number.wrapping_add(1);
+        }
         self.jobs.spawn(async move {
+            let network = service.network.clone();
+            let ice_servers = network.ice_servers().to_vec();
             let built = match peer {
-                Peer::Video => VideoPeer::offer(&service.video().feeds).await.map(|(video, offer)| {
-                    let (sdp, tracks) = (offer.sdp, offer.tracks);
-                    (Connection::Video(video), ServerMessage::WebrtcOffer { sdp, tracks, ice_servers: Vec::new() })
-                }),
+                Peer::Video => {
+                    let feeds = service.video().feeds;
+                    VideoPeer::offer(&network, &feeds, number).await.map(|(video, offer)| {
+                        let (sdp, tracks) = (offer.sdp, offer.tracks);
+                        (Connection::Video(video), ServerMessage::WebrtcOffer { sdp, tracks, ice_servers })
+                    })
+                }
                 Peer::Control => {
                     let on_text = move |text: &str| match dispatch_channel(text) {
                         Ok(ClientMessage::Pose(frame)) => service.accept(conn, &frame),
+                        Ok(ClientMessage::Stop(stop)) => service.on_stop(conn, stop),
                         Ok(_) => {}
                         Err(refusal) => service.refuse(conn, &refusal),
                     };
-                    PosePeer::offer(on_text).await.map(|(poses, sdp)| {
-                        (Connection::Poses(poses), ServerMessage::ControlOffer { sdp, ice_servers: Vec::new() })
+                    PosePeer::offer(&network, on_text).await.map(|(poses, sdp)| {
+                        (Connection::Poses(poses), ServerMessage::ControlOffer { sdp, ice_servers })
                     })
                 }
             };

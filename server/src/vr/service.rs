@@ -1,8 +1,8 @@
 //! The path of a pose frame through the service, and the calls of the program that holds the server.
 //!
-//! Locks are held for microseconds and never across a wait. Their order: `ingest`, then `session`, then `teleop`.
+//! Locks are held for microseconds and never across a wait. Their order: `ingest`, then `session`, then `arbiter`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,21 +11,22 @@ use std::time::Duration;
 
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{
-    Capability, ClientHello, Hold, HoldReason, HudValue, Refusal, ServerHello, ServerMessage, Snapshot, VrFrame,
+    Capability, ClientHello, Episode, Hold, HoldReason, HudValue, RecordingEdges, Refusal, Role, ServerHello,
+    ServerMessage, Snapshot, VrFrame,
 };
 
+use super::extensions::{self, OFFERED, lease_notice};
 use super::session::{Client, ConnId, Session};
-use super::streams::Streams;
+use super::streams::{Streams, Verdict};
 use crate::clock;
-use crate::control::{Admission, Event, StreamId, Teleop};
+use crate::config::Settings;
+use crate::control::{Admission, Arbiter, Event, SourceId};
 use crate::metrics::Metrics;
+use crate::rtc::Network;
 use crate::video::Feed;
 
 /// Called once per accepted frame, in order of arrival, on the thread that received it; it must not block.
 pub type OnFrame = Arc<dyn Fn(&VrFrame) + Send + Sync>;
-
-/// The extensions that the service offers.
-const OFFERED: &[Capability] = &[Capability::Snapshot, Capability::Hold];
 
 /// Refusals of one kind are logged at most this often.
 const LOG_EVERY: Duration = Duration::from_secs(1);
@@ -42,28 +43,46 @@ pub(super) struct Video {
 }
 
 /// State of frames on their way in; its lock keeps them in order of arrival.
-#[derive(Default)]
-struct Ingest {
-    streams: Streams,
+pub(super) struct Ingest {
+    pub(super) streams: Streams,
     events: Vec<Event>,
+    /// Name of a stream that left in the middle of an episode, and what it had decided.
+    interrupted: Option<(String, RecordingEdges)>,
 }
+
+/// What happened to an episode that an operator records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EpisodeEvent {
+    /// The operator decided.
+    Decided(Episode),
+    /// The operator's link was lost. The episode stays open for the same headset; if another one starts or stops
+    /// recording first, keep it and mark it for review.
+    Interrupted,
+}
+
+/// Decisions about episodes that nobody has asked for yet, at most.
+const MAX_EPISODES: usize = 256;
 
 /// The service behind all connections.
 pub(super) struct Service {
     ingest: Mutex<Ingest>,
     session: Mutex<Session>,
-    teleop: Arc<Mutex<Teleop>>,
-    frame: Mutex<Option<(StreamId, VrFrame)>>,
+    pub(super) arbiter: Arc<Mutex<Arbiter>>,
+    /// What happened and was not told yet: on the control thread nobody may wait for `ingest`.
+    later: Mutex<Vec<Event>>,
+    episodes: Mutex<VecDeque<EpisodeEvent>>,
+    frame: Mutex<Option<(SourceId, VrFrame)>>,
     callback: Mutex<Option<OnFrame>>,
     /// When each kind of refusal was last logged.
     logged: Mutex<BTreeMap<&'static str, MonoTime>>,
     video: Mutex<Video>,
-    /// Whether a control loop follows `teleop`; otherwise an arm consumer of the user's own tells what is engaged.
+    /// Whether a control loop follows `arbiter`; otherwise an arm consumer of the user's own tells what is engaged.
     attached: AtomicBool,
     pub(super) metrics: Metrics,
+    pub(super) network: Network,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -74,27 +93,36 @@ impl fmt::Debug for Service {
 }
 
 impl Service {
-    pub(super) fn new(metrics: Metrics) -> Self {
+    /// A service whose clients may send `max_rate` frames per second each.
+    pub(super) fn new(metrics: Metrics, network: Network, settings: &Settings) -> Self {
+        let streams = Streams::new(settings.max_pose_rate);
         Self {
-            ingest: Mutex::default(),
+            ingest: Mutex::new(Ingest { streams, events: Vec::new(), interrupted: None }),
+            episodes: Mutex::default(),
+            later: Mutex::default(),
             session: Mutex::default(),
-            teleop: Arc::default(),
+            arbiter: Arc::new(Mutex::new(Arbiter::new(settings.playout))),
             frame: Mutex::default(),
             callback: Mutex::default(),
             logged: Mutex::default(),
             video: Mutex::default(),
             attached: AtomicBool::new(false),
             metrics,
+            network,
         }
     }
 
     /// Makes Waldo's control loop the arm consumer. Nobody can engage before its first tick.
-    pub(super) fn attach_control(&self) -> Arc<Mutex<Teleop>> {
+    pub(super) fn attach_control(&self) -> Arc<Mutex<Arbiter>> {
         let mut events = Vec::new();
-        lock(&self.teleop).set_robot_hold(clock::now(), Some(HoldReason::Stopped), &mut events);
+        lock(&self.arbiter).set_robot_hold(clock::now(), Some(HoldReason::Stopped), &mut events);
         self.session().tracking = Some(false);
         self.attached.store(true, Ordering::Release);
-        Arc::clone(&self.teleop)
+        Arc::clone(&self.arbiter)
+    }
+
+    pub(super) fn ingest(&self) -> MutexGuard<'_, Ingest> {
+        lock(&self.ingest)
     }
 
     pub(super) fn session(&self) -> MutexGuard<'_, Session> {
@@ -124,6 +152,16 @@ impl Service {
         lock(&self.frame).map(|(_, frame)| frame)
     }
 
+    pub(super) fn render_frame(&self) -> Option<VrFrame> {
+        let (stream, latest) = (*lock(&self.frame))?;
+        let rendered = lock(&self.arbiter).render(clock::now(), stream);
+        Some(rendered.map_or(latest, |rendered| rendered.frame))
+    }
+
+    pub(super) fn take_episodes(&self) -> Vec<EpisodeEvent> {
+        lock(&self.episodes).drain(..).collect()
+    }
+
     pub(super) fn set_callback(&self, callback: Option<OnFrame>) {
         *lock(&self.callback) = callback;
     }
@@ -140,43 +178,60 @@ impl Service {
     pub(super) fn leave(&self, conn: ConnId) {
         let mut ingest = lock(&self.ingest);
         self.session().leave(conn);
+        let name = ingest.streams.of(conn).and_then(|id| ingest.streams.public_name(id)).map(str::to_owned);
         if let Some(stream) = ingest.streams.close(conn) {
             self.close_stream(&mut ingest, stream);
+            let interrupted = lock(&self.arbiter).take_interrupted();
+            ingest.interrupted = name.zip(interrupted).or(ingest.interrupted.take());
         }
     }
 
-    fn close_stream(&self, ingest: &mut Ingest, stream: StreamId) {
+    fn close_stream(&self, ingest: &mut Ingest, stream: SourceId) {
         lock(&self.frame).take_if(|(from, _)| *from == stream);
+        self.arbitrate(ingest, |arbiter, events| arbiter.on_closed(clock::now(), stream, events));
+    }
+
+    /// Does something to the arbiter and tells everybody what came of it.
+    pub(super) fn arbitrate<T>(&self, ingest: &mut Ingest, act: impl FnOnce(&mut Arbiter, &mut Vec<Event>) -> T) -> T {
         let mut events = std::mem::take(&mut ingest.events);
-        lock(&self.teleop).on_closed(clock::now(), stream, &mut events);
-        self.publish(events.drain(..));
+        let result = act(&mut lock(&self.arbiter), &mut events);
+        if !events.is_empty() {
+            self.publish(events.drain(..));
+            self.tell(ingest);
+        }
         ingest.events = events;
+        result
     }
 
     /// A pose frame arrived on a socket.
     pub(super) fn accept(&self, conn: ConnId, frame: &VrFrame) {
-        let mut ingest = lock(&self.ingest);
-        let Some(stream) = ingest.streams.admit(conn, frame) else {
-            self.metrics.duplicate_frame();
-            return;
+        let now = clock::now();
+        let mut ingest = self.ingest();
+        let (verdict, left) = ingest.streams.admit(now, conn, frame);
+        if let Some(left) = left {
+            self.close_stream(&mut ingest, left);
+        }
+        let stream = match verdict {
+            Verdict::Accepted(stream) => stream,
+            Verdict::Repeated => return self.metrics.duplicate_frame(),
+            Verdict::TooFast => return self.metrics.excess_frame(),
         };
         self.metrics.accepted_frame();
-        let mut events = std::mem::take(&mut ingest.events);
-        let mut teleop = lock(&self.teleop);
-        let admission = teleop.on_frame(clock::now(), stream, frame, &mut events);
-        if !self.attached.load(Ordering::Acquire) {
-            // Resets are the business of the user's own consumer; a pending one would keep everybody from engaging.
-            teleop.take_reset();
-        }
-        drop(teleop);
+        let attached = self.attached.load(Ordering::Acquire);
+        let admission = self.arbitrate(&mut ingest, |arbiter, events| {
+            let admission = arbiter.on_frame(now, stream, frame, events);
+            if !attached {
+                // Resets are the business of the user's own consumer; a pending one would keep everybody from engaging.
+                arbiter.take_reset();
+            }
+            admission
+        });
         let mut panicked = false;
         if admission == Admission::Admitted {
             *lock(&self.frame) = Some((stream, *frame));
             let callback = lock(&self.callback).clone();
             panicked = callback.is_some_and(|callback| catch_unwind(AssertUnwindSafe(|| callback(frame))).is_err());
         }
-        self.publish(events.drain(..));
-        ingest.events = events;
         // Logs may block, which nobody else's frames shall wait for.
         drop(ingest);
         if panicked {
@@ -207,7 +262,7 @@ impl Service {
     /// Popup state of a headset; while somebody drives, only the driver's counts.
     pub(super) fn publish_hud(&self, conn: ConnId, value: HudValue) {
         let stream = lock(&self.ingest).streams.of(conn);
-        let driver = lock(&self.teleop).driver();
+        let driver = lock(&self.arbiter).lease().driver;
         if driver.is_none() || driver == stream {
             self.session().publish_hud(conn, value);
         }
@@ -219,76 +274,124 @@ impl Service {
         if let Some(left) = ingest.streams.name(conn, &hello.stream, hello.role) {
             self.close_stream(&mut ingest, left);
         }
+        let now = clock::now();
+        let stream = ingest.streams.of(conn).filter(|_| hello.role == Role::Driver);
+        let resumed = ingest.interrupted.take_if(|(name, _)| stream.is_some() && *name == hello.stream);
+        if let (Some(stream), Some((_, edges))) = (stream, resumed) {
+            lock(&self.arbiter).resume(now, stream, edges);
+        }
+        if let Some(stream) = stream
+            && hello.caps.contains(&Capability::Counters)
+        {
+            lock(&self.arbiter).use_counters(now, stream);
+        }
         let server = concat!("waldo/", env!("CARGO_PKG_VERSION")).to_owned();
         let reply = ServerHello::answer(hello, OFFERED, server, conn.0.to_string());
         let mut session = self.session();
         let snapshot = self.snapshot(&ingest.streams, &session);
+        let lease = lock(&self.arbiter).lease();
+        let notice = lease_notice(&lease, &ingest.streams);
         let Some(client) = session.clients.get_mut(&conn) else { return };
         client.caps.clone_from(&reply.caps);
         client.send(ServerMessage::Hello(reply).encode().into());
-        let hold = hold_of(&lock(&self.teleop), &ingest.streams, conn);
+        let hold = hold_of(&lock(&self.arbiter), &ingest.streams, conn);
         client.tell_snapshot(snapshot, hold);
+        if lease.request.is_some() {
+            client.tell(Capability::Lease, &ServerMessage::LeaseNotice(notice));
+        }
     }
 
     /// What a snapshot tells everybody alike.
     fn snapshot(&self, streams: &Streams, session: &Session) -> Snapshot {
-        let teleop = lock(&self.teleop);
+        let arbiter = lock(&self.arbiter);
         Snapshot {
             mode: session.mode,
             episode: session.episode,
             state: session.state,
             tracking: session.tracking.unwrap_or(false),
             hold: None,
-            reset_n: teleop.resets(),
-            driver: teleop.driver().and_then(|id| streams.public_name(id)).map(str::to_owned),
+            reset_n: arbiter.resets(),
+            driver: arbiter.lease().driver.and_then(|id| streams.public_name(id)).map(str::to_owned),
             cameras: self.video().feeds.iter().map(|feed| feed.name().to_owned()).collect(),
         }
     }
 
-    /// Tells the clients what happened. Values are read anew under the session's lock, so that two events from two
-    /// threads can never leave the clients with the older one.
+    /// Tells the clients what happened: the engage toggle at once, all else with the next [`Service::tell`]. Values are
+    /// read anew under the session's lock, so that two events from two threads can never leave the clients with the
+    /// older one.
     pub(super) fn publish(&self, events: impl IntoIterator<Item = Event>) {
         for event in events {
-            if let Event::Tracking(_) = event
-                && self.attached.load(Ordering::Acquire)
-            {
-                let mut session = self.session();
-                let engaged = lock(&self.teleop).engaged();
-                session.tracking = Some(engaged);
-                session.broadcast(&ServerMessage::Tracking(engaged));
+            match event {
+                Event::Tracking(_) if self.attached.load(Ordering::Acquire) => {
+                    let mut session = self.session();
+                    let engaged = lock(&self.arbiter).engaged();
+                    session.tracking = Some(engaged);
+                    session.broadcast(&ServerMessage::Tracking(engaged));
+                }
+                Event::Episode(decision) => self.note_episode(EpisodeEvent::Decided(decision)),
+                Event::Interrupted(_) => self.note_episode(EpisodeEvent::Interrupted),
+                Event::Tracking(_) | Event::Lease | Event::Answer(_) => {}
             }
+            lock(&self.later).push(event);
         }
     }
 
-    /// Watchdogs, hold reasons, and a new snapshot when somebody else drives; called about ten times a second.
-    pub(super) fn tick(&self) {
-        let now = clock::now();
-        let ingest = lock(&self.ingest);
-        let mut events = Vec::new();
-        lock(&self.teleop).on_tick(now, &mut events);
-        self.publish(events);
+    fn note_episode(&self, event: EpisodeEvent) {
+        let mut episodes = lock(&self.episodes);
+        if episodes.len() == MAX_EPISODES {
+            episodes.pop_front();
+        }
+        episodes.push_back(event);
+    }
+
+    /// Tells the clients what has changed since the last call: who drives, why motion is held, what became of requests.
+    fn tell(&self, ingest: &Ingest) {
+        let later = std::mem::take(&mut *lock(&self.later));
         let mut session = self.session();
-        let driver = lock(&self.teleop).driver();
-        let snapshot = (driver != session.told_driver).then(|| self.snapshot(&ingest.streams, &session));
-        session.told_driver = driver;
-        let teleop = lock(&self.teleop);
+        let lease = lock(&self.arbiter).lease();
+        let told = std::mem::replace(&mut session.told_lease, lease);
+        let snapshot = (lease.driver != told.driver).then(|| self.snapshot(&ingest.streams, &session));
+        let arbiter = lock(&self.arbiter);
         for (conn, client) in &mut session.clients {
-            let hold = hold_of(&teleop, &ingest.streams, *conn);
+            let hold = hold_of(&arbiter, &ingest.streams, *conn);
+            if lease.driver.is_some() && ingest.streams.of(*conn) == lease.driver {
+                client.feel_hold(hold.as_ref());
+            }
             match &snapshot {
                 Some(snapshot) => client.tell_snapshot(snapshot.clone(), hold),
                 None => client.tell_hold(hold),
             }
         }
+        drop(arbiter);
+        if lease != told {
+            session.tell_all(Capability::Lease, &ServerMessage::LeaseNotice(lease_notice(&lease, &ingest.streams)));
+        }
+        for event in later {
+            extensions::tell(&session, &ingest.streams, &lease, event);
+        }
+    }
+
+    /// Watchdogs, frames that were too fast, and all that is told without anybody asking; called about ten times a
+    /// second.
+    pub(super) fn tick(&self) {
+        let overdue = self.ingest().streams.overdue(clock::now());
+        for (conn, frame) in overdue {
+            self.accept(conn, &frame);
+        }
+        let mut ingest = self.ingest();
+        self.arbitrate(&mut ingest, |arbiter, events| arbiter.on_tick(clock::now(), events));
+        self.tell(&ingest);
+        self.report_health(&mut ingest);
     }
 
     /// What keeps the arms from following, if they are in such a state.
     pub(super) fn hold(&self) -> Option<HoldReason> {
-        lock(&self.teleop).hold(clock::now()).map(|hold| hold.reason)
+        lock(&self.arbiter).hold(clock::now()).map(|hold| hold.reason)
     }
 }
 
 /// Why this client's frames move nothing.
-fn hold_of(teleop: &Teleop, streams: &Streams, conn: ConnId) -> Option<Hold> {
+fn hold_of(arbiter: &Arbiter, streams: &Streams, conn: ConnId) -> Option<Hold> {
     let now = clock::now();
-    streams.of(conn).map_or_else(|| teleop.hold(now), |stream| teleop.hold_for(now, stream))
+    streams.of(conn).map_or_else(|| arbiter.hold(now), |stream| arbiter.hold_for(now, stream))
 }

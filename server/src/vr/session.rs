@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
 use tokio::sync::{Notify, mpsc};
-use waldo_protocol::vr::{Capability, Hold, HudValue, Mode, ServerMessage, Snapshot, VrState};
+use waldo_protocol::time::MonoTime;
+use waldo_protocol::vr::{
+    Capability, Haptic, HapticPattern, Hold, HoldReason, HudValue, Mode, ServerMessage, Severity, Snapshot, VrState,
+};
 
-use crate::control::StreamId;
+use crate::control::LeaseView;
 
 /// Messages waiting for one client. A client that falls this far behind is disconnected: it has stopped reading.
 pub(super) const OUTBOX_CAPACITY: usize = 64;
@@ -29,11 +32,13 @@ pub(super) struct Client {
     pub(super) caps: Vec<Capability>,
     /// The hold this client was told last.
     told_hold: Option<Hold>,
+    /// The hold this client, driving, felt last.
+    felt: Option<HoldReason>,
 }
 
 impl Client {
     pub(super) fn new(outbox: mpsc::Sender<Utf8Bytes>, kick: Arc<Notify>, video_changed: Arc<Notify>) -> Self {
-        Self { outbox, kick, video_changed, caps: Vec::new(), told_hold: None }
+        Self { outbox, kick, video_changed, caps: Vec::new(), told_hold: None, felt: None }
     }
 
     /// Queues a message; a full queue ends the connection instead of delaying anybody.
@@ -43,9 +48,34 @@ impl Client {
         }
     }
 
+    /// Whether the client agreed on this extension.
+    pub(super) fn has(&self, capability: Capability) -> bool {
+        self.caps.contains(&capability)
+    }
+
+    /// Sends a message of an extension, if the client has it.
+    pub(super) fn tell(&self, capability: Capability, message: &ServerMessage) {
+        if self.has(capability) {
+            self.send(message.encode().into());
+        }
+    }
+
+    /// Lets the driver feel that motion is held or limited from now on.
+    pub(super) fn feel_hold(&mut self, hold: Option<&Hold>) {
+        let before = std::mem::replace(&mut self.felt, hold.map(|h| h.reason));
+        let Some(hold) = hold.filter(|h| before != Some(h.reason)) else { return };
+        let pattern = match hold.severity {
+            Severity::Info => return,
+            Severity::Clamp => HapticPattern::Clamp,
+            Severity::Hold => HapticPattern::Hold,
+        };
+        let haptic = Haptic { hand: hold.hand, amplitude: 0.5, ms: 60, pattern: Some(pattern) };
+        self.tell(Capability::Haptic, &ServerMessage::Haptic(haptic));
+    }
+
     /// Sends the state of the service, the hold included; without that extension only the hold.
     pub(super) fn tell_snapshot(&mut self, snapshot: Snapshot, hold: Option<Hold>) {
-        if !self.caps.contains(&Capability::Snapshot) {
+        if !self.has(Capability::Snapshot) {
             return self.tell_hold(hold);
         }
         self.told_hold.clone_from(&hold);
@@ -54,7 +84,7 @@ impl Client {
 
     /// Tells the client why motion is held, if it understands and does not know yet.
     pub(super) fn tell_hold(&mut self, hold: Option<Hold>) {
-        if !self.caps.contains(&Capability::Hold) || same_hold(self.told_hold.as_ref(), hold.as_ref()) {
+        if !self.has(Capability::Hold) || same_hold(self.told_hold.as_ref(), hold.as_ref()) {
             return;
         }
         self.send(ServerMessage::Hold(hold.clone()).encode().into());
@@ -81,8 +111,10 @@ pub(super) struct Session {
     pub(super) state: VrState,
     /// The engage state of an attached consumer; none while no consumer is attached.
     pub(super) tracking: Option<bool>,
-    /// The driver that the clients were told of last.
-    pub(super) told_driver: Option<StreamId>,
+    /// The lease that the clients were told of last.
+    pub(super) told_lease: LeaseView,
+    /// When the clients were told last how their poses travel.
+    pub(super) health_told: Option<MonoTime>,
     hud: HudValue,
     hud_publisher: Option<ConnId>,
     next: u64,
@@ -124,6 +156,19 @@ impl Session {
         self.hud_publisher = Some(from);
         let text = Utf8Bytes::from(ServerMessage::Hud(self.hud.clone()).encode());
         for (_, client) in self.clients.iter().filter(|(id, _)| **id != from) {
+            client.send(text.clone());
+        }
+    }
+
+    /// Whether every client's socket has taken all that was queued.
+    pub(super) fn all_sent(&self) -> bool {
+        self.clients.values().all(|client| client.outbox.capacity() == client.outbox.max_capacity())
+    }
+
+    /// Queues a message of an extension for everybody who has it.
+    pub(super) fn tell_all(&self, capability: Capability, message: &ServerMessage) {
+        let text = Utf8Bytes::from(message.encode());
+        for client in self.clients.values().filter(|client| client.has(capability)) {
             client.send(text.clone());
         }
     }

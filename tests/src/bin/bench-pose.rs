@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use waldo_protocol::geometry::Pose;
 use waldo_protocol::vr::VrFrame;
+use waldo_server::config::Settings;
 use waldo_server::vr::VrServer;
 use waldo_tests::bench::{
     Link, PoseTexts, Receiver, Report, Sender, Target, listen, percentile, process_cpu, thread_cpu, tls_server,
@@ -192,7 +193,7 @@ fn tls(certificate: CertificateDer<'static>) -> Result<Link> {
 fn through_the_server(arrivals: Arc<Arrivals>) -> Result<(Sender, Receiving)> {
     let data = TempDir::new()?;
     let runtime = Runtime::new()?;
-    let server = VrServer::new(local(data.path()));
+    let server = VrServer::new(Settings { max_pose_rate: None, ..local(data.path()) });
     server.on_frame(Some(Arc::new(move |frame: &VrFrame| {
         if let Some(index) = frame.seq.and_then(PoseTexts::index) {
             arrivals.arrived(index);

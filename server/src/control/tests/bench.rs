@@ -10,15 +10,15 @@ use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{Controller, HoldReason, VrFrame, VrState};
 
 use crate::control::pilot::Pilot;
-use crate::control::{Admission, Event, StreamId, Teleop};
+use crate::control::{Admission, Arbiter, Event, SourceId};
 use crate::robot::kinematics::forward;
 use crate::robot::sim::model;
 use crate::robot::{Applied, ArmCommand, Command, Description, Robot, RobotError};
 use crate::sensors::SensorHub;
 
 pub(in crate::control) const TICK: Duration = Duration::from_nanos(1_000_000_000 / 120);
-pub(in crate::control) const A: StreamId = StreamId(1);
-pub(in crate::control) const B: StreamId = StreamId(2);
+pub(in crate::control) const A: SourceId = SourceId::person(1);
+pub(in crate::control) const B: SourceId = SourceId::person(2);
 
 /// What a test tells the fake robot to do, and what the robot was told.
 #[derive(Default)]
@@ -100,7 +100,7 @@ pub(in crate::control) fn pose(position: [f64; 3], orientation: DQuat) -> Pose<L
 }
 
 /// A frame with both controllers in front of the operator, nothing pressed.
-pub(in crate::control) fn frame() -> VrFrame {
+pub(crate) fn frame() -> VrFrame {
     let controller = |x: f64| Controller {
         pose: pose([x, 1.1, -0.4], DQuat::IDENTITY),
         elbow: DVec3::new(x, 1.0, -0.1),
@@ -144,7 +144,7 @@ pub(in crate::control) fn moved_from(from: VrFrame, by: DVec3, turned: DQuat) ->
 }
 
 pub(in crate::control) struct Bench {
-    pub(in crate::control) teleop: Arc<Mutex<Teleop>>,
+    pub(in crate::control) arbiter: Arc<Mutex<Arbiter>>,
     pub(in crate::control) pilot: Pilot,
     pub(in crate::control) script: Arc<Mutex<Script>>,
     pub(in crate::control) now: MonoTime,
@@ -159,14 +159,14 @@ impl Bench {
     pub(in crate::control) fn with(prepare: impl FnOnce(&mut FakeRobot)) -> Self {
         let (mut robot, script) = FakeRobot::new();
         prepare(&mut robot);
-        let teleop = Arc::new(Mutex::new(Teleop::default()));
+        let arbiter = Arc::new(Mutex::new(Arbiter::default()));
         let now = MonoTime::from_nanos(3_600_000_000_000);
-        let pilot = Pilot::start(Box::new(robot), &SensorHub::default(), Arc::clone(&teleop), now).unwrap();
-        Self { teleop, pilot, script, now, events: Vec::new() }
+        let pilot = Pilot::start(Box::new(robot), &SensorHub::default(), Arc::clone(&arbiter), now).unwrap();
+        Self { arbiter, pilot, script, now, events: Vec::new() }
     }
 
-    pub(in crate::control) fn send(&mut self, from: StreamId, frame: &VrFrame) -> Admission {
-        self.teleop.lock().unwrap().on_frame(self.now, from, frame, &mut self.events)
+    pub(in crate::control) fn send(&mut self, from: SourceId, frame: &VrFrame) -> Admission {
+        self.arbiter.lock().unwrap().on_frame(self.now, from, frame, &mut self.events)
     }
 
     pub(in crate::control) fn tick(&mut self) {
@@ -181,14 +181,14 @@ impl Bench {
     }
 
     /// One frame per tick for so long.
-    pub(in crate::control) fn drive(&mut self, from: StreamId, frame: &VrFrame, seconds: f64) {
+    pub(in crate::control) fn drive(&mut self, from: SourceId, frame: &VrFrame, seconds: f64) {
         for _ in 0..(seconds * 120.0).round() as usize {
             self.send(from, frame);
             self.tick();
         }
     }
 
-    pub(in crate::control) fn engage(&mut self, from: StreamId, at: &VrFrame) {
+    pub(in crate::control) fn engage(&mut self, from: SourceId, at: &VrFrame) {
         self.drive(from, at, 0.02);
         self.drive(from, &squeezed(*at), 0.02);
         assert!(self.engaged());
@@ -197,11 +197,11 @@ impl Bench {
     }
 
     pub(in crate::control) fn engaged(&self) -> bool {
-        self.teleop.lock().unwrap().engaged()
+        self.arbiter.lock().unwrap().engaged()
     }
 
     pub(in crate::control) fn hold(&self) -> Option<HoldReason> {
-        self.teleop.lock().unwrap().hold(self.now).map(|h| h.reason)
+        self.arbiter.lock().unwrap().hold(self.now).map(|h| h.reason)
     }
 
     pub(in crate::control) fn command(&self) -> Command {

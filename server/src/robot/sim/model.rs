@@ -26,6 +26,8 @@ pub(super) const MOUNT: f64 = 0.08;
 pub(super) const BRACKET: f64 = std::f64::consts::FRAC_PI_4;
 /// Gripper mount to fingertips along the approach direction, metres.
 pub(super) const FINGERTIP: f64 = 0.145;
+/// Acceleration that commands may ask of every joint, rad/s².
+pub(super) const MAX_ACCELERATION: f64 = 50.0;
 /// Distance between the open fingers, metres.
 pub(super) const MAX_GAP: f64 = 0.1;
 
@@ -58,6 +60,7 @@ fn arm(name: &str, hand: Hand, side: f64) -> Arm {
         lower,
         upper,
         max_velocity,
+        max_acceleration: MAX_ACCELERATION,
     };
     let down = |length: f64| DVec3::NEG_Z * length;
 

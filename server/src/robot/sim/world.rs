@@ -4,10 +4,10 @@ use glam::DVec3;
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::HoldReason;
 
-use super::model::{FINGERTIP, MAX_GAP};
-use super::motion::Motion;
+use super::model::{FINGERTIP, MAX_ACCELERATION, MAX_GAP};
 use super::object::{self, Object};
 use crate::robot::kinematics::{ArmFrames, Transform};
+use crate::robot::motion::Motion;
 use crate::robot::{Applied, Arm, ArmCommand, Command, Description, RobotError};
 use crate::sensors::ArmReading;
 
@@ -15,6 +15,8 @@ use crate::sensors::ArmReading;
 const MAX_STEP: f64 = 0.005;
 /// After a pause longer than this, seconds, the world has stood still.
 const MAX_PAUSE: f64 = 0.25;
+/// The acceleration that every joint reaches, rad/s²: more than the description promises, as it should be.
+const ACCELERATION: f64 = 2.0 * MAX_ACCELERATION;
 /// Opening per second.
 const GRIPPER_SPEED: f64 = 2.5;
 /// A joint that is this many seconds behind its target, at its highest speed, is too slow for it.
@@ -85,7 +87,7 @@ impl ArmState {
         for (((motion, joint), target), angle) in joints.zip(&mut reading.joints) {
             let mut motion = *motion;
             for _ in 0..steps as usize {
-                motion.step(target.clamp(joint.lower, joint.upper), joint.max_velocity, seconds / steps);
+                motion.step(target.clamp(joint.lower, joint.upper), joint.max_velocity, ACCELERATION, seconds / steps);
             }
             *angle = motion.position;
         }
@@ -98,7 +100,7 @@ impl ArmState {
 
     fn follow(&mut self, arm: &Arm, command: &ArmCommand, dt: f64) {
         for ((motion, joint), target) in self.motions.iter_mut().zip(&arm.joints).zip(&command.joints) {
-            motion.step(target.clamp(joint.lower, joint.upper), joint.max_velocity, dt);
+            motion.step(target.clamp(joint.lower, joint.upper), joint.max_velocity, ACCELERATION, dt);
         }
         // At most a dozen angles; a fresh list is cheaper than keeping two in step.
         self.frames.update(arm, &self.joints());

@@ -2,43 +2,6 @@
 // of each frame twice: as it leaves the decoder, and as it is presented.
 'use strict';
 
-const CELL = 16;
-const BITS = 40;
-const WRAP = 2 ** 32;
-
-/** What to add to performance.now() to get Unix milliseconds, read off at a tick of the wall clock. */
-function unixOffset() {
-  const before = Date.now();
-  for (;;) {
-    const now = Date.now();
-    if (now !== before) return now - performance.now();
-  }
-}
-
-const offset = unixOffset();
-
-/** Milliseconds from the stamp to a point of performance.now(). */
-function age(stamp, at) {
-  return (((at + offset) % WRAP) - stamp + WRAP) % WRAP;
-}
-
-/** The stamp of a frame, or null if its check bits are wrong. */
-async function readStamp(frame) {
-  const rect = { x: 0, y: 0, width: CELL * BITS, height: CELL };
-  const pixels = new Uint8Array(frame.allocationSize({ rect }));
-  const [{ offset: start, stride }] = await frame.copyTo(pixels, { rect });
-  // The first plane is luma in the formats that decoders give; in the others any colour will do for black and white.
-  const step = /^(I4|NV)/.test(frame.format) ? 1 : 4;
-  const bytes = [0, 0, 0, 0, 0];
-  for (let bit = 0; bit < BITS; bit++) {
-    const x = bit * CELL + CELL / 2;
-    const white = pixels[start + (CELL / 2) * stride + x * step] > 127;
-    bytes[bit >> 3] = (bytes[bit >> 3] << 1) | white;
-  }
-  const [a, b, c, d, check] = bytes;
-  return (a ^ b ^ c ^ d ^ 0x5a) === check ? ((a << 24) | (b << 16) | (c << 8) | d) >>> 0 : null;
-}
-
 /** One camera. */
 class Track {
   constructor(receiver) {
@@ -50,6 +13,7 @@ class Track {
     this.video.muted = true;
     this.video.srcObject = new MediaStream([receiver.track]);
     this.shown = new Promise(resolve => this.video.requestVideoFrameCallback(resolve));
+    this.output = new Promise(resolve => (this.onOutput = resolve));
     this.video.play();
     this.watchDecoder();
     this.watchScreen();
@@ -65,6 +29,7 @@ class Track {
     for (;;) {
       const { value: frame, done } = await reader.read();
       if (done) return;
+      this.onOutput();
       const at = performance.now();
       this.note(this.decoded, await readStamp(frame), at);
       frame.close();
@@ -111,19 +76,31 @@ class Track {
   }
 }
 
-const socket = new WebSocket(`wss://${location.host}/ws`);
-const peer = new RTCPeerConnection();
-const tracks = [];
-window.ready = new Promise((resolve, reject) => {
-  socket.onopen = () => resolve(true);
-  socket.onerror = () => reject(new Error('the socket does not open'));
-});
+let socket;
+let peer;
+let tracks = [];
+let withoutUdp = false;
 
-/** Asks for the cameras; milliseconds until the offer came, the connection stood, and this many showed a frame. */
+/** A new socket to the robot; resolves when it is open. */
+function open() {
+  socket = new WebSocket(`wss://${location.host}/ws`);
+  return new Promise((resolve, reject) => {
+    socket.onopen = () => resolve(true);
+    socket.onerror = () => reject(new Error('the socket does not open'));
+  });
+}
+
+window.ready = open();
+
+/**
+ * Asks for the cameras; milliseconds until the offer came, the connection stood, this many pictures came out of the decoder,
+ * and this many were shown.
+ */
 async function request(count) {
   const begin = performance.now();
   const times = {};
   const mark = what => (times[what] ??= performance.now() - begin);
+  peer = new RTCPeerConnection();
   peer.onconnectionstatechange = () => peer.connectionState === 'connected' && mark('connected');
   const complete = new Promise((resolve, reject) => {
     peer.ontrack = ({ receiver }) => {
@@ -136,17 +113,30 @@ async function request(count) {
       if (message.type === 'webrtc-unavailable') reject(new Error('the server has no video'));
       if (message.type !== 'webrtc-offer') return;
       mark('offer');
-      await peer.setRemoteDescription({ type: 'offer', sdp: message.sdp });
+      const sdp = withoutUdp ? message.sdp.replace(/a=candidate:\S+ \d+ udp .*\r\n/g, '') : message.sdp;
+      await peer.setRemoteDescription({ type: 'offer', sdp });
       await peer.setLocalDescription();
       socket.send(JSON.stringify({ type: 'webrtc-answer', sdp: peer.localDescription.sdp }));
     };
   });
   socket.send(JSON.stringify({ type: 'webrtc-request' }));
   await complete;
-  await Promise.all(tracks.map(track => track.shown));
+  await Promise.all(tracks.map(track => track.output));
   mark('connected');
-  mark('first_frame');
+  mark('decoded');
+  await Promise.all(tracks.map(track => track.shown));
+  mark('shown');
   return times;
+}
+
+/** Loses the connection and comes back; times as of a request, from the moment on when the new socket is open. */
+async function reopen(count) {
+  socket.close();
+  peer.close();
+  for (const track of tracks) track.video.remove();
+  tracks = [];
+  await open();
+  return request(count);
 }
 
 /** Starts counting anew. */

@@ -1,4 +1,4 @@
-//! What the operator is told about holds and clamps, and how often.
+//! What the operator is told about holds and clamps.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -8,9 +8,6 @@ use waldo_protocol::vr::{Hands, Hold, HoldReason, Severity};
 
 /// A clamp shorter than this is part of any brisk motion and not worth a word.
 pub(super) const CLAMP_TOLD_AFTER: Duration = Duration::from_millis(100);
-
-/// No two hold events follow each other faster.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// A hold or clamp that is in force.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,26 +46,6 @@ impl Standing {
     }
 }
 
-/// Remembers what was said last, so that only changes are told, and not too often.
-#[derive(Debug, Default)]
-pub(super) struct Voice {
-    told: Option<Standing>,
-    told_at: Option<MonoTime>,
-}
-
-impl Voice {
-    /// Whether this is news that may be told now.
-    pub(super) fn changed(&mut self, now: MonoTime, standing: Option<Standing>) -> bool {
-        let key = |s: &Standing| (s.reason, s.hand, s.severity);
-        let same = self.told.as_ref().map(key) == standing.as_ref().map(key);
-        if same || self.told_at.is_some_and(|t| now.since(t) < PAUSE) {
-            return false;
-        }
-        (self.told, self.told_at) = (standing, Some(now));
-        true
-    }
-}
-
 fn text(reason: HoldReason) -> &'static str {
     match reason {
         HoldReason::NotDriver => "Somebody else is driving; you can take over when they leave.",
@@ -89,7 +66,7 @@ fn text(reason: HoldReason) -> &'static str {
             "The headset's clock jumped or its poses came late; release both grips, then squeeze them."
         }
         HoldReason::ReleaseGrips => "Release both grips, then squeeze them again.",
-        HoldReason::Stopped => "The robot is stopped.",
+        HoldReason::Stopped => "The robot is stopped; clear the stop on the page to go on.",
         HoldReason::Fault => {
             "The robot reported a fault; look at it, then press X to clear the fault and move to rest."
         }

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+const STALE_AFTER: Duration = SourceKind::LocalHuman.stale_after();
+
 #[derive(Clone, Debug)]
 enum Deed {
     Frame { stream: u64, locks: (bool, bool), reset: bool, tracked: bool, clock_ms: f64 },
@@ -36,14 +38,14 @@ fn pause_ms() -> impl Strategy<Value = u64> {
 #[derive(Default)]
 struct Bystander {
     tracking: bool,
-    driver: Option<StreamId>,
+    driver: Option<SourceId>,
     engagement: u64,
     /// Per stream: both grips were seen released since all that demands it, and when its newest frame came.
     released: [bool; 3],
     newest: [Option<MonoTime>; 3],
     robot_hold: Option<HoldReason>,
+    resets: u32,
     reset_waits: bool,
-    hold_told: Option<MonoTime>,
 }
 
 proptest! {
@@ -51,7 +53,7 @@ proptest! {
 
     #[test]
     fn one_driver_and_no_engagement_without_a_release(deeds in prop::collection::vec((pause_ms(), deed()), 1..250)) {
-        let mut teleop = Teleop::default();
+        let mut arbiter = Arbiter::default();
         let mut now = MonoTime::from_nanos(77_000_000_000);
         let mut seen = Bystander::default();
         for (pause, deed) in deeds {
@@ -67,24 +69,24 @@ proptest! {
                         seen.released[i] = false;
                     }
                     seen.newest[i] = Some(now);
-                    let admission = teleop.on_frame(now, StreamId(stream), &f, &mut events);
-                    let drives = teleop.driver().is_none_or(|d| d == StreamId(stream));
+                    let admission = arbiter.on_frame(now, SourceId::person(stream), &f, &mut events);
+                    let drives = arbiter.lease().driver.is_none_or(|d| d == SourceId::person(stream));
                     prop_assert_eq!(admission == Admission::Admitted, drives);
-                    sender = Some((StreamId(stream), locks));
+                    sender = Some((SourceId::person(stream), locks));
                 }
                 Deed::Close(stream) => {
-                    teleop.on_closed(now, StreamId(stream), &mut events);
+                    arbiter.on_closed(now, SourceId::person(stream), &mut events);
                     seen.released[stream as usize] = false;
                     seen.newest[stream as usize] = None;
-                    prop_assert_ne!(teleop.driver(), Some(StreamId(stream)));
+                    prop_assert_ne!(arbiter.lease().driver, Some(SourceId::person(stream)));
                 }
-                Deed::Tick => teleop.on_tick(now, &mut events),
+                Deed::Tick => arbiter.on_tick(now, &mut events),
                 Deed::TakeReset => {
-                    prop_assert_eq!(teleop.take_reset(), seen.reset_waits);
+                    prop_assert_eq!(arbiter.take_reset(), seen.reset_waits);
                     seen.reset_waits = false;
                 }
                 Deed::RobotHold(reason) => {
-                    teleop.set_robot_hold(now, reason, &mut events);
+                    arbiter.set_robot_hold(now, reason, &mut events);
                     if std::mem::replace(&mut seen.robot_hold, reason) != reason {
                         seen.released = [false; 3];
                     }
@@ -102,39 +104,35 @@ proptest! {
                         let (stream, locks) = sender.expect("only a frame engages");
                         prop_assert_eq!(seen.driver, Some(stream));
                         prop_assert_eq!(locks, (true, true));
-                        prop_assert!(seen.released[stream.0 as usize], "both grips were seen released");
+                        prop_assert!(seen.released[stream.number as usize], "both grips were seen released");
                         prop_assert!(seen.robot_hold.is_none() && !seen.reset_waits);
-                        let hands = teleop.targets().expect("engaged").hands;
+                        let hands = arbiter.targets(now).expect("engaged").hands;
                         prop_assert!(hands.iter().all(|h| h.engagement > seen.engagement && h.origin == h.controller));
                     }
-                    Event::Driver(driver) => {
-                        prop_assert_ne!(seen.driver, *driver, "driver events alternate");
+                    Event::Lease => {
+                        let driver = arbiter.lease().driver;
                         prop_assert!(seen.driver.is_none() || driver.is_none(), "nobody drives in between");
-                        seen.driver = *driver;
+                        seen.driver = driver;
                     }
-                    Event::Reset => {
-                        let (stream, _) = sender.expect("only a frame resets");
-                        prop_assert!(teleop.driver().is_none_or(|d| d == stream));
-                        prop_assert!(!seen.tracking, "a reset disengages first");
-                        seen.reset_waits = true;
-                    }
-                    Event::Hold(hold) => {
-                        prop_assert_eq!(hold, &teleop.hold(now));
-                        prop_assert!(seen.hold_told.is_none_or(|t| now.since(t) >= Duration::from_millis(100)));
-                        seen.hold_told = Some(now);
-                    }
+                    other => prop_assert!(false, "nobody asked: {:?}", other),
                 }
             }
-            if let Some((stream, (false, false))) = sender {
-                seen.released[stream.0 as usize] = true;
+            if arbiter.resets() != seen.resets {
+                let (stream, _) = sender.expect("only a frame resets");
+                prop_assert!(seen.driver.is_none_or(|d| d == stream));
+                prop_assert!(!seen.tracking, "a reset disengages first");
+                (seen.resets, seen.reset_waits) = (arbiter.resets(), true);
             }
-            prop_assert_eq!(teleop.engaged(), seen.tracking);
-            prop_assert_eq!(teleop.targets().is_some(), seen.tracking);
-            prop_assert_eq!(teleop.driver(), seen.driver);
-            let engaged_toggles = teleop.streams.iter().filter(|s| s.engaged()).count();
+            if let Some((stream, (false, false))) = sender {
+                seen.released[stream.number as usize] = true;
+            }
+            prop_assert_eq!(arbiter.engaged(), seen.tracking);
+            prop_assert_eq!(arbiter.targets(now).is_some(), seen.tracking);
+            prop_assert_eq!(arbiter.lease().driver, seen.driver);
+            let engaged_toggles = arbiter.streams.iter().filter(|s| s.engaged()).count();
             prop_assert_eq!(engaged_toggles, usize::from(seen.tracking));
-            if let Some(targets) = teleop.targets() {
-                let driver = seen.driver.expect("somebody drives").0 as usize;
+            if let Some(targets) = arbiter.targets(now) {
+                let driver = seen.driver.expect("somebody drives").number as usize;
                 if matches!(deed, Deed::Frame { .. } | Deed::Close(_) | Deed::Tick) {
                     prop_assert!(now.since(seen.newest[driver].expect("a frame came")) < STALE_AFTER);
                 }

@@ -1,32 +1,36 @@
-//! How a simulated joint runs after its target.
+//! How a joint runs after its target within limits of velocity and acceleration.
 
-/// The acceleration that every joint can reach, rad/s².
-pub(super) const MAX_ACCELERATION: f64 = 60.0;
+/// So near to its target and so slow, rad and rad/s, a joint has arrived: far below what any encoder tells apart.
+const ARRIVED: f64 = 1e-9;
 
 /// Position and speed of a joint, rad and rad/s.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Motion {
-    pub(super) position: f64,
-    pub(super) velocity: f64,
+pub(crate) struct Motion {
+    pub(crate) position: f64,
+    pub(crate) velocity: f64,
 }
 
 impl Motion {
-    pub(super) fn at_rest(position: f64) -> Self {
+    pub(crate) fn at_rest(position: f64) -> Self {
         Self { position, velocity: 0.0 }
     }
 
-    /// One step of `dt` seconds towards `target`, as fast as the limits allow and no faster than it can brake in time.
-    pub(super) fn step(&mut self, target: f64, max_velocity: f64, dt: f64) {
+    /// One step of `dt` seconds towards `target`, as fast as the limits (rad/s, rad/s²) allow and no faster than it can
+    /// brake in time.
+    pub(crate) fn step(&mut self, target: f64, max_velocity: f64, max_acceleration: f64, dt: f64) {
         if dt <= 0.0 {
             return;
         }
         let distance = target - self.position;
-        let change = MAX_ACCELERATION * dt;
+        let change = max_acceleration * dt;
         // The speed from which whole steps of braking end at the target.
         let braking = change * ((0.25 + 2.0 * distance.abs() / (change * dt)).sqrt() - 0.5);
         let wanted = braking.min(max_velocity).min(distance.abs() / dt).copysign(distance);
         self.velocity += (wanted - self.velocity).clamp(-change, change);
         self.position += self.velocity * dt;
+        if (target - self.position).abs() < ARRIVED && self.velocity.abs() < ARRIVED {
+            *self = Self::at_rest(target);
+        }
     }
 }
 
@@ -35,6 +39,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const MAX_ACCELERATION: f64 = 60.0;
 
     proptest! {
         #[test]
@@ -45,7 +51,7 @@ mod tests {
             let seconds = (target - start).abs() / max_velocity + 2.0 * max_velocity / MAX_ACCELERATION + 0.2;
             for _ in 0..(seconds / dt) as usize {
                 let before = motion;
-                motion.step(target, max_velocity, dt);
+                motion.step(target, max_velocity, MAX_ACCELERATION, dt);
                 prop_assert!(motion.velocity.abs() <= max_velocity + 1e-9);
                 prop_assert!((motion.velocity - before.velocity).abs() <= MAX_ACCELERATION * dt + 1e-9);
                 let past = (motion.position - target) * (target - start).signum();
@@ -63,7 +69,7 @@ mod tests {
             let t = f64::from(tick) * dt;
             // At most 1.6 rad/s, from which braking takes 0.02 rad.
             let target = 0.5 * (1.0 - (std::f64::consts::PI * t).cos());
-            motion.step(target, 2.6, dt);
+            motion.step(target, 2.6, MAX_ACCELERATION, dt);
             assert!((motion.position - target).abs() < 0.025, "{t}: {motion:?} {target}");
         }
     }
@@ -71,7 +77,7 @@ mod tests {
     #[test]
     fn no_time_no_motion() {
         let mut motion = Motion::at_rest(1.0);
-        motion.step(2.0, 1.0, 0.0);
+        motion.step(2.0, 1.0, MAX_ACCELERATION, 0.0);
         assert_eq!(motion, Motion::at_rest(1.0));
     }
 }

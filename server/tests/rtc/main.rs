@@ -1,33 +1,20 @@
-//! Video connections, seen by a real WebRTC peer in the same process, over loopback.
+//! Peer connections, seen by a real WebRTC peer in the same process, over loopback.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod client;
+mod network;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use openh264::decoder::Decoder;
-use openh264::formats::YUVSource;
-use rtc::ice::mdns::MulticastDnsMode;
-use rtc::interceptor::Registry;
-use rtc::peer_connection::configuration::interceptor_registry::register_default_interceptors;
-use rtc::peer_connection::sdp::RTCSessionDescription;
-use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
-use rtc::rtp::codec::h264::H264Packet;
-use rtc::rtp::packetizer::Depacketizer;
-use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep, timeout};
-use waldo_server::rtc::{Offer, PosePeer, VideoPeer};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use waldo_server::rtc::{Network, PosePeer, VideoPeer};
 use waldo_server::sensors::{Camera, CameraWriter, RgbImage, camera};
 use waldo_server::video::{Feed, VideoSource};
-use webrtc::data_channel::{DataChannel, DataChannelEvent};
-use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
-use webrtc::peer_connection::{
-    MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceGatheringState,
-    SettingEngineBuilder,
-};
+use webrtc::data_channel::DataChannelEvent;
 
-const LIMIT: Duration = Duration::from_secs(30);
+use self::client::{Client, in_time};
 
 const RED: [u8; 3] = [255, 0, 0];
 const BLUE: [u8; 3] = [0, 0, 255];
@@ -43,145 +30,6 @@ fn camera_feed() -> (CameraWriter, Camera, Feed) {
     (writer, reader, feed)
 }
 
-async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> T {
-    timeout(LIMIT, work).await.unwrap_or_else(|_| panic!("not in time: {what}"))
-}
-
-/// The client side of a connection.
-struct Client {
-    peer: Arc<dyn PeerConnection>,
-    tracks: mpsc::Receiver<Arc<dyn TrackRemote>>,
-    channels: mpsc::Receiver<Arc<dyn DataChannel>>,
-}
-
-struct Events {
-    gathering: watch::Sender<RTCIceGatheringState>,
-    tracks: mpsc::Sender<Arc<dyn TrackRemote>>,
-    channels: mpsc::Sender<Arc<dyn DataChannel>>,
-}
-
-#[async_trait]
-impl PeerConnectionEventHandler for Events {
-    async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
-        self.gathering.send_replace(state);
-    }
-
-    async fn on_track(&self, track: Arc<dyn TrackRemote>) {
-        self.tracks.send(track).await.unwrap();
-    }
-
-    async fn on_data_channel(&self, channel: Arc<dyn DataChannel>) {
-        self.channels.send(channel).await.unwrap();
-    }
-}
-
-impl Client {
-    /// A client that has taken an offer, and its answer.
-    async fn of(offer: &str) -> (Self, String) {
-        let mut engine = MediaEngine::default();
-        engine.register_default_codecs().unwrap();
-        let registry = register_default_interceptors(Registry::new(), &mut engine).unwrap();
-        let gathering = watch::Sender::new(RTCIceGatheringState::New);
-        let mut gathering_state = gathering.subscribe();
-        let (tracks, received_tracks) = mpsc::channel(16);
-        let (channels, received_channels) = mpsc::channel(16);
-        let peer = PeerConnectionBuilder::new()
-            .with_media_engine(engine)
-            .with_interceptor_registry(registry)
-            .with_setting_engine(
-                SettingEngineBuilder::new().with_multicast_dns_mode(MulticastDnsMode::Disabled).build(),
-            )
-            .with_udp_addrs(vec!["127.0.0.1:0"])
-            .with_handler(Arc::new(Events { gathering, tracks, channels }))
-            .build()
-            .await
-            .unwrap();
-        peer.set_remote_description(RTCSessionDescription::offer(offer.to_owned()).unwrap()).await.unwrap();
-        let answer = peer.create_answer(None).await.unwrap();
-        peer.set_local_description(answer).await.unwrap();
-        let complete = gathering_state.wait_for(|state| *state == RTCIceGatheringState::Complete);
-        in_time("gathering", complete).await.unwrap();
-        let answer = peer.local_description().await.unwrap().sdp;
-        (Self { peer: Arc::new(peer), tracks: received_tracks, channels: received_channels }, answer)
-    }
-
-    /// A client that has answered the peer.
-    async fn connect(peer: &VideoPeer, offer: &Offer) -> Self {
-        let (client, answer) = Self::of(&offer.sdp).await;
-        peer.answer(answer).await.unwrap();
-        client
-    }
-
-    /// Waits for as many tracks as were offered; gives them by mid.
-    async fn tracks(&mut self, count: usize) -> BTreeMap<String, Received> {
-        let mut by_id = BTreeMap::new();
-        for _ in 0..count {
-            let track = in_time("a track", self.tracks.recv()).await.unwrap();
-            by_id.insert(track.track_id().await, track);
-        }
-        let mut by_mid = BTreeMap::new();
-        for transceiver in self.peer.get_transceivers().await {
-            let mid = transceiver.mid().await.unwrap().unwrap();
-            let id = transceiver.receiver().await.unwrap().unwrap().track().track_id().await;
-            by_mid.insert(mid, Received::new(by_id.remove(&id).unwrap()));
-        }
-        by_mid
-    }
-}
-
-/// One camera as the client sees it.
-struct Received {
-    track: Arc<dyn TrackRemote>,
-    depacketizer: H264Packet,
-    decoder: Decoder,
-    data: Vec<u8>,
-}
-
-/// What one received frame shows.
-#[derive(Debug)]
-struct Seen {
-    size: (usize, usize),
-    middle: [u8; 3],
-    keyframe: bool,
-}
-
-impl Received {
-    fn new(track: Arc<dyn TrackRemote>) -> Self {
-        Self { track, depacketizer: H264Packet::default(), decoder: Decoder::new().unwrap(), data: Vec::new() }
-    }
-
-    async fn frame(&mut self) -> Seen {
-        loop {
-            let event = in_time("a packet", self.track.poll()).await.expect("the track has ended");
-            let TrackRemoteEvent::OnRtpPacket(packet) = event else {
-                continue;
-            };
-            self.data.extend(self.depacketizer.depacketize(&packet.payload).unwrap());
-            if !packet.header.marker {
-                continue;
-            }
-            let data = std::mem::take(&mut self.data);
-            let keyframe = data.windows(4).any(|w| w[..3] == [0, 0, 1] && w[3] & 0x1f == 5);
-            let Ok(Some(picture)) = self.decoder.decode(&data) else {
-                // The first packets may arrive before the client has the keys.
-                self.request_keyframe().await;
-                continue;
-            };
-            let (width, height) = picture.dimensions();
-            let mut rgb = vec![0; width * height * 3];
-            picture.write_rgb8(&mut rgb);
-            let middle = (height / 2 * width + width / 2) * 3;
-            return Seen { size: (width, height), middle: [rgb[middle], rgb[middle + 1], rgb[middle + 2]], keyframe };
-        }
-    }
-
-    async fn request_keyframe(&self) {
-        let media_ssrc = self.track.ssrcs().await[0];
-        let pli = PictureLossIndication { sender_ssrc: 1, media_ssrc };
-        self.track.write_rtcp(vec![Box::new(pli)]).await.unwrap();
-    }
-}
-
 fn assert_close(seen: [u8; 3], expected: [u8; 3]) {
     assert!(seen.iter().zip(expected).all(|(s, e)| s.abs_diff(e) < 24), "{seen:?}, not {expected:?}");
 }
@@ -189,7 +37,7 @@ fn assert_close(seen: [u8; 3], expected: [u8; 3]) {
 #[tokio::test]
 async fn each_camera_arrives_under_its_mid() {
     let feeds = [feed("overhead_left", (64, 48), RED), feed("overhead_right", (128, 96), BLUE)];
-    let (peer, offer) = VideoPeer::offer(&feeds).await.unwrap();
+    let (peer, offer) = VideoPeer::offer(&Network::default(), &feeds, 0).await.unwrap();
     let names = [("0", "overhead_left"), ("1", "overhead_right")].map(|(mid, name)| (mid.into(), name.into()));
     assert_eq!(offer.tracks, BTreeMap::from(names));
     let mut client = Client::connect(&peer, &offer).await;
@@ -204,7 +52,7 @@ async fn each_camera_arrives_under_its_mid() {
 #[tokio::test]
 async fn the_offer_is_sendonly_h264_in_one_bundle_with_all_candidates_inside() {
     let feeds = [feed("a b", (64, 48), RED), feed("c", (64, 48), RED)];
-    let (_peer, offer) = VideoPeer::offer(&feeds).await.unwrap();
+    let (_peer, offer) = VideoPeer::offer(&Network::default(), &feeds, 0).await.unwrap();
     let lines: Vec<&str> = offer.sdp.lines().collect();
     let count = |line: &str| lines.iter().filter(|l| l.starts_with(line)).count();
     assert_eq!(count("m=video "), 2, "{}", offer.sdp);
@@ -226,7 +74,7 @@ async fn the_offer_is_sendonly_h264_in_one_bundle_with_all_candidates_inside() {
 #[tokio::test]
 async fn a_receiver_that_lost_a_picture_gets_a_keyframe() {
     let feeds = [feed("c", (64, 48), RED)];
-    let (peer, offer) = VideoPeer::offer(&feeds).await.unwrap();
+    let (peer, offer) = VideoPeer::offer(&Network::default(), &feeds, 0).await.unwrap();
     let mut client = Client::connect(&peer, &offer).await;
     let track = &mut client.tracks(1).await.remove("0").unwrap();
     assert!(track.frame().await.keyframe);
@@ -241,11 +89,11 @@ async fn a_receiver_that_lost_a_picture_gets_a_keyframe() {
 #[tokio::test]
 async fn a_second_client_sees_the_camera_and_the_first_goes_on() {
     let feeds = [feed("c", (64, 48), RED)];
-    let (first_peer, first_offer) = VideoPeer::offer(&feeds).await.unwrap();
+    let (first_peer, first_offer) = VideoPeer::offer(&Network::default(), &feeds, 0).await.unwrap();
     let mut first_client = Client::connect(&first_peer, &first_offer).await;
     let mut first = first_client.tracks(1).await.remove("0").unwrap();
     first.frame().await;
-    let (second_peer, second_offer) = VideoPeer::offer(&feeds).await.unwrap();
+    let (second_peer, second_offer) = VideoPeer::offer(&Network::default(), &feeds, 0).await.unwrap();
     let mut second_client = Client::connect(&second_peer, &second_offer).await;
     let mut second = second_client.tracks(1).await.remove("0").unwrap();
     assert_close(second.frame().await.middle, RED);
@@ -258,7 +106,7 @@ async fn a_second_client_sees_the_camera_and_the_first_goes_on() {
 #[tokio::test]
 async fn an_answer_that_does_not_fit_is_an_error_and_a_right_one_still_works() {
     let feeds = [feed("c", (64, 48), RED)];
-    let (peer, offer) = VideoPeer::offer(&feeds).await.unwrap();
+    let (peer, offer) = VideoPeer::offer(&Network::default(), &feeds, 0).await.unwrap();
     let (mut client, answer) = Client::of(&offer.sdp).await;
     let without = |word: &str| answer.lines().filter(|l| !l.contains(word)).map(|l| format!("{l}\r\n")).collect();
     let wrong: [String; 10] = [
@@ -283,9 +131,22 @@ async fn an_answer_that_does_not_fit_is_an_error_and_a_right_one_still_works() {
 }
 
 #[tokio::test]
+async fn an_answer_to_the_offer_before_does_not_pass_for_one_to_this() {
+    let feeds = [feed("c", (64, 48), RED)];
+    let network = Network::default();
+    let (_replaced, first_offer) = VideoPeer::offer(&network, &feeds, 0).await.unwrap();
+    let (peer, offer) = VideoPeer::offer(&network, &feeds, 1).await.unwrap();
+    let (_first_client, late) = Client::of(&first_offer.sdp).await;
+    let error = peer.answer(late).await.unwrap_err().to_string();
+    assert!(error.contains("payload type"), "{error}");
+    let mut client = Client::connect(&peer, &offer).await;
+    assert_close(client.tracks(1).await.get_mut("0").unwrap().frame().await.middle, RED);
+}
+
+#[tokio::test]
 async fn a_camera_is_watched_from_the_answer_until_the_peer_is_gone() {
     let (writer, _, feed) = camera_feed();
-    let (peer, offer) = VideoPeer::offer(std::slice::from_ref(&feed)).await.unwrap();
+    let (peer, offer) = VideoPeer::offer(&Network::default(), std::slice::from_ref(&feed), 0).await.unwrap();
     assert!(!writer.watched());
     let client = Client::connect(&peer, &offer).await;
     in_time("the camera is watched", async {
@@ -307,7 +168,7 @@ async fn a_camera_is_watched_from_the_answer_until_the_peer_is_gone() {
 #[tokio::test]
 async fn a_client_that_leaves_ends_the_peer() {
     let feeds = [feed("c", (64, 48), RED)];
-    let (peer, offer) = VideoPeer::offer(&feeds).await.unwrap();
+    let (peer, offer) = VideoPeer::offer(&Network::default(), &feeds, 0).await.unwrap();
     let mut client = Client::connect(&peer, &offer).await;
     client.tracks(1).await.remove("0").unwrap().frame().await;
     client.peer.close().await.unwrap();
@@ -322,7 +183,7 @@ async fn connections_leave_no_sockets_behind() {
     };
     let feeds = [feed("a", (64, 48), RED), feed("b", (64, 48), BLUE)];
     let cycle = async |dropped: bool| {
-        let (peer, offer) = VideoPeer::offer(&feeds).await.unwrap();
+        let (peer, offer) = VideoPeer::offer(&Network::default(), &feeds, 0).await.unwrap();
         let mut client = Client::connect(&peer, &offer).await;
         client.tracks(2).await.remove("0").unwrap().frame().await;
         client.peer.close().await.unwrap();
@@ -335,7 +196,7 @@ async fn connections_leave_no_sockets_behind() {
     }
     // Peers that nobody answers.
     for _ in 0..5 {
-        drop(VideoPeer::offer(&feeds).await.unwrap());
+        drop(VideoPeer::offer(&Network::default(), &feeds, 0).await.unwrap());
     }
     in_time("all sockets are closed", async {
         while sockets() > before {
@@ -348,7 +209,7 @@ async fn connections_leave_no_sockets_behind() {
 #[tokio::test]
 async fn the_end_of_all_feeds_ends_the_peer() {
     let feeds = [feed("a", (64, 48), RED), feed("b", (64, 48), BLUE)];
-    let (peer, offer) = VideoPeer::offer(&feeds).await.unwrap();
+    let (peer, offer) = VideoPeer::offer(&Network::default(), &feeds, 0).await.unwrap();
     let mut client = Client::connect(&peer, &offer).await;
     client.tracks(2).await.remove("1").unwrap().frame().await;
     drop(feeds);
@@ -357,12 +218,12 @@ async fn the_end_of_all_feeds_ends_the_peer() {
 
 #[tokio::test]
 async fn nothing_to_show_is_no_offer() {
-    assert!(VideoPeer::offer(&[]).await.is_err());
+    assert!(VideoPeer::offer(&Network::default(), &[], 0).await.is_err());
 }
 
 #[tokio::test]
 async fn the_pose_offer_is_one_data_channel_section() {
-    let (_peer, sdp) = PosePeer::offer(|_| {}).await.unwrap();
+    let (_peer, sdp) = PosePeer::offer(&Network::default(), |_| {}).await.unwrap();
     let has = |line: &str| sdp.lines().any(|l| l == line);
     assert_eq!(sdp.lines().filter(|l| l.starts_with("m=")).collect::<Vec<_>>().len(), 1, "{sdp}");
     assert!(sdp.contains("m=application 9 UDP/DTLS/SCTP webrtc-datachannel"), "{sdp}");
@@ -372,7 +233,8 @@ async fn the_pose_offer_is_one_data_channel_section() {
 #[tokio::test]
 async fn pose_messages_arrive_as_text_and_everything_else_is_ignored() {
     let (text, mut texts) = mpsc::channel(16);
-    let (peer, sdp) = PosePeer::offer(move |message| text.try_send(message.to_owned()).unwrap()).await.unwrap();
+    let (peer, sdp) =
+        PosePeer::offer(&Network::default(), move |message| text.try_send(message.to_owned()).unwrap()).await.unwrap();
     let (mut client, answer) = Client::of(&sdp).await;
     peer.answer(answer).await.unwrap();
     let channel = in_time("the channel", client.channels.recv()).await.unwrap();

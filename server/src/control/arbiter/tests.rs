@@ -1,29 +1,30 @@
-use waldo_protocol::vr::Hands;
+use glam::DQuat;
+use waldo_protocol::vr::{Controller, Hand, Hands};
 
 use super::*;
 use crate::control::tests::{frame, pose, squeezed};
 
 mod properties;
 
-const A: StreamId = StreamId(1);
-const B: StreamId = StreamId(2);
+const A: SourceId = SourceId::person(1);
+const B: SourceId = SourceId::person(2);
 const FRAME: Duration = Duration::from_millis(11);
 
-/// A [`Teleop`] with a clock of its own.
+/// A [`Arbiter`] with a clock of its own.
 struct Room {
-    teleop: Teleop,
+    arbiter: Arbiter,
     now: MonoTime,
     events: Vec<Event>,
 }
 
 impl Room {
     fn new() -> Self {
-        Self { teleop: Teleop::default(), now: MonoTime::from_nanos(1_000_000_000_000), events: Vec::new() }
+        Self { arbiter: Arbiter::default(), now: MonoTime::from_nanos(1_000_000_000_000), events: Vec::new() }
     }
 
     /// Sends a frame and lets the time until the next one pass.
-    fn send(&mut self, from: StreamId, frame: VrFrame) -> Admission {
-        let admission = self.teleop.on_frame(self.now, from, &frame, &mut self.events);
+    fn send(&mut self, from: SourceId, frame: VrFrame) -> Admission {
+        let admission = self.arbiter.on_frame(self.now, from, &frame, &mut self.events);
         self.now = self.now + FRAME;
         admission
     }
@@ -31,27 +32,27 @@ impl Room {
     fn wait(&mut self, millis: u64) {
         for _ in 0..millis {
             self.now = self.now + Duration::from_millis(1);
-            self.teleop.on_tick(self.now, &mut self.events);
+            self.arbiter.on_tick(self.now, &mut self.events);
         }
     }
 
-    fn engage(&mut self, stream: StreamId) {
+    fn engage(&mut self, stream: SourceId) {
         self.send(stream, frame());
         self.send(stream, squeezed(frame()));
-        assert!(self.teleop.engaged());
+        assert!(self.arbiter.engaged());
         self.send(stream, frame());
     }
 
     fn robot_hold(&mut self, reason: Option<HoldReason>) {
-        self.teleop.set_robot_hold(self.now, reason, &mut self.events);
+        self.arbiter.set_robot_hold(self.now, reason, &mut self.events);
     }
 
     fn reason(&self) -> Option<HoldReason> {
-        self.teleop.hold(self.now).map(|h| h.reason)
+        self.arbiter.hold(self.now).map(|h| h.reason)
     }
 
-    fn reason_for(&self, stream: StreamId) -> Option<HoldReason> {
-        self.teleop.hold_for(self.now, stream).map(|h| h.reason)
+    fn reason_for(&self, stream: SourceId) -> Option<HoldReason> {
+        self.arbiter.hold_for(self.now, stream).map(|h| h.reason)
     }
 
     fn tracking(&self) -> Vec<bool> {
@@ -72,7 +73,7 @@ fn at(ms: f64) -> VrFrame {
 }
 
 fn left_at(x: f64, tracked: bool) -> VrFrame {
-    let left = Controller { pose: pose([x, 1.0, 0.0], glam::DQuat::IDENTITY), tracked, ..frame().left };
+    let left = Controller { pose: pose([x, 1.0, 0.0], DQuat::IDENTITY), tracked, ..frame().left };
     VrFrame { left, ..frame() }
 }
 
@@ -81,9 +82,10 @@ fn the_first_stream_that_engages_drives() {
     let mut room = Room::new();
     assert_eq!(room.send(A, frame()), Admission::Admitted);
     assert_eq!(room.send(B, frame()), Admission::Admitted);
-    assert_eq!(room.teleop.driver(), None);
+    assert_eq!(room.arbiter.lease().driver, None);
     room.engage(B);
-    assert_eq!(room.events, [Event::Driver(Some(B)), Event::Tracking(true)]);
+    assert_eq!(room.events, [Event::Lease, Event::Tracking(true)]);
+    assert_eq!(room.arbiter.lease().driver, Some(B));
     assert_eq!(room.send(A, frame()), Admission::Watching);
 }
 
@@ -92,10 +94,10 @@ fn letting_go_keeps_the_driver_role() {
     let mut room = Room::new();
     room.engage(A);
     room.send(A, squeezed(frame()));
-    assert!(!room.teleop.engaged());
+    assert!(!room.arbiter.engaged());
     room.send(B, frame());
     assert_eq!(room.send(B, squeezed(frame())), Admission::Watching);
-    assert_eq!((room.teleop.driver(), room.teleop.engaged()), (Some(A), false));
+    assert_eq!((room.arbiter.lease().driver, room.arbiter.engaged()), (Some(A), false));
 }
 
 #[test]
@@ -106,7 +108,7 @@ fn who_tries_to_drive_beside_the_driver_is_told() {
     assert_eq!(room.reason_for(B), None);
     room.send(B, squeezed(frame()));
     assert_eq!((room.reason_for(B), room.reason_for(A)), (Some(HoldReason::NotDriver), None));
-    let told = room.teleop.hold_for(room.now + Duration::from_millis(89), B).expect("still squeezing");
+    let told = room.arbiter.hold_for(room.now + Duration::from_millis(89), B).expect("still squeezing");
     assert_eq!((told.severity, told.since_ms), (waldo_protocol::vr::Severity::Hold, 100.0));
     room.send(B, frame());
     assert_eq!(room.reason_for(B), None);
@@ -118,13 +120,13 @@ fn grips_held_while_the_driver_leaves_do_not_engage() {
     room.engage(A);
     room.send(B, frame());
     room.send(B, squeezed(frame()));
-    room.teleop.on_closed(room.now, A, &mut room.events);
-    assert_eq!(room.teleop.driver(), None);
+    room.arbiter.on_closed(room.now, A, &mut room.events);
+    assert_eq!(room.arbiter.lease().driver, None);
     room.send(B, squeezed(frame()));
-    assert!(!room.teleop.engaged());
+    assert!(!room.arbiter.engaged());
     assert_eq!(room.reason_for(B), Some(HoldReason::ReleaseGrips));
     room.engage(B);
-    assert_eq!(room.teleop.driver(), Some(B));
+    assert_eq!(room.arbiter.lease().driver, Some(B));
 }
 
 #[test]
@@ -132,14 +134,14 @@ fn silence_disengages_after_half_a_second_and_ends_the_role_after_two() {
     let mut room = Room::new();
     room.engage(A);
     room.wait(488);
-    assert!(room.teleop.engaged());
+    assert!(room.arbiter.engaged());
     room.wait(1);
-    assert!(!room.teleop.engaged());
-    assert_eq!((room.reason(), room.teleop.driver()), (Some(HoldReason::LinkStale), Some(A)));
+    assert!(!room.arbiter.engaged());
+    assert_eq!((room.reason(), room.arbiter.lease().driver), (Some(HoldReason::LinkStale), Some(A)));
     room.wait(1499);
-    assert_eq!(room.teleop.driver(), Some(A));
+    assert_eq!(room.arbiter.lease().driver, Some(A));
     room.wait(1);
-    assert_eq!((room.reason(), room.teleop.driver()), (Some(HoldReason::LinkStale), None));
+    assert_eq!((room.reason(), room.arbiter.lease().driver), (Some(HoldReason::LinkStale), None));
 }
 
 #[test]
@@ -169,10 +171,10 @@ fn a_closed_stream_disengages_and_leaves_at_once() {
     let mut room = Room::new();
     room.engage(A);
     room.events.clear();
-    room.teleop.on_closed(room.now, A, &mut room.events);
-    assert_eq!(room.events[..2], [Event::Tracking(false), Event::Driver(None)]);
+    room.arbiter.on_closed(room.now, A, &mut room.events);
+    assert_eq!(room.events[..2], [Event::Tracking(false), Event::Lease]);
     assert_eq!(room.reason(), Some(HoldReason::LinkStale));
-    assert_eq!(room.teleop.targets(), None);
+    assert_eq!(room.arbiter.targets(room.now), None);
 }
 
 #[test]
@@ -183,13 +185,13 @@ fn a_reset_disengages_and_is_latched_once_however_long_it_is_held() {
     for _ in 0..10 {
         room.send(A, reset());
     }
-    assert_eq!(room.events, [Event::Tracking(false), Event::Reset]);
-    assert!(room.teleop.take_reset());
-    assert!(!room.teleop.take_reset());
+    assert_eq!((&room.events[..], room.arbiter.resets()), (&[Event::Tracking(false)][..], 1));
+    assert!(room.arbiter.take_reset());
+    assert!(!room.arbiter.take_reset());
     room.send(A, frame());
     room.send(A, reset());
-    assert!(room.teleop.take_reset());
-    assert_eq!(room.teleop.resets(), 2);
+    assert!(room.arbiter.take_reset());
+    assert_eq!(room.arbiter.resets(), 2);
 }
 
 #[test]
@@ -197,11 +199,11 @@ fn a_reset_beats_a_squeeze_in_the_same_frame_and_blocks_until_it_is_taken() {
     let mut room = Room::new();
     room.send(A, frame());
     room.send(A, squeezed(reset()));
-    assert_eq!((room.events.first(), room.teleop.engaged()), (Some(&Event::Reset), false));
+    assert_eq!((room.arbiter.resets(), room.arbiter.engaged()), (1, false));
     room.send(A, frame());
     room.send(A, squeezed(frame()));
-    assert!(!room.teleop.engaged());
-    room.teleop.take_reset();
+    assert!(!room.arbiter.engaged());
+    room.arbiter.take_reset();
     room.engage(A);
 }
 
@@ -209,15 +211,15 @@ fn a_reset_beats_a_squeeze_in_the_same_frame_and_blocks_until_it_is_taken() {
 fn only_the_driver_resets_while_there_is_one() {
     let mut room = Room::new();
     room.send(B, reset());
-    assert!(room.teleop.take_reset());
+    assert!(room.arbiter.take_reset());
     room.send(B, frame());
     room.engage(A);
     room.send(B, reset());
-    assert!(room.teleop.engaged() && !room.teleop.take_reset());
+    assert!(room.arbiter.engaged() && !room.arbiter.take_reset());
     // Held until the driver has left, it is still no edge.
-    room.teleop.on_closed(room.now, A, &mut room.events);
+    room.arbiter.on_closed(room.now, A, &mut room.events);
     room.send(B, reset());
-    assert!(!room.teleop.take_reset());
+    assert!(!room.arbiter.take_reset());
 }
 
 #[test]
@@ -230,7 +232,7 @@ fn while_the_robot_holds_nobody_engages_and_grips_held_to_its_end_do_not_either(
     room.send(A, squeezed(frame()));
     room.robot_hold(None);
     room.send(A, squeezed(frame()));
-    assert_eq!((room.teleop.engaged(), room.reason()), (false, Some(HoldReason::ReleaseGrips)));
+    assert_eq!((room.arbiter.engaged(), room.reason()), (false, Some(HoldReason::ReleaseGrips)));
     room.engage(A);
 }
 
@@ -249,10 +251,10 @@ fn targets_are_the_controllers_since_the_frame_that_engaged() {
     let mut room = Room::new();
     room.send(A, left_at(0.1, true));
     room.send(A, squeezed(left_at(0.2, true)));
-    let first = room.teleop.targets().expect("engaged").hands[0];
+    let first = room.arbiter.targets(room.now).expect("engaged").hands[0];
     assert_eq!((first.origin, first.grip), (first.controller, None));
     room.send(A, squeezed(left_at(0.3, true)));
-    let next = *room.teleop.targets().expect("engaged").hand(Hand::Left);
+    let next = *room.arbiter.targets(room.now).expect("engaged").hand(Hand::Left);
     assert_eq!((next.origin.position().x, next.controller.position().x, next.grip), (0.2, 0.3, Some(1.0)));
     assert_eq!(next.engagement, first.engagement);
 }
@@ -262,15 +264,15 @@ fn an_untracked_controller_freezes_its_target_and_gets_a_new_snapshot_when_it_re
     let mut room = Room::new();
     room.engage(A);
     room.send(A, left_at(0.1, true));
-    let before = room.teleop.targets().expect("engaged").hands;
+    let before = room.arbiter.targets(room.now).expect("engaged").hands;
     room.send(A, left_at(0.5, false));
-    let lost = room.teleop.targets().expect("engaged").hands;
+    let lost = room.arbiter.targets(room.now).expect("engaged").hands;
     assert_eq!((lost[0].controller, lost[0].tracked), (before[0].controller, false));
-    let hold = room.teleop.hold(room.now).expect("lost");
+    let hold = room.arbiter.hold(room.now).expect("lost");
     assert_eq!((hold.reason, hold.hand), (HoldReason::TrackingLost, Hands::Left));
     assert_eq!(hold.severity, waldo_protocol::vr::Severity::Clamp);
     room.send(A, left_at(0.6, true));
-    let found = room.teleop.targets().expect("engaged").hands;
+    let found = room.arbiter.targets(room.now).expect("engaged").hands;
     assert!(found[0].engagement > before[0].engagement && found[0].tracked);
     assert_eq!((found[0].origin, found[0].controller.position().x), (found[0].controller, 0.6));
     assert_eq!(found[1], before[1]);
@@ -284,7 +286,7 @@ fn a_trigger_works_while_its_controller_is_not_tracked() {
     let mut pulled = left_at(0.5, false);
     pulled.left.grip = 0.25;
     room.send(A, pulled);
-    assert_eq!(room.teleop.targets().expect("engaged").hands[0].grip, Some(0.25));
+    assert_eq!(room.arbiter.targets(room.now).expect("engaged").hands[0].grip, Some(0.25));
 }
 
 #[test]
@@ -296,12 +298,12 @@ fn a_jump_of_the_headsets_clock_disengages() {
         for i in 2..300 {
             room.send(A, at(f64::from(i) * 11.0));
         }
-        assert!(room.teleop.engaged());
+        assert!(room.arbiter.engaged());
         room.send(A, at(300.0 * 11.0 + jump));
-        assert_eq!((room.teleop.engaged(), room.reason()), (false, Some(HoldReason::Clock)));
+        assert_eq!((room.arbiter.engaged(), room.reason()), (false, Some(HoldReason::Clock)));
         room.send(A, at(301.0 * 11.0 + jump));
         room.send(A, squeezed(at(302.0 * 11.0 + jump)));
-        assert!(room.teleop.engaged(), "the new clock is as good as the old one");
+        assert!(room.arbiter.engaged(), "the new clock is as good as the old one");
         assert_eq!(room.reason(), None);
     }
 }
@@ -315,7 +317,7 @@ fn slow_drift_and_jitter_of_the_clock_are_no_jump() {
         let jitter = f64::from(i % 7) * 30.0;
         room.send(A, at(f64::from(i) * 11.05 - jitter));
     }
-    assert!(room.teleop.engaged());
+    assert!(room.arbiter.engaged());
 }
 
 #[test]
@@ -328,7 +330,7 @@ fn the_word_about_the_clock_fades() {
     for _ in 0..300 {
         room.send(A, frame());
     }
-    assert_eq!((room.reason(), room.events.last()), (None, Some(&Event::Hold(None))));
+    assert_eq!(room.reason(), None);
 }
 
 #[test]
@@ -339,11 +341,11 @@ fn clamps_name_the_hand_and_come_after_holds() {
     for (clamps, expected) in
         [([None, limit], Hands::Right), ([reach, limit], Hands::Left), ([limit, limit], Hands::Both)]
     {
-        room.teleop.set_clamps(room.now, clamps, &mut room.events);
+        room.arbiter.set_clamps(room.now, clamps);
         room.now = room.now + Duration::from_millis(150);
-        assert_eq!(room.teleop.hold(room.now).map(|h| h.hand), Some(expected));
+        assert_eq!(room.arbiter.hold(room.now).map(|h| h.hand), Some(expected));
     }
-    assert!(room.teleop.engaged());
+    assert!(room.arbiter.engaged());
     room.robot_hold(Some(HoldReason::Fault));
     assert_eq!(room.reason(), Some(HoldReason::Fault));
 }
@@ -353,16 +355,123 @@ fn a_full_table_lets_newcomers_watch_until_somebody_falls_silent() {
     let mut room = Room::new();
     room.engage(A);
     for n in 1..MAX_STREAMS as u64 {
-        assert_eq!(room.send(StreamId(100 + n), frame()), Admission::Watching);
+        assert_eq!(room.send(SourceId::person(100 + n), frame()), Admission::Watching);
         room.send(A, frame());
     }
-    assert_eq!(room.teleop.streams.len(), MAX_STREAMS);
+    assert_eq!(room.arbiter.streams.len(), MAX_STREAMS);
     room.send(B, frame());
-    assert_eq!(room.teleop.stream(B).map(|s| s.id), None);
+    assert_eq!(room.arbiter.stream(B).map(|s| s.id), None);
     for _ in 0..200 {
         room.send(A, frame());
     }
     room.send(B, frame());
-    assert_eq!(room.teleop.stream(B).map(|s| s.id), Some(B));
-    assert_eq!((room.teleop.streams.len(), room.teleop.engaged()), (MAX_STREAMS, true));
+    assert_eq!(room.arbiter.stream(B).map(|s| s.id), Some(B));
+    assert_eq!((room.arbiter.streams.len(), room.arbiter.engaged()), (MAX_STREAMS, true));
+}
+
+fn ask(room: &mut Room, who: SourceId, op: LeaseOp, n: i64) -> Vec<Event> {
+    room.events.clear();
+    room.arbiter.on_lease(room.now, who, LeaseRequest { op, n }, &mut room.events);
+    room.events.clone()
+}
+
+fn answers(events: &[Event]) -> Vec<(SourceId, i64, bool)> {
+    let answer = |e: &Event| match e {
+        Event::Answer(a) => Some((a.to, a.n, a.ok)),
+        _ => None,
+    };
+    events.iter().filter_map(answer).collect()
+}
+
+#[test]
+fn a_granted_takeover_disengages_first_and_the_new_driver_engages_deliberately() {
+    let mut room = Room::new();
+    room.engage(A);
+    room.send(B, squeezed(frame()));
+    assert_eq!(answers(&ask(&mut room, B, LeaseOp::Take, 1)), [(B, 1, false)]);
+    assert!(room.arbiter.engaged(), "asking changes nothing");
+    let events = ask(&mut room, A, LeaseOp::Grant, 2);
+    assert_eq!(events[..2], [Event::Tracking(false), Event::Lease]);
+    assert_eq!(answers(&events), [(B, 1, true), (A, 2, true)]);
+    room.send(B, squeezed(frame()));
+    assert!(!room.arbiter.engaged());
+    room.engage(B);
+    room.send(A, frame());
+    assert_eq!(room.send(A, squeezed(frame())), Admission::Watching);
+}
+
+#[test]
+fn a_request_to_a_driver_who_is_silent_is_granted_with_the_loss_of_the_link() {
+    let mut room = Room::new();
+    room.engage(A);
+    ask(&mut room, B, LeaseOp::Take, 1);
+    room.send(B, frame());
+    room.events.clear();
+    room.wait(1_999);
+    assert_eq!(answers(&room.events), [(B, 1, true)]);
+    assert_eq!(room.arbiter.lease().driver, Some(B));
+    room.wait(2_001);
+    assert_eq!(room.arbiter.lease().driver, None, "who has the lease and sends nothing loses it too");
+}
+
+#[test]
+fn only_the_driver_speaks_for_the_lease() {
+    let mut room = Room::new();
+    room.engage(A);
+    for op in [LeaseOp::Release, LeaseOp::Grant, LeaseOp::Deny, LeaseOp::Claim] {
+        assert_eq!(answers(&ask(&mut room, B, op, 3)), [(B, 3, false)], "{op:?}");
+    }
+    assert!(room.arbiter.engaged());
+    let events = ask(&mut room, A, LeaseOp::Release, 4);
+    assert_eq!(answers(&events), [(A, 4, true)]);
+    assert_eq!((room.arbiter.engaged(), room.arbiter.lease().driver), (false, None));
+    assert_eq!(answers(&ask(&mut room, B, LeaseOp::Claim, 5)), [(B, 5, true)]);
+}
+
+#[test]
+fn a_stop_holds_until_it_is_cleared_and_then_needs_released_grips() {
+    let mut room = Room::new();
+    room.engage(A);
+    let stop = |n, clear| Stop { n: Some(n), clear };
+    room.arbiter.on_stop(room.now, B, stop(1, false), &mut room.events);
+    assert_eq!((room.arbiter.engaged(), room.reason()), (false, Some(HoldReason::Stopped)));
+    room.send(A, frame());
+    room.send(A, squeezed(frame()));
+    room.send(A, reset());
+    assert!(!room.arbiter.engaged() && !room.arbiter.take_reset(), "a move to rest is motion too");
+    room.arbiter.on_stop(room.now, B, stop(2, true), &mut room.events);
+    assert!(room.arbiter.stopped(), "a driver is there, and only the driver clears");
+    room.send(A, squeezed(frame()));
+    room.arbiter.on_stop(room.now, A, stop(1, true), &mut room.events);
+    room.send(A, squeezed(frame()));
+    assert_eq!((room.arbiter.engaged(), room.reason()), (false, Some(HoldReason::ReleaseGrips)));
+    room.engage(A);
+}
+
+#[test]
+fn a_late_copy_of_a_stop_does_not_stop_again() {
+    let mut room = Room::new();
+    room.send(A, frame());
+    for (n, clear, stopped) in
+        [(1, false, true), (2, true, false), (1, false, false), (3, false, true), (2, true, true)]
+    {
+        room.arbiter.on_stop(room.now, A, Stop { n: Some(n), clear }, &mut room.events);
+        assert_eq!(room.arbiter.stopped(), stopped, "{n}");
+    }
+    let unnumbered = Stop { n: None, clear: true };
+    room.arbiter.on_stop(room.now, A, unnumbered, &mut room.events);
+    assert!(!room.arbiter.stopped());
+}
+
+#[test]
+fn the_scale_of_motion_changes_only_while_nothing_moves() {
+    let mut room = Room::new();
+    let half = MotionScale { pos: 0.5, rot: 0.5 };
+    assert_eq!(room.arbiter.set_scale(B, half), half, "nobody drives");
+    room.engage(A);
+    assert_eq!(room.arbiter.set_scale(A, MotionScale { pos: 2.0, rot: 1.0 }), half);
+    room.send(A, squeezed(frame()));
+    assert_eq!(room.arbiter.set_scale(B, MotionScale { pos: 2.0, rot: 1.0 }), half, "not the driver");
+    let double = MotionScale { pos: 2.0, rot: 1.0 };
+    assert_eq!(room.arbiter.set_scale(A, double), double);
 }

@@ -1,0 +1,455 @@
+//! Who drives the robot, whether the arms follow, and why not: leases, the stop latch, watchdogs, holds and clamps.
+
+mod hands;
+mod lease;
+mod source;
+mod standing;
+mod stop;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use waldo_protocol::time::MonoTime;
+use waldo_protocol::vr::{
+    Cart, CartCommand, ClutchScale, Episode, Hold, HoldReason, LeaseOp, LeaseReason, LeaseRequest, LeaseState,
+    MotionScale, PlayoutConfig, RecordingEdges, Rendered, Stop, VrFrame,
+};
+
+use self::hands::FollowedHand;
+pub(super) use self::hands::side;
+pub use self::hands::{HandTarget, Targets};
+use self::lease::Lease;
+pub use self::lease::{LeaseAnswer, LeaseView, TAKEOVER_AFTER};
+pub use self::source::{SourceId, SourceKind};
+use self::standing::Standing;
+use self::stop::StopLatch;
+use self::stream::Stream;
+
+/// Streams remembered at once. Beyond it a newcomer takes the place of one that has been silent for
+/// [`SourceKind::lost_after`]; if there is none, the newcomer only watches.
+pub const MAX_STREAMS: usize = 32;
+
+/// How long the operator is told that a jump of the clock disengaged: the jump itself is over within one frame.
+const CLOCK_SHOWN: Duration = Duration::from_secs(3);
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Its stream drives, or nobody does.
+    Admitted,
+    /// Another stream drives, or there are more than [`MAX_STREAMS`].
+    Watching,
+}
+
+/// Something to tell, in order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Event {
+    /// The engage toggle changed.
+    Tracking(bool),
+    /// Another source drives now, or none; [`Arbiter::lease`] tells who asks to.
+    Lease,
+    /// Answer to a request for the lease, for the one who asked.
+    Answer(LeaseAnswer),
+    /// The operator decided something about an episode.
+    Episode(Episode),
+    /// The source that recorded an episode is gone: [`Arbiter::take_interrupted`] tells how to go on when it returns.
+    Interrupted(SourceId),
+}
+
+/// Decides what may move the robot. Pure: time comes in as an argument.
+///
+/// At most one source has the lease, and only its frames are ever engaged. Whatever is unclear disengages, and engaging
+/// always needs both grips of that stream to have been seen released since.
+#[derive(Debug, Default)]
+pub struct Arbiter {
+    playout: PlayoutConfig,
+    streams: Vec<Stream>,
+    lease: Lease,
+    /// When the lease was given to whoever has it.
+    leased: MonoTime,
+    stop: StopLatch,
+    /// Present exactly while engaged.
+    hands: Option<[FollowedHand; 2]>,
+    /// When the frame came that engaged. It moves nothing itself, so hands are followed from the next one on.
+    engaged: MonoTime,
+    scale: ClutchScale,
+    cart: Cart,
+    /// Of a source that left in the middle of an episode.
+    interrupted: Option<RecordingEdges>,
+    /// The last engagement number given out.
+    engagements: u64,
+    reset: bool,
+    resets: u32,
+    robot_hold: Option<(HoldReason, MonoTime)>,
+    /// Why the last engagement ended, if the operator did not end it.
+    lapse: Option<(HoldReason, MonoTime)>,
+    clamps: [Option<(HoldReason, MonoTime)>; 2],
+    /// Control ticks that nobody has asked for yet.
+    control_ticks: u32,
+}
+
+impl Arbiter {
+    /// An arbiter that plays pose streams out like this.
+    pub fn new(playout: PlayoutConfig) -> Self {
+        Self { playout, ..Self::default() }
+    }
+
+    /// Feeds one frame of a stream, already without duplicates. Events are appended in order.
+    pub fn on_frame(&mut self, now: MonoTime, stream: SourceId, frame: &VrFrame, events: &mut Vec<Event>) -> Admission {
+        // The watchdogs first, so that a silence counts even if no tick came while it lasted.
+        self.on_tick(now, events);
+        self.ingest(now, stream, frame, events)
+    }
+
+    /// The source is gone: its last socket closed.
+    pub fn on_closed(&mut self, now: MonoTime, source: SourceId, events: &mut Vec<Event>) {
+        self.on_tick(now, events);
+        let engaged = self.engaged() && self.lease.holder() == Some(source);
+        self.change_lease(now, events, |lease| lease.leave(source));
+        if engaged {
+            self.lapse = Some((HoldReason::LinkStale, now));
+        }
+        if let Some(stream) = self.streams.iter_mut().find(|s| s.id == source)
+            && stream.edges.interrupt()
+        {
+            self.interrupted = Some(stream.edges);
+            events.push(Event::Interrupted(source));
+        }
+        self.streams.retain(|s| s.id != source);
+        self.stop.forget(source);
+    }
+
+    /// What a source that left in the middle of an episode had decided so far, once.
+    pub fn take_interrupted(&mut self) -> Option<RecordingEdges> {
+        self.interrupted.take()
+    }
+
+    /// A source that left in the middle of an episode is back and goes on with it.
+    pub fn resume(&mut self, now: MonoTime, source: SourceId, edges: RecordingEdges) {
+        if let Some(stream) = self.stream_or_new(now, source) {
+            stream.edges = edges;
+        }
+    }
+
+    /// The source agreed to count what its buttons decide.
+    pub fn use_counters(&mut self, now: MonoTime, source: SourceId) {
+        if let Some(stream) = self.stream_or_new(now, source) {
+            stream.edges.use_counters();
+        }
+    }
+
+    /// What a stream shows at `now`; none before its first frame.
+    pub fn render(&self, now: MonoTime, source: SourceId) -> Option<Rendered> {
+        self.stream(source)?.playout.render(now)
+    }
+
+    /// How a stream is played out: the jitter of its frames, and the delay added against it.
+    pub fn playout(&self, source: SourceId) -> Option<(Duration, Duration)> {
+        self.stream(source).map(|s| (s.playout.jitter(), s.playout.delay()))
+    }
+
+    /// Runs the watchdogs.
+    pub fn on_tick(&mut self, now: MonoTime, events: &mut Vec<Event>) {
+        if let Some((HoldReason::Clock, since)) = self.lapse
+            && now.since(since) >= CLOCK_SHOWN
+        {
+            self.lapse = None;
+        }
+        if let Some(driver) = self.lease.holder() {
+            let silence = self.stream(driver).map_or(Duration::MAX, |s| s.silence(now));
+            if silence >= driver.kind.stale_after() && self.disengage(events) {
+                self.lapse = Some((HoldReason::LinkStale, now));
+            }
+            // Who was just given the lease need not have sent anything yet.
+            if silence.min(now.since(self.leased)) >= driver.kind.lost_after() {
+                self.change_lease(now, events, |lease| lease.release(driver, Some(LeaseReason::Link)));
+            }
+        }
+        self.change_lease(now, events, |lease| lease.on_tick(now));
+    }
+
+    /// A source's word about the lease; the answers come as events.
+    pub fn on_lease(&mut self, now: MonoTime, who: SourceId, request: LeaseRequest, events: &mut Vec<Event>) {
+        self.on_tick(now, events);
+        let LeaseRequest { op, n } = request;
+        let answer = |ok, state, reason| Event::Answer(LeaseAnswer { to: who, n, ok, state, reason });
+        let refused = answer(false, LeaseState::Held, Some(LeaseReason::Held));
+        let drives = |arbiter: &Self| arbiter.lease.holder() == Some(who);
+        match op {
+            LeaseOp::Claim => {
+                let claimed = self.claim(now, who, events);
+                events.push(if claimed { answer(true, LeaseState::Held, None) } else { refused });
+            }
+            LeaseOp::Take => self.change_lease(now, events, |lease| Some(lease.take(now, who, n))),
+            // These three are the driver's alone to say.
+            LeaseOp::Release | LeaseOp::Grant | LeaseOp::Deny if !drives(self) => events.push(refused),
+            LeaseOp::Release | LeaseOp::Grant | LeaseOp::Deny => {
+                self.change_lease(now, events, |lease| match op {
+                    LeaseOp::Release => lease.release(who, None),
+                    LeaseOp::Grant => lease.grant(who),
+                    _ => lease.deny(who),
+                });
+                let state = if self.lease.holder().is_some() { LeaseState::Held } else { LeaseState::Free };
+                events.push(answer(true, state, None));
+            }
+        }
+    }
+
+    /// Sets the stop latch, or clears it: a driver's stop only the driver clears. Copies of one message count once.
+    pub fn on_stop(&mut self, now: MonoTime, from: SourceId, stop: Stop, events: &mut Vec<Event>) {
+        if !self.stop.is_news(from, stop) {
+            return;
+        }
+        if !stop.clear {
+            self.stop.set(now);
+        } else if self.lease.holder().is_none_or(|driver| driver == from) {
+            self.stop.clear();
+        } else {
+            return;
+        }
+        // After either, engaging needs grips that were seen released.
+        self.disengage(events);
+    }
+
+    /// Sets how far the grippers move for a motion of the hands: the driver's to set, or anybody's while nobody drives,
+    /// and only while disengaged. Returns the scale in force.
+    pub fn set_scale(&mut self, from: SourceId, scale: MotionScale) -> MotionScale {
+        if !self.engaged() && self.lease.holder().is_none_or(|driver| driver == from) {
+            self.scale = ClutchScale { position: scale.pos, rotation: scale.rot };
+        }
+        MotionScale { pos: self.scale.position, rot: self.scale.rotation }
+    }
+
+    /// What the hands of the driver ask for at `now`, while engaged; none while held.
+    pub fn targets(&mut self, now: MonoTime) -> Option<Targets> {
+        let driver = self.lease.holder()?;
+        let moved = self.stream(driver).filter(|s| self.hands.is_some() && s.newest() > self.engaged);
+        let rendered = moved.and_then(|stream| stream.playout.render(now));
+        if let (Some(hands), Some(Rendered { frame, .. })) = (&mut self.hands, rendered) {
+            for (hand, controller) in hands.iter_mut().zip([&frame.left, &frame.right]) {
+                if hand.follow(now, controller, self.engagements + 1) {
+                    self.engagements += 1;
+                }
+            }
+        }
+        self.hands.map(|hands| Targets { hands: hands.map(|h| h.target), scale: self.scale })
+    }
+
+    /// What the sticks of the driver ask of base and lift at `now`, `dt` after the call before.
+    pub fn cart(&mut self, now: MonoTime, dt: Duration) -> CartCommand {
+        if self.stopped() || self.reset || self.robot_hold.is_some() {
+            self.cart.stop();
+        }
+        self.cart.tick(now, dt)
+    }
+
+    /// True once after each reset edge.
+    ///
+    /// Nobody engages until it was taken. Whoever takes it to move the arms sets the robot's hold before it lets go of
+    /// the lock around this value.
+    pub fn take_reset(&mut self) -> bool {
+        std::mem::take(&mut self.reset)
+    }
+
+    /// Reset edges that counted so far; starts again at zero after 2³² − 1.
+    pub fn resets(&self) -> u32 {
+        self.resets
+    }
+
+    /// The arm side's word: while it holds for a reason (rest move, fault), nobody can engage, and whoever was engaged
+    /// is disengaged. `None` lifts it; both grips must then be seen released.
+    pub fn set_robot_hold(&mut self, now: MonoTime, reason: Option<HoldReason>, events: &mut Vec<Event>) {
+        if self.robot_hold.map(|(r, _)| r) != reason {
+            self.robot_hold = reason.map(|r| (r, now));
+            self.disengage(events);
+        }
+    }
+
+    /// Control ticks since the last call.
+    pub fn take_control_ticks(&mut self) -> u32 {
+        std::mem::take(&mut self.control_ticks)
+    }
+
+    /// The arm side's word per hand (left, right), once per control tick: why its motion is limited though not held.
+    /// Disengages nobody.
+    pub fn set_clamps(&mut self, now: MonoTime, clamps: [Option<HoldReason>; 2]) {
+        self.control_ticks = self.control_ticks.saturating_add(1);
+        for (known, clamp) in self.clamps.iter_mut().zip(clamps) {
+            if known.map(|(r, _)| r) != clamp {
+                *known = clamp.map(|r| (r, now));
+            }
+        }
+    }
+
+    /// The reason why motion is held or limited now.
+    pub fn hold(&self, now: MonoTime) -> Option<Hold> {
+        self.standing(now, |_| true).map(|s| s.tell(now))
+    }
+
+    /// Why this stream's frames move nothing, for its own operator: as [`Arbiter::hold`], or that another one drives.
+    pub fn hold_for(&self, now: MonoTime, stream: SourceId) -> Option<Hold> {
+        let standing = match self.stream(stream) {
+            Some(own) if self.lease.holder().is_some_and(|d| d != stream) => {
+                let watching = own.squeezed_since(now).map(|since| Standing::hold(HoldReason::NotDriver, since));
+                watching.or_else(|| self.robot_standing())
+            }
+            _ => self.standing(now, |s| s.id == stream),
+        };
+        standing.map(|s| s.tell(now))
+    }
+
+    /// Who drives, and who asks to.
+    pub fn lease(&self) -> LeaseView {
+        self.lease.view()
+    }
+
+    /// Whether the toggle is on.
+    pub fn engaged(&self) -> bool {
+        self.hands.is_some()
+    }
+
+    /// Whether the stop latch is set.
+    pub fn stopped(&self) -> bool {
+        self.stop.since().is_some()
+    }
+
+    fn ingest(&mut self, now: MonoTime, id: SourceId, frame: &VrFrame, events: &mut Vec<Event>) -> Admission {
+        let admitted = self.lease.would_give(id);
+        let may_engage = admitted && self.robot_hold.is_none() && !self.reset && !self.stopped();
+        let Some(stream) = self.stream_or_new(now, id) else { return Admission::Watching };
+        let seen = stream.observe(now, frame, admitted, may_engage);
+        if !admitted {
+            return Admission::Watching;
+        }
+        self.cart.on_frame(now, frame);
+        events.extend(seen.edges.episode.map(Event::Episode));
+        if matches!(self.lapse, Some((HoldReason::LinkStale, _))) {
+            self.lapse = None;
+        }
+        if seen.clock_jumped && self.disengage(events) {
+            self.lapse = Some((HoldReason::Clock, now));
+        }
+        if seen.edges.reset && !self.stopped() {
+            self.disengage(events);
+            self.lapse = None;
+            self.reset = true;
+            self.resets = self.resets.wrapping_add(1);
+        }
+        match seen.toggled {
+            Some(true) => {
+                // Where the hands are shown to be, not where they are: from there they will be seen to move.
+                let shown = self.render(now, id).map_or(*frame, |rendered| rendered.frame);
+                self.engage(now, id, &shown, events);
+            }
+            Some(false) => {
+                self.disengage(events);
+            }
+            None => {}
+        }
+        Admission::Admitted
+    }
+
+    fn engage(&mut self, now: MonoTime, id: SourceId, frame: &VrFrame, events: &mut Vec<Event>) {
+        self.claim(now, id, events);
+        self.engagements += 1;
+        self.hands = Some([&frame.left, &frame.right].map(|c| FollowedHand::engage(now, c, self.engagements)));
+        self.engaged = now;
+        self.lapse = None;
+        events.push(Event::Tracking(true));
+    }
+
+    /// Ends the engagement; every stream must then show both grips released. True if somebody was engaged.
+    fn disengage(&mut self, events: &mut Vec<Event>) -> bool {
+        for stream in &mut self.streams {
+            stream.disengage();
+        }
+        let was = self.hands.take().is_some();
+        if was {
+            events.push(Event::Tracking(false));
+        }
+        was
+    }
+
+    /// Takes the lease without asking anybody, if that is possible. Whoever gives way so was not engaged.
+    fn claim(&mut self, now: MonoTime, who: SourceId, events: &mut Vec<Event>) -> bool {
+        let before = self.lease.view();
+        let claimed = self.lease.claim(who);
+        self.note_lease(now, before, events);
+        claimed
+    }
+
+    /// Does something to the lease that may end the driver's role; the next driver must engage deliberately.
+    fn change_lease(
+        &mut self,
+        now: MonoTime,
+        events: &mut Vec<Event>,
+        change: impl FnOnce(&mut Lease) -> Option<LeaseAnswer>,
+    ) {
+        let before = self.lease.view();
+        let answer = change(&mut self.lease);
+        if before.driver != self.lease.holder() {
+            self.disengage(events);
+        }
+        self.note_lease(now, before, events);
+        events.extend(answer.map(Event::Answer));
+    }
+
+    fn note_lease(&mut self, now: MonoTime, before: LeaseView, events: &mut Vec<Event>) {
+        let after = self.lease.view();
+        if before.driver != after.driver {
+            self.leased = now;
+            self.cart.stop();
+        }
+        if before != after {
+            events.push(Event::Lease);
+        }
+    }
+
+    fn stream(&self, id: SourceId) -> Option<&Stream> {
+        self.streams.iter().find(|s| s.id == id)
+    }
+
+    fn stream_or_new(&mut self, now: MonoTime, id: SourceId) -> Option<&mut Stream> {
+        let place = match self.streams.iter().position(|s| s.id == id) {
+            Some(known) => known,
+            None if self.streams.len() < MAX_STREAMS => {
+                self.streams.push(Stream::new(id, now, self.playout));
+                self.streams.len() - 1
+            }
+            None => {
+                let gone = self.streams.iter().position(|s| s.silence(now) >= s.id.kind.lost_after())?;
+                self.streams[gone] = Stream::new(id, now, self.playout);
+                gone
+            }
+        };
+        self.streams.get_mut(place)
+    }
+
+    fn robot_standing(&self) -> Option<Standing> {
+        let stopped = self.stop.since().map(|since| (HoldReason::Stopped, since));
+        stopped.or(self.robot_hold).map(|(reason, since)| Standing::hold(reason, since))
+    }
+
+    /// Both grips of a stream that may drive are held and do not engage.
+    fn refused_squeeze(&self, stream: &Stream, now: MonoTime) -> Option<Standing> {
+        let waiting = !self.engaged() && self.lease.would_give(stream.id);
+        let since = stream.squeezed_since(now).filter(|_| waiting)?;
+        Some(Standing::hold(HoldReason::ReleaseGrips, since))
+    }
+
+    /// The one reason that matters most now to those whose squeezes count.
+    fn standing(&self, now: MonoTime, whose: impl Fn(&Stream) -> bool) -> Option<Standing> {
+        self.robot_standing()
+            .or_else(|| self.lapse.map(|(reason, since)| Standing::hold(reason, since)))
+            .or_else(|| self.streams.iter().filter(|s| whose(s)).find_map(|s| self.refused_squeeze(s, now)))
+            .or_else(|| {
+                let lost = self.hands.map(|h| h.map(|h| h.lost_since.map(|t| (HoldReason::TrackingLost, t))));
+                lost.and_then(Standing::clamp)
+            })
+            .or_else(|| {
+                Standing::clamp(self.clamps.map(|c| c.filter(|(_, t)| now.since(*t) >= standing::CLAMP_TOLD_AFTER)))
+            })
+    }
+}
