@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use waldo_protocol::vr::{IceServer, Mode, PlayoutConfig, PlayoutProfile};
 
 use crate::config::{CameraSettings, PortRange, Settings, Stereo, default_data_dir};
+use crate::sensors::V4l2Address;
 
 macro_rules! about_settings {
     () => {
@@ -151,6 +152,9 @@ impl PlayoutArg {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cameras")]
 struct CameraArgs {
+    /// A camera of this computer, beside the robot's: `tool=/dev/video0:1280x720@30`; several by commas
+    #[arg(long, value_name = "NAME=DEVICE[:WxH[@FPS]]", value_delimiter = ',')]
+    camera: Vec<V4l2Address>,
     /// How a stereo pair, NAME_left and NAME_right, is sent to headsets
     #[arg(long, value_enum, default_value_t = StereoArg::Pair)]
     stereo: StereoArg,
@@ -172,6 +176,7 @@ impl CameraArgs {
                 StereoArg::Pair => Stereo::Pair,
                 StereoArg::Packed => Stereo::Packed,
             },
+            v4l2: self.camera.clone(),
         }
     }
 }
