@@ -1,5 +1,7 @@
 //! Settings of cameras and video.
 
+use super::BitrateRange;
+
 /// How the two cameras of a stereo pair, `NAME_left` and `NAME_right`, are offered to clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stereo {
@@ -15,4 +17,6 @@ pub enum Stereo {
 pub struct CameraSettings {
     /// How stereo pairs are offered.
     pub stereo: Stereo,
+    /// Within what each camera's bitrate follows the network; `None` goes by the size of the picture.
+    pub bitrate: Option<BitrateRange>,
 }
