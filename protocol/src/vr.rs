@@ -2,7 +2,9 @@
 //!
 //! [`VrFrame`] is the pose frame, [`ClientMessage`] and [`ServerMessage`] are everything else, [`dispatch()`] is the one
 //! rule that tells them apart. Poses on the wire are raw WebXR `local-floor` target-ray poses. [`Signalling`] decides
-//! what a server answers to one client's WebRTC messages; [`EngageToggle`] and [`Clutch`] are what poses mean to arms.
+//! what a server answers to one client's WebRTC messages. [`Playout`] makes an even motion of frames that come unevenly;
+//! [`EngageToggle`] and [`Clutch`] are what it means to arms, [`Cart`] to the base under them, [`RecordingEdges`] to the
+//! recorder.
 //!
 //! ```
 //! use waldo_protocol::vr::{ClientMessage, ServerMessage, dispatch};
@@ -16,7 +18,10 @@
 //! ```
 
 mod address;
+mod cart;
 mod client;
+mod client_clock;
+mod client_recording;
 mod clutch;
 mod coerce;
 mod dispatch;
@@ -33,15 +38,24 @@ mod message;
 mod motion;
 mod names;
 mod object;
+mod playout;
+mod recording;
 mod refusal;
 mod scan;
+mod sequence;
 mod server;
 mod signalling;
 mod snapshot;
 mod stop;
 
 pub use address::{InvalidAddress, RobotAddress};
+pub use cart::{Cart, CartCommand, Lift};
 pub use client::{ClientMessage, MAX_SIGNALLING};
+pub use client_clock::{ClockEstimate, ClockSync, MAX_UNANSWERED, PING_EVERY_MS, REMEMBERED};
+pub use client_recording::{
+    COUNTDOWN_MS, Confirmation, EDGE_WAIT_MS, HeadsetRecording, PressCounters, RESET_FRAMES, RecordingButtons,
+    RecordingStep,
+};
 pub use clutch::{Clutch, ClutchScale};
 pub use dispatch::{dispatch, dispatch_channel};
 pub use elbow::estimate_elbow;
@@ -54,7 +68,10 @@ pub use hold::{Hands, Hold, HoldReason, Severity};
 pub use ice::IceServer;
 pub use lease::{LeaseNotice, LeaseOp, LeaseReason, LeaseReply, LeaseRequest, LeaseState};
 pub use motion::MotionScale;
+pub use playout::{Playout, PlayoutConfig, PlayoutProfile, Rendered};
+pub use recording::{Edges, Episode, RecordingEdges};
 pub use refusal::{Refusal, RefusalKind};
+pub use sequence::SeqMark;
 pub use server::{HudValue, Mode, ServerMessage};
 pub use signalling::{Action, Cameras, Event, Peer, Signalling};
 pub use snapshot::Snapshot;

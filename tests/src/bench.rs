@@ -2,6 +2,7 @@
 
 mod camera;
 mod figures;
+pub mod network;
 mod poses;
 mod wire;
 

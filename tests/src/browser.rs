@@ -79,6 +79,12 @@ pub struct Tab {
 }
 
 impl Tab {
+    /// Opens the app of the robot on this port; `fragment` may be empty, or begins with `#`.
+    pub async fn open(&self, port: u16, fragment: &str) -> Result<()> {
+        self.page.goto(format!("https://localhost:{port}/{fragment}")).await?;
+        Ok(())
+    }
+
     /// The value of a JavaScript expression; promises are awaited.
     pub async fn eval<T: DeserializeOwned>(&self, script: &str) -> Result<T> {
         let value = self.page.evaluate(script).await.with_context(|| format!("evaluating {script}"))?;

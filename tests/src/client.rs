@@ -77,12 +77,16 @@ impl Client {
     /// # Errors
     /// If none comes in time, or the socket closes.
     pub async fn receive(&mut self) -> Result<Value> {
+        tokio::time::timeout(PATIENCE, self.next()).await.context("no message in time")?
+    }
+
+    /// The next text as JSON, whenever it comes. Safe to cancel.
+    ///
+    /// # Errors
+    /// If the socket closes.
+    pub async fn next(&mut self) -> Result<Value> {
         loop {
-            let message = tokio::time::timeout(PATIENCE, self.socket.next())
-                .await
-                .context("no message in time")?
-                .context("the socket ended")??;
-            match message {
+            match self.socket.next().await.context("the socket ended")?? {
                 Message::Text(text) => return Ok(serde_json::from_str(&text)?),
                 Message::Close(frame) => bail!("closed: {frame:?}"),
                 _ => {}

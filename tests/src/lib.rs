@@ -3,4 +3,11 @@
 pub mod bench;
 pub mod browser;
 pub mod client;
+pub mod crowd;
+pub mod headset;
+pub mod network;
+pub mod peer;
+pub mod process;
 pub mod robot;
+pub mod scripted;
+pub mod soak;

@@ -25,6 +25,11 @@ pub fn local(data: &Path) -> Settings {
     }
 }
 
+/// The same for a server that everybody reaches and may use.
+pub fn reachable(data: &Path) -> Settings {
+    Settings { bind: Ipv4Addr::UNSPECIFIED.into(), open: true, ..local(data) }
+}
+
 /// A running Waldo with its own data folder.
 pub struct Robotics {
     /// The services.
@@ -39,9 +44,14 @@ pub struct Robotics {
 impl Robotics {
     /// The simulated robot with small cameras.
     pub async fn simulated() -> Result<Self> {
+        Self::start(local).await
+    }
+
+    /// The same with these settings for its data folder.
+    pub async fn start(settings: impl FnOnce(&Path) -> Settings) -> Result<Self> {
         let data = TempDir::new()?;
-        let options = SimOptions { camera_size: (320, 240), ..SimOptions::default() };
-        let waldo = Waldo::start(local(data.path()), Box::new(SimRobot::new(options))).await?;
+        let options = SimOptions { camera_size: (320, 240), latency_stamp: true };
+        let waldo = Waldo::start(settings(data.path()), Box::new(SimRobot::new(options))).await?;
         let tls = trusting(waldo.server().certificate().context("the server runs")?)?;
         let addr = waldo.server().addr().context("the server runs")?;
         Ok(Self { waldo, addr, tls, _data: data })

@@ -1,7 +1,7 @@
 //! The headset app in headless Chromium with an emulated headset, against a whole robot.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use glam::{DQuat, DVec3};
@@ -10,23 +10,8 @@ use waldo_protocol::vr::{Clutch, ClutchScale, Hand, VrFrame};
 use waldo_server::sensors::RgbImage;
 use waldo_server::video::VideoSource;
 use waldo_tests::browser::{Chromium, PATIENCE, Tab};
+use waldo_tests::headset::{engage, enter_vr, hold, place, squeeze, with_headset};
 use waldo_tests::robot::Robotics;
-
-/// Installs the emulated headset before the page's own scripts and leaves it to the test as `headset`.
-async fn with_headset(tab: &Tab) -> Result<()> {
-    let dist = concat!(env!("CARGO_MANIFEST_DIR"), "/../static/dist/emulator-iwer.js");
-    let iwer = std::fs::read_to_string(dist).context("`cargo xtask build-web` writes the bundle")?;
-    let install = "window.headset = new IWER.XRDevice(IWER.metaQuest3, { stereoEnabled: true });
-        headset.installRuntime({ forceInstall: true });
-        headset.stereoEnabled = true;
-        headset.position.set(0, 1.6, 0);
-        headset.controllers.left.position.set(-0.2, 1.1, -0.4);
-        headset.controllers.right.position.set(0.2, 1.1, -0.4);
-        headset.controllers.left.quaternion.set(0, 0, 0, 1);
-        headset.controllers.right.quaternion.set(0, 0, 0, 1);";
-    tab.page.add_init_script(format!("{iwer};\n{install}")).await?;
-    Ok(())
-}
 
 /// A robot, a browser, and an empty tab in it.
 async fn stage(width: u32, height: u32) -> Result<(Robotics, Chromium, Tab)> {
@@ -44,51 +29,8 @@ async fn finish(robot: Robotics, chromium: Chromium) -> Result<()> {
 
 /// Opens the app and waits until it is connected to its robot.
 async fn open(robot: &Robotics, tab: &Tab) -> Result<()> {
-    tab.page.goto(format!("https://localhost:{}/", robot.addr.port())).await?;
+    tab.open(robot.addr.port(), "").await?;
     tab.until("document.body.dataset.link === 'Connected'").await
-}
-
-async fn enter_vr(tab: &Tab) -> Result<()> {
-    tab.click("#enter-vr").await?;
-    tab.until("document.body.dataset.presence === 'Visible'").await
-}
-
-async fn squeeze(tab: &Tab, pressed: bool) -> Result<()> {
-    let value = u8::from(pressed);
-    tab.run(&format!(
-        "for (const c of [headset.controllers.left, headset.controllers.right]) c.updateButtonValue('squeeze', {value})"
-    ))
-    .await
-}
-
-/// Squeezes both grips until the arms follow. On a machine under load a stall may disengage, as it should; then a person
-/// releases the grips and squeezes them again.
-async fn engage(tab: &Tab) -> Result<()> {
-    let start = Instant::now();
-    loop {
-        squeeze(tab, false).await?;
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        squeeze(tab, true).await?;
-        for _ in 0..10 {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            if tab.eval::<bool>("document.body.dataset.engaged === 'true'").await? {
-                return Ok(());
-            }
-        }
-        if start.elapsed() > PATIENCE {
-            bail!("the grips do not engage: {}", tab.eval::<String>("document.body.dataset.hold").await?);
-        }
-    }
-}
-
-async fn place(tab: &Tab, hand: Hand, position: DVec3, orientation: DQuat) -> Result<()> {
-    let hand = if hand == Hand::Left { "left" } else { "right" };
-    let (p, q) = (position, orientation);
-    tab.run(&format!(
-        "const c = headset.controllers.{hand}; c.position.set({}, {}, {}); c.quaternion.set({}, {}, {}, {})",
-        p.x, p.y, p.z, q.x, q.y, q.z, q.w
-    ))
-    .await
 }
 
 /// Keeps the newest frame that the server accepted.
@@ -151,31 +93,74 @@ async fn controllers_reach_the_server_as_set_and_drive_the_simulated_arms() -> R
     finish(robot, chromium).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn each_eye_sees_its_own_lens() -> Result<()> {
-    let (robot, chromium, tab) = stage(1280, 640).await?;
-    let solid = |rgb: [u8; 3]| {
-        let image = RgbImage::new(320, 240, rgb.repeat(320 * 240)).expect("a picture");
-        VideoSource::Callable(Box::new(move || Some(image.clone())))
-    };
-    robot.waldo.server().set_video_sources(Some(vec![
-        ("overhead_left".to_owned(), solid([255, 0, 0])),
-        ("overhead_right".to_owned(), solid([0, 0, 255])),
-    ]));
-    with_headset(&tab).await?;
-    open(&robot, &tab).await?;
-    enter_vr(&tab).await?;
-    tab.until("document.body.dataset.cameras.split(' ').length >= 2").await?;
+/// A source of pictures of 320x240 whose left and right half have one colour each.
+fn halves(left: [u8; 3], right: [u8; 3]) -> VideoSource {
+    let row = [left.repeat(160), right.repeat(160)].concat();
+    let image = RgbImage::new(320, 240, row.repeat(240)).expect("a picture");
+    VideoSource::Callable(Box::new(move || Some(image.clone())))
+}
+
+const RED: [u8; 3] = [255, 0, 0];
+const GREEN: [u8; 3] = [0, 255, 0];
+const BLUE: [u8; 3] = [0, 0, 255];
+
+/// Waits until the left eye sees red and the right one blue.
+async fn red_and_blue(tab: &Tab, name: &str) -> Result<()> {
     let start = Instant::now();
     loop {
-        let eyes = Eyes::of(&tab.screenshot("eyes").await?)?;
-        if eyes.left.red() && eyes.right.blue() {
-            break;
+        let eyes = Eyes::of(&tab.screenshot(name).await?)?;
+        if eyes.are_red_and_blue() {
+            return Ok(());
         }
         if start.elapsed() > PATIENCE {
             bail!("the eyes see {eyes:?}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_eye_sees_its_own_lens() -> Result<()> {
+    let (robot, chromium, tab) = stage(1280, 640).await?;
+    robot.waldo.server().set_video_sources(Some(vec![
+        ("overhead_left".to_owned(), halves(RED, RED)),
+        ("overhead_right".to_owned(), halves(BLUE, BLUE)),
+    ]));
+    with_headset(&tab).await?;
+    open(&robot, &tab).await?;
+    enter_vr(&tab).await?;
+    red_and_blue(&tab, "eyes").await?;
+    finish(robot, chromium).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_eye_sees_its_half_of_a_packed_picture_also_while_cameras_come_and_go() -> Result<()> {
+    let (robot, chromium, tab) = stage(1280, 640).await?;
+    let packed = || ("overhead_sbs".to_owned(), halves(RED, BLUE));
+    let cameras = |others: &[&str]| {
+        let others = others.iter().map(|name| ((*name).to_owned(), halves(GREEN, GREEN)));
+        robot.waldo.server().set_video_sources(Some(others.chain([packed()]).collect()));
+    };
+    cameras(&["overhead", "overhead_left", "left_arm"]);
+    with_headset(&tab).await?;
+    open(&robot, &tab).await?;
+    enter_vr(&tab).await?;
+    red_and_blue(&tab, "packed").await?;
+    tab.until("document.body.dataset.cameras.includes('left_arm')").await?;
+
+    cameras(&["right_arm"]);
+    // Looks at the picture all the while: it must never be gone.
+    let start = Instant::now();
+    let names = "document.body.dataset.cameras.split(' ').map(c => c.split(':')[0]).sort().join()";
+    while tab.eval::<String>(names).await? != "overhead_sbs,right_arm" {
+        let eyes = Eyes::of(&tab.screenshot("renegotiated").await?)?;
+        assert!(eyes.are_red_and_blue(), "the eyes see {eyes:?} during a renegotiation");
+        if start.elapsed() > PATIENCE {
+            bail!("the cameras are {}", tab.eval::<String>("document.body.dataset.cameras").await?);
+        }
+    }
+    let shown: Vec<String> =
+        tab.eval("[...document.querySelectorAll('figcaption span:first-child')].map(s => s.textContent)").await?;
+    assert!(!shown.iter().any(|name| name == "left arm"), "a camera that is gone disappears: {shown:?}");
     finish(robot, chromium).await
 }
 
@@ -214,6 +199,43 @@ async fn a_laptop_without_a_headset_can_emulate_one() -> Result<()> {
     finish(robot, chromium).await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_driver_stops_clears_and_hands_over_on_request() -> Result<()> {
+    let (robot, chromium, tab) = stage(1280, 800).await?;
+    with_headset(&tab).await?;
+    open(&robot, &tab).await?;
+    enter_vr(&tab).await?;
+    engage(&tab).await?;
+    tab.until("document.body.dataset.driver === 'Me'").await?;
+
+    for hand in [Hand::Left, Hand::Right] {
+        hold(&tab, hand, "thumbstick", 1).await?;
+    }
+    tab.until("document.body.dataset.hold === 'Stopped' && document.body.dataset.engaged === 'false'").await?;
+    squeeze(&tab, false).await?;
+    for hand in [Hand::Left, Hand::Right] {
+        hold(&tab, hand, "thumbstick", 0).await?;
+    }
+    tab.run("document.querySelector('#clear-stop').click()").await?;
+    tab.until("document.body.dataset.hold !== 'Stopped' && document.body.dataset.stopped === 'false'").await?;
+    engage(&tab).await?;
+
+    let mut other = robot.client().await?;
+    other.send(r#"{"type":"hello","v":1,"client":"test/1","stream":"other","role":"driver","caps":["lease"]}"#).await?;
+    other.send(r#"{"type":"lease","op":"take","n":1}"#).await?;
+    tab.until("document.body.dataset.takeover === 'other'").await?;
+    hold(&tab, Hand::Right, "b-button", 1).await?;
+    robot.until("a hand-over", |r| !r.waldo.server().tracking()).await?;
+    loop {
+        let answer = other.receive_type("lease").await?;
+        if answer["n"] == 1 && answer["ok"] == true {
+            break;
+        }
+    }
+    tab.until("document.body.dataset.driver !== 'Me'").await?;
+    finish(robot, chromium).await
+}
+
 /// Mean colours of the middle of each eye's half of a screenshot.
 #[derive(Debug)]
 struct Eyes {
@@ -235,6 +257,10 @@ impl Rgb {
 }
 
 impl Eyes {
+    fn are_red_and_blue(&self) -> bool {
+        self.left.red() && self.right.blue()
+    }
+
     fn of(png: &[u8]) -> Result<Self> {
         let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info()?;
         let mut pixels = vec![0; reader.output_buffer_size().context("a picture that fits into memory")?];

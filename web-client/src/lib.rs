@@ -4,7 +4,8 @@
 //! reactive graph and is driven by events, XR frames and one slow timer. The `ui` is Leptos: it shows the
 //! [`summary::Summary`] which the engine hands over at most ten times a second, and calls the engine's few methods.
 //!
-//! What needs no browser ([`answer`], [`hud`], [`link`], [`panels`], [`pose`], [`robot`]) also builds natively, where its tests run.
+//! What needs no browser ([`answer`], [`hud`], [`link`], [`panels`], [`pose`], [`press`], [`robot`], [`stop`]) also builds natively,
+//! where its tests run.
 #![warn(missing_docs)]
 
 pub mod answer;
@@ -12,19 +13,29 @@ pub mod hud;
 pub mod link;
 pub mod panels;
 pub mod pose;
+pub mod press;
 pub mod robot;
+pub mod stop;
 pub mod summary;
 
 #[cfg(target_arch = "wasm32")]
 mod browser;
 #[cfg(target_arch = "wasm32")]
+mod cable;
+#[cfg(target_arch = "wasm32")]
 mod certificate;
+#[cfg(target_arch = "wasm32")]
+mod channel;
 #[cfg(target_arch = "wasm32")]
 mod connection;
 #[cfg(target_arch = "wasm32")]
 mod emulator;
 #[cfg(target_arch = "wasm32")]
 mod engine;
+#[cfg(target_arch = "wasm32")]
+mod paths;
+#[cfg(target_arch = "wasm32")]
+mod peer;
 #[cfg(target_arch = "wasm32")]
 mod report;
 #[cfg(target_arch = "wasm32")]

@@ -1,7 +1,9 @@
 //! The summary as `data-*` attributes of the page's body: for support, and for tests that look from outside.
 //!
-//! `data-link`, `data-presence`, `data-engaged`, `data-driver`, `data-hold`, `data-state`, `data-video`, `data-support`, `data-frames-sent`
-//! and `data-cameras` (`name:widthxheight`, separated by blanks; only cameras with a fresh picture). Read-only: the app never reads them.
+//! `data-link`, `data-transport`, `data-cable`, `data-presence`, `data-engaged`, `data-driver`, `data-takeover`, `data-hold`,
+//! `data-stopped`, `data-lost`, `data-state`, `data-question`, `data-countdown`, `data-video`, `data-support`, `data-frames-sent`,
+//! `data-round-trip` and `data-cameras` (`name:widthxheight`, separated by blanks; only cameras with a fresh picture). Read-only:
+//! the app never reads them.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +32,16 @@ impl Report {
         self.set("data-engaged", engaged.to_owned());
         self.set("data-driver", format!("{:?}", robot.driver));
         self.set("data-hold", robot.hold.as_ref().map_or_else(String::new, |hold| format!("{:?}", hold.reason)));
-        self.set("data-state", format!("{:?}", robot.state));
+        self.set("data-transport", optional(summary.transport));
+        self.set("data-cable", format!("{:?}", summary.cable));
+        let takeover = robot.takeover.map(|takeover| if takeover.mine { "mine" } else { "other" });
+        self.set("data-takeover", takeover.unwrap_or_default().to_owned());
+        self.set("data-stopped", summary.stopped.to_string());
+        self.set("data-lost", robot.link_was_lost.to_string());
+        self.set("data-state", format!("{:?}", summary.recording.state));
+        self.set("data-question", optional(summary.recording.confirmation));
+        self.set("data-countdown", optional(summary.recording.countdown));
+        self.set("data-round-trip", optional(summary.clock.map(|clock| clock.round_trip_ms)));
         self.set("data-video", format!("{:?}", summary.video));
         self.set("data-support", format!("{:?}", summary.support));
         self.set("data-frames-sent", summary.frames_sent.to_string());
@@ -46,4 +57,8 @@ impl Report {
         }
         self.written.insert(name, value);
     }
+}
+
+fn optional(value: Option<impl std::fmt::Debug>) -> String {
+    value.map_or_else(String::new, |value| format!("{value:?}"))
 }

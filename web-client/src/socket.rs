@@ -8,6 +8,8 @@ const POSE_BACKLOG_BYTES: u32 = 64 * 1024;
 
 /// What happens on a socket.
 pub(crate) enum SocketEvent {
+    /// There is none yet, but the robot answers again.
+    Reachable,
     /// It can be written to.
     Opened,
     /// A text message came. Binary ones are ignored.
@@ -49,6 +51,11 @@ impl Socket {
     /// Whether it can be written to.
     pub(crate) fn is_open(&self) -> bool {
         self.socket.ready_state() == WebSocket::OPEN
+    }
+
+    /// Whether it closed, or is about to; it never opens again.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.socket.ready_state(), WebSocket::CLOSING | WebSocket::CLOSED)
     }
 
     /// Whether a pose frame would leave at once.

@@ -1,5 +1,7 @@
 //! What the engine tells the page about itself, at most ten times a second.
 
+use waldo_protocol::vr::{ClockEstimate, Confirmation, Mode, VrState};
+
 use crate::link::Status;
 use crate::robot::RobotView;
 
@@ -58,6 +60,40 @@ pub enum VideoStatus {
     Live,
 }
 
+/// The way that poses take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// The lossy data channel.
+    Channel,
+    /// The socket over the network.
+    Socket,
+}
+
+/// The second socket, over the USB cable, as a person sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CableStatus {
+    /// Not wanted.
+    #[default]
+    Off,
+    /// Wanted, but not open.
+    Waiting,
+    /// Frames go over it.
+    Open,
+}
+
+/// What the headset sends besides poses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordingSummary {
+    /// The mode that the robot announced.
+    pub mode: Option<Mode>,
+    /// The state.
+    pub state: VrState,
+    /// The question that is open.
+    pub confirmation: Option<Confirmation>,
+    /// Whole seconds until a recording starts.
+    pub countdown: Option<u32>,
+}
+
 /// One camera as the page shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CameraSummary {
@@ -78,8 +114,22 @@ pub struct Summary {
     pub foreign: bool,
     /// The link.
     pub link: Status,
+    /// This page only watches.
+    pub viewer: bool,
+    /// The way that poses take, while there is one.
+    pub transport: Option<Transport>,
+    /// The second socket.
+    pub cable: CableStatus,
     /// What the robot told.
     pub robot: RobotView,
+    /// Whole seconds until a takeover is granted.
+    pub takeover_in: Option<u32>,
+    /// Recording states of the headset.
+    pub recording: RecordingSummary,
+    /// The operator has stopped everything.
+    pub stopped: bool,
+    /// The robot's clock and the round trip to it.
+    pub clock: Option<ClockEstimate>,
     /// Camera signalling.
     pub video: VideoStatus,
     /// The cameras on offer.

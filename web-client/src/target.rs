@@ -85,6 +85,12 @@ impl Target {
     }
 }
 
+/// Whether the address asks for a page that only watches: `#view`.
+pub(crate) fn is_viewer() -> bool {
+    let hash = window().location().hash().unwrap_or_default();
+    hash.trim_start_matches('#').split('&').any(|part| part == "view")
+}
+
 /// Moves the token of the page's own robot from the URL's fragment, where people and cameras see it, to the tab's storage.
 pub(crate) fn take_token_from_url() {
     let location = window().location();
@@ -98,7 +104,8 @@ pub(crate) fn take_token_from_url() {
         own.keep_token(&token);
     }
     if let Ok(history) = window().history() {
-        let visible = location.pathname().unwrap_or_default() + &location.search().unwrap_or_default();
+        let fragment = if is_viewer() { "#view" } else { "" };
+        let visible = location.pathname().unwrap_or_default() + &location.search().unwrap_or_default() + fragment;
         let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&visible));
     }
 }

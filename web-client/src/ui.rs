@@ -4,8 +4,12 @@
 mod arms;
 mod cameras;
 mod connection;
+mod control;
 mod guide;
 mod headset;
+mod health;
+mod motion;
+mod stop;
 
 use std::rc::Rc;
 
@@ -20,6 +24,8 @@ use cameras::Cameras;
 use connection::Connection;
 use guide::Guide;
 use headset::Headset;
+use motion::Motion;
+use stop::Stop;
 
 /// The engine, as handed from component to component.
 type EngineHandle = StoredValue<Rc<Engine>, LocalStorage>;
@@ -38,7 +44,12 @@ fn App() -> impl IntoView {
     let engine: EngineHandle = StoredValue::new_local(Engine::start(move |latest| summary.set(latest)));
     let status = Memo::new(move |_| summary.with(|summary| summary.link));
     let robot = Memo::new(move |_| {
-        summary.with(|summary| (summary.address.clone(), summary.robot.server.clone().unwrap_or_default()))
+        summary.with(|summary| {
+            (
+                summary.address.clone(),
+                summary.robot.hello.as_ref().map_or_else(String::new, |hello| hello.server.clone()),
+            )
+        })
     });
     // An emulated headset draws over the page, with the page for a room: an empty one is darker, and cheaper to draw.
     let hidden = Memo::new(move |_| summary.with(|summary| summary.presence != Presence::Out) && emulator::is_loaded());
@@ -58,9 +69,11 @@ fn App() -> impl IntoView {
                 <section class="card drive">
                     <Headset engine summary />
                 </section>
+                <Stop engine summary />
                 <section class="card state">
-                    <Arms summary />
+                    <Arms engine summary />
                 </section>
+                <Motion engine summary />
                 <section class="card link">
                     <Connection engine summary />
                 </section>

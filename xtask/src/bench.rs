@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the load generators of `tests`, built for release.
+//! `cargo xtask bench` and `cargo xtask soak`: the load generators of `tests`, built for release.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -14,8 +14,10 @@ use crate::{child, workspace};
 pub(crate) enum Bench {
     /// Pose frames from a client's socket to the robot's callback.
     Pose,
-    /// Pictures from a camera to a browser's screen.
+    /// Pictures from a camera to a browser's screen; with `--network`, and poses back, over hard networks.
     Video,
+    /// What clients cost each other and the robot.
+    Crowd,
 }
 
 /// Builds the benchmark, then becomes it.
@@ -25,12 +27,27 @@ pub(crate) enum Bench {
 pub(crate) fn run(bench: Bench, args: &[OsString]) -> Result<()> {
     let (program, needs) = match bench {
         Bench::Pose => ("bench-pose", setup::NATIVE.to_vec()),
-        Bench::Video => ("bench-video", [setup::NATIVE, &[Need::Chromium]].concat()),
+        Bench::Crowd => ("bench-crowd", setup::NATIVE.to_vec()),
+        Bench::Video => ("bench-video", [setup::NATIVE, &[Need::Chromium, Need::Networks]].concat()),
     };
-    let toolbox = setup::ensure(&needs)?;
-    let build = toolbox.cargo(&["build", "--release", "--package", "waldo-tests", "--bin", program]);
-    child::watch(&format!("building {program}"), build)?;
-    let path = workspace::target_dir()?.join("release").join(program);
+    become_program(&[program], &needs, args)
+}
+
+/// Builds the soak and the robot it starts, then becomes the soak.
+///
+/// # Errors
+/// If something is missing or the build fails.
+pub(crate) fn soak(args: &[OsString]) -> Result<()> {
+    become_program(&["soak", "robot"], setup::NATIVE, args)
+}
+
+/// Builds these programs of `tests` for release, then becomes the first.
+fn become_program(programs: &[&str], needs: &[Need], args: &[OsString]) -> Result<()> {
+    let toolbox = setup::ensure(needs)?;
+    let mut build = toolbox.cargo(&["build", "--release", "--package", "waldo-tests"]);
+    build.args(programs.iter().flat_map(|program| ["--bin", program]));
+    child::watch(&format!("building {}", programs[0]), build)?;
+    let path = workspace::target_dir()?.join("release").join(programs[0]);
     let error = toolbox.command(&path).args(args).exec();
     Err(error).with_context(|| format!("cannot start {}", path.display()))
 }

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use clap::builder::PossibleValuesParser;
 
 use crate::setup::{self, Need, Toolbox};
-use crate::{child, tools, web};
+use crate::{child, tools, web, workspace};
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -100,11 +100,17 @@ const CHECKS: &[Check] = &[
     Check {
         name: "native",
         about: "unit and integration tests and the examples in the documentation",
-        needs: &[Need::Cxx, Need::Nasm, Need::Tool(&tools::NEXTEST)],
+        needs: &[Need::Cxx, Need::Nasm, Need::Networks, Need::Tool(&tools::NEXTEST)],
         run: |c| {
             c.cargo(&["nextest", "run", "--workspace"])?;
             c.cargo(&["test", "--doc", "--workspace"])
         },
+    },
+    Check {
+        name: "soak",
+        about: "two minutes in which clients of all kinds come and go and leave nothing behind",
+        needs: setup::NATIVE,
+        run: soak,
     },
     Check {
         name: "wasm",
@@ -194,7 +200,7 @@ fn clippy_wasm(c: &Context<'_>) -> Result<()> {
         "warnings",
     ]);
     // A second clippy.toml, which also bans what a browser lacks.
-    clippy.env("CLIPPY_CONF_DIR", crate::workspace::root().join(".ci/clippy-wasm"));
+    clippy.env("CLIPPY_CONF_DIR", workspace::root().join(".ci/clippy-wasm"));
     child::show(clippy)
 }
 
@@ -208,6 +214,14 @@ fn docs(c: &Context<'_>) -> Result<()> {
         child::show(doc)?;
     }
     Ok(())
+}
+
+fn soak(c: &Context<'_>) -> Result<()> {
+    // As the tests are built, with the same features, so that this builds nothing anew after them.
+    c.cargo(&["test", "--no-run", "--workspace"])?;
+    let mut soak = c.toolbox.command(workspace::target_dir()?.join("debug/soak"));
+    soak.args(["--minutes", "2"]);
+    child::show(soak)
 }
 
 fn wasm(c: &Context<'_>) -> Result<()> {

@@ -39,6 +39,12 @@ enum Xtask {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
         args: Vec<OsString>,
     },
+    /// Let clients of all kinds come and go for an hour and see that nothing is left of them.
+    Soak {
+        /// Arguments of the soak, for example `--minutes 5`; `-- --help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+        args: Vec<OsString>,
+    },
     /// Build the web app into static/dist, unless it is up to date.
     BuildWeb,
 }
@@ -49,6 +55,7 @@ fn main() -> ExitCode {
         Xtask::Run { serve } => run::run(&serve),
         Xtask::Test(args) => checks::run(&args),
         Xtask::Bench { what, args } => bench::run(what, &args),
+        Xtask::Soak { args } => bench::soak(&args),
         Xtask::BuildWeb => web::build(),
     };
     match outcome {

@@ -25,6 +25,8 @@ pub(crate) enum Need {
     Tool(&'static Tool),
     /// Headless Chromium and its driver.
     Chromium,
+    /// `ip`, for tests that make networks, which only root may.
+    Networks,
 }
 
 /// Needs of every native build.
@@ -35,7 +37,7 @@ pub(crate) const WEB: &[Need] =
     &[Need::WasmTarget, Need::Npm, Need::Tool(&tools::TRUNK), Need::Tool(&tools::WASM_BINDGEN)];
 
 /// Needs of tests alone.
-const TESTS: &[Need] = &[Need::Tool(&tools::NEXTEST), Need::Tool(&tools::DENY), Need::Chromium];
+const TESTS: &[Need] = &[Need::Tool(&tools::NEXTEST), Need::Tool(&tools::DENY), Need::Chromium, Need::Networks];
 
 /// The environment in which everything asked for is found.
 pub(crate) struct Toolbox {
@@ -128,6 +130,9 @@ fn missing_packages(needs: &[Need]) -> Vec<&'static str> {
                  sudo apt-get install nasm && cargo clean --release -p openh264-sys2"
             );
         }
+    }
+    if needs.contains(&Need::Networks) && packages::is_root() && packages::program(&["ip"]).is_none() {
+        missing.push("iproute2");
     }
     missing
 }

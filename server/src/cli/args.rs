@@ -167,9 +167,9 @@ impl ServeArgs {
             open: self.open,
             mdns: self.mdns,
             static_dir: self.static_dir.clone(),
+            cameras: self.cameras.settings(),
             media_ports: self.media_ports,
             ice_servers: self.ice_servers(),
-            cameras: self.cameras.settings(),
             ..self.data.settings()
         }
     }

@@ -93,6 +93,11 @@ impl Report {
         self.figures.iter().find(|figure| figure.name == name).map(|figure| figure.median)
     }
 
+    /// Names of the figures that missed their targets.
+    pub fn missed(&self) -> Vec<&str> {
+        self.figures.iter().filter(|figure| figure.met == Some(false)).map(|figure| figure.name.as_str()).collect()
+    }
+
     /// Prints the table, and writes the same figures to `json` if given.
     ///
     /// # Errors
@@ -178,5 +183,6 @@ mod tests {
         assert!(table.contains("speed") && table.contains("≥ 60.00: met"), "{table}");
         assert!(table.contains("≤ 60.00: MISSED"), "{table}");
         assert_eq!(report.median("speed"), Some(70.0));
+        assert_eq!(report.missed(), ["delay", "nothing"]);
     }
 }

@@ -10,8 +10,9 @@ use tempfile::TempDir;
 use waldo_server::config::Settings;
 use waldo_server::video::VideoSource;
 use waldo_server::vr::VrServer;
-use waldo_tests::bench::{PaintedCameras, Report, Target, percentile, process_cpu};
+use waldo_tests::bench::{PaintedCameras, Report, Target, network, percentile, process_cpu};
 use waldo_tests::browser::Chromium;
+use waldo_tests::network::Profiles;
 use waldo_tests::robot::local;
 
 /// Measures how soon, how late and how smoothly pictures arrive.
@@ -33,6 +34,9 @@ struct Args {
     /// As in a network that lets no UDP through.
     #[arg(long)]
     tcp: bool,
+    /// Measure over these networks instead: one, several with commas between, or all.
+    #[arg(long, value_name = "PROFILE")]
+    network: Option<Profiles>,
 }
 
 /// An operator looks at the page for longer than this before pressing the button; the browser has started by then.
@@ -77,6 +81,11 @@ struct Beginning {
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = Args::parse();
+    if let Some(Profiles(profiles)) = &args.network {
+        let mut report = Report::new("video over hard networks");
+        network::measure(profiles, args.repetitions, args.seconds, &mut report).await?;
+        return report.publish(args.json.as_deref());
+    }
     let mut report = Report::new("video");
     report.fact("browser", "headless Chromium on this machine, software rendering");
     report.fact("latency stamp", "whole milliseconds, rounded down: latencies read up to 1 ms too long");

@@ -42,7 +42,7 @@ fn Picture(engine: EngineHandle, summary: RwSignal<Summary>, name: String) -> im
         engine.with_value(|engine| {
             let cameras = engine.video().cameras();
             if let Some(camera) = cameras.iter().find(|camera| camera.name() == name) {
-                let _ = screen.append_child(camera.element());
+                let _ = screen.append_child(&camera.element());
             }
         });
     });

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use super::EngineHandle;
 use crate::link::Status;
-use crate::summary::Summary;
+use crate::summary::{CableStatus, Summary};
 
 #[component]
 pub(super) fn Connection(engine: EngineHandle, summary: RwSignal<Summary>) -> impl IntoView {
@@ -53,9 +53,47 @@ pub(super) fn Connection(engine: EngineHandle, summary: RwSignal<Summary>) -> im
                 <button type="submit">"Connect"</button>
             </Show>
         </form>
-        <Show when=move || status.get().given_up()>
+        <Usb engine summary />
+        <Show when=move || status.get().wants_help()>
             <Help engine foreign=foreign.get() />
         </Show>
+    }
+}
+
+/// The option for a headset that hangs on the robot's USB cable.
+#[component]
+fn Usb(engine: EngineHandle, summary: RwSignal<Summary>) -> impl IntoView {
+    let cable = Memo::new(move |_| summary.with(|summary| summary.cable));
+    let linked = Memo::new(move |_| summary.with(|summary| summary.link == Status::Connected));
+    let viewer = Memo::new(move |_| summary.with(|summary| summary.viewer));
+    let note = move || match cable.get() {
+        CableStatus::Off => "",
+        CableStatus::Open => "Poses go over the cable too.",
+        CableStatus::Waiting if linked.get() => "The cable does not answer; poses go over the network.",
+        CableStatus::Waiting => "The cable is tried once the network is connected.",
+    };
+    view! {
+        <div class="usb" hidden=move || viewer.get()>
+            <label class="check">
+                <input
+                    id="usb"
+                    type="checkbox"
+                    prop:checked=move || cable.get() != CableStatus::Off
+                    on:change=move |event| engine.with_value(|engine| engine.use_cable(event_target_checked(&event)))
+                />
+                "Quest over USB"
+            </label>
+            <p class="note">{note}</p>
+            <Show when=move || cable.get() == CableStatus::Waiting && linked.get()>
+                <button
+                    id="accept-usb-certificate"
+                    class="inline"
+                    on:click=move |_| engine.with_value(|engine| engine.accept_cable_certificate())
+                >
+                    "Authorize USB certificate"
+                </button>
+            </Show>
+        </div>
     }
 }
 

@@ -1,13 +1,16 @@
-//! How to drive, in six lines.
+//! How to drive, in a few lines.
 
 use leptos::prelude::*;
 
-const BINDINGS: [(&str, &str); 6] = [
+const BINDINGS: [(&str, &str); 9] = [
     ("Both grips", "Squeeze both fully: the arms follow your hands"),
     ("Either grip", "Squeeze one again: the arms hold still"),
     ("Triggers", "Close the grippers while the arms follow"),
-    ("X", "Arms move back to rest"),
+    ("X", "Arms move back to rest; while recording: discard the episode"),
+    ("A", "Start to record; while recording: save the episode"),
+    ("B", "Pictures hang around your gaze; held: ask for control"),
     ("Y", "Leave VR, arms move back to rest"),
+    ("Both sticks in", "Stop: nothing moves until the page clears it"),
     ("Lost link", "The arms hold still by themselves"),
 ];
 
@@ -23,5 +26,6 @@ pub(super) fn Guide() -> impl IntoView {
         <h2>"How to drive"</h2>
         <dl>{rows.to_vec()}</dl>
         <p class="note">"Push a controller along its own ray and the gripper moves along its fingers, wherever you face."</p>
+        <p class="note">"Who only wants to watch adds " <code>"#view"</code> " to the address of this page."</p>
     }
 }

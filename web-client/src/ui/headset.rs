@@ -16,6 +16,7 @@ pub(super) fn Headset(engine: EngineHandle, summary: RwSignal<Summary>) -> impl 
     let unconnected = Memo::new(move |_| summary.with(|s| s.link.given_up() || s.link == Status::NotConnected));
     let trouble = Memo::new(move |_| summary.with(|summary| summary.trouble.clone()));
     let controllers = Memo::new(move |_| summary.with(|summary| summary.controllers));
+    let viewer = Memo::new(move |_| summary.with(|summary| summary.viewer));
     let emulating = RwSignal::new(false);
     let can_enter = move || support.get().can_present() && presence.get() == Presence::Out && !unconnected.get();
     let emulate = move |_| {
@@ -25,11 +26,14 @@ pub(super) fn Headset(engine: EngineHandle, summary: RwSignal<Summary>) -> impl 
         spawn_local(async move { emulating.set(engine.emulate_headset().await) });
     };
     // A headset has its own runtime: the emulator would only be in the way.
-    let offer_emulator = move || !emulating.get() && !support.get().can_present() && support.get() != Support::NoWebGl2;
+    let offer_emulator =
+        move || !viewer.get() && !emulating.get() && !support.get().can_present() && support.get() != Support::NoWebGl2;
     view! {
         <h2>"Drive"</h2>
-        <p class="note">{move || note(support.get(), unconnected.get())}</p>
-        <div class="buttons">
+        <p class="note">
+            {move || if viewer.get() { WATCHES } else { note(support.get(), unconnected.get()) }}
+        </p>
+        <div class="buttons" hidden=move || viewer.get()>
             <Show
                 when=move || matches!(presence.get(), Presence::Out | Presence::Entering)
                 fallback=move || {
@@ -64,6 +68,8 @@ pub(super) fn Headset(engine: EngineHandle, summary: RwSignal<Summary>) -> impl 
         </Show>
     }
 }
+
+const WATCHES: &str = "This page only watches. To drive, open it without #view in the address.";
 
 fn note(support: Support, unconnected: bool) -> &'static str {
     match support {

@@ -1,12 +1,13 @@
 //! Reads the controllers, the head and, where granted, the elbows of one XR frame.
 
 use glam::{DQuat, DVec3};
-use js_sys::Array;
+use js_sys::{Array, Reflect};
 use waldo_protocol::geometry::{LocalFloor, Pose};
+use waldo_protocol::vr::Hands;
 use wasm_bindgen::prelude::*;
 use web_sys::{
     DomPointReadOnly, GamepadButton, XrFrame, XrHandedness, XrInputSource, XrPose, XrReferenceSpace, XrRigidTransform,
-    XrSpace, XrViewerPose,
+    XrSession, XrSpace, XrViewerPose,
 };
 
 use crate::emulator;
@@ -20,6 +21,12 @@ extern "C" {
 
     #[wasm_bindgen(method, getter)]
     fn body(this: &BodyFrame) -> Option<Body>;
+
+    /// What shakes a controller, in browsers that let pages do so.
+    type Actuator;
+
+    #[wasm_bindgen(method, catch)]
+    fn pulse(this: &Actuator, amplitude: f64, ms: f64) -> Result<JsValue, JsValue>;
 
     /// The tracked body: a map from joint names to spaces.
     type Body;
@@ -88,6 +95,26 @@ impl Reader {
     fn aim(&self, pose: &XrPose) -> Option<Aim> {
         let tracked = !(self.tells_tracking && pose.emulated_position());
         Some(Aim { pose: valid_pose(&pose.transform())?, tracked })
+    }
+}
+
+/// Shakes the controllers of these hands. `amplitude` 0 to 1; a new pulse replaces one that is running.
+pub(super) fn pulse(session: &XrSession, hands: Hands, amplitude: f64, ms: f64) {
+    let sources = session.input_sources();
+    for source in (0..sources.length()).filter_map(|index| sources.get(index)) {
+        let meant = match source.handedness() {
+            XrHandedness::Left => hands != Hands::Right,
+            XrHandedness::Right => hands != Hands::Left,
+            _ => false,
+        };
+        let actuators = source.gamepad().map(|gamepad| Reflect::get(&gamepad, &"hapticActuators".into()));
+        if let (true, Some(Ok(actuators))) = (meant, actuators)
+            && let Ok(first) = Reflect::get_u32(&actuators, 0)
+            && first.is_object()
+        {
+            // A controller that cannot is no reason to stop.
+            let _ = first.unchecked_into::<Actuator>().pulse(amplitude, ms);
+        }
     }
 }
 

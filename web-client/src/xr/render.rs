@@ -114,7 +114,7 @@ impl Scene {
             }
         };
         let (width, height) = camera.size();
-        self.painter.upload_video(&panel.texture, camera.element())?;
+        self.painter.upload_video(&panel.texture, &camera.element())?;
         panel.picture = camera.picture();
         panel.aspect = f64::from(width) / f64::from(height.max(1));
         Ok(())

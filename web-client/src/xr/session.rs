@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
+use waldo_protocol::vr::Hands;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{
@@ -10,7 +11,7 @@ use web_sys::{
     XrRenderStateInit, XrSession, XrSessionInit, XrSessionMode, XrVisibilityState, XrWebGlLayer,
 };
 
-use super::input::Reader;
+use super::input::{self, Reader};
 use super::render::Scene;
 use super::{canvas, system};
 use crate::browser::error_text;
@@ -110,6 +111,16 @@ impl Presentation {
     /// Whether the operator sees it, rather than the headset's menu or nothing.
     pub(crate) fn is_visible(&self) -> bool {
         self.session.visibility_state() == XrVisibilityState::Visible
+    }
+
+    /// Hangs the pictures around the operator's present gaze.
+    pub(crate) fn recentre(&self) {
+        self.scene.borrow_mut().forget_anchor();
+    }
+
+    /// Lets the operator feel a pulse, in controllers that can.
+    pub(crate) fn pulse(&self, hands: Hands, amplitude: f64, ms: f64) {
+        input::pulse(&self.session, hands, amplitude, ms);
     }
 
     fn listen(self: &Rc<Self>) {

@@ -1,0 +1,237 @@
+//! The page's ways to its robot, and what becomes of them: in headless Chromium with an emulated headset.
+
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+use tempfile::TempDir;
+use waldo_protocol::vr::Hand;
+use waldo_tests::browser::{Chromium, PATIENCE, Tab};
+use waldo_tests::headset::{engage, enter_vr, frames, hold, with_headset};
+use waldo_tests::robot::Robotics;
+use waldo_tests::scripted::{Script, ScriptedRobot};
+
+/// A robot in a process of its own, which can be killed. Killed when dropped.
+struct Process(Child);
+
+impl Process {
+    /// Starts it and waits until its port is open.
+    fn start(port: u16, data: &TempDir) -> Result<Self> {
+        let child = Command::new(env!("CARGO_BIN_EXE_serve"))
+            .args(["serve", "--bind", "127.0.0.1", "--mdns=false", "--sim-size", "320x240"])
+            .args(["--port", &port.to_string(), "--data-dir"])
+            .arg(data.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let process = Self(child);
+        let start = Instant::now();
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            if start.elapsed() > PATIENCE {
+                bail!("the robot does not listen");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(process)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // SIGKILL: it says goodbye to nobody.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// Mean brightness of the middle of a screenshot, where the overhead picture hangs; 0 to 255.
+async fn brightness(tab: &Tab, name: &str) -> Result<f64> {
+    let png = tab.screenshot(name).await?;
+    let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info()?;
+    let mut pixels = vec![0; reader.output_buffer_size().context("a picture that fits into memory")?];
+    let info = reader.next_frame(&mut pixels)?;
+    let (samples, width, height) = (info.color_type.samples(), info.width as usize, info.height as usize);
+    let rows = height * 9 / 20..height * 11 / 20;
+    let middle = rows.flat_map(|y| (width / 5..width * 3 / 10).map(move |x| (y * width + x) * samples));
+    let values: Vec<f64> = middle.flat_map(|at| pixels[at..at + 3].iter().copied().map(f64::from)).collect();
+    Ok(values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// Keeps in `marks` when the latest socket opened and how much later each picture element had its first picture, ms.
+const MARK_FIRST_PICTURES: &str = "window.marks = { open: 0, pictures: [] };
+    const Plain = WebSocket;
+    window.WebSocket = class extends Plain {
+        constructor(url) {
+            super(url);
+            this.addEventListener('open', () => { marks.open = performance.now(); marks.pictures = []; });
+        }
+    };
+    const request = HTMLVideoElement.prototype.requestVideoFrameCallback;
+    HTMLVideoElement.prototype.requestVideoFrameCallback = function (tell) {
+        return request.call(this, (now, frame) => {
+            if (!(this.firstAt > marks.open)) {
+                this.firstAt = performance.now();
+                marks.pictures.push(this.firstAt - marks.open);
+            }
+            tell(now, frame);
+        });
+    };";
+
+const TWO_CAMERAS: &str = "document.body.dataset.cameras.split(' ').length >= 2";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_kill_and_a_restart_of_the_robot_everything_comes_back_in_the_same_presentation() -> Result<()> {
+    let (data, port) = (TempDir::new()?, free_port()?);
+    let robot = Process::start(port, &data)?;
+    let chromium = Chromium::launch(1280, 640).await?;
+    let tab = chromium.tab().await?;
+    with_headset(&tab).await?;
+    tab.page.add_init_script(MARK_FIRST_PICTURES).await?;
+    tab.open(port, "").await?;
+    tab.until("document.body.dataset.link === 'Connected'").await?;
+    enter_vr(&tab).await?;
+    tab.until(TWO_CAMERAS).await?;
+    engage(&tab).await?;
+    let alive = brightness(&tab, "before-the-kill").await?;
+
+    drop(robot);
+    tab.until("document.body.dataset.link === 'Reconnecting'").await?;
+    // Long enough for the pictures to count as old, and for some attempts to fail.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let frozen = brightness(&tab, "robot-killed").await?;
+    assert!((frozen - alive).abs() < 10.0 && frozen > 25.0, "the picture stands still: {alive} then {frozen}");
+    assert_eq!(tab.eval::<String>("document.body.dataset.presence").await?, "Visible");
+
+    let _robot = Process::start(port, &data)?;
+    let returned = Instant::now();
+    tab.until("document.body.dataset.link === 'Connected'").await?;
+    let connected = returned.elapsed();
+    tab.until(TWO_CAMERAS).await?;
+    let live = returned.elapsed();
+    tab.until("marks.pictures.length >= document.querySelectorAll('video').length").await?;
+    let from_socket: f64 = tab.eval("Math.max(...marks.pictures)").await?;
+    eprintln!(
+        "after the robot's return: socket {connected:.2?}, all pictures {live:.2?}; from socket to the last first picture \
+         {from_socket:.0} ms"
+    );
+    assert!(live < PATIENCE);
+    assert_eq!(tab.eval::<String>("document.body.dataset.presence").await?, "Visible");
+    tab.until("document.body.dataset.engaged === 'false' && document.body.dataset.lost === 'true'").await?;
+    tab.screenshot("robot-returned").await?;
+
+    engage(&tab).await?;
+    tab.until("document.body.dataset.lost === 'false'").await?;
+    chromium.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn poses_take_the_channel_and_the_socket_when_there_is_none() -> Result<()> {
+    let robot = Robotics::simulated().await?;
+    let chromium = Chromium::launch(1280, 640).await?;
+    let tab = chromium.tab().await?;
+    with_headset(&tab).await?;
+    // Remembers what poses went through.
+    tab.page
+        .add_init_script(
+            "window.ways = { channel: 0, socket: 0 };
+            for (const [type, way] of [[RTCDataChannel, 'channel'], [WebSocket, 'socket']]) {
+                const send = type.prototype.send;
+                type.prototype.send = function (text) {
+                    if (text.startsWith('{\"l_ee\"')) ways[way] += 1;
+                    send.call(this, text);
+                };
+            }",
+        )
+        .await?;
+    tab.open(robot.addr.port(), "").await?;
+    tab.until("document.body.dataset.transport === 'Channel'").await?;
+    enter_vr(&tab).await?;
+    frames(&tab, 20).await?;
+    assert_eq!(tab.eval::<u32>("ways.socket").await?, 0);
+    assert!(tab.eval::<u32>("ways.channel").await? >= 20);
+    robot.until("a frame over the channel", |robot| robot.waldo.server().frame().is_some()).await?;
+    engage(&tab).await?;
+
+    // The last frame goes both ways.
+    hold(&tab, Hand::Left, "y-button", 1).await?;
+    tab.until("document.body.dataset.presence === 'Out'").await?;
+    assert_eq!(tab.eval::<u32>("ways.socket").await?, 1);
+    robot.until("the rest move", |robot| robot.waldo.server().frame().is_some_and(|frame| frame.reset)).await?;
+    chromium.close().await?;
+    robot.waldo.stop().await;
+    Ok(())
+}
+
+/// The app of a real robot, connected to a scripted one.
+async fn stage(script: Script) -> Result<(Robotics, ScriptedRobot, Chromium, Tab)> {
+    let (page, robot) = (Robotics::simulated().await?, ScriptedRobot::start(script).await?);
+    let chromium = Chromium::launch(1280, 640).await?;
+    let tab = chromium.tab().await?;
+    with_headset(&tab).await?;
+    let remember = format!("localStorage['waldo.host'] = 'localhost:{}'", robot.addr.port());
+    tab.page.add_init_script(remember).await?;
+    Ok((page, robot, chromium, tab))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_robot_that_never_said_hello_is_given_up_and_the_headset_left() -> Result<()> {
+    let (page, robot, chromium, tab) = stage(Script::default()).await?;
+    tab.open(page.addr.port(), "").await?;
+    tab.until("document.body.dataset.link === 'Connected'").await?;
+    enter_vr(&tab).await?;
+    frames(&tab, 3).await?;
+    let lost = Instant::now();
+    drop(robot);
+    tab.until("document.body.dataset.link === 'Reconnecting'").await?;
+    tab.until("document.body.dataset.link === 'Failed' && document.body.dataset.presence === 'Out'").await?;
+    assert!(lost.elapsed() > Duration::from_secs(3), "three retries, a second apart, were made");
+    tab.until("document.body.innerText.includes('The connection to the robot was lost.')").await?;
+    tab.screenshot("given-up").await?;
+    chromium.close().await?;
+    page.waldo.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_option_every_frame_goes_over_the_usb_cable_too() -> Result<()> {
+    let (page, robot, chromium, tab) = stage(Script { caps: Some(Vec::new()), ..Script::default() }).await?;
+    // The forwarded port of the cable is the scripted robot's here.
+    let forward = format!(
+        "const Plain = WebSocket;
+        window.WebSocket = class extends Plain {{
+            constructor(url) {{ super(url.replace('localhost:8000/', 'localhost:{}/')); }}
+        }}",
+        robot.addr.port()
+    );
+    tab.page.add_init_script(forward).await?;
+    tab.open(page.addr.port(), "").await?;
+    tab.until("document.body.dataset.link === 'Connected'").await?;
+    assert_eq!(tab.eval::<String>("document.body.dataset.cable").await?, "Off");
+    tab.click("#usb").await?;
+    tab.until("document.body.dataset.cable === 'Open'").await?;
+    enter_vr(&tab).await?;
+    frames(&tab, 5).await?;
+    robot
+        .until("the same frame on both sockets", |robot| {
+            let heard = robot.heard();
+            let on = |socket| heard.iter().filter(move |h| h.socket == socket && h.message.get("l_ee").is_some());
+            on(1).any(|network| on(2).any(|cable| cable.message == network.message))
+        })
+        .await?;
+    let streams: Vec<_> = robot.messages("hello").into_iter().map(|hello| hello["stream"].clone()).collect();
+    assert!(streams.len() == 2 && streams[0] == streams[1], "two sockets of one stream: {streams:?}");
+    let others = robot.heard().into_iter().filter(|h| h.socket == 2 && h.message.get("type") != Some(&json!("hello")));
+    assert!(others.into_iter().all(|h| h.message.get("l_ee").is_some()), "only poses go over the cable");
+
+    tab.page.reload().await?;
+    tab.until("document.body.dataset.cable === 'Open'").await?;
+    chromium.close().await?;
+    page.waldo.stop().await;
+    Ok(())
+}
