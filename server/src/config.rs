@@ -7,14 +7,13 @@ pub(crate) mod private_file;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
-use waldo_protocol::vr::{IceServer, Mode};
-
-pub use self::port_range::{PortRange, PortRangeError};
+use waldo_protocol::vr::{IceServer, Mode, PlayoutConfig, PlayoutProfile};
 
 pub use self::cameras::{CameraSettings, Stereo};
+pub use self::port_range::{PortRange, PortRangeError};
 
 /// Everything a user can choose for `waldo serve`, except what belongs to the robot.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Operating mode announced to headsets; `None` lets each headset choose.
     pub mode: Option<Mode>,
@@ -40,6 +39,8 @@ pub struct Settings {
     pub ice_servers: Vec<IceServer>,
     /// Pose frames that one socket may send per second; `None` for no limit.
     pub max_pose_rate: Option<u32>,
+    /// How pose streams are smoothed before the arms follow them.
+    pub playout: PlayoutConfig,
     /// Cameras and video.
     pub cameras: CameraSettings,
 }
@@ -59,6 +60,7 @@ impl Default for Settings {
             media_ports: None,
             ice_servers: Vec::new(),
             max_pose_rate: Some(250),
+            playout: PlayoutConfig { profile: PlayoutProfile::LowDelay, ..PlayoutConfig::default() },
             cameras: CameraSettings::default(),
         }
     }

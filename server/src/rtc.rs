@@ -6,6 +6,7 @@
 mod addresses;
 mod answer;
 mod connection;
+mod estimate;
 mod keyframe_requests;
 mod media;
 mod network;

@@ -9,6 +9,7 @@ mod encoded;
 mod encoder;
 mod feed;
 mod i420;
+mod ladder;
 mod poller;
 mod queue;
 mod run;

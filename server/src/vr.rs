@@ -13,4 +13,4 @@ mod session;
 mod streams;
 
 pub use server::{StartError, VrServer, VrServerConfig};
-pub use service::OnFrame;
+pub use service::{EpisodeEvent, OnFrame};

@@ -42,7 +42,8 @@ pub struct ScriptedRobot {
     /// Where it listens, on this machine.
     pub addr: SocketAddr,
     heard: Arc<Mutex<Vec<Heard>>>,
-    say: broadcast::Sender<String>,
+    /// What to say to every client; `None` hangs up.
+    say: broadcast::Sender<Option<String>>,
     accepting: JoinHandle<()>,
 }
 
@@ -82,7 +83,12 @@ impl ScriptedRobot {
     /// Says this to every client.
     pub fn say(&self, message: &Value) {
         // Nobody listens: nobody is told.
-        let _ = self.say.send(message.to_string());
+        let _ = self.say.send(Some(message.to_string()));
+    }
+
+    /// Closes every socket without a word, and goes on listening.
+    pub fn hang_up(&self) {
+        let _ = self.say.send(None);
     }
 
     /// Everything that came so far.
@@ -128,7 +134,7 @@ async fn serve(
     script: Script,
     socket: usize,
     heard: &Mutex<Vec<Heard>>,
-    mut lines: broadcast::Receiver<String>,
+    mut lines: broadcast::Receiver<Option<String>>,
 ) -> Result<()> {
     let mut stream = tokio_tungstenite::accept_async(tls.accept(stream).await?).await?;
     for line in &script.greeting {
@@ -136,7 +142,10 @@ async fn serve(
     }
     loop {
         tokio::select! {
-            line = lines.recv() => stream.send(Message::Text(line?.into())).await?,
+            line = lines.recv() => match line? {
+                Some(line) => stream.send(Message::Text(line.into())).await?,
+                None => return Ok(()),
+            },
             message = stream.next() => {
                 let Some(message) = message else { return Ok(()) };
                 let Message::Text(text) = message? else { continue };

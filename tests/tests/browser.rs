@@ -10,7 +10,7 @@ use waldo_protocol::vr::{Clutch, ClutchScale, Hand, VrFrame};
 use waldo_server::sensors::RgbImage;
 use waldo_server::video::VideoSource;
 use waldo_tests::browser::{Chromium, PATIENCE, Tab};
-use waldo_tests::headset::{engage, enter_vr, place, squeeze, with_headset};
+use waldo_tests::headset::{engage, enter_vr, hold, place, squeeze, with_headset};
 use waldo_tests::robot::Robotics;
 
 /// A robot, a browser, and an empty tab in it.
@@ -196,6 +196,43 @@ async fn a_laptop_without_a_headset_can_emulate_one() -> Result<()> {
     robot.until("frames of the emulated controllers", |_| newest.lock().expect("the slot").is_some()).await?;
     tab.until("document.body.dataset.cameras.split(' ').length >= 2").await?;
     tab.screenshot("emulated").await?;
+    finish(robot, chromium).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_driver_stops_clears_and_hands_over_on_request() -> Result<()> {
+    let (robot, chromium, tab) = stage(1280, 800).await?;
+    with_headset(&tab).await?;
+    open(&robot, &tab).await?;
+    enter_vr(&tab).await?;
+    engage(&tab).await?;
+    tab.until("document.body.dataset.driver === 'Me'").await?;
+
+    for hand in [Hand::Left, Hand::Right] {
+        hold(&tab, hand, "thumbstick", 1).await?;
+    }
+    tab.until("document.body.dataset.hold === 'Stopped' && document.body.dataset.engaged === 'false'").await?;
+    squeeze(&tab, false).await?;
+    for hand in [Hand::Left, Hand::Right] {
+        hold(&tab, hand, "thumbstick", 0).await?;
+    }
+    tab.run("document.querySelector('#clear-stop').click()").await?;
+    tab.until("document.body.dataset.hold !== 'Stopped' && document.body.dataset.stopped === 'false'").await?;
+    engage(&tab).await?;
+
+    let mut other = robot.client().await?;
+    other.send(r#"{"type":"hello","v":1,"client":"test/1","stream":"other","role":"driver","caps":["lease"]}"#).await?;
+    other.send(r#"{"type":"lease","op":"take","n":1}"#).await?;
+    tab.until("document.body.dataset.takeover === 'other'").await?;
+    hold(&tab, Hand::Right, "b-button", 1).await?;
+    robot.until("a hand-over", |r| !r.waldo.server().tracking()).await?;
+    loop {
+        let answer = other.receive_type("lease").await?;
+        if answer["n"] == 1 && answer["ok"] == true {
+            break;
+        }
+    }
+    tab.until("document.body.dataset.driver !== 'Me'").await?;
     finish(robot, chromium).await
 }
 

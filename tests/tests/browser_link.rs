@@ -63,6 +63,26 @@ async fn brightness(tab: &Tab, name: &str) -> Result<f64> {
     Ok(values.iter().sum::<f64>() / values.len() as f64)
 }
 
+/// Keeps in `marks` when the latest socket opened and how much later each picture element had its first picture, ms.
+const MARK_FIRST_PICTURES: &str = "window.marks = { open: 0, pictures: [] };
+    const Plain = WebSocket;
+    window.WebSocket = class extends Plain {
+        constructor(url) {
+            super(url);
+            this.addEventListener('open', () => { marks.open = performance.now(); marks.pictures = []; });
+        }
+    };
+    const request = HTMLVideoElement.prototype.requestVideoFrameCallback;
+    HTMLVideoElement.prototype.requestVideoFrameCallback = function (tell) {
+        return request.call(this, (now, frame) => {
+            if (!(this.firstAt > marks.open)) {
+                this.firstAt = performance.now();
+                marks.pictures.push(this.firstAt - marks.open);
+            }
+            tell(now, frame);
+        });
+    };";
+
 const TWO_CAMERAS: &str = "document.body.dataset.cameras.split(' ').length >= 2";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,6 +92,7 @@ async fn after_a_kill_and_a_restart_of_the_robot_everything_comes_back_in_the_sa
     let chromium = Chromium::launch(1280, 640).await?;
     let tab = chromium.tab().await?;
     with_headset(&tab).await?;
+    tab.page.add_init_script(MARK_FIRST_PICTURES).await?;
     tab.open(port, "").await?;
     tab.until("document.body.dataset.link === 'Connected'").await?;
     enter_vr(&tab).await?;
@@ -93,7 +114,12 @@ async fn after_a_kill_and_a_restart_of_the_robot_everything_comes_back_in_the_sa
     let connected = returned.elapsed();
     tab.until(TWO_CAMERAS).await?;
     let live = returned.elapsed();
-    println!("after the robot's return: socket {connected:.2?}, all pictures {live:.2?}");
+    tab.until("marks.pictures.length >= document.querySelectorAll('video').length").await?;
+    let from_socket: f64 = tab.eval("Math.max(...marks.pictures)").await?;
+    eprintln!(
+        "after the robot's return: socket {connected:.2?}, all pictures {live:.2?}; from socket to the last first picture \
+         {from_socket:.0} ms"
+    );
     assert!(live < PATIENCE);
     assert_eq!(tab.eval::<String>("document.body.dataset.presence").await?, "Visible");
     tab.until("document.body.dataset.engaged === 'false' && document.body.dataset.lost === 'true'").await?;

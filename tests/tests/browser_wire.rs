@@ -108,6 +108,33 @@ async fn an_episode_is_started_and_discarded_with_confirmation_and_the_popup_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_new_socket_starts_from_scratch_in_the_same_presentation() -> Result<()> {
+    let stage = Stage::in_vr(Some(vec!["counters"]), vec![mode("data_collection")]).await?;
+    let (tab, robot) = (&stage.tab, &stage.robot);
+    tab.until("document.body.dataset.state === 'DataCollection'").await?;
+    press(tab, Hand::Right, "a-button").await?;
+    tab.until("document.body.dataset.state === 'Recording'").await?;
+    press(tab, Hand::Right, "a-button").await?;
+    tab.until("document.body.dataset.question === 'Save'").await?;
+
+    robot.hang_up();
+    let on_second = |robot: &ScriptedRobot, fits: &dyn Fn(&Value) -> bool| {
+        robot.heard().iter().any(|heard| heard.socket == 2 && fits(&heard.message))
+    };
+    for kind in ["hello", "webrtc-request", "control-request", "hud"] {
+        robot.until(kind, |robot| on_second(robot, &|message| message["type"] == kind)).await?;
+    }
+    robot.until("frames again", |robot| on_second(robot, &|message| message["state"] == "recording")).await?;
+    let second: Vec<_> = robot.heard().into_iter().filter(|h| h.socket == 2).map(|h| h.message).collect();
+    let hud = second.iter().find(|message| message["type"] == "hud").expect("the popup again");
+    assert_eq!(hud["value"]["confirm"], "save");
+    assert_eq!(second[0]["stream"], stage.stream(), "the same page is the same stream");
+    assert_eq!(tab.eval::<String>("document.body.dataset.presence").await?, "Visible");
+    assert_eq!(tab.eval::<String>("document.body.dataset.lost").await?, "true");
+    stage.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_way_out_of_the_headset_ends_with_a_frame_that_asks_for_rest() -> Result<()> {
     let page_button =
         "[...document.querySelectorAll('button')].find(b => b.textContent.startsWith('Leave VR')).click()";

@@ -3,7 +3,7 @@
 use leptos::prelude::window;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Document, Storage};
+use web_sys::{Document, RequestCache, RequestInit, Storage};
 
 /// The page's document. The app runs in a page only, so it always exists.
 pub(crate) fn document() -> Document {
@@ -24,6 +24,13 @@ pub(crate) async fn sleep(ms: i32) {
         }
     });
     let _ = JsFuture::from(promise).await;
+}
+
+/// Whether a request for this address of the page's own server is answered, however.
+pub(crate) async fn answers(url: &str) -> bool {
+    let init = RequestInit::new();
+    init.set_cache(RequestCache::NoStore);
+    JsFuture::from(window().fetch_with_str_and_init(url, &init)).await.is_ok()
 }
 
 /// Storage that lives as long as the browser keeps it; `None` where it is blocked.

@@ -1,9 +1,11 @@
 //! The connection to one robot: the [`Link`]'s decisions carried out on a socket.
 
-use std::cell::{Ref, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::rc::Rc;
 
-use crate::browser::{error_text, now};
+use wasm_bindgen_futures::spawn_local;
+
+use crate::browser::{answers, error_text, now};
 use crate::link::{Link, Status, Step};
 use crate::socket::{Socket, SocketEvent};
 use crate::target::Target;
@@ -13,15 +15,24 @@ pub(crate) struct Connection {
     target: RefCell<Option<Target>>,
     link: RefCell<Link>,
     socket: RefCell<Option<Socket>>,
+    /// Number of the latest attempt; the answers of older ones mean nothing.
+    attempt: Rc<Cell<u64>>,
     on_event: Rc<dyn Fn(SocketEvent)>,
 }
 
 impl Connection {
-    /// No connection yet. The events of every later socket go to `on_event`; of [`SocketEvent::Opened`] and
-    /// [`SocketEvent::Closed`] the owner tells [`Connection::opened`] and [`Connection::closed`].
+    /// No connection yet. The events of every later socket go to `on_event`; of [`SocketEvent::Reachable`],
+    /// [`SocketEvent::Opened`] and [`SocketEvent::Closed`] the owner tells [`Connection::reachable`],
+    /// [`Connection::opened`] and [`Connection::closed`].
     pub(crate) fn new(target: Option<Target>, on_event: impl Fn(SocketEvent) + 'static) -> Self {
         let target = RefCell::new(target);
-        Self { target, link: RefCell::default(), socket: RefCell::default(), on_event: Rc::new(on_event) }
+        Self {
+            target,
+            link: RefCell::default(),
+            socket: RefCell::default(),
+            attempt: Rc::default(),
+            on_event: Rc::new(on_event),
+        }
     }
 
     /// The robot to connect to; `None` if the page itself has no host.
@@ -62,8 +73,16 @@ impl Connection {
 
     /// Drops the socket and stays without.
     pub(crate) fn disconnect(&self) {
-        self.socket.take();
+        self.hang_up();
         self.link.borrow_mut().disconnect();
+    }
+
+    /// The robot answers again: opens a socket.
+    ///
+    /// # Errors
+    /// As [`Connection::connect`].
+    pub(crate) fn reachable(&self) -> Result<(), String> {
+        self.open()
     }
 
     /// The socket opened.
@@ -78,7 +97,7 @@ impl Connection {
 
     /// The socket closed.
     pub(crate) fn closed(&self) {
-        self.socket.take();
+        self.hang_up();
         self.link.borrow_mut().closed(now());
     }
 
@@ -92,10 +111,39 @@ impl Connection {
     }
 
     fn take(&self, step: Step) -> Result<(), String> {
-        self.socket.take();
-        if step == Step::HangUp {
-            return Ok(());
+        self.hang_up();
+        match step {
+            Step::HangUp => Ok(()),
+            // Pages may ask nobody but their own robot.
+            Step::Dial if self.link.borrow().should_ask_first() && self.is_own() => {
+                self.ask();
+                Ok(())
+            }
+            Step::Dial => self.open(),
         }
+    }
+
+    fn hang_up(&self) {
+        self.attempt.set(self.attempt.get() + 1);
+        self.socket.take();
+    }
+
+    fn is_own(&self) -> bool {
+        self.target.borrow().as_ref().is_some_and(|target| !target.foreign)
+    }
+
+    /// Finds out whether the robot is back.
+    fn ask(&self) {
+        let (on_event, attempt, mine) = (self.on_event.clone(), self.attempt.clone(), self.attempt.get());
+        spawn_local(async move {
+            let answers = answers("healthz").await;
+            if attempt.get() == mine {
+                on_event(if answers { SocketEvent::Reachable } else { SocketEvent::Closed });
+            }
+        });
+    }
+
+    fn open(&self) -> Result<(), String> {
         let Some(url) = self.target.borrow().as_ref().map(Target::socket_url) else {
             self.link.borrow_mut().disconnect();
             return Ok(());

@@ -10,14 +10,16 @@ pub const RETRY_PAUSE_MS: f64 = 1000.0;
 /// Retries of such a robot before the connection counts as failed.
 pub const RETRIES: u32 = 3;
 /// Pause before the first retry of a robot that said hello; each further one is twice as long, up to the other.
-pub const KNOWN_PAUSE_MS: [f64; 2] = [250.0, 1000.0];
+pub const KNOWN_PAUSE_MS: [f64; 2] = [250.0, 500.0];
 /// Connect limit of the first attempts to reach a robot that said hello: one that comes back in the middle of an attempt,
 /// whose packets were lost, is reached sooner by a new one.
 pub const KNOWN_LIMIT_MS: f64 = 2500.0;
 /// After this many of them the limit is [`CONNECT_LIMIT_MS`] again, for networks as slow as that.
 const HASTY_ATTEMPTS: u32 = 4;
+/// After this many failed attempts it is cheaper to ask first whether the robot is back.
+const FUTILE_ATTEMPTS: u32 = 8;
 /// After this many failed attempts a person may be needed.
-const LONG_LOST: u32 = 12;
+const LONG_LOST: u32 = 24;
 
 /// What the owner of the socket must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +141,12 @@ impl Link {
         }
     }
 
+    /// So many attempts have failed that a socket should only be tried once the robot answers something cheaper: browsers
+    /// delay the sockets of pages whose attempts keep failing, by seconds after some minutes.
+    pub fn should_ask_first(&self) -> bool {
+        self.known && self.failures >= FUTILE_ATTEMPTS
+    }
+
     fn dial(&mut self, now: f64) -> Step {
         let hasty = self.known && self.failures < HASTY_ATTEMPTS;
         let limit = if hasty { KNOWN_LIMIT_MS } else { CONNECT_LIMIT_MS };
@@ -226,13 +234,14 @@ mod tests {
         link.greeted();
         link.closed(0.0);
         let dialled = dials(&mut link, 0.0, 60_000.0);
-        assert_eq!(dialled[..4], [250.0, 750.0, 1750.0, 2750.0]);
+        assert_eq!(dialled[..4], [250.0, 750.0, 1250.0, 1750.0]);
         assert!(dialled.windows(2).all(|pair| (250.0..=2000.0).contains(&(pair[1] - pair[0]))));
         assert!(dialled.len() > 50);
         assert!(link.status().wants_help() && !link.status().given_up());
+        assert!(link.should_ask_first());
         link.opened();
         link.closed(1e9);
-        assert_eq!(link.status(), Status::Reconnecting, "the count starts again");
+        assert_eq!((link.status(), link.should_ask_first()), (Status::Reconnecting, false), "the count starts again");
         assert_eq!(link.poll(1e9 + 250.0), Some(Step::Dial));
     }
 

@@ -95,6 +95,12 @@ impl PoseStream {
         self.recording.begin()
     }
 
+    /// Another robot is wanted: it has states of its own, and has not been stopped.
+    pub fn forget_robot(&mut self) {
+        self.recording = HeadsetRecording::default();
+        self.resume();
+    }
+
     /// The presentation ends without a last frame: the arms stay where they are.
     pub fn fall_silent(&mut self) {
         (self.over, self.last) = (true, None);

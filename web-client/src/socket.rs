@@ -8,6 +8,8 @@ const POSE_BACKLOG_BYTES: u32 = 64 * 1024;
 
 /// What happens on a socket.
 pub(crate) enum SocketEvent {
+    /// There is none yet, but the robot answers again.
+    Reachable,
     /// It can be written to.
     Opened,
     /// A text message came. Binary ones are ignored.

@@ -28,6 +28,11 @@ impl StopLatch {
         Stop { n: Some(self.n), clear: true }
     }
 
+    /// Another robot is wanted: the stop was not meant for it.
+    pub fn forget(&mut self) {
+        *self = Self { n: self.n, ..Self::default() };
+    }
+
     /// A robot that knows stop messages was reached anew; it may have forgotten, or never heard.
     pub fn connected(&mut self) {
         if self.wanted {
@@ -90,6 +95,16 @@ mod tests {
         assert_eq!((clear.n, clear.clear), (Some(2), true));
         latch.connected();
         assert_eq!((latch.poll(), latch.wanted()), (None, false));
+    }
+
+    #[test]
+    fn another_robot_is_not_stopped_by_a_stop_that_was_not_meant_for_it() {
+        let mut latch = StopLatch::default();
+        latch.press();
+        latch.forget();
+        latch.connected();
+        assert_eq!((latch.poll(), latch.wanted()), (None, false));
+        assert_eq!(latch.press().n, Some(2), "numbers are never used twice");
     }
 
     #[test]

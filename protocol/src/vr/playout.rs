@@ -119,8 +119,8 @@ impl Playout {
     }
 
     /// Takes a frame. True if playout began anew with it: the stream's clock jumped by more than 0.25 s against the
-    /// frames' arrival, or its frames began or ceased to carry a capture time. The rendered poses then jump, so a
-    /// consumer must disengage.
+    /// frames' arrival, nothing came for two seconds, or its frames began or ceased to carry a capture time. The
+    /// rendered poses then jump, so a consumer must disengage.
     #[must_use = "a consumer must disengage when playout began anew"]
     pub fn push(&mut self, arrived: MonoTime, frame: &VrFrame) -> bool {
         if self.latest.is_none() {
@@ -129,9 +129,12 @@ impl Playout {
         let stamp = capture_ms(frame);
         let arrival = self.seconds(arrived);
         let captured = stamp.map_or(arrival, |ms| ms * 1e-3);
-        let flipped = self.latest.is_some_and(|latest| capture_ms(&latest).is_some() != stamp.is_some());
-        let jumped = stamp.is_some() && !flipped && self.clock.jumps(arrived, arrival - captured);
-        if flipped || jumped {
+        let anew = match self.latest {
+            None => false,
+            Some(_) if self.stamped() != stamp.is_some() => true,
+            Some(_) => stamp.is_some() && !self.clock.fits(arrived, arrival - captured),
+        };
+        if anew {
             *self = Self { origin: self.origin, ..Self::new(self.config) };
         }
         let before = self.moment(arrived);
@@ -148,7 +151,7 @@ impl Playout {
                 follower.push(captured, sample, self.config.outlier_k > 0.0, before, after);
             }
         }
-        flipped || jumped
+        anew
     }
 
     /// The stream at `now`; none before the first frame.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use glam::{DQuat, DVec3};
-use waldo_protocol::vr::{ClientMessage, Hand, Playout, PlayoutConfig, VrFrame, VrState, dispatch};
+use waldo_protocol::vr::{ClientMessage, Hand, Playout, PlayoutConfig, PlayoutProfile, VrFrame, VrState, dispatch};
 
 use super::stream::{Arrival, RATE, at, every_phase, frame, left_at, left_pose, play, stream, ticks};
 
@@ -78,6 +78,23 @@ fn jitter_adds_its_own_length_to_the_lag() {
 }
 
 #[test]
+fn the_delay_grows_at_once_and_falls_slowly_when_the_jitter_is_over() {
+    let mut playout = Playout::new(config());
+    let delays = stream(270, 0.0, |_| frame()).into_iter().enumerate().map(|(i, (arrival, frame))| {
+        let late = if i == 45 { 0.1 } else { 0.0 };
+        assert!(!playout.push(at(arrival + late), &frame));
+        playout.delay().as_secs_f64()
+    });
+    let delays: Vec<f64> = delays.collect();
+    assert!(delays[44] < 1e-6 && (delays[45] - 0.1).abs() < 1e-6);
+    // The late frame arrived with frame 54, two seconds before frame 234.
+    assert!((delays[225] - 0.1).abs() < 1e-6, "{}", delays[225]);
+    let fallen = delays[245];
+    assert!((0.01..0.09).contains(&fallen), "{fallen}");
+    assert!((delays[246] / fallen - 0.95).abs() < 1e-6, "5 % with each frame");
+}
+
+#[test]
 fn bursts_are_played_out_evenly_once_they_are_known() {
     let mut frames = stream(900, 0.003, |i| left_at(0.5 * i as f64 / RATE));
     for (arrival, _) in &mut frames {
@@ -127,6 +144,25 @@ fn a_clock_that_jumps_forward_is_told_and_costs_no_delay() {
 }
 
 #[test]
+fn a_stream_that_comes_back_with_another_clock_keeps_nothing_of_the_old_one() {
+    for profile in [PlayoutProfile::Compatible, PlayoutProfile::LowDelay] {
+        for away in [0.3, 1.0, 1.9, 2.5, 60.0] {
+            let mut playout = Playout::new(PlayoutConfig { profile, ..config() });
+            for (arrival, frame) in stream(90, 0.003, |_| left_at(0.0)) {
+                assert!(!playout.push(at(arrival), &frame));
+            }
+            for (i, (arrival, frame)) in stream(90, 1.0 + away, |_| left_at(1.0)).into_iter().enumerate() {
+                // A reloaded page counts from its own start.
+                let frame = VrFrame { t: frame.t.map(|t| t - 4000.0), ..frame };
+                assert_eq!(playout.push(at(arrival), &frame), i == 0, "{profile:?} after {away} s");
+                let x = playout.render(at(arrival)).unwrap().frame.left.pose.position().x;
+                assert!((x - 1.0).abs() < 1e-9, "{x}: {profile:?} after {away} s");
+            }
+        }
+    }
+}
+
+#[test]
 fn frames_that_begin_or_cease_to_be_stamped_begin_anew() {
     let mut playout = Playout::new(config());
     let stamped = |t| VrFrame { t, ..frame() };
@@ -152,10 +188,19 @@ fn a_turn_and_a_trigger_are_rendered_while_positions_stand_still() {
 
 #[test]
 fn a_quaternion_and_its_negative_are_the_same_turn() {
-    let q = DQuat::from_rotation_y(0.7);
-    let frames = stream(100, 0.0, |i| left_pose(DVec3::ZERO, if i % 2 == 0 { q } else { -q }));
-    let played = play(config(), &frames, ticks(0.5, 1.0));
-    assert!(played.renderings.iter().all(|(_, r)| r.frame.left.pose.orientation().dot(q).abs() > 1.0 - 1e-12));
+    let turn = |i: usize| DQuat::from_rotation_y(0.02 * i as f64);
+    for profile in [PlayoutProfile::Compatible, PlayoutProfile::LowDelay] {
+        let config = PlayoutConfig { profile, ..config() };
+        let signs: [fn(usize) -> bool; 2] = [|_| false, |i| i % 3 == 0];
+        let [plain, mixed] = signs.map(|flipped| {
+            let turned = |i| left_pose(DVec3::ZERO, if flipped(i) { -turn(i) } else { turn(i) });
+            play(config, &stream(100, 0.0, turned), ticks(0.0, 1.0)).renderings
+        });
+        for ((_, plain), (time, mixed)) in plain.iter().zip(&mixed) {
+            let (plain, mixed) = (plain.frame.left.pose.orientation(), mixed.frame.left.pose.orientation());
+            assert!(plain.dot(mixed).abs() > 1.0 - 1e-12, "{profile:?} at {time}");
+        }
+    }
 }
 
 #[test]

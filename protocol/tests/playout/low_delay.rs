@@ -6,7 +6,9 @@ use std::time::Duration;
 use glam::{DQuat, DVec3};
 use waldo_protocol::vr::{Hand, Playout, PlayoutConfig, PlayoutProfile, VrFrame};
 
-use super::stream::{Arrival, Played, RATE, at, every_phase, frame, left_at, left_pose, play, stream, ticks};
+use super::stream::{
+    Arrival, Played, RATE, at, every_phase, frame, left_at, left_pose, play, stream, stream_at, ticks,
+};
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -78,6 +80,17 @@ fn excursions_of_up_to_eight_frames_are_erased_at_every_phase() {
             let farthest = play(config(), &frames, times).farthest();
             assert!(farthest < 1e-9, "{length} frames {name}: {farthest}");
         }
+    }
+}
+
+#[test]
+fn other_frame_rates_have_the_same_lag_and_the_same_glitches_erased() {
+    for rate in [72.0, 80.0, 120.0] {
+        let steady = stream_at(rate, 200, 0.003, |i| left_at(i as f64 / rate));
+        let played = play(config(), &steady, every_phase(1.0, 1.6));
+        assert!(farthest_off(&played, 0.018, |t| DVec3::X * t) < 1e-6, "{rate} Hz");
+        let glitch = stream_at(rate, 200, 0.0, |i| left_at(if (100..108).contains(&i) { 0.4 } else { 0.0 }));
+        assert!(play(config(), &glitch, every_phase(0.5, 1.6)).farthest() < 1e-9, "{rate} Hz");
     }
 }
 

@@ -57,8 +57,13 @@ pub(crate) type Arrival = (f64, VrFrame);
 
 /// Frame `i` of a stream is captured at `i / RATE` and arrives `delay` seconds later.
 pub(crate) fn stream(frames: usize, delay: f64, make: impl Fn(usize) -> VrFrame) -> Vec<Arrival> {
+    stream_at(RATE, frames, delay, make)
+}
+
+/// A stream of so many frames per second.
+pub(crate) fn stream_at(rate: f64, frames: usize, delay: f64, make: impl Fn(usize) -> VrFrame) -> Vec<Arrival> {
     let stamped = |i| {
-        let captured = i as f64 / RATE;
+        let captured = i as f64 / rate;
         (captured + delay, VrFrame { t: Some(captured * 1e3), ..make(i) })
     };
     (0..frames).map(stamped).collect()

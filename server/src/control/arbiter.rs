@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{
-    ClutchScale, Hold, HoldReason, LeaseOp, LeaseReason, LeaseRequest, LeaseState, MotionScale, Stop, VrFrame,
+    Cart, CartCommand, ClutchScale, Episode, Hold, HoldReason, LeaseOp, LeaseReason, LeaseRequest, LeaseState,
+    MotionScale, PlayoutConfig, RecordingEdges, Rendered, Stop, VrFrame,
 };
 
 use self::hands::FollowedHand;
@@ -51,6 +52,10 @@ pub enum Event {
     Lease,
     /// Answer to a request for the lease, for the one who asked.
     Answer(LeaseAnswer),
+    /// The operator decided something about an episode.
+    Episode(Episode),
+    /// The source that recorded an episode is gone: [`Arbiter::take_interrupted`] tells how to go on when it returns.
+    Interrupted(SourceId),
 }
 
 /// Decides what may move the robot. Pure: time comes in as an argument.
@@ -59,6 +64,7 @@ pub enum Event {
 /// always needs both grips of that stream to have been seen released since.
 #[derive(Debug, Default)]
 pub struct Arbiter {
+    playout: PlayoutConfig,
     streams: Vec<Stream>,
     lease: Lease,
     /// When the lease was given to whoever has it.
@@ -66,7 +72,12 @@ pub struct Arbiter {
     stop: StopLatch,
     /// Present exactly while engaged.
     hands: Option<[FollowedHand; 2]>,
+    /// When the frame came that engaged. It moves nothing itself, so hands are followed from the next one on.
+    engaged: MonoTime,
     scale: ClutchScale,
+    cart: Cart,
+    /// Of a source that left in the middle of an episode.
+    interrupted: Option<RecordingEdges>,
     /// The last engagement number given out.
     engagements: u64,
     reset: bool,
@@ -80,6 +91,11 @@ pub struct Arbiter {
 }
 
 impl Arbiter {
+    /// An arbiter that plays pose streams out like this.
+    pub fn new(playout: PlayoutConfig) -> Self {
+        Self { playout, ..Self::default() }
+    }
+
     /// Feeds one frame of a stream, already without duplicates. Events are appended in order.
     pub fn on_frame(&mut self, now: MonoTime, stream: SourceId, frame: &VrFrame, events: &mut Vec<Event>) -> Admission {
         // The watchdogs first, so that a silence counts even if no tick came while it lasted.
@@ -95,8 +111,43 @@ impl Arbiter {
         if engaged {
             self.lapse = Some((HoldReason::LinkStale, now));
         }
+        if let Some(stream) = self.streams.iter_mut().find(|s| s.id == source)
+            && stream.edges.interrupt()
+        {
+            self.interrupted = Some(stream.edges);
+            events.push(Event::Interrupted(source));
+        }
         self.streams.retain(|s| s.id != source);
         self.stop.forget(source);
+    }
+
+    /// What a source that left in the middle of an episode had decided so far, once.
+    pub fn take_interrupted(&mut self) -> Option<RecordingEdges> {
+        self.interrupted.take()
+    }
+
+    /// A source that left in the middle of an episode is back and goes on with it.
+    pub fn resume(&mut self, now: MonoTime, source: SourceId, edges: RecordingEdges) {
+        if let Some(stream) = self.stream_or_new(now, source) {
+            stream.edges = edges;
+        }
+    }
+
+    /// The source agreed to count what its buttons decide.
+    pub fn use_counters(&mut self, now: MonoTime, source: SourceId) {
+        if let Some(stream) = self.stream_or_new(now, source) {
+            stream.edges.use_counters();
+        }
+    }
+
+    /// What a stream shows at `now`; none before its first frame.
+    pub fn render(&self, now: MonoTime, source: SourceId) -> Option<Rendered> {
+        self.stream(source)?.playout.render(now)
+    }
+
+    /// How a stream is played out: the jitter of its frames, and the delay added against it.
+    pub fn playout(&self, source: SourceId) -> Option<(Duration, Duration)> {
+        self.stream(source).map(|s| (s.playout.jitter(), s.playout.delay()))
     }
 
     /// Runs the watchdogs.
@@ -171,9 +222,27 @@ impl Arbiter {
         MotionScale { pos: self.scale.position, rot: self.scale.rotation }
     }
 
-    /// Targets while engaged; none while held.
-    pub fn targets(&self) -> Option<Targets> {
+    /// What the hands of the driver ask for at `now`, while engaged; none while held.
+    pub fn targets(&mut self, now: MonoTime) -> Option<Targets> {
+        let driver = self.lease.holder()?;
+        let moved = self.stream(driver).filter(|s| self.hands.is_some() && s.newest() > self.engaged);
+        let rendered = moved.and_then(|stream| stream.playout.render(now));
+        if let (Some(hands), Some(Rendered { frame, .. })) = (&mut self.hands, rendered) {
+            for (hand, controller) in hands.iter_mut().zip([&frame.left, &frame.right]) {
+                if hand.follow(now, controller, self.engagements + 1) {
+                    self.engagements += 1;
+                }
+            }
+        }
         self.hands.map(|hands| Targets { hands: hands.map(|h| h.target), scale: self.scale })
+    }
+
+    /// What the sticks of the driver ask of base and lift at `now`, `dt` after the call before.
+    pub fn cart(&mut self, now: MonoTime, dt: Duration) -> CartCommand {
+        if self.stopped() || self.reset || self.robot_hold.is_some() {
+            self.cart.stop();
+        }
+        self.cart.tick(now, dt)
     }
 
     /// True once after each reset edge.
@@ -250,28 +319,34 @@ impl Arbiter {
         let admitted = self.lease.would_give(id);
         let may_engage = admitted && self.robot_hold.is_none() && !self.reset && !self.stopped();
         let Some(stream) = self.stream_or_new(now, id) else { return Admission::Watching };
-        let seen = stream.observe(now, frame, may_engage);
+        let seen = stream.observe(now, frame, admitted, may_engage);
         if !admitted {
             return Admission::Watching;
         }
+        self.cart.on_frame(now, frame);
+        events.extend(seen.edges.episode.map(Event::Episode));
         if matches!(self.lapse, Some((HoldReason::LinkStale, _))) {
             self.lapse = None;
         }
         if seen.clock_jumped && self.disengage(events) {
             self.lapse = Some((HoldReason::Clock, now));
         }
-        if seen.reset && !self.stopped() {
+        if seen.edges.reset && !self.stopped() {
             self.disengage(events);
             self.lapse = None;
             self.reset = true;
             self.resets = self.resets.wrapping_add(1);
         }
         match seen.toggled {
-            Some(true) => self.engage(now, id, frame, events),
+            Some(true) => {
+                // Where the hands are shown to be, not where they are: from there they will be seen to move.
+                let shown = self.render(now, id).map_or(*frame, |rendered| rendered.frame);
+                self.engage(now, id, &shown, events);
+            }
             Some(false) => {
                 self.disengage(events);
             }
-            None => self.follow(now, frame),
+            None => {}
         }
         Admission::Admitted
     }
@@ -280,17 +355,9 @@ impl Arbiter {
         self.claim(now, id, events);
         self.engagements += 1;
         self.hands = Some([&frame.left, &frame.right].map(|c| FollowedHand::engage(now, c, self.engagements)));
+        self.engaged = now;
         self.lapse = None;
         events.push(Event::Tracking(true));
-    }
-
-    fn follow(&mut self, now: MonoTime, frame: &VrFrame) {
-        let Some(hands) = &mut self.hands else { return };
-        for (hand, controller) in hands.iter_mut().zip([&frame.left, &frame.right]) {
-            if hand.follow(now, controller, self.engagements + 1) {
-                self.engagements += 1;
-            }
-        }
     }
 
     /// Ends the engagement; every stream must then show both grips released. True if somebody was engaged.
@@ -333,6 +400,7 @@ impl Arbiter {
         let after = self.lease.view();
         if before.driver != after.driver {
             self.leased = now;
+            self.cart.stop();
         }
         if before != after {
             events.push(Event::Lease);
@@ -347,12 +415,12 @@ impl Arbiter {
         let place = match self.streams.iter().position(|s| s.id == id) {
             Some(known) => known,
             None if self.streams.len() < MAX_STREAMS => {
-                self.streams.push(Stream::new(id, now));
+                self.streams.push(Stream::new(id, now, self.playout));
                 self.streams.len() - 1
             }
             None => {
                 let gone = self.streams.iter().position(|s| s.silence(now) >= s.id.kind.lost_after())?;
-                self.streams[gone] = Stream::new(id, now);
+                self.streams[gone] = Stream::new(id, now, self.playout);
                 gone
             }
         };

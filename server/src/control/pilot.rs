@@ -155,7 +155,7 @@ impl Pilot {
         arbiter.set_robot_hold(now, hold, events);
         arbiter.set_clamps(now, self.clamps);
         let hold = arbiter.hold(now).filter(|h| h.severity == Severity::Hold).map(|h| h.reason);
-        Orders { reset, hold, targets: arbiter.targets() }
+        Orders { reset, hold, targets: arbiter.targets(now) }
     }
 
     fn follow(&mut self, targets: Option<Targets>, dt: Duration) {

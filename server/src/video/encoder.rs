@@ -9,7 +9,7 @@ pub(super) use self::openh264::H264;
 use super::i420::I420;
 
 /// Pictures per second the rate control plans for.
-const FPS: f32 = 30.0;
+pub(super) const FPS: f32 = 30.0;
 
 /// Compressed size of a picture. 640x480 at 30 Hz: 1.1 Mbit/s; 1280x720: 3.3 Mbit/s.
 const BITS_PER_PIXEL: f32 = 0.12;
@@ -29,6 +29,9 @@ const INTRA_PERIOD: u32 = 600;
 pub(super) trait Encoder: Send {
     /// Aims at this many bits per second from the next picture on. The stream goes on: no keyframe, no new encoder.
     fn set_bitrate(&mut self, bps: u32);
+
+    /// Plans for this many pictures per second from the next one on; 30 at the beginning.
+    fn set_frame_rate(&mut self, fps: f32);
 
     /// Encodes one picture of the encoder's size; gives the access unit and whether it is a keyframe, which it always
     /// is when `keyframe` is set. H.264 is in Annex B form.

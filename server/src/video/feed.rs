@@ -165,7 +165,8 @@ impl Feed {
 
     /// How many bits per second the encoder shall aim at, from its next picture on and until told otherwise; it goes on
     /// without a keyframe. What viewers' networks carry is judged elsewhere; `None` leaves it to the size of the picture
-    /// (0.12 bit per pixel at 30 Hz), which is also the beginning. Encoders follow within about half a second.
+    /// (0.12 bit per pixel at 30 Hz), which is also the beginning. Encoders follow within about half a second. When it is
+    /// too little for the picture (below 0.04 bit per pixel), the feed makes it smaller, then rarer, by itself.
     pub fn set_target_bitrate(&self, bps: Option<NonZeroU32>) {
         self.0.0.target_bitrate.store(bps.map_or(0, NonZeroU32::get), Ordering::Relaxed);
     }

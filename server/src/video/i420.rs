@@ -41,6 +41,14 @@ impl I420 {
         }
     }
 
+    /// This picture at half the width and height, each pixel the mean of four. `half` has half this buffer's size.
+    pub(super) fn halve(&self, half: &mut Self) {
+        let (width, chroma) = (self.width as usize, self.width as usize / 2);
+        halve(&self.y, width, &mut half.y);
+        halve(&self.u, chroma, &mut half.u);
+        halve(&self.v, chroma, &mut half.v);
+    }
+
     /// Converts an image into the columns from `left` on, which is even.
     fn fill_from(&mut self, left: u32, image: &RgbImage) -> Result<(), YuvError> {
         let (at, chroma_at) = (left as usize, left as usize / 2);
@@ -62,6 +70,17 @@ impl I420 {
             YuvStandardMatrix::Bt601,
             YuvConversionMode::Balanced,
         )
+    }
+}
+
+/// Means of four neighbours each; rows that are not there in `half` are left out.
+fn halve(plane: &[u8], width: usize, half: &mut [u8]) {
+    for (two, row) in plane.chunks_exact(2 * width).zip(half.chunks_exact_mut(width / 2)) {
+        let (upper, lower) = two.split_at(width);
+        for ((mean, up), down) in row.iter_mut().zip(upper.chunks_exact(2)).zip(lower.chunks_exact(2)) {
+            let sum = u16::from(up[0]) + u16::from(up[1]) + u16::from(down[0]) + u16::from(down[1]);
+            *mean = ((sum + 2) / 4) as u8;
+        }
     }
 }
 
@@ -118,6 +137,25 @@ mod tests {
                 assert!(plane.iter().all(|&v| v.abs_diff(expected) <= 1), "{rgb:?}: {plane:?}, not {expected}");
             }
         }
+    }
+
+    #[test]
+    fn a_halved_picture_has_the_means_of_the_whole() {
+        let rgb: Vec<u8> = (0..8 * 4).flat_map(|n: u8| [n * 6; 3]).collect();
+        let image = RgbImage::new(8, 4, rgb).unwrap();
+        let left = Arc::new(CameraFrame { image, ..(*frame(8, 4, [0; 3])).clone() });
+        let (mut whole, mut half) = (I420::new(8, 4), I420::new(4, 2));
+        whole.fill(&Picture { left, right: None }).unwrap();
+        whole.halve(&mut half);
+        let luma = |x: usize, y: usize| u32::from(whole.y()[y * 8 + x]);
+        for y in 0..2 {
+            for x in 0..4 {
+                let (a, b) = (2 * x, 2 * y);
+                let sum = luma(a, b) + luma(a + 1, b) + luma(a, b + 1) + luma(a + 1, b + 1);
+                assert_eq!(u32::from(half.y()[y * 4 + x]), (sum + 2) / 4);
+            }
+        }
+        assert!(half.u().iter().chain(half.v()).all(|c| c.abs_diff(128) <= 1));
     }
 
     #[test]

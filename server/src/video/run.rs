@@ -6,10 +6,11 @@ use bytes::Bytes;
 use tokio::time::sleep;
 use waldo_protocol::time::MonoTime;
 
-use super::encoder::{EncodeError, Encoder, H264, default_bitrate};
+use super::encoder::{EncodeError, Encoder, FPS, H264, default_bitrate};
 use super::feed::{EncodedFrame, Shared};
 use super::i420::I420;
-use super::schedule::Schedule;
+use super::ladder::{Ladder, Rung};
+use super::schedule::{Pace, Schedule};
 use super::source::{Picture, Pictures};
 use crate::clock;
 
@@ -67,24 +68,39 @@ async fn encode(shared: &Shared, mut pictures: Pictures, last: Option<Picture>) 
 struct Encoding<'a> {
     shared: &'a Shared,
     schedule: Schedule,
-    encoder: Option<(I420, Box<dyn Encoder>)>,
+    ladder: Ladder,
+    pace: Pace,
+    /// New pictures so far.
+    pictures: u32,
+    encoder: Option<Scaled>,
     last: Option<Picture>,
     logged: Option<MonoTime>,
 }
 
 impl<'a> Encoding<'a> {
     fn new(shared: &'a Shared, last: Option<Picture>) -> Self {
-        let schedule = Schedule::new(clock::now());
-        Self { shared, schedule, encoder: None, last, logged: None }
+        let (schedule, ladder, pace) = (Schedule::new(clock::now()), Ladder::new(), Pace::new(FPS.into()));
+        Self { shared, schedule, ladder, pace, pictures: 0, encoder: None, last, logged: None }
     }
 
     /// Encodes a new picture, or the last one again, and gives it to every viewer.
     fn step(&mut self, new: Option<Picture>) {
         let now = clock::now();
         let repeated = new.is_none();
+        if new.is_some() {
+            self.pace.note(now);
+            self.pictures = self.pictures.wrapping_add(1);
+        }
         let picture = new.or_else(|| self.last.take()).unwrap_or_else(|| Picture::black(now));
+        let (size, fps) = (picture.size(), self.pace.fps());
+        let bps = self.shared.target_bitrate().unwrap_or_else(|| default_bitrate(size.0, size.1));
+        let rung = self.ladder.choose(now, size, fps, bps);
         let keyframe = self.schedule.keyframe_due(now);
-        match self.compress(&picture, keyframe) {
+        if !repeated && !keyframe && !self.pictures.is_multiple_of(rung.stride) {
+            self.last = Some(picture);
+            return;
+        }
+        match self.compress(&picture, rung, bps, keyframe) {
             Ok((data, keyframe)) => {
                 self.schedule.done(now, keyframe);
                 let captured = picture.captured();
@@ -103,22 +119,33 @@ impl<'a> Encoding<'a> {
         self.last = Some(picture);
     }
 
-    fn compress(&mut self, picture: &Picture, keyframe: bool) -> Result<(Bytes, bool), EncodeError> {
-        let (width, height) = picture.size();
-        let bps = self.shared.target_bitrate().unwrap_or_else(|| default_bitrate(width, height));
-        let (buffer, encoder) = match &mut self.encoder {
-            Some((buffer, encoder)) if buffer.size() == (width, height) => {
-                encoder.set_bitrate(bps);
-                (buffer, encoder)
-            }
-            outdated => {
-                let encoder = Box::new(H264::new(width, height, bps)?);
-                let (buffer, encoder) = outdated.insert((I420::new(width, height), encoder));
-                (buffer, encoder)
+    fn compress(
+        &mut self,
+        picture: &Picture,
+        rung: Rung,
+        bps: u32,
+        keyframe: bool,
+    ) -> Result<(Bytes, bool), EncodeError> {
+        let size = picture.size();
+        let scaled = match self.encoder.take() {
+            Some(scaled) if scaled.fits(size, rung) => scaled,
+            _ => {
+                tracing::debug!(camera = self.shared.name, ?size, ?rung, bps, "a new encoder");
+                Scaled::new(size, rung, bps)?
             }
         };
-        buffer.fill(picture)?;
-        encoder.encode(buffer, keyframe)
+        let scaled = self.encoder.insert(scaled);
+        #[expect(clippy::cast_possible_truncation, reason = "at most 120")]
+        let fps = (self.pace.fps() / f64::from(rung.stride)) as f32;
+        scaled.encoder.set_bitrate(bps);
+        scaled.encoder.set_frame_rate(fps);
+        let whole = &mut scaled.sizes[0];
+        whole.fill(picture)?;
+        for at in 1..scaled.sizes.len() {
+            let (larger, smaller) = scaled.sizes.split_at_mut(at);
+            larger[at - 1].halve(&mut smaller[0]);
+        }
+        scaled.encoder.encode(&scaled.sizes[scaled.sizes.len() - 1], keyframe)
     }
 
     fn log(&mut self, now: MonoTime, error: &EncodeError) {
@@ -126,5 +153,25 @@ impl<'a> Encoding<'a> {
             self.logged = Some(now);
             tracing::warn!(camera = self.shared.name, %error, "a picture could not be encoded; the encoder restarts");
         }
+    }
+}
+
+/// An encoder with the buffers that lead to its size.
+struct Scaled {
+    /// The source's size, then half of it, and so on to that of the encoder.
+    sizes: Vec<I420>,
+    encoder: Box<dyn Encoder>,
+}
+
+impl Scaled {
+    fn new((width, height): (u32, u32), rung: Rung, bps: u32) -> Result<Self, EncodeError> {
+        let encoder = Box::new(H264::new(width >> rung.halvings, height >> rung.halvings, bps)?);
+        let sizes = (0..=rung.halvings).map(|halvings| I420::new(width >> halvings, height >> halvings)).collect();
+        Ok(Self { sizes, encoder })
+    }
+
+    /// Whether it takes pictures of this size and sends them so.
+    fn fits(&self, size: (u32, u32), rung: Rung) -> bool {
+        self.sizes[0].size() == size && self.sizes.len() == rung.halvings as usize + 1
     }
 }

@@ -74,6 +74,34 @@ impl Schedule {
     }
 }
 
+/// How many pictures a source gives in a second.
+pub(super) struct Pace {
+    last: Option<MonoTime>,
+    /// Seconds between pictures, averaged over about ten of them.
+    period: f64,
+}
+
+impl Pace {
+    /// Assumes this rate until there are pictures.
+    pub(super) fn new(fps: f64) -> Self {
+        Self { last: None, period: 1.0 / fps }
+    }
+
+    /// A new picture came; repeated ones do not count.
+    pub(super) fn note(&mut self, now: MonoTime) {
+        if let Some(last) = self.last.replace(now) {
+            // A source that paused says nothing about its rate.
+            let gap = now.since(last).as_secs_f64().min(REPEAT.as_secs_f64());
+            self.period += (gap - self.period) / 10.0;
+        }
+    }
+
+    /// Pictures per second.
+    pub(super) fn fps(&self) -> f64 {
+        (1.0 / self.period).clamp(1.0, 120.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,5 +162,23 @@ mod tests {
         assert_eq!(schedule.media_time(ms(520), Some(ms(514))), ms(516), "captured before the repeat");
         assert_eq!(schedule.media_time(ms(550), Some(ms(9000))), ms(550), "from the future");
         assert_eq!(schedule.media_time(ms(9000), Some(ms(560))), ms(9000), "stale");
+    }
+
+    #[test]
+    fn the_pace_follows_the_source() {
+        let mut pace = Pace::new(30.0);
+        let mut now = 0;
+        let mut after = |gap: u64, pictures: u64| {
+            for _ in 0..pictures {
+                now += gap;
+                pace.note(ms(now));
+            }
+            pace.fps().round()
+        };
+        assert_eq!(after(33, 5), 30.0);
+        assert_eq!(after(100, 60), 10.0);
+        assert_eq!(after(16, 60), 62.0);
+        assert!(after(60_000, 1) > 10.0, "a pause");
+        assert_eq!(after(0, 200), 120.0);
     }
 }

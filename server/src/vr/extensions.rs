@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{
-    Capability, Hands, Haptic, HapticPattern, LeaseNotice, LeaseReply, LeaseRequest, LeaseState, MotionScale, Ping,
-    Pong, ServerMessage, Stop,
+    Capability, Hands, Haptic, HapticPattern, Health, LeaseNotice, LeaseReply, LeaseRequest, LeaseState, MotionScale,
+    Ping, Pong, ServerMessage, Stop,
 };
 
 use super::service::{Ingest, Service, lock};
@@ -18,6 +18,7 @@ use crate::control::{Event, LeaseAnswer, LeaseView};
 pub(super) const OFFERED: &[Capability] = &[
     Capability::Snapshot,
     Capability::Lease,
+    Capability::Counters,
     Capability::Hold,
     Capability::Haptic,
     Capability::Ping,
@@ -104,7 +105,10 @@ impl Service {
                 continue;
             }
             let travel = ingest.streams.of(*conn).and_then(|stream| ingest.streams.travel(now, stream));
-            let health = waldo_protocol::vr::Health { ik_hz, ..travel.unwrap_or_default() };
+            let playout = ingest.streams.of(*conn).and_then(|stream| lock(&self.arbiter).playout(stream));
+            let (jitter, delay) = playout.unwrap_or_default();
+            let [jitter_ms, delay_ms] = [jitter, delay].map(|time| time.as_secs_f64() * 1e3);
+            let health = Health { ik_hz, jitter_ms, delay_ms, ..travel.unwrap_or_default() };
             client.tell(Capability::Health, &ServerMessage::Health(health));
         }
     }
@@ -130,8 +134,8 @@ pub(super) fn tell(session: &Session, streams: &Streams, lease: &LeaseView, even
             let reply = LeaseReply { n, ok, state, reason, driver };
             tell(to, Capability::Lease, &ServerMessage::LeaseReply(reply));
         }
-        // Told to everybody by comparing with what was told before.
-        Event::Lease => {}
+        // The lease is told to everybody by comparing with what was told before, episodes to whoever asks.
+        Event::Lease | Event::Episode(_) | Event::Interrupted(_) => {}
     }
 }
 

@@ -15,10 +15,10 @@ use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
-use waldo_protocol::vr::{HoldReason, Mode, ServerMessage, VrFrame, VrState};
+use waldo_protocol::vr::{HoldReason, Mode, PlayoutConfig, ServerMessage, VrFrame, VrState};
 
 use super::connection::{self, MAX_MESSAGE};
-use super::service::{OnFrame, Service};
+use super::service::{EpisodeEvent, OnFrame, Service};
 use crate::config::{PortRange, Settings};
 use crate::control::{Arbiter, Event};
 use crate::http::{self, Access, AccessError, BindError, Site};
@@ -40,18 +40,20 @@ pub struct VrServerConfig {
     pub certfile: Option<PathBuf>,
     /// Private key of `certfile`, PEM.
     pub keyfile: Option<PathBuf>,
+    /// How [`VrServer::render_frame`] smooths. Default: the compatible profile.
+    pub playout: PlayoutConfig,
 }
 
 impl Default for VrServerConfig {
     fn default() -> Self {
-        Self { port: 8000, certfile: None, keyfile: None }
+        Self { port: 8000, certfile: None, keyfile: None, playout: PlayoutConfig::default() }
     }
 }
 
 impl From<VrServerConfig> for Settings {
     fn from(config: VrServerConfig) -> Self {
-        let VrServerConfig { port, certfile, keyfile } = config;
-        Self { port, certfile, keyfile, ..Self::default() }
+        let VrServerConfig { port, certfile, keyfile, playout } = config;
+        Self { port, certfile, keyfile, playout, ..Self::default() }
     }
 }
 
@@ -119,7 +121,7 @@ impl VrServer {
     pub fn new(settings: impl Into<Settings>) -> Self {
         let settings = settings.into();
         let network = Network::new(settings.media_ports.map(PortRange::ports), settings.ice_servers.clone());
-        let service = Arc::new(Service::new(Metrics::default(), network, settings.max_pose_rate));
+        let service = Arc::new(Service::new(Metrics::default(), network, &settings));
         Self(Arc::new(Inner { settings, service, running: Mutex::default() }))
     }
 
@@ -203,6 +205,17 @@ impl VrServer {
         self.0.service.frame()
     }
 
+    /// The smoothed frame for now, of the stream whose frame came last: poses and grips as they were a little ago,
+    /// buttons as they are. None only before the first frame.
+    pub fn render_frame(&self) -> Option<VrFrame> {
+        self.0.service.render_frame()
+    }
+
+    /// What operators decided about episodes since the last call, in order; at most the newest 256.
+    pub fn take_episode_events(&self) -> Vec<EpisodeEvent> {
+        self.0.service.take_episodes()
+    }
+
     /// Sets what is called once per accepted frame, in order of arrival, on the thread that received it. It must not
     /// block; a panic in it is logged and disturbs nobody.
     pub fn on_frame(&self, callback: Option<OnFrame>) {
@@ -224,6 +237,19 @@ impl VrServer {
         let mut session = self.0.service.session();
         session.state = state;
         session.broadcast(&ServerMessage::State(state));
+    }
+
+    /// Pushes the state `error` and waits until it is on its way to every client, at most for `limit`, so that it is out
+    /// before a shutdown.
+    pub async fn send_feedback_error(&self, limit: Duration) {
+        self.send_feedback_state(VrState::Error);
+        let delivered = async {
+            while !self.0.service.session().all_sent() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        // Whoever reads too slowly does not get it in time.
+        let _ = tokio::time::timeout(limit, delivered).await;
     }
 
     /// Announces the number of the current episode, now and to later clients; `None` hides it.

@@ -2,7 +2,7 @@
 //!
 //! Locks are held for microseconds and never across a wait. Their order: `ingest`, then `session`, then `arbiter`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,13 +11,15 @@ use std::time::Duration;
 
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{
-    Capability, ClientHello, Hold, HoldReason, HudValue, Refusal, ServerHello, ServerMessage, Snapshot, VrFrame,
+    Capability, ClientHello, Episode, Hold, HoldReason, HudValue, RecordingEdges, Refusal, Role, ServerHello,
+    ServerMessage, Snapshot, VrFrame,
 };
 
 use super::extensions::{self, OFFERED, lease_notice};
 use super::session::{Client, ConnId, Session};
 use super::streams::{Streams, Verdict};
 use crate::clock;
+use crate::config::Settings;
 use crate::control::{Admission, Arbiter, Event, SourceId};
 use crate::metrics::Metrics;
 use crate::rtc::Network;
@@ -44,7 +46,22 @@ pub(super) struct Video {
 pub(super) struct Ingest {
     pub(super) streams: Streams,
     events: Vec<Event>,
+    /// Name of a stream that left in the middle of an episode, and what it had decided.
+    interrupted: Option<(String, RecordingEdges)>,
 }
+
+/// What happened to an episode that an operator records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EpisodeEvent {
+    /// The operator decided.
+    Decided(Episode),
+    /// The operator's link was lost. The episode stays open for the same headset; if another one starts or stops
+    /// recording first, keep it and mark it for review.
+    Interrupted,
+}
+
+/// Decisions about episodes that nobody has asked for yet, at most.
+const MAX_EPISODES: usize = 256;
 
 /// The service behind all connections.
 pub(super) struct Service {
@@ -53,6 +70,7 @@ pub(super) struct Service {
     pub(super) arbiter: Arc<Mutex<Arbiter>>,
     /// What happened and was not told yet: on the control thread nobody may wait for `ingest`.
     later: Mutex<Vec<Event>>,
+    episodes: Mutex<VecDeque<EpisodeEvent>>,
     frame: Mutex<Option<(SourceId, VrFrame)>>,
     callback: Mutex<Option<OnFrame>>,
     /// When each kind of refusal was last logged.
@@ -76,12 +94,14 @@ impl fmt::Debug for Service {
 
 impl Service {
     /// A service whose clients may send `max_rate` frames per second each.
-    pub(super) fn new(metrics: Metrics, network: Network, max_rate: Option<u32>) -> Self {
+    pub(super) fn new(metrics: Metrics, network: Network, settings: &Settings) -> Self {
+        let streams = Streams::new(settings.max_pose_rate);
         Self {
-            ingest: Mutex::new(Ingest { streams: Streams::new(max_rate), events: Vec::new() }),
+            ingest: Mutex::new(Ingest { streams, events: Vec::new(), interrupted: None }),
+            episodes: Mutex::default(),
             later: Mutex::default(),
             session: Mutex::default(),
-            arbiter: Arc::default(),
+            arbiter: Arc::new(Mutex::new(Arbiter::new(settings.playout))),
             frame: Mutex::default(),
             callback: Mutex::default(),
             logged: Mutex::default(),
@@ -132,6 +152,16 @@ impl Service {
         lock(&self.frame).map(|(_, frame)| frame)
     }
 
+    pub(super) fn render_frame(&self) -> Option<VrFrame> {
+        let (stream, latest) = (*lock(&self.frame))?;
+        let rendered = lock(&self.arbiter).render(clock::now(), stream);
+        Some(rendered.map_or(latest, |rendered| rendered.frame))
+    }
+
+    pub(super) fn take_episodes(&self) -> Vec<EpisodeEvent> {
+        lock(&self.episodes).drain(..).collect()
+    }
+
     pub(super) fn set_callback(&self, callback: Option<OnFrame>) {
         *lock(&self.callback) = callback;
     }
@@ -148,8 +178,11 @@ impl Service {
     pub(super) fn leave(&self, conn: ConnId) {
         let mut ingest = lock(&self.ingest);
         self.session().leave(conn);
+        let name = ingest.streams.of(conn).and_then(|id| ingest.streams.public_name(id)).map(str::to_owned);
         if let Some(stream) = ingest.streams.close(conn) {
             self.close_stream(&mut ingest, stream);
+            let interrupted = lock(&self.arbiter).take_interrupted();
+            ingest.interrupted = name.zip(interrupted).or(ingest.interrupted.take());
         }
     }
 
@@ -241,6 +274,17 @@ impl Service {
         if let Some(left) = ingest.streams.name(conn, &hello.stream, hello.role) {
             self.close_stream(&mut ingest, left);
         }
+        let now = clock::now();
+        let stream = ingest.streams.of(conn).filter(|_| hello.role == Role::Driver);
+        let resumed = ingest.interrupted.take_if(|(name, _)| stream.is_some() && *name == hello.stream);
+        if let (Some(stream), Some((_, edges))) = (stream, resumed) {
+            lock(&self.arbiter).resume(now, stream, edges);
+        }
+        if let Some(stream) = stream
+            && hello.caps.contains(&Capability::Counters)
+        {
+            lock(&self.arbiter).use_counters(now, stream);
+        }
         let server = concat!("waldo/", env!("CARGO_PKG_VERSION")).to_owned();
         let reply = ServerHello::answer(hello, OFFERED, server, conn.0.to_string());
         let mut session = self.session();
@@ -277,16 +321,27 @@ impl Service {
     /// older one.
     pub(super) fn publish(&self, events: impl IntoIterator<Item = Event>) {
         for event in events {
-            if let Event::Tracking(_) = event
-                && self.attached.load(Ordering::Acquire)
-            {
-                let mut session = self.session();
-                let engaged = lock(&self.arbiter).engaged();
-                session.tracking = Some(engaged);
-                session.broadcast(&ServerMessage::Tracking(engaged));
+            match event {
+                Event::Tracking(_) if self.attached.load(Ordering::Acquire) => {
+                    let mut session = self.session();
+                    let engaged = lock(&self.arbiter).engaged();
+                    session.tracking = Some(engaged);
+                    session.broadcast(&ServerMessage::Tracking(engaged));
+                }
+                Event::Episode(decision) => self.note_episode(EpisodeEvent::Decided(decision)),
+                Event::Interrupted(_) => self.note_episode(EpisodeEvent::Interrupted),
+                Event::Tracking(_) | Event::Lease | Event::Answer(_) => {}
             }
             lock(&self.later).push(event);
         }
+    }
+
+    fn note_episode(&self, event: EpisodeEvent) {
+        let mut episodes = lock(&self.episodes);
+        if episodes.len() == MAX_EPISODES {
+            episodes.pop_front();
+        }
+        episodes.push_back(event);
     }
 
     /// Tells the clients what has changed since the last call: who drives, why motion is held, what became of requests.

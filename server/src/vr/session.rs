@@ -160,6 +160,11 @@ impl Session {
         }
     }
 
+    /// Whether every client's socket has taken all that was queued.
+    pub(super) fn all_sent(&self) -> bool {
+        self.clients.values().all(|client| client.outbox.capacity() == client.outbox.max_capacity())
+    }
+
     /// Queues a message of an extension for everybody who has it.
     pub(super) fn tell_all(&self, capability: Capability, message: &ServerMessage) {
         let text = Utf8Bytes::from(message.encode());

@@ -242,6 +242,29 @@ async fn a_change_of_size_starts_over_with_a_keyframe() {
 }
 
 #[tokio::test]
+async fn too_low_a_bitrate_makes_the_picture_smaller_and_rarer_until_there_is_more() {
+    let feed = callable_feed("c", || Some(plain(640, 480, RED)));
+    let mut viewer = feed.subscribe();
+    let mut eyes = Eyes::new();
+    assert_eq!(eyes.see(&next(&mut viewer).await).0, (640, 480));
+    for (bps, size) in [(Some(40_000), (160, 120)), (None, (640, 480))] {
+        feed.set_target_bitrate(bps.and_then(std::num::NonZeroU32::new));
+        let changes = async {
+            loop {
+                let frame = next(&mut viewer).await;
+                let (seen, colour) = eyes.see(&frame);
+                assert_close(colour, RED);
+                if seen == size {
+                    assert!(frame.keyframe);
+                    return;
+                }
+            }
+        };
+        timeout(LIMIT, changes).await.expect("the size changes");
+    }
+}
+
+#[tokio::test]
 async fn a_picture_that_cannot_be_encoded_does_not_end_the_feed() {
     let mut calls = 0;
     let feed = callable_feed("c", move || {

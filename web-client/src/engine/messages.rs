@@ -17,6 +17,11 @@ const DISENGAGED_PULSE: (f64, f64) = (0.3, 40.0);
 impl Engine {
     pub(super) fn on_socket(self: &Rc<Self>, event: SocketEvent) {
         match event {
+            SocketEvent::Reachable => {
+                if let Err(trouble) = self.paths.connection.reachable() {
+                    self.fail(trouble);
+                }
+            }
             SocketEvent::Opened => self.socket_opened(),
             SocketEvent::Text(text) => {
                 if let Some(message) = ServerMessage::decode(&text) {

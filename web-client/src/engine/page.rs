@@ -20,6 +20,8 @@ impl Engine {
                 self.end_presentation_in_silence();
                 self.paths.connection.aim_at(target);
                 self.robot.take();
+                self.stop.borrow_mut().forget();
+                self.poses.borrow_mut().forget_robot();
                 self.video.forget();
                 self.trouble.replace(None);
                 self.connect();

@@ -26,5 +26,6 @@ pub(super) fn Guide() -> impl IntoView {
         <h2>"How to drive"</h2>
         <dl>{rows.to_vec()}</dl>
         <p class="note">"Push a controller along its own ray and the gripper moves along its fingers, wherever you face."</p>
+        <p class="note">"Who only wants to watch adds " <code>"#view"</code> " to the address of this page."</p>
     }
 }

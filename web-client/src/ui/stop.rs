@@ -1,15 +1,21 @@
 //! The button that stops everything, and the one that ends the stop.
 
 use leptos::prelude::*;
-use waldo_protocol::vr::HoldReason;
+use waldo_protocol::vr::{Capability, HoldReason};
 
 use super::EngineHandle;
 use crate::link::Status;
-use crate::summary::Summary;
+use crate::summary::{Presence, Summary};
 
 #[component]
 pub(super) fn Stop(engine: EngineHandle, summary: RwSignal<Summary>) -> impl IntoView {
-    let linked = Memo::new(move |_| summary.with(|summary| summary.link == Status::Connected));
+    // A robot that knows no stop messages can only be stopped by the poses of a presentation.
+    let works = Memo::new(move |_| {
+        summary.with(|summary| {
+            let reaches = summary.robot.has(Capability::Stop) || summary.presence != Presence::Out;
+            summary.link == Status::Connected && reaches
+        })
+    });
     let stopped = Memo::new(move |_| {
         summary.with(|summary| {
             let held = summary.robot.hold.as_ref().is_some_and(|hold| hold.reason == HoldReason::Stopped);
@@ -17,7 +23,7 @@ pub(super) fn Stop(engine: EngineHandle, summary: RwSignal<Summary>) -> impl Int
         })
     });
     view! {
-        <section class="card stop" hidden=move || !(linked.get() || stopped.get())>
+        <section class="card stop" hidden=move || !(works.get() || stopped.get())>
             <button id="stop" class="danger" on:click=move |_| engine.with_value(|engine| engine.stop())>
                 "Stop"
             </button>

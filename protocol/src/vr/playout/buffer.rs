@@ -128,3 +128,37 @@ impl Buffer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(captured: f64, tracked: bool) -> Sample {
+        let hand = HandSample { pose: Pose::IDENTITY, elbow: DVec3::ZERO, grip: 1.0, tracked };
+        Sample { captured, hands: [hand; 2] }
+    }
+
+    #[test]
+    fn the_oldest_frames_make_room_and_where_a_hand_was_tracked_stays_known() {
+        let mut buffer = Buffer::default();
+        for i in 0..2000 {
+            buffer.insert(sample(f64::from(i), i == 700));
+            assert!(buffer.len() <= MAX_FRAMES);
+        }
+        assert_eq!(buffer.last_tracked(0, 2000.0).map(|(captured, _)| captured), Some(700.0));
+        buffer.forget_before(1e6);
+        assert_eq!(buffer.len(), 1);
+    }
+
+    #[test]
+    fn frames_are_sorted_and_one_of_the_same_time_is_replaced() {
+        let mut buffer = Buffer::default();
+        for (captured, tracked) in [(3.0, true), (1.0, true), (2.0, false), (2.0, true)] {
+            buffer.insert(sample(captured, tracked));
+        }
+        let times: Vec<f64> = buffer.between(1.0, 3.0).map(|s| s.captured).collect();
+        assert_eq!(times, [1.0, 2.0, 3.0]);
+        assert_eq!(buffer.last_tracked(1, 2.5).map(|(captured, _)| captured), Some(2.0));
+        assert_eq!(buffer.between(2.5, 2.4).len(), 0);
+    }
+}

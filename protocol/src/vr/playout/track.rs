@@ -228,3 +228,18 @@ impl Line {
         Some((position, DQuat::from_vec4(orientation)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_frames_and_of_doubts_is_bounded() {
+        let mut track = Track::default();
+        for i in 0..20_000 {
+            let position = DVec3::X * if i % 1000 < 500 { 0.0 } else { f64::from(i) };
+            track.add(Seen { captured: f64::from(i) * 1e-4, position, orientation: DQuat::IDENTITY }, true);
+            assert!(track.believed.len() <= MAX_BELIEVED && track.doubted.len() <= MAX_DOUBTED);
+        }
+    }
+}

@@ -7,9 +7,15 @@ use openh264::encoder::{
     Profile, RateControlMode, SpsPpsStrategy, TransferCharacteristics, UsageType, VuiConfig,
 };
 
-use super::openh264_options::{set_bitrate, silence};
+use super::openh264_options::{set_bitrate, set_frame_rate, silence};
 use super::{EncodeError, Encoder, FPS, INTRA_PERIOD, MAX_BITRATE, MIN_BITRATE};
 use crate::video::i420::I420;
+
+/// The highest frame rate that the library plans for.
+const MAX_FPS: f32 = 60.0;
+
+/// Frame rates that differ by less than this part count as equal: each change makes the rate control begin anew.
+const FPS_TOLERANCE: f32 = 0.2;
 
 /// An encoder for pictures of one size.
 pub(in crate::video) struct H264 {
@@ -18,6 +24,8 @@ pub(in crate::video) struct H264 {
     /// What the library was told last, and the highest that it was ever told, which it wants to know apart.
     told: i32,
     highest: i32,
+    fps: f32,
+    told_fps: f32,
     /// Before its first picture the library takes no options.
     begun: bool,
 }
@@ -50,7 +58,8 @@ impl H264 {
             );
         let mut encoder = openh264::encoder::Encoder::with_api_config(OpenH264API::from_source(), config)?;
         silence(&mut encoder)?;
-        Ok(Self { encoder, bps: bps.cast_signed(), told: bps.cast_signed(), highest: bps.cast_signed(), begun: false })
+        let bps = bps.cast_signed();
+        Ok(Self { encoder, bps, told: bps, highest: bps, fps: FPS, told_fps: FPS, begun: false })
     }
 }
 
@@ -59,11 +68,19 @@ impl Encoder for H264 {
         self.bps = bps.clamp(MIN_BITRATE, MAX_BITRATE).cast_signed();
     }
 
+    fn set_frame_rate(&mut self, fps: f32) {
+        self.fps = fps.clamp(1.0, MAX_FPS);
+    }
+
     fn encode(&mut self, picture: &I420, keyframe: bool) -> Result<(Bytes, bool), EncodeError> {
         if self.begun && self.told != self.bps {
             self.highest = self.highest.max(self.bps);
             set_bitrate(&mut self.encoder, self.bps, self.highest)?;
             self.told = self.bps;
+        }
+        if self.begun && (self.fps / self.told_fps - 1.0).abs() > FPS_TOLERANCE {
+            set_frame_rate(&mut self.encoder, self.fps)?;
+            self.told_fps = self.fps;
         }
         if keyframe {
             self.encoder.force_intra_frame();
@@ -155,10 +172,26 @@ mod tests {
     }
 
     #[test]
+    fn a_camera_that_gives_few_pictures_uses_its_bitrate_too() {
+        for fps in [10_u16, 60] {
+            let mut encoder = H264::new(320, 240, 400_000).unwrap();
+            encoder.set_frame_rate(fps.into());
+            let frames = u32::from(4 * fps);
+            let bytes = |from: u32, to: u32, encoder: &mut H264| -> usize {
+                (from..to).map(|number| encoder.encode(&flicker(number), false).unwrap().0.len()).sum()
+            };
+            bytes(0, frames / 4, &mut encoder);
+            let measured = bytes(frames / 4, frames, &mut encoder) * 8 / 3;
+            assert!(measured.abs_diff(400_000) < 80_000, "{measured} bit/s at {fps} pictures per second");
+        }
+    }
+
+    #[test]
     fn a_rate_set_before_the_first_picture_is_followed_after_it() {
         let mut encoder = H264::new(64, 48, 200_000).unwrap();
         encoder.set_bitrate(0);
         encoder.set_bitrate(u32::MAX);
+        encoder.set_frame_rate(f32::MAX);
         for value in 0..4 {
             encoder.encode(&picture(64, 48, value), false).unwrap();
         }

@@ -6,8 +6,8 @@ use std::ptr;
 
 use openh264::encoder::Encoder;
 use openh264_sys2::{
-    ENCODER_OPTION, ENCODER_OPTION_BITRATE, ENCODER_OPTION_MAX_BITRATE, ENCODER_OPTION_TRACE_LEVEL, SBitrateInfo,
-    SPATIAL_LAYER_0,
+    ENCODER_OPTION, ENCODER_OPTION_BITRATE, ENCODER_OPTION_FRAME_RATE, ENCODER_OPTION_MAX_BITRATE,
+    ENCODER_OPTION_TRACE_LEVEL, SBitrateInfo, SPATIAL_LAYER_0,
 };
 
 use super::EncodeError;
@@ -25,6 +25,11 @@ pub(super) fn set_bitrate(encoder: &mut Encoder, bps: i32, max: i32) -> Result<(
     // The highest rate first: the encoder refuses a rate above it, and never minds one far below.
     set(encoder, "maximum bitrate", ENCODER_OPTION_MAX_BITRATE, rate(max))?;
     set(encoder, "bitrate", ENCODER_OPTION_BITRATE, rate(bps))
+}
+
+/// Plans for this many pictures per second, at most 60. The encoder must have encoded a picture: before, it refuses.
+pub(super) fn set_frame_rate(encoder: &mut Encoder, fps: f32) -> Result<(), EncodeError> {
+    set(encoder, "frame rate", ENCODER_OPTION_FRAME_RATE, fps)
 }
 
 /// Sets one option. Private to this module, because the type of the value must be the one that the option takes.

@@ -106,7 +106,7 @@ proptest! {
                         prop_assert_eq!(locks, (true, true));
                         prop_assert!(seen.released[stream.number as usize], "both grips were seen released");
                         prop_assert!(seen.robot_hold.is_none() && !seen.reset_waits);
-                        let hands = arbiter.targets().expect("engaged").hands;
+                        let hands = arbiter.targets(now).expect("engaged").hands;
                         prop_assert!(hands.iter().all(|h| h.engagement > seen.engagement && h.origin == h.controller));
                     }
                     Event::Lease => {
@@ -114,7 +114,7 @@ proptest! {
                         prop_assert!(seen.driver.is_none() || driver.is_none(), "nobody drives in between");
                         seen.driver = driver;
                     }
-                    Event::Answer(answer) => prop_assert!(false, "nobody asked: {:?}", answer),
+                    other => prop_assert!(false, "nobody asked: {:?}", other),
                 }
             }
             if arbiter.resets() != seen.resets {
@@ -127,11 +127,11 @@ proptest! {
                 seen.released[stream.number as usize] = true;
             }
             prop_assert_eq!(arbiter.engaged(), seen.tracking);
-            prop_assert_eq!(arbiter.targets().is_some(), seen.tracking);
+            prop_assert_eq!(arbiter.targets(now).is_some(), seen.tracking);
             prop_assert_eq!(arbiter.lease().driver, seen.driver);
             let engaged_toggles = arbiter.streams.iter().filter(|s| s.engaged()).count();
             prop_assert_eq!(engaged_toggles, usize::from(seen.tracking));
-            if let Some(targets) = arbiter.targets() {
+            if let Some(targets) = arbiter.targets(now) {
                 let driver = seen.driver.expect("somebody drives").number as usize;
                 if matches!(deed, Deed::Frame { .. } | Deed::Close(_) | Deed::Tick) {
                     prop_assert!(now.since(seen.newest[driver].expect("a frame came")) < STALE_AFTER);

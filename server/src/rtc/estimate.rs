@@ -1,0 +1,300 @@
+//! How much a client's network carries, judged from when the packets sent to it arrived. Sans-I/O.
+//!
+//! Two things tell of too much. A *standing queue*: of all packets of a moment not one came through as quickly as packets
+//! can. Jitter delays some packets, a full queue delays all, so jitter alone takes nothing away. And *loss that follows
+//! our rate*: what is lost as well when less is sent is the weather on the radio link, and sending less would not help.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Bounds of every estimate, in bits per second.
+const LOWEST: f64 = 50_000.0;
+const HIGHEST: f64 = 500_000_000.0;
+
+/// Judgements are this far apart, and rest on this many packets.
+const PERIOD: Duration = Duration::from_millis(150);
+const PACKETS: u32 = 8;
+
+/// All packets of a period were later than this: there is a queue, and it is ours. Above the second figure it delays the
+/// operator noticeably, and more is taken away so that it empties.
+const QUEUE: i64 = 40_000;
+const LONG_QUEUE: i64 = 150_000;
+/// The quickest packet was no later than this: there is room.
+const NO_QUEUE: i64 = 15_000;
+
+/// After a cut the next one waits until its effect can be seen.
+const SETTLE: Duration = Duration::from_millis(400);
+
+/// The delay of an empty path is the smallest within one to two of these; clocks drift apart, and paths change.
+const BASE_WINDOW: Duration = Duration::from_secs(10);
+
+/// The rate of arrival is measured over this time at most, and over that at least.
+const RATE_WINDOW: Duration = Duration::from_millis(500);
+const SHORTEST_RATE: Duration = Duration::from_millis(100);
+
+/// Loss is judged over this time and so many packets.
+const LOSS_PERIOD: Duration = Duration::from_secs(1);
+const LOSS_PACKETS: u32 = 40;
+/// Loss that is nobody's fault on a radio link.
+const USUAL_LOSS: f64 = 0.08;
+/// The most that is ever put down to the weather.
+const BAD_WEATHER: f64 = 0.4;
+/// Everything is lost for longer than this: the path was gone, which says nothing about how much it carries.
+const OUTAGE: Duration = Duration::from_millis(250);
+
+/// Growth per second: while nothing has ever been too much, near what was, and beyond that again.
+const FIRST_GROWTH: f64 = 1.5;
+const CAREFUL_GROWTH: f64 = 1.08;
+const GROWTH: f64 = 1.3;
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Report {
+    /// When it left, on our clock.
+    pub(super) sent: Duration,
+    /// When it came, on the receiver's clock, which has nothing to do with ours.
+    pub(super) arrived: Option<Duration>,
+    /// It did not come. (It may have come at a time that the receiver does not tell.)
+    pub(super) lost: bool,
+    pub(super) bytes: usize,
+}
+
+/// The estimate for one connection.
+#[derive(Debug)]
+pub(super) struct Estimate {
+    target: f64,
+    base: BaseDelay,
+    arrivals: VecDeque<(Duration, usize)>,
+    period: Period,
+    cut: Option<Duration>,
+    /// The rate that was too much last.
+    limit: Option<f64>,
+    loss: Loss,
+}
+
+/// What was seen since the last judgement.
+#[derive(Debug)]
+struct Period {
+    since: Duration,
+    packets: u32,
+    smallest_queue: i64,
+}
+
+impl Period {
+    fn starting(now: Duration) -> Self {
+        Self { since: now, packets: 0, smallest_queue: i64::MAX }
+    }
+}
+
+impl Estimate {
+    /// An estimate that begins with a guess, in bits per second.
+    pub(super) fn new(now: Duration, guess: u32) -> Self {
+        Self {
+            target: f64::from(guess).clamp(LOWEST, HIGHEST),
+            base: BaseDelay::default(),
+            arrivals: VecDeque::new(),
+            period: Period::starting(now),
+            cut: None,
+            limit: None,
+            loss: Loss::new(now),
+        }
+    }
+
+    /// Bits per second that the path is believed to carry, packet headers of RTP included.
+    pub(super) fn bits_per_second(&self) -> f64 {
+        self.target
+    }
+
+    /// Takes what the receiver reported, in the order of sending.
+    pub(super) fn on_reports(&mut self, now: Duration, reports: &[Report]) {
+        for report in reports {
+            self.loss.count(report);
+            if let Some(arrived) = report.arrived {
+                let Some(queue) = self.base.queue(now, micros(arrived) - micros(report.sent)) else {
+                    // The receiver's clock made a leap.
+                    self.arrivals.clear();
+                    self.period = Period::starting(now);
+                    continue;
+                };
+                self.period.packets += 1;
+                self.period.smallest_queue = self.period.smallest_queue.min(queue);
+                self.arrivals.push_back((arrived, report.bytes));
+            }
+        }
+        self.forget_arrivals();
+        let period = now.saturating_sub(self.period.since);
+        if period >= PERIOD && self.period.packets >= PACKETS {
+            self.judge_queue(now, period);
+            self.period = Period::starting(now);
+        }
+        self.target = self.loss.judge(now, self.target).clamp(LOWEST, HIGHEST);
+    }
+
+    fn judge_queue(&mut self, now: Duration, period: Duration) {
+        let Some(delivered) = self.delivered() else { return };
+        let queue = self.period.smallest_queue;
+        if queue > QUEUE {
+            if self.cut.is_none_or(|cut| now.saturating_sub(cut) >= SETTLE) {
+                let share = if queue > LONG_QUEUE { 0.7 } else { 0.85 };
+                self.limit = Some(delivered);
+                self.target = self.target.min(delivered * share);
+                self.cut = Some(now);
+            }
+        } else if queue <= NO_QUEUE && self.target < 1.5 * delivered {
+            // No further than what is really sent proves.
+            self.target *= self.growth().powf(period.min(Duration::from_secs(1)).as_secs_f64());
+        }
+    }
+
+    fn growth(&mut self) -> f64 {
+        match self.limit {
+            None => FIRST_GROWTH,
+            Some(limit) if self.target > 1.3 * limit => {
+                self.limit = None;
+                GROWTH
+            }
+            Some(limit) if self.target < 0.6 * limit => GROWTH,
+            Some(_) => CAREFUL_GROWTH,
+        }
+    }
+
+    /// Bits per second that arrived lately; none if too few packets did.
+    fn delivered(&self) -> Option<f64> {
+        let (first, last) = (self.arrivals.front()?, self.arrivals.back()?);
+        let span = last.0.saturating_sub(first.0);
+        // What arrived at the first moment took its time before it.
+        let bytes: usize = self.arrivals.iter().filter(|(at, _)| *at > first.0).map(|(_, bytes)| bytes).sum();
+        #[expect(clippy::cast_precision_loss, reason = "bytes of half a second")]
+        (span >= SHORTEST_RATE).then(|| bytes as f64 * 8.0 / span.as_secs_f64())
+    }
+
+    fn forget_arrivals(&mut self) {
+        let Some((newest, _)) = self.arrivals.back().copied() else { return };
+        while self.arrivals.front().is_some_and(|(at, _)| *at + RATE_WINDOW < newest || *at > newest + RATE_WINDOW) {
+            self.arrivals.pop_front();
+        }
+    }
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// The time a packet needs on an empty path, in microseconds and plus what the clocks differ.
+#[derive(Debug, Default)]
+struct BaseDelay {
+    since: Duration,
+    current: Option<i64>,
+    before: Option<i64>,
+}
+
+impl BaseDelay {
+    /// How much longer than that a packet took; none if that cannot be.
+    fn queue(&mut self, now: Duration, delay: i64) -> Option<i64> {
+        const ABSURD: i64 = 60_000_000;
+        if self.base().is_some_and(|base| (delay - base).abs() > ABSURD) {
+            *self = Self { since: now, current: Some(delay), before: None };
+            return None;
+        }
+        if now.saturating_sub(self.since) >= BASE_WINDOW {
+            *self = Self { since: now, current: None, before: self.current };
+        }
+        self.current = Some(self.current.map_or(delay, |current| current.min(delay)));
+        self.base().map(|base| delay - base)
+    }
+
+    fn base(&self) -> Option<i64> {
+        self.current.into_iter().chain(self.before).min()
+    }
+}
+
+/// Whether packets are lost because of how much is sent.
+#[derive(Debug)]
+struct Loss {
+    since: Duration,
+    packets: u32,
+    lost: u32,
+    bytes: usize,
+    /// Packets lost in a row, their bytes, and when the first of them left.
+    row: Option<(u32, usize, Duration)>,
+    /// The loss that is there anyway.
+    weather: f64,
+    trial: Option<Trial>,
+}
+
+/// Less is sent, to see whether less is lost.
+#[derive(Clone, Copy, Debug)]
+struct Trial {
+    /// What was lost and what was sent before, and what was thought to fit.
+    loss: f64,
+    sent: f64,
+    target: f64,
+    /// The first period still saw what was sent before.
+    settled: bool,
+}
+
+impl Trial {
+    /// Whether this much was lost because of how much was sent: a bottleneck passes as many packets as before, a bad
+    /// radio link passes the same share of them.
+    fn was_ours(&self, loss: f64, sent: f64) -> bool {
+        let at_a_bottleneck = 1.0 - (1.0 - self.loss) * self.sent / sent;
+        loss < f64::midpoint(self.loss, at_a_bottleneck.max(0.0))
+    }
+}
+
+impl Loss {
+    fn new(now: Duration) -> Self {
+        Self { since: now, packets: 0, lost: 0, bytes: 0, row: None, weather: USUAL_LOSS, trial: None }
+    }
+
+    fn count(&mut self, report: &Report) {
+        if report.lost {
+            let (lost, bytes, first) = self.row.unwrap_or((0, 0, report.sent));
+            self.row = Some((lost.saturating_add(1), bytes.saturating_add(report.bytes), first));
+            return;
+        }
+        let (lost, bytes, first) = self.row.take().unwrap_or((0, 0, report.sent));
+        self.packets = self.packets.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(report.bytes);
+        if report.sent.saturating_sub(first) < OUTAGE {
+            self.packets = self.packets.saturating_add(lost);
+            self.lost = self.lost.saturating_add(lost);
+            self.bytes = self.bytes.saturating_add(bytes);
+        }
+    }
+
+    /// The new target.
+    fn judge(&mut self, now: Duration, target: f64) -> f64 {
+        let period = now.saturating_sub(self.since);
+        if period < LOSS_PERIOD || self.packets < LOSS_PACKETS {
+            return target;
+        }
+        let loss = f64::from(self.lost) / f64::from(self.packets);
+        #[expect(clippy::cast_precision_loss, reason = "bytes of about a second")]
+        let sent = self.bytes as f64 * 8.0 / period.as_secs_f64();
+        let trial = self.trial.take();
+        *self = Self { row: self.row, weather: self.weather, ..Self::new(now) };
+        match trial {
+            Some(trial) if !trial.settled => {
+                self.trial = Some(Trial { settled: true, ..trial });
+                target
+            }
+            Some(trial) if !trial.was_ours(loss, sent) => {
+                self.weather = (loss * 1.25 + 0.02).min(BAD_WEATHER);
+                target.max(trial.target)
+            }
+            _ if loss > self.weather => {
+                self.trial = Some(Trial { loss, sent, target, settled: false });
+                target.min(sent) * (1.0 - loss / 2.0)
+            }
+            _ => {
+                // The weather is taken to clear up, slowly.
+                self.weather = USUAL_LOSS.max(self.weather * 0.98);
+                target
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
