@@ -179,6 +179,26 @@ fn a_step_that_lasts_is_followed_without_a_step() {
 }
 
 #[test]
+fn a_glitch_right_before_a_step_that_lasts_is_not_followed_with_it() {
+    for min_delay in [Duration::ZERO, Duration::from_millis(100)] {
+        let place = |i| {
+            if i < 150 {
+                0.0
+            } else if i < 157 {
+                0.4
+            } else {
+                -0.4
+            }
+        };
+        let frames = stream(250, 0.0, |i| left_at(place(i)));
+        let played = play(PlayoutConfig { min_delay, ..config() }, &frames, every_phase(1.0, 2.7));
+        let most = played.left().map(|(_, p)| p.x).fold(0.0, f64::max);
+        assert!(most < 1e-9, "{most} with a delay of {min_delay:?}");
+        assert!((played.before(2.7).frame.left.pose.position().x + 0.4).abs() < 1e-3);
+    }
+}
+
+#[test]
 fn without_doubt_a_glitch_shows() {
     let config = PlayoutConfig { outlier_k: 0.0, ..config() };
     assert!(play(config, &glitch(6, |_| DVec3::X * 0.4), every_phase(1.0, 2.7)).farthest() > 0.2);

@@ -10,15 +10,16 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use waldo_protocol::time::MonoTime;
 
+use super::encoder::Codec;
 use super::queue::{Next, Queue};
 use super::source::Source;
 use super::{VideoSource, run};
 use crate::sensors::Camera;
 
-/// One access unit in Annex B form.
+/// One compressed picture.
 #[derive(Clone, Debug)]
 pub struct EncodedFrame {
-    /// NAL units with start codes; a keyframe carries SPS and PPS.
+    /// H.264: the access unit in Annex B form, NAL units with start codes; a keyframe carries SPS and PPS. VP8: the frame.
     pub data: Bytes,
     /// Decodable without earlier frames.
     pub keyframe: bool,
@@ -50,6 +51,7 @@ struct Owner(Arc<Shared>);
 pub(super) struct Shared {
     pub(super) name: String,
     origin: Origin,
+    encoded_elsewhere: bool,
     state: Mutex<State>,
     keyframe_wanted: AtomicBool,
     /// Bits per second; 0 while nobody has said.
@@ -71,7 +73,7 @@ struct State {
     /// Whether there is a thread, or no need of one.
     running: bool,
     ended: bool,
-    viewers: Vec<Arc<Queue>>,
+    viewers: Vec<(Codec, Arc<Queue>)>,
 }
 
 impl Feed {
@@ -97,6 +99,7 @@ impl Feed {
         let shared = Arc::new(Shared {
             name: name.into(),
             origin,
+            encoded_elsewhere: stream.is_some(),
             state: Mutex::new(state),
             keyframe_wanted: AtomicBool::new(false),
             target_bitrate: AtomicU32::new(0),
@@ -137,12 +140,24 @@ impl Feed {
         &self.0.0.name
     }
 
-    /// Starts to watch; the first frame is a keyframe.
+    /// Starts to watch in H.264; the first frame is a keyframe.
     pub fn subscribe(&self) -> Subscription {
+        self.subscribe_in(Codec::H264)
+    }
+
+    /// The codecs in which this feed can be watched, the better ones first. A stream that was encoded elsewhere stays
+    /// what it is.
+    pub fn codecs(&self) -> &'static [Codec] {
+        if self.0.0.encoded_elsewhere { &[Codec::H264] } else { Codec::ALL }
+    }
+
+    /// Starts to watch in one of [`Feed::codecs`]; in another one nothing comes. The first frame is a keyframe. Each
+    /// codec is encoded once for all its viewers, and only while it has some.
+    pub fn subscribe_in(&self, codec: Codec) -> Subscription {
         let shared = Arc::clone(&self.0.0);
         let queue = Arc::new(Queue::new());
         let mut state = shared.lock();
-        state.viewers.push(Arc::clone(&queue));
+        state.viewers.push((codec, Arc::clone(&queue)));
         if !state.running {
             state.running = true;
             let encoder = Arc::clone(&shared);
@@ -193,7 +208,7 @@ impl Drop for Owner {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.ended = true;
-        state.viewers.drain(..).for_each(|queue| queue.end());
+        state.viewers.drain(..).for_each(|(_, queue)| queue.end());
         let source = state.source.take();
         drop(state);
         // Outside the lock: dropping a callable runs its author's code.
@@ -224,7 +239,7 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.shared.lock().viewers.retain(|queue| !Arc::ptr_eq(queue, &self.queue));
+        self.shared.lock().viewers.retain(|(_, queue)| !Arc::ptr_eq(queue, &self.queue));
         self.shared.wake.notify_one();
     }
 }
@@ -277,8 +292,13 @@ impl Shared {
         self.lock().running = false;
     }
 
-    /// Gives a frame to every viewer.
-    pub(super) fn deliver(&self, frame: &EncodedFrame) {
-        self.lock().viewers.iter().for_each(|queue| queue.push(frame));
+    /// Whether anybody still watches in this codec.
+    pub(super) fn watched_in(&self, codec: Codec) -> bool {
+        self.lock().viewers.iter().any(|(own, _)| *own == codec)
+    }
+
+    /// Gives a frame to every viewer of its codec.
+    pub(super) fn deliver(&self, codec: Codec, frame: &EncodedFrame) {
+        self.lock().viewers.iter().filter(|(own, _)| *own == codec).for_each(|(_, queue)| queue.push(frame));
     }
 }
