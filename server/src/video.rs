@@ -12,6 +12,7 @@ mod i420;
 mod ladder;
 mod poller;
 mod queue;
+mod rate;
 mod run;
 mod schedule;
 mod source;

@@ -138,7 +138,7 @@ impl H264Sender {
 
     /// The bits per second that viewers can take at present, if known.
     pub fn target_bitrate(&self) -> Option<u32> {
-        self.slot.feed().and_then(|feed| feed.target_bitrate())
+        self.slot.feed().and_then(|feed| feed.bitrate_of_stream())
     }
 }
 
