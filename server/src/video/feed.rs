@@ -366,7 +366,8 @@ impl Shared {
     /// Gives a frame, which took so long to encode, to every viewer of its codec.
     pub(super) fn deliver(&self, codec: Codec, frame: &EncodedFrame, took: Duration) {
         lock(&self.delivered).count(frame.data.len(), frame.captured, took);
-        self.lock().viewers.iter().filter(|viewer| viewer.codec == codec).for_each(|viewer| viewer.queue.push(frame));
+        let state = self.lock();
+        state.viewers.iter().filter(|viewer| viewer.codec == codec).for_each(|viewer| viewer.queue.push(frame));
     }
 }
 
