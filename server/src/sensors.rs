@@ -7,6 +7,7 @@ mod camera;
 mod image;
 mod pool;
 pub mod stamp;
+mod v4l2;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,6 +18,7 @@ use waldo_protocol::time::MonoTime;
 pub use camera::{Camera, CameraFrame, CameraWatch, CameraWriter, Intrinsics, NoFrame, camera};
 pub use image::{RgbImage, WrongSize};
 pub use pool::{FrameBuffers, FramePool};
+pub use v4l2::{V4l2Address, V4l2AddressError, V4l2Camera, V4l2Error};
 
 /// Joint readings of one arm.
 #[derive(Clone, Debug, PartialEq)]

@@ -92,7 +92,7 @@ async fn a_client_that_never_asked_for_cameras_is_offered_none() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_packed_pair_is_one_track_and_cameras_that_a_robot_adds_later_follow() -> Result<()> {
     let data = TempDir::new()?;
-    let cameras = CameraSettings { stereo: Stereo::Packed };
+    let cameras = CameraSettings { stereo: Stereo::Packed, ..CameraSettings::default() };
     let robot = SimRobot::new(SimOptions { camera_size: (320, 240), ..SimOptions::default() });
     let waldo = Waldo::start(Settings { cameras, ..local(data.path()) }, Box::new(robot)).await?;
     let server = waldo.server();

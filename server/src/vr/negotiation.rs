@@ -1,6 +1,7 @@
 //! Offers for one client: the protocol's state machine, and the peer connections it asks for.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::extract::ws::Utf8Bytes;
@@ -10,7 +11,7 @@ use waldo_protocol::vr::{Action, Cameras, ClientMessage, Event, Peer, ServerMess
 
 use super::service::{Service, Video};
 use super::session::ConnId;
-use crate::rtc::{PosePeer, RtcError, VideoPeer};
+use crate::rtc::{PosePeer, RtcError, VideoPeer, Viewer};
 
 /// How long a connection may take to close.
 const FAREWELL: Duration = Duration::from_millis(100);
@@ -76,10 +77,10 @@ pub(super) struct Negotiation {
     video: Option<Offered>,
     poses: Option<Offered>,
     jobs: JoinSet<Done>,
+    /// Its offers are those of cameras that were built, modulo 256.
+    viewer: Viewer,
     /// The cameras that the machine knows of.
     seen: (Cameras, u64),
-    /// How many offers of cameras were built, modulo 256.
-    offers: u8,
 }
 
 /// Whether there are cameras, and which set of them.
@@ -93,16 +94,26 @@ fn cameras(video: &Video) -> (Cameras, u64) {
 }
 
 impl Negotiation {
-    pub(super) fn new(service: Arc<Service>, conn: ConnId, outbox: mpsc::Sender<Utf8Bytes>) -> Self {
+    pub(super) fn new(
+        service: Arc<Service>,
+        conn: ConnId,
+        outbox: mpsc::Sender<Utf8Bytes>,
+        drives: Arc<AtomicBool>,
+    ) -> Self {
+        let viewer = Viewer { offer: 0, drives };
         let seen = cameras(&service.video());
         let machine = Signalling::new(seen.0);
-        Self { machine, service, conn, outbox, video: None, poses: None, jobs: JoinSet::new(), seen, offers: 0 }
+        Self { machine, service, conn, outbox, video: None, poses: None, jobs: JoinSet::new(), viewer, seen }
     }
 
     /// Takes a signalling message; anything else is nothing to it.
     pub(super) fn on_message(&mut self, message: ClientMessage) {
         match message {
-            ClientMessage::WebrtcRequest => self.on_event(Event::Request(Peer::Video)),
+            ClientMessage::WebrtcRequest => {
+                // The word about new cameras may still be on its way here.
+                self.video_changed();
+                self.on_event(Event::Request(Peer::Video));
+            }
             ClientMessage::WebrtcAnswer { sdp } => self.on_event(Event::Answer { peer: Peer::Video, sdp }),
             ClientMessage::ControlRequest => self.on_event(Event::Request(Peer::Control)),
             ClientMessage::ControlAnswer { sdp } => self.on_event(Event::Answer { peer: Peer::Control, sdp }),
@@ -197,9 +208,9 @@ impl Negotiation {
     }
 
     fn build(&mut self, peer: Peer) {
-        let (service, conn, number) = (Arc::clone(&self.service), self.conn, self.offers);
+        let (service, conn, viewer) = (Arc::clone(&self.service), self.conn, self.viewer.clone());
         if peer == Peer::Video {
-            self.offers = number.wrapping_add(1);
+            self.viewer.offer = viewer.offer.wrapping_add(1);
         }
         self.jobs.spawn(async move {
             let network = service.network.clone();
@@ -207,7 +218,7 @@ impl Negotiation {
             let built = match peer {
                 Peer::Video => {
                     let feeds = service.video().feeds;
-                    VideoPeer::offer(&network, &feeds, number).await.map(|(video, offer)| {
+                    VideoPeer::offer(&network, &feeds, &viewer).await.map(|(video, offer)| {
                         let (sdp, tracks) = (offer.sdp, offer.tracks);
                         (Connection::Video(video), ServerMessage::WebrtcOffer { sdp, tracks, ice_servers })
                     })
