@@ -14,7 +14,7 @@ use std::time::Duration;
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{
     Cart, CartCommand, ClutchScale, Episode, Hold, HoldReason, LeaseOp, LeaseReason, LeaseRequest, LeaseState,
-    MotionScale, PlayoutConfig, RecordingEdges, Rendered, Stop, VrFrame,
+    MotionScale, PlayoutConfig, RecordingEdges, Rendered, Severity, Stop, VrFrame,
 };
 
 use self::hands::FollowedHand;
@@ -237,9 +237,10 @@ impl Arbiter {
         self.hands.map(|hands| Targets { hands: hands.map(|h| h.target), scale: self.scale })
     }
 
-    /// What the sticks of the driver ask of base and lift at `now`, `dt` after the call before.
+    /// What the sticks of the driver ask of base and lift at `now`, `dt` after the call before. Independent of
+    /// engagement; everything stands while motion is held for any reason, and starts from rest afterwards.
     pub fn cart(&mut self, now: MonoTime, dt: Duration) -> CartCommand {
-        if self.stopped() || self.reset || self.robot_hold.is_some() {
+        if self.reset || self.hold(now).is_some_and(|h| h.severity == Severity::Hold) {
             self.cart.stop();
         }
         self.cart.tick(now, dt)

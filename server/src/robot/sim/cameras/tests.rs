@@ -7,15 +7,15 @@ use crate::sensors::{Camera, camera};
 const SIZE: (u32, u32) = (160, 120);
 const NOW: MonoTime = MonoTime::from_nanos(1);
 
-fn eye(index: usize, studio: &Studio) -> (Eye, Camera) {
+fn eye(index: usize) -> (Eye, Camera) {
     let (writer, camera) = camera(CAMERAS[index]);
-    (Eye::new(writer, mounts()[index], SIZE, &studio.scenery), camera)
+    (Eye::new(writer, mounts()[index], SIZE), camera)
 }
 
 fn picture(index: usize) -> Arc<CameraFrame> {
     let world = World::new(&model::description());
     let mut studio = Studio::new(&world, SIZE, false);
-    let (mut eye, camera) = eye(index, &studio);
+    let (mut eye, camera) = eye(index);
     eye.capture(&mut studio, &world, NOW);
     camera.latest().unwrap()
 }
@@ -104,7 +104,7 @@ fn pictures_are_the_same_each_time() {
 fn a_stamped_picture_carries_its_capture_time() {
     let world = World::new(&model::description());
     let mut studio = Studio::new(&world, SIZE, true);
-    let (mut eye, camera) = eye(0, &studio);
+    let (mut eye, camera) = eye(0);
     let captured = clock::now();
     eye.capture(&mut studio, &world, captured);
     let frame = camera.latest().unwrap();
@@ -117,7 +117,7 @@ fn a_stamped_picture_carries_its_capture_time() {
 fn frames_are_dropped_and_counted_while_readers_hold_all_buffers() {
     let world = World::new(&model::description());
     let mut studio = Studio::new(&world, SIZE, false);
-    let (mut eye, camera) = eye(2, &studio);
+    let (mut eye, camera) = eye(2);
     let mut held = Vec::new();
     for _ in 0..FRAMES_HELD + 2 {
         eye.capture(&mut studio, &world, NOW);
@@ -133,7 +133,7 @@ fn frames_are_dropped_and_counted_while_readers_hold_all_buffers() {
 fn a_resting_camera_has_no_picture() {
     let world = World::new(&model::description());
     let mut studio = Studio::new(&world, SIZE, false);
-    let (mut eye, camera) = eye(2, &studio);
+    let (mut eye, camera) = eye(2);
     eye.capture(&mut studio, &world, NOW);
     eye.rest();
     assert!(camera.latest().is_none());

@@ -26,7 +26,8 @@ impl Bench {
         let description = model::description();
         let arms = description.arms.iter().map(|a| ArmCommand { joints: a.rest.clone(), gripper: 1.0 }).collect();
         let world = World::new(&description);
-        Self { description, world, now: MonoTime::from_nanos(5_000_000_000), command: Command { arms } }
+        let command = Command { arms, base: Some(BaseCommand::default()) };
+        Self { description, world, now: MonoTime::from_nanos(5_000_000_000), command }
     }
 
     fn tick(&mut self) -> Applied {
