@@ -151,6 +151,6 @@ pub trait Robot: Send {
     /// Puts the scene back to its beginning (simulated robots) or clears faults. By default nothing.
     fn reset(&mut self) {}
 
-    /// Motion is held for this reason; `apply` goes on with unchanged arms and a standing base. By default nothing.
+    /// Motion is held for this reason; `apply` goes on with unchanged targets of the arms. By default nothing.
     fn hold(&mut self, _reason: HoldReason) {}
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{
     Cart, CartCommand, ClutchScale, Episode, Hold, HoldReason, LeaseOp, LeaseReason, LeaseRequest, LeaseState,
-    MotionScale, PlayoutConfig, RecordingEdges, Rendered, Severity, Stop, VrFrame,
+    MotionScale, PlayoutConfig, RecordingEdges, Rendered, Stop, VrFrame,
 };
 
 use self::hands::FollowedHand;
@@ -238,9 +238,10 @@ impl Arbiter {
     }
 
     /// What the sticks of the driver ask of base and lift at `now`, `dt` after the call before. Independent of
-    /// engagement; everything stands while motion is held for any reason, and starts from rest afterwards.
+    /// engagement, so grips that must be released first do not hold it; whatever else holds the arms does, and then it
+    /// starts from rest.
     pub fn cart(&mut self, now: MonoTime, dt: Duration) -> CartCommand {
-        if self.reset || self.hold(now).is_some_and(|h| h.severity == Severity::Hold) {
+        if self.reset || self.lapse.is_some() || self.robot_standing().is_some() {
             self.cart.stop();
         }
         self.cart.tick(now, dt)

@@ -109,7 +109,7 @@ fn who_tries_to_drive_beside_the_driver_is_told() {
     room.send(B, squeezed(frame()));
     assert_eq!((room.reason_for(B), room.reason_for(A)), (Some(HoldReason::NotDriver), None));
     let told = room.arbiter.hold_for(room.now + Duration::from_millis(89), B).expect("still squeezing");
-    assert_eq!((told.severity, told.since_ms), (Severity::Hold, 100.0));
+    assert_eq!((told.severity, told.since_ms), (waldo_protocol::vr::Severity::Hold, 100.0));
     room.send(B, frame());
     assert_eq!(room.reason_for(B), None);
 }
@@ -270,7 +270,7 @@ fn an_untracked_controller_freezes_its_target_and_gets_a_new_snapshot_when_it_re
     assert_eq!((lost[0].controller, lost[0].tracked), (before[0].controller, false));
     let hold = room.arbiter.hold(room.now).expect("lost");
     assert_eq!((hold.reason, hold.hand), (HoldReason::TrackingLost, Hands::Left));
-    assert_eq!(hold.severity, Severity::Clamp);
+    assert_eq!(hold.severity, waldo_protocol::vr::Severity::Clamp);
     room.send(A, left_at(0.6, true));
     let found = room.arbiter.targets(room.now).expect("engaged").hands;
     assert!(found[0].engagement > before[0].engagement && found[0].tracked);

@@ -38,7 +38,7 @@ pub(in crate::control) enum Failure {
 
 /// A robot with the simulated one's arms that only takes notes.
 pub(in crate::control) struct FakeRobot {
-    description: Description,
+    pub(in crate::control) description: Description,
     pub(in crate::control) start: Result<Command, String>,
     script: Arc<Mutex<Script>>,
     watcher: Option<SyncSender<Command>>,

@@ -263,22 +263,15 @@ fn tiles(mut mesh: Mesh, min: DVec3, max: DVec3, edge: f64, color: impl Fn(DVec3
 
 /// The foot with the mast on which the torso slides.
 fn foot() -> Mesh {
-    Mesh::default().cuboid(DVec3::new(-0.28, -0.22, 0.0), DVec3::new(0.14, 0.22, 0.08), METAL).cuboid(
-        DVec3::new(-0.12, -0.06, 0.08),
-        DVec3::new(-0.04, 0.06, 0.6),
-        METAL,
-    )
+    let mast = Mesh::default().cuboid(DVec3::new(-0.12, -0.06, 0.08), DVec3::new(-0.04, 0.06, 0.6), METAL);
+    mast.cuboid(DVec3::new(-0.28, -0.22, 0.0), DVec3::new(0.14, 0.22, 0.08), METAL)
 }
 
 fn torso() -> Mesh {
     let shoulders = SHOULDER.with_y(0.0);
     let inner = DVec3::Y * (SHOULDER.y - 0.07);
-    Mesh::default().cuboid(DVec3::new(-0.14, -0.08, 0.08), DVec3::new(-0.02, 0.08, shoulders.z + 0.05), SHELL).bar(
-        shoulders - inner,
-        shoulders + inner,
-        0.05,
-        METAL,
-    )
+    let column = (DVec3::new(-0.14, -0.08, 0.08), DVec3::new(-0.02, 0.08, shoulders.z + 0.05));
+    Mesh::default().cuboid(column.0, column.1, SHELL).bar(shoulders - inner, shoulders + inner, 0.05, METAL)
 }
 
 #[cfg(test)]
