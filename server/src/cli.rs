@@ -230,6 +230,12 @@ mod tests {
     }
 
     #[test]
+    fn the_bitrate_of_cameras_is_a_range() {
+        let rates = settings(&["waldo", "serve", "--video-bitrate", "300-6000"], &[]).unwrap().cameras.bitrate;
+        assert_eq!(rates.map(crate::config::BitrateRange::bits_per_second), Some(300_000..=6_000_000));
+    }
+
+    #[test]
     fn media_ports_are_a_range() {
         let ports = settings(&["waldo", "serve", "--media-ports", "50000-50100"], &[]).unwrap().media_ports;
         assert_eq!(ports.map(crate::config::PortRange::ports), Some(50000..=50100));

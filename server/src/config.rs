@@ -1,5 +1,6 @@
 //! Settings of `waldo serve`, as values. Where they come from is the command line's business ([`crate::cli`]).
 
+mod bitrate;
 mod cameras;
 mod port_range;
 pub(crate) mod private_file;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use waldo_protocol::vr::{IceServer, Mode, PlayoutConfig, PlayoutProfile};
 
+pub use self::bitrate::{BitrateRange, BitrateRangeError};
 pub use self::cameras::{CameraSettings, Stereo};
 pub use self::port_range::{PortRange, PortRangeError};
 

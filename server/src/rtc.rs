@@ -8,8 +8,10 @@ mod answer;
 mod connection;
 mod estimate;
 mod keyframe_requests;
+mod link;
 mod media;
 mod network;
+mod pace;
 mod ports;
 mod pose_peer;
 mod runtime;
@@ -20,7 +22,7 @@ mod video_peer;
 
 pub use network::Network;
 pub use pose_peer::PosePeer;
-pub use video_peer::{Offer, VideoPeer};
+pub use video_peer::{Offer, VideoPeer, Viewer};
 
 /// Something in the WebRTC stack refused; the message is for logs.
 #[derive(Debug, thiserror::Error)]

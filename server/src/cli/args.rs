@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use waldo_protocol::vr::{IceServer, Mode, PlayoutConfig, PlayoutProfile};
 
-use crate::config::{CameraSettings, PortRange, Settings, Stereo, default_data_dir};
+use crate::config::{BitrateRange, CameraSettings, PortRange, Settings, Stereo, default_data_dir};
 use crate::sensors::V4l2Address;
 
 macro_rules! about_settings {
@@ -158,6 +158,9 @@ struct CameraArgs {
     /// How a stereo pair, NAME_left and NAME_right, is sent to headsets
     #[arg(long, value_enum, default_value_t = StereoArg::Pair)]
     stereo: StereoArg,
+    /// Lowest and highest bitrate of each camera in kbit/s, for the network to choose from [default: by picture size]
+    #[arg(long, value_name = "LOWEST-HIGHEST")]
+    video_bitrate: Option<BitrateRange>,
 }
 
 /// How to send two cameras that belong together.
@@ -177,6 +180,7 @@ impl CameraArgs {
                 StereoArg::Packed => Stereo::Packed,
             },
             v4l2: self.camera.clone(),
+            bitrate: self.video_bitrate,
         }
     }
 }

@@ -63,6 +63,7 @@ pub(super) struct Report {
 #[derive(Debug)]
 pub(super) struct Estimate {
     target: f64,
+    guess: f64,
     base: BaseDelay,
     arrivals: VecDeque<(Duration, usize)>,
     period: Period,
@@ -89,8 +90,10 @@ impl Period {
 impl Estimate {
     /// An estimate that begins with a guess, in bits per second.
     pub(super) fn new(now: Duration, guess: u32) -> Self {
+        let guess = f64::from(guess).clamp(LOWEST, HIGHEST);
         Self {
-            target: f64::from(guess).clamp(LOWEST, HIGHEST),
+            target: guess,
+            guess,
             base: BaseDelay::default(),
             arrivals: VecDeque::new(),
             period: Period::starting(now),
@@ -127,7 +130,11 @@ impl Estimate {
             self.judge_queue(now, period);
             self.period = Period::starting(now);
         }
-        self.target = self.loss.judge(now, self.target).clamp(LOWEST, HIGHEST);
+        let target = self.loss.judge(now, self.target);
+        if target < self.target {
+            self.limit = self.delivered().or(self.limit);
+        }
+        self.target = target.clamp(LOWEST, HIGHEST);
     }
 
     fn judge_queue(&mut self, now: Duration, period: Duration) {
@@ -140,8 +147,9 @@ impl Estimate {
                 self.target = self.target.min(delivered * share);
                 self.cut = Some(now);
             }
-        } else if queue <= NO_QUEUE && self.target < 1.5 * delivered {
-            // No further than what is really sent proves.
+        } else if queue <= NO_QUEUE && !self.loss.is_excessive() && self.target < self.guess.max(1.5 * delivered) {
+            // Beyond the guess no further than what is really sent proves. Up to it the proof is missing where a picture
+            // that was made smaller needs less than it may take, and would stay small for ever.
             self.target *= self.growth().powf(period.min(Duration::from_secs(1)).as_secs_f64());
         }
     }
@@ -261,6 +269,11 @@ impl Loss {
             self.lost = self.lost.saturating_add(lost);
             self.bytes = self.bytes.saturating_add(bytes);
         }
+    }
+
+    /// Whether more is lost than the weather explains, or that is being found out.
+    fn is_excessive(&self) -> bool {
+        self.trial.is_some() || f64::from(self.lost) > self.weather * f64::from(self.packets.max(LOSS_PACKETS))
     }
 
     /// The new target.

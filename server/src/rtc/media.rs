@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use rtc::interceptor::Registry;
+use rtc::interceptor::{CongestionControlBuilder, Registry, Slot};
 use rtc::peer_connection::configuration::interceptor_registry::{
     configure_nack, configure_rtcp_reports, configure_twcc_sender_only,
 };
@@ -14,6 +14,7 @@ use rtc::rtp_transceiver::rtp_sender::{
 
 use super::RtcError;
 use super::keyframe_requests::DeliverKeyframeRequests;
+use super::link::Judge;
 
 /// RTP clock of video, in Hz.
 pub(super) const CLOCK_RATE: u32 = 90_000;
@@ -55,8 +56,9 @@ fn codec(mime_type: &str, fmtp: String) -> RTCRtpCodec {
     }
 }
 
-/// Codecs and packet handling of a connection that sends video; `offer` counts the offers of its client.
-pub(super) fn video(offer: u8) -> Result<(MediaEngine, Registry), RtcError> {
+/// Codecs and packet handling of a connection that sends video; `offer` counts the offers of its
+/// client, `judge` learns how much its network carries.
+pub(super) fn video(offer: u8, judge: Judge) -> Result<(MediaEngine, Registry), RtcError> {
     let mut engine = MediaEngine::default();
     let [media, rtx] = payload_types(offer);
     for (codec, payload_type) in [(h264(), media), (codec(MIME_TYPE_RTX, format!("apt={media}")), rtx)] {
@@ -72,6 +74,7 @@ pub(super) fn video(offer: u8) -> Result<(MediaEngine, Registry), RtcError> {
     let registry = configure_nack(Registry::new(), &mut engine);
     let registry = configure_rtcp_reports(registry);
     let registry = configure_twcc_sender_only(registry, &mut engine)?;
+    let registry = registry.with(Slot::CongestionControl, CongestionControlBuilder::new(judge).build());
     Ok((engine, registry.with(DeliverKeyframeRequests::slot(), DeliverKeyframeRequests::default())))
 }
 

@@ -12,6 +12,7 @@ use rtc::rtp_transceiver::rtp_sender::{
 };
 use rtc::rtp_transceiver::{PayloadType, RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
 use tokio::sync::watch;
+use tokio::time::sleep;
 use waldo_protocol::time::MonoTime;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::media_stream::track_local::{TrackLocal, TrackLocalEvent};
@@ -20,12 +21,16 @@ use webrtc::rtp_transceiver::RtpSender;
 
 use super::RtcError;
 use super::keyframe_requests::is_keyframe_request;
+use super::link::Link;
 use super::media::{ABS_CAPTURE_TIME, CLOCK_RATE, PLAYOUT_DELAY, h264};
 use crate::clock;
 use crate::video::{EncodedFrame, Subscription, WeakFeed};
 
 /// Room for one packet's payload in bytes: 1200 less RTP header, header extensions, encryption and retransmission.
 const MAX_PAYLOAD: usize = 1120;
+
+/// What comes on top of the payload, in bytes: RTP header with extensions, encryption, UDP and IP.
+const OVERHEAD: usize = 80;
 
 /// Minimum 0, maximum 100 ms, in units of 10 ms and 12 bits each. A minimum of zero makes Chromium show each picture as
 /// soon as it can decode it, instead of smoothing over network jitter: what the operator sees is fresh rather than
@@ -41,11 +46,18 @@ pub(super) struct Track {
     local: Arc<TrackLocalStaticRTP>,
     sender: Arc<dyn RtpSender>,
     ssrc: u32,
+    number: usize,
+    link: Arc<Link>,
 }
 
 impl Track {
-    /// Adds a sendonly track to a connection that has not offered yet.
-    pub(super) async fn add(peer: &dyn PeerConnection, number: usize, feed: WeakFeed) -> Result<Self, RtcError> {
+    /// Adds a sendonly track to a connection that has not offered yet; the track with this number of the link.
+    pub(super) async fn add(
+        peer: &dyn PeerConnection,
+        number: usize,
+        feed: WeakFeed,
+        link: Arc<Link>,
+    ) -> Result<Self, RtcError> {
         let [ssrc, rtx] = random()?;
         let coding = RTCRtpEncodingParameters {
             rtp_coding_parameters: RTCRtpCodingParameters {
@@ -72,7 +84,7 @@ impl Track {
         };
         let transceiver = peer.add_transceiver_from_track(Arc::clone(&local) as _, Some(sendonly)).await?;
         let sender = transceiver.sender().await?.ok_or_else(|| RtcError("a track without a sender".into()))?;
-        Ok(Self { feed, local, sender, ssrc })
+        Ok(Self { feed, local, sender, ssrc, number, link })
     }
 
     /// Sends the camera for as long as the feed and the connection last.
@@ -89,9 +101,21 @@ impl Track {
         state.wait_for(|state| *state == Connected).await.map_err(gone)?;
         let mut packets = Packets::new(self.ssrc, &self.sender.get_parameters().await?.rtp_parameters)?;
         while let Some(frame) = self.next(&mut frames).await {
+            if let Some(rest) = self.link.rest(clock::now()) {
+                tracing::debug!(number = self.number, ?rest, "a client's network is behind; it skips pictures");
+                frames.skip();
+                sleep(rest).await;
+                continue;
+            }
             for packet in packets.of(&frame)? {
+                let now = clock::now();
+                let leave = self.link.reserve(now, packet.payload.len() + OVERHEAD);
+                if leave > now {
+                    sleep(leave.since(now)).await;
+                }
                 self.local.write_rtp(packet).await?;
             }
+            frames.set_share(self.link.share(self.number, frames.wanted_bitrate()), self.link.drives());
         }
         Ok(())
     }

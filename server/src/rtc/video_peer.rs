@@ -1,12 +1,16 @@
 //! The connection that carries the cameras to one client.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::connection::{Connection, on};
+use super::link::Link;
 use super::network::Network;
 use super::runtime::Lane;
 use super::track::Track;
 use super::{RtcError, media};
+use crate::clock;
 use crate::video::Feed;
 
 /// An offer to send to the client.
@@ -18,29 +22,37 @@ pub struct Offer {
     pub tracks: BTreeMap<String, String>,
 }
 
+/// What a video connection needs to know of its client.
+#[derive(Clone, Debug, Default)]
+pub struct Viewer {
+    /// Counts the client's offers, so that a late answer to one of them does not pass for the answer to the next.
+    pub offer: u8,
+    /// Whether the robot follows the client's hands at present: then the bitrate of the cameras follows its network.
+    pub drives: Arc<AtomicBool>,
+}
+
 /// One client's video connection. Closes when dropped. Does not keep the feeds alive: the picture of one that has ended
 /// stands still.
 pub struct VideoPeer(Connection);
 
 impl VideoPeer {
     /// Builds a connection with one sendonly track per feed, in order, and its offer. The mids are "0", "1", ….
-    /// `number` counts the offers of one client, so that a late answer to one of them does not pass for the answer to
-    /// the next.
     ///
     /// # Errors
     /// [`RtcError`] if there is nothing to show, or no connection can be built, for example because no socket can be
     /// bound.
-    pub async fn offer(network: &Network, feeds: &[Feed], number: u8) -> Result<(Self, Offer), RtcError> {
+    pub async fn offer(network: &Network, feeds: &[Feed], viewer: &Viewer) -> Result<(Self, Offer), RtcError> {
         if feeds.is_empty() {
             return Err(RtcError("no cameras to offer".into()));
         }
-        let (engine, registry) = media::video(number)?;
+        let link = Link::new(clock::now(), feeds.len(), Arc::clone(&viewer.drives));
+        let (engine, registry) = media::video(viewer.offer, link.judge())?;
         let mut connection = Connection::open(Lane::Video, network, engine, registry).await?;
         let mut senders = Vec::with_capacity(feeds.len());
         let mut tracks = BTreeMap::new();
         for (number, feed) in feeds.iter().enumerate() {
-            let (peer, weak) = (connection.peer().clone(), feed.downgrade());
-            let track = on(connection.runtime(), async move { Track::add(&*peer, number, weak).await }).await??;
+            let (peer, weak, link) = (connection.peer().clone(), feed.downgrade(), Arc::clone(&link));
+            let track = on(connection.runtime(), async move { Track::add(&*peer, number, weak, link).await }).await??;
             let (state, name) = (connection.state(), feed.name().to_owned());
             tracks.insert(number.to_string(), name.clone());
             senders.push(async move {
@@ -62,9 +74,10 @@ impl VideoPeer {
         self.0.answer(sdp).await
     }
 
-    /// Waits until the connection has failed, which takes about 10 s of silence, or all its feeds have ended.
-    pub async fn closed(&self) {
-        self.0.closed().await;
+    /// Waits until the connection has failed, which takes about 10 s of silence, or all its feeds have ended. True if it was
+    /// answered but never stood.
+    pub async fn closed(&self) -> bool {
+        self.0.closed().await
     }
 
     /// Closes the connection and all its sockets.

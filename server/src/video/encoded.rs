@@ -111,7 +111,7 @@ impl H264Sender {
         let media_time = stream.schedule.media_time(now, Some(captured));
         stream.schedule.done(now, keyframe);
         // Under the lock, so that the order of two threads' pictures is that of their media times.
-        feed.deliver(Codec::H264, &EncodedFrame { data, keyframe, captured, media_time });
+        feed.deliver(Codec::H264, &EncodedFrame { data, keyframe, captured, media_time }, Duration::ZERO);
         Ok(())
     }
 
@@ -138,7 +138,7 @@ impl H264Sender {
 
     /// The bits per second that viewers can take at present, if known.
     pub fn target_bitrate(&self) -> Option<u32> {
-        self.slot.feed().and_then(|feed| feed.target_bitrate())
+        self.slot.feed().and_then(|feed| feed.bitrate_of_stream())
     }
 }
 

@@ -5,15 +5,20 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 use waldo_protocol::time::MonoTime;
+use waldo_protocol::vr::VideoHealth;
 
 use super::encoder::Codec;
+use super::health::Delivered;
 use super::queue::{Next, Queue};
+use super::rate::{self, Share};
 use super::source::Source;
 use super::{VideoSource, run};
+use crate::config::BitrateRange;
 use crate::sensors::Camera;
 
 /// One compressed picture.
@@ -41,7 +46,15 @@ pub(crate) struct WeakFeed(Weak<Owner>);
 /// to the next keyframe, which it then asks for.
 pub struct Subscription {
     shared: Arc<Shared>,
-    queue: Arc<Queue>,
+    viewer: Arc<Viewer>,
+}
+
+/// One viewer, as the encoder's thread knows it.
+struct Viewer {
+    codec: Codec,
+    queue: Queue,
+    /// What its network leaves for this feed, while that is known.
+    share: Mutex<Option<Share>>,
 }
 
 /// Ends the feed with its last handle; viewers do not keep it alive.
@@ -54,8 +67,12 @@ pub(super) struct Shared {
     encoded_elsewhere: bool,
     state: Mutex<State>,
     keyframe_wanted: AtomicBool,
-    /// Bits per second; 0 while nobody has said.
+    /// Bits per second; 0 leaves it to the viewers' networks.
     target_bitrate: AtomicU32,
+    /// What the encoder would use if every network carried it, in bits per second; 0 while it is not known.
+    wanted_bitrate: AtomicU32,
+    limits: Mutex<Option<BitrateRange>>,
+    delivered: Mutex<Delivered>,
     /// Wakes the encoder's thread: a keyframe is wanted, or nobody watches any more.
     pub(super) wake: Notify,
 }
@@ -73,7 +90,7 @@ struct State {
     /// Whether there is a thread, or no need of one.
     running: bool,
     ended: bool,
-    viewers: Vec<(Codec, Arc<Queue>)>,
+    viewers: Vec<Arc<Viewer>>,
 }
 
 impl Feed {
@@ -103,6 +120,9 @@ impl Feed {
             state: Mutex::new(state),
             keyframe_wanted: AtomicBool::new(false),
             target_bitrate: AtomicU32::new(0),
+            wanted_bitrate: AtomicU32::new(0),
+            limits: Mutex::default(),
+            delivered: Mutex::default(),
             wake: Notify::new(),
         });
         if let Some(stream) = stream {
@@ -140,6 +160,12 @@ impl Feed {
         &self.0.0.name
     }
 
+    /// How its pictures fare since the last call; none while nobody watches.
+    pub(crate) fn take_health(&self, now: MonoTime) -> Option<VideoHealth> {
+        let watched = !self.0.0.lock().viewers.is_empty();
+        watched.then(|| lock(&self.0.0.delivered).report(now))
+    }
+
     /// Starts to watch in H.264; the first frame is a keyframe.
     pub fn subscribe(&self) -> Subscription {
         self.subscribe_in(Codec::H264)
@@ -155,9 +181,9 @@ impl Feed {
     /// codec is encoded once for all its viewers, and only while it has some.
     pub fn subscribe_in(&self, codec: Codec) -> Subscription {
         let shared = Arc::clone(&self.0.0);
-        let queue = Arc::new(Queue::new());
+        let viewer = Arc::new(Viewer { codec, queue: Queue::new(), share: Mutex::default() });
         let mut state = shared.lock();
-        state.viewers.push((codec, Arc::clone(&queue)));
+        state.viewers.push(Arc::clone(&viewer));
         if !state.running {
             state.running = true;
             let encoder = Arc::clone(&shared);
@@ -170,7 +196,7 @@ impl Feed {
         }
         drop(state);
         shared.request_keyframe();
-        Subscription { shared, queue }
+        Subscription { shared, viewer }
     }
 
     /// Asks for a keyframe soon; requests within 300 ms are merged.
@@ -179,11 +205,17 @@ impl Feed {
     }
 
     /// How many bits per second the encoder shall aim at, from its next picture on and until told otherwise; it goes on
-    /// without a keyframe. What viewers' networks carry is judged elsewhere; `None` leaves it to the size of the picture
-    /// (0.12 bit per pixel at 30 Hz), which is also the beginning. Encoders follow within about half a second. When it is
-    /// too little for the picture (below 0.04 bit per pixel), the feed makes it smaller, then rarer, by itself.
+    /// without a keyframe. `None`, as at the beginning, follows the viewers' networks within the limits: the driver's,
+    /// or without a driver what half of the viewers can take. Encoders follow within about half a second. When it is too
+    /// little for the picture (below 0.04 bit per pixel), the feed makes it smaller, then rarer, by itself.
     pub fn set_target_bitrate(&self, bps: Option<NonZeroU32>) {
         self.0.0.target_bitrate.store(bps.map_or(0, NonZeroU32::get), Ordering::Relaxed);
+    }
+
+    /// Within what the bitrate follows the viewers' networks. `None`, as at the beginning, goes by the size of the
+    /// picture: at most 0.12 bit per pixel at 30 Hz, at least a tenth of that.
+    pub fn set_bitrate_limits(&self, limits: Option<BitrateRange>) {
+        *lock(&self.0.0.limits) = limits;
     }
 
     pub(crate) fn downgrade(&self) -> WeakFeed {
@@ -208,7 +240,7 @@ impl Drop for Owner {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.ended = true;
-        state.viewers.drain(..).for_each(|(_, queue)| queue.end());
+        state.viewers.drain(..).for_each(|viewer| viewer.queue.end());
         let source = state.source.take();
         drop(state);
         // Outside the lock: dropping a callable runs its author's code.
@@ -221,13 +253,13 @@ impl Subscription {
     /// The next frame, or none when the feed has ended. Safe to cancel.
     pub async fn next(&mut self) -> Option<EncodedFrame> {
         loop {
-            match self.queue.take() {
+            match self.viewer.queue.take() {
                 Next::Frame(frame) => return Some(frame),
                 Next::Ended => return None,
                 Next::NeedsKeyframe => self.shared.request_keyframe(),
                 Next::Empty => {}
             }
-            self.queue.changed().await;
+            self.viewer.queue.changed().await;
         }
     }
 
@@ -235,18 +267,33 @@ impl Subscription {
     pub fn request_keyframe(&self) {
         self.shared.request_keyframe();
     }
+
+    /// Leaves out everything up to the next keyframe, which is asked for when the next frame is.
+    pub(crate) fn skip(&mut self) {
+        self.viewer.queue.skip();
+    }
+
+    /// What the encoder would use if every network carried it, in bits per second, once that is known.
+    pub(crate) fn wanted_bitrate(&self) -> Option<u32> {
+        Some(self.shared.wanted_bitrate.load(Ordering::Relaxed)).filter(|bps| *bps > 0)
+    }
+
+    /// How many bits per second this viewer's network leaves for the feed, and whether the robot follows its hands.
+    pub(crate) fn set_share(&self, bps: u32, drives: bool) {
+        *lock(&self.viewer.share) = Some(Share { bps, drives });
+    }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.shared.lock().viewers.retain(|(_, queue)| !Arc::ptr_eq(queue, &self.queue));
+        self.shared.lock().viewers.retain(|viewer| !Arc::ptr_eq(viewer, &self.viewer));
         self.shared.wake.notify_one();
     }
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn request_keyframe(&self) {
@@ -259,9 +306,28 @@ impl Shared {
         self.keyframe_wanted.swap(false, Ordering::Relaxed)
     }
 
-    /// What the encoder shall aim at, in bits per second, if anybody has said.
-    pub(super) fn target_bitrate(&self) -> Option<u32> {
+    /// What the encoder shall aim at, in bits per second, where a good picture takes `usual`.
+    pub(super) fn bitrate(&self, usual: u32) -> u32 {
+        let limits = lock(&self.limits).map_or(usual / 10..=usual, BitrateRange::bits_per_second);
+        self.wanted_bitrate.store(*limits.end(), Ordering::Relaxed);
+        self.told_bitrate().unwrap_or_else(|| rate::target(self.shares().into_iter(), limits))
+    }
+
+    /// The same where nobody knows what a good picture takes, if there is anything to go by.
+    pub(super) fn bitrate_of_stream(&self) -> Option<u32> {
+        let limits = lock(&self.limits).map(BitrateRange::bits_per_second);
+        let shares = self.shares().into_iter();
+        self.told_bitrate().or_else(|| {
+            limits.map_or_else(|| rate::judged(shares.clone()), |limits| Some(rate::target(shares.clone(), limits)))
+        })
+    }
+
+    fn told_bitrate(&self) -> Option<u32> {
         Some(self.target_bitrate.load(Ordering::Relaxed)).filter(|bps| *bps > 0)
+    }
+
+    fn shares(&self) -> Vec<Share> {
+        self.lock().viewers.iter().filter_map(|viewer| *lock(&viewer.share)).collect()
     }
 
     /// The source, for the encoder's thread.
@@ -294,11 +360,17 @@ impl Shared {
 
     /// Whether anybody still watches in this codec.
     pub(super) fn watched_in(&self, codec: Codec) -> bool {
-        self.lock().viewers.iter().any(|(own, _)| *own == codec)
+        self.lock().viewers.iter().any(|viewer| viewer.codec == codec)
     }
 
-    /// Gives a frame to every viewer of its codec.
-    pub(super) fn deliver(&self, codec: Codec, frame: &EncodedFrame) {
-        self.lock().viewers.iter().filter(|(own, _)| *own == codec).for_each(|(_, queue)| queue.push(frame));
+    /// Gives a frame, which took so long to encode, to every viewer of its codec.
+    pub(super) fn deliver(&self, codec: Codec, frame: &EncodedFrame, took: Duration) {
+        lock(&self.delivered).count(frame.data.len(), frame.captured, took);
+        let state = self.lock();
+        state.viewers.iter().filter(|viewer| viewer.codec == codec).for_each(|viewer| viewer.queue.push(frame));
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

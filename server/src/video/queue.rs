@@ -62,6 +62,13 @@ impl Queue {
         }
     }
 
+    /// Drops everything up to the next keyframe.
+    pub(super) fn skip(&self) {
+        let mut inner = self.lock();
+        inner.frames.clear();
+        inner.needs_keyframe = true;
+    }
+
     /// No frames will follow; those that wait can still be fetched.
     pub(super) fn end(&self) {
         self.lock().ended = true;
@@ -127,6 +134,17 @@ mod tests {
         queue.push(&frame(21, true));
         queue.push(&frame(22, false));
         assert_eq!(taken(&queue), [21, 22]);
+    }
+
+    #[test]
+    fn a_viewer_that_skips_starts_again_with_a_keyframe() {
+        let queue = Queue::new();
+        queue.push(&frame(0, true));
+        queue.skip();
+        queue.push(&frame(1, false));
+        assert!(matches!(queue.take(), Next::NeedsKeyframe));
+        queue.push(&frame(2, true));
+        assert_eq!(taken(&queue), [2]);
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl<'a> Encoding<'a> {
         }
         let picture = new.or_else(|| self.last.take()).unwrap_or_else(|| Picture::black(now));
         let (size, fps) = (picture.size(), self.pace.fps());
-        let bps = self.shared.target_bitrate().unwrap_or_else(|| default_bitrate(size.0, size.1));
+        let bps = self.shared.bitrate(default_bitrate(size.0, size.1));
         let rung = self.ladder.choose(now, size, fps, bps);
         let keyframe = self.schedule.keyframe_due(now);
         if !repeated && !keyframe && !self.pictures.is_multiple_of(rung.stride) {
@@ -110,7 +110,7 @@ impl<'a> Encoding<'a> {
             for (codec, data, keyframe) in frames {
                 let bytes = data.len();
                 tracing::trace!(camera = self.shared.name, ?codec, bytes, keyframe, repeated, ?took, "encoded");
-                self.shared.deliver(codec, &EncodedFrame { data, keyframe, captured, media_time });
+                self.shared.deliver(codec, &EncodedFrame { data, keyframe, captured, media_time }, took);
             }
         }
         self.last = Some(picture);

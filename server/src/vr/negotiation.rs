@@ -1,6 +1,7 @@
 //! Offers for one client: the protocol's state machine, and the peer connections it asks for.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::extract::ws::Utf8Bytes;
@@ -10,10 +11,13 @@ use waldo_protocol::vr::{Action, Cameras, ClientMessage, Event, Peer, ServerMess
 
 use super::service::{Service, Video};
 use super::session::ConnId;
-use crate::rtc::{PosePeer, RtcError, VideoPeer};
+use crate::rtc::{PosePeer, RtcError, VideoPeer, Viewer};
 
 /// How long a connection may take to close.
 const FAREWELL: Duration = Duration::from_millis(100);
+
+/// Offers made again because the connection of the one before did not come to stand; afterwards the client asks.
+const MAX_RETRIES: u8 = 5;
 
 /// A peer connection of either kind.
 enum Connection {
@@ -36,7 +40,7 @@ impl Connection {
         }
     }
 
-    async fn closed(&self) {
+    async fn closed(&self) -> bool {
         match self {
             Self::Video(peer) => peer.closed().await,
             Self::Poses(peer) => peer.closed().await,
@@ -48,8 +52,8 @@ impl Connection {
 enum Done {
     Built(Peer, Result<(Connection, ServerMessage), RtcError>),
     Answered(Peer, Result<(), RtcError>),
-    /// The connection ended by itself.
-    Lost(Peer, Arc<Connection>),
+    /// The connection ended by itself; true if it never stood.
+    Lost(Peer, Arc<Connection>, bool),
 }
 
 /// A connection whose offer went out, and the job that waits for its end.
@@ -76,10 +80,12 @@ pub(super) struct Negotiation {
     video: Option<Offered>,
     poses: Option<Offered>,
     jobs: JoinSet<Done>,
+    /// Its offers are those of cameras that were built, modulo 256.
+    viewer: Viewer,
     /// The cameras that the machine knows of.
     seen: (Cameras, u64),
-    /// How many offers of cameras were built, modulo 256.
-    offers: u8,
+    /// Offers made again without being asked, since the client asked last.
+    retries: u8,
 }
 
 /// Whether there are cameras, and which set of them.
@@ -93,16 +99,34 @@ fn cameras(video: &Video) -> (Cameras, u64) {
 }
 
 impl Negotiation {
-    pub(super) fn new(service: Arc<Service>, conn: ConnId, outbox: mpsc::Sender<Utf8Bytes>) -> Self {
+    pub(super) fn new(
+        service: Arc<Service>,
+        conn: ConnId,
+        outbox: mpsc::Sender<Utf8Bytes>,
+        drives: Arc<AtomicBool>,
+    ) -> Self {
+        let viewer = Viewer { offer: 0, drives };
         let seen = cameras(&service.video());
         let machine = Signalling::new(seen.0);
-        Self { machine, service, conn, outbox, video: None, poses: None, jobs: JoinSet::new(), seen, offers: 0 }
+        Self {
+            machine,
+            service,
+            conn,
+            outbox,
+            video: None,
+            poses: None,
+            jobs: JoinSet::new(),
+            viewer,
+            seen,
+            retries: 0,
+        }
     }
 
     /// Takes a signalling message; anything else is nothing to it.
     pub(super) fn on_message(&mut self, message: ClientMessage) {
         match message {
             ClientMessage::WebrtcRequest => {
+                self.retries = 0;
                 // The word about new cameras may still be on its way here.
                 self.video_changed();
                 self.on_event(Event::Request(Peer::Video));
@@ -151,10 +175,15 @@ impl Negotiation {
                     self.service.complain(self.conn, "answer", &error);
                 }
             }
-            Done::Lost(peer, connection) => {
+            Done::Lost(peer, connection, stalled) => {
                 // A connection that was replaced is nothing to the machine any more.
                 if self.slot(peer).as_ref().is_some_and(|offered| Arc::ptr_eq(&offered.connection, &connection)) {
                     self.on_event(Event::Lost(peer));
+                    if stalled && self.retries < MAX_RETRIES {
+                        // The client waits for a connection that will never stand; a new offer replaces it.
+                        self.retries += 1;
+                        self.on_event(Event::Request(peer));
+                    }
                 }
             }
         }
@@ -201,9 +230,9 @@ impl Negotiation {
     }
 
     fn build(&mut self, peer: Peer) {
-        let (service, conn, number) = (Arc::clone(&self.service), self.conn, self.offers);
+        let (service, conn, viewer) = (Arc::clone(&self.service), self.conn, self.viewer.clone());
         if peer == Peer::Video {
-            self.offers = number.wrapping_add(1);
+            self.viewer.offer = viewer.offer.wrapping_add(1);
         }
         self.jobs.spawn(async move {
             let network = service.network.clone();
@@ -211,7 +240,7 @@ impl Negotiation {
             let built = match peer {
                 Peer::Video => {
                     let feeds = service.video().feeds;
-                    VideoPeer::offer(&network, &feeds, number).await.map(|(video, offer)| {
+                    VideoPeer::offer(&network, &feeds, &viewer).await.map(|(video, offer)| {
                         let (sdp, tracks) = (offer.sdp, offer.tracks);
                         (Connection::Video(video), ServerMessage::WebrtcOffer { sdp, tracks, ice_servers })
                     })
@@ -236,8 +265,8 @@ impl Negotiation {
     fn keep(&mut self, peer: Peer, connection: Arc<Connection>) {
         let watched = Arc::clone(&connection);
         let watch = self.jobs.spawn(async move {
-            watched.closed().await;
-            Done::Lost(peer, watched)
+            let stalled = watched.closed().await;
+            Done::Lost(peer, watched, stalled)
         });
         *self.slot(peer) = Some(Offered { connection, watch, answering: false });
     }

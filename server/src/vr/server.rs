@@ -299,16 +299,22 @@ impl VrServer {
             let before = Arc::clone(&video.feeds);
             let feed = |(name, source): (String, VideoSource)| {
                 let known = before.iter().find(|feed| feed.shows(&name, &source)).cloned();
-                known.unwrap_or_else(|| Feed::new(name, source))
+                known.unwrap_or_else(|| self.feed(name, source))
             };
             video.feeds = sources.into_iter().flatten().map(feed).collect();
             video.expected = false;
         });
     }
 
+    fn feed(&self, name: String, source: VideoSource) -> Feed {
+        let feed = Feed::new(name, source);
+        feed.set_bitrate_limits(self.0.settings.cameras.bitrate);
+        feed
+    }
+
     /// Offers one more camera behind the others, or in the place of the one of that name; the others go on undisturbed.
     pub fn add_video_source(&self, name: impl Into<String>, source: VideoSource) {
-        let feed = Feed::new(name, source);
+        let feed = self.feed(name.into(), source);
         self.0.service.set_video(|video| {
             let mut feeds = video.feeds.to_vec();
             match feeds.iter_mut().find(|other| other.name() == feed.name()) {

@@ -354,7 +354,9 @@ impl Service {
         let arbiter = lock(&self.arbiter);
         for (conn, client) in &mut session.clients {
             let hold = hold_of(&arbiter, &ingest.streams, *conn);
-            if lease.driver.is_some() && ingest.streams.of(*conn) == lease.driver {
+            let drives = lease.driver.is_some() && ingest.streams.of(*conn) == lease.driver;
+            client.drives.store(drives, Ordering::Relaxed);
+            if drives {
                 client.feel_hold(hold.as_ref());
             }
             match &snapshot {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use axum::extract::ws::Utf8Bytes;
 use tokio::sync::{Notify, mpsc};
@@ -28,6 +29,8 @@ pub(super) struct Client {
     pub(super) kick: Arc<Notify>,
     /// Wakes the connection when the camera sources change.
     pub(super) video_changed: Arc<Notify>,
+    /// Whether the robot follows this client's hands; the bitrate of the cameras then follows its network.
+    pub(super) drives: Arc<AtomicBool>,
     /// Extensions agreed on in `hello`.
     pub(super) caps: Vec<Capability>,
     /// The hold this client was told last.
@@ -38,7 +41,7 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(outbox: mpsc::Sender<Utf8Bytes>, kick: Arc<Notify>, video_changed: Arc<Notify>) -> Self {
-        Self { outbox, kick, video_changed, caps: Vec::new(), told_hold: None, felt: None }
+        Self { outbox, kick, video_changed, drives: Arc::default(), caps: Vec::new(), told_hold: None, felt: None }
     }
 
     /// Queues a message; a full queue ends the connection instead of delaying anybody.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::sleep;
-use waldo_server::rtc::{Network, PosePeer, VideoPeer};
+use waldo_server::rtc::{Network, PosePeer, VideoPeer, Viewer};
 use waldo_server::sensors::{Camera, CameraWriter, RgbImage, camera};
 use waldo_server::video::{Feed, VideoSource};
 use webrtc::data_channel::DataChannelEvent;
@@ -37,7 +37,7 @@ fn assert_close(seen: [u8; 3], expected: [u8; 3]) {
 #[tokio::test]
 async fn each_camera_arrives_under_its_mid() {
     let feeds = [feed("overhead_left", (64, 48), RED), feed("overhead_right", (128, 96), BLUE)];
-    let (peer, offer) = VideoPeer::offer(&Network::default(), &feeds, 0).await.unwrap();
+    let (peer, offer) = VideoPeer::offer(&Network::default(), &feeds, &Viewer::default()).await.unwrap();
     let names = [("0", "overhead_left"), ("1", "overhead_right")].map(|(mid, name)| (mid.into(), name.into()));
     assert_eq!(offer.tracks, BTreeMap::from(names));
     let mut client = Client::connect(&peer, &offer).await;
@@ -52,7 +52,7 @@ async fn each_camera_arrives_under_its_mid() {
 #[tokio::test]
 async fn the_offer_is_sendonly_h264_in_one_bundle_with_all_candidates_inside() {
     let feeds = [feed("a b", (64, 48), RED), feed("c", (64, 48), RED)];
-    let (_peer, offer) = VideoPeer::offer(&Network::default(), &feeds, 0).await.unwrap();
+    let (_peer, offer) = VideoPeer::offer(&Network::default(), &feeds, &Viewer::default()).await.unwrap();
     let lines: Vec<&str> = offer.sdp.lines().collect();
     let count = |line: &str| lines.iter().filter(|l| l.starts_with(line)).count();
     assert_eq!(count("m=video "), 2, "{}", offer.sdp);
@@ -74,7 +74,7 @@ async fn the_offer_is_sendonly_h264_in_one_bundle_with_all_candidates_inside() {
 #[tokio::test]
 async fn a_receiver_that_lost_a_picture_gets_a_keyframe() {
     let feeds = [feed("c", (64, 48), RED)];
-    let (peer, offer) = VideoPeer::offer(&Network::default(), &feeds, 0).await.unwrap();
+    let (peer, offer) = VideoPeer::offer(&Network::default(), &feeds, &Viewer::default()).await.unwrap();
     let mut client = Client::connect(&peer, &offer).await;
     let track = &mut client.tracks(1).await.remove("0").unwrap();
     assert!(track.frame().await.keyframe);
@@ -89,11 +89,11 @@ async fn a_receiver_that_lost_a_picture_gets_a_keyframe() {
 #[tokio::test]
 async fn a_second_client_sees_the_camera_and_the_first_goes_on() {
     let feeds = [feed("c", (64, 48), RED)];
-    let (first_peer, first_offer) = VideoPeer::offer(&Network::default(), &feeds, 0).await.unwrap();
+    let (first_peer, first_offer) = VideoPeer::offer(&Network::default(), &feeds, &Viewer::default()).await.unwrap();
     let mut first_client = Client::connect(&first_peer, &first_offer).await;
     let mut first = first_client.tracks(1).await.remove("0").unwrap();
     first.frame().await;
-    let (second_peer, second_offer) = VideoPeer::offer(&Network::default(), &feeds, 0).await.unwrap();
+    let (second_peer, second_offer) = VideoPeer::offer(&Network::default(), &feeds, &Viewer::default()).await.unwrap();
     let mut second_client = Client::connect(&second_peer, &second_offer).await;
     let mut second = second_client.tracks(1).await.remove("0").unwrap();
     assert_close(second.frame().await.middle, RED);
@@ -106,7 +106,7 @@ async fn a_second_client_sees_the_camera_and_the_first_goes_on() {
 #[tokio::test]
 async fn an_answer_that_does_not_fit_is_an_error_and_a_right_one_still_works() {
     let feeds = [feed("c", (64, 48), RED)];
-    let (peer, offer) = VideoPeer::offer(&Network::default(), &feeds, 0).await.unwrap();
+    let (peer, offer) = VideoPeer::offer(&Network::default(), &feeds, &Viewer::default()).await.unwrap();
     let (mut client, answer) = Client::of(&offer.sdp).await;
     let without = |word: &str| answer.lines().filter(|l| !l.contains(word)).map(|l| format!("{l}\r\n")).collect();
     let wrong: [String; 10] = [
@@ -134,8 +134,8 @@ async fn an_answer_that_does_not_fit_is_an_error_and_a_right_one_still_works() {
 async fn an_answer_to_the_offer_before_does_not_pass_for_one_to_this() {
     let feeds = [feed("c", (64, 48), RED)];
     let network = Network::default();
-    let (_replaced, first_offer) = VideoPeer::offer(&network, &feeds, 0).await.unwrap();
-    let (peer, offer) = VideoPeer::offer(&network, &feeds, 1).await.unwrap();
+    let (_replaced, first_offer) = VideoPeer::offer(&network, &feeds, &Viewer::default()).await.unwrap();
+    let (peer, offer) = VideoPeer::offer(&network, &feeds, &Viewer { offer: 1, ..Viewer::default() }).await.unwrap();
     let (_first_client, late) = Client::of(&first_offer.sdp).await;
     let error = peer.answer(late).await.unwrap_err().to_string();
     assert!(error.contains("payload type"), "{error}");
@@ -146,7 +146,8 @@ async fn an_answer_to_the_offer_before_does_not_pass_for_one_to_this() {
 #[tokio::test]
 async fn a_camera_is_watched_from_the_answer_until_the_peer_is_gone() {
     let (writer, _, feed) = camera_feed();
-    let (peer, offer) = VideoPeer::offer(&Network::default(), std::slice::from_ref(&feed), 0).await.unwrap();
+    let (peer, offer) =
+        VideoPeer::offer(&Network::default(), std::slice::from_ref(&feed), &Viewer::default()).await.unwrap();
     assert!(!writer.watched());
     let client = Client::connect(&peer, &offer).await;
     in_time("the camera is watched", async {
@@ -168,7 +169,7 @@ async fn a_camera_is_watched_from_the_answer_until_the_peer_is_gone() {
 #[tokio::test]
 async fn a_client_that_leaves_ends_the_peer() {
     let feeds = [feed("c", (64, 48), RED)];
-    let (peer, offer) = VideoPeer::offer(&Network::default(), &feeds, 0).await.unwrap();
+    let (peer, offer) = VideoPeer::offer(&Network::default(), &feeds, &Viewer::default()).await.unwrap();
     let mut client = Client::connect(&peer, &offer).await;
     client.tracks(1).await.remove("0").unwrap().frame().await;
     client.peer.close().await.unwrap();
@@ -183,7 +184,7 @@ async fn connections_leave_no_sockets_behind() {
     };
     let feeds = [feed("a", (64, 48), RED), feed("b", (64, 48), BLUE)];
     let cycle = async |dropped: bool| {
-        let (peer, offer) = VideoPeer::offer(&Network::default(), &feeds, 0).await.unwrap();
+        let (peer, offer) = VideoPeer::offer(&Network::default(), &feeds, &Viewer::default()).await.unwrap();
         let mut client = Client::connect(&peer, &offer).await;
         client.tracks(2).await.remove("0").unwrap().frame().await;
         client.peer.close().await.unwrap();
@@ -196,7 +197,7 @@ async fn connections_leave_no_sockets_behind() {
     }
     // Peers that nobody answers.
     for _ in 0..5 {
-        drop(VideoPeer::offer(&Network::default(), &feeds, 0).await.unwrap());
+        drop(VideoPeer::offer(&Network::default(), &feeds, &Viewer::default()).await.unwrap());
     }
     in_time("all sockets are closed", async {
         while sockets() > before {
@@ -209,7 +210,7 @@ async fn connections_leave_no_sockets_behind() {
 #[tokio::test]
 async fn the_end_of_all_feeds_ends_the_peer() {
     let feeds = [feed("a", (64, 48), RED), feed("b", (64, 48), BLUE)];
-    let (peer, offer) = VideoPeer::offer(&Network::default(), &feeds, 0).await.unwrap();
+    let (peer, offer) = VideoPeer::offer(&Network::default(), &feeds, &Viewer::default()).await.unwrap();
     let mut client = Client::connect(&peer, &offer).await;
     client.tracks(2).await.remove("1").unwrap().frame().await;
     drop(feeds);
@@ -218,7 +219,7 @@ async fn the_end_of_all_feeds_ends_the_peer() {
 
 #[tokio::test]
 async fn nothing_to_show_is_no_offer() {
-    assert!(VideoPeer::offer(&Network::default(), &[], 0).await.is_err());
+    assert!(VideoPeer::offer(&Network::default(), &[], &Viewer::default()).await.is_err());
 }
 
 #[tokio::test]

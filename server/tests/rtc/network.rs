@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use waldo_protocol::vr::IceServer;
-use waldo_server::rtc::{Network, PosePeer, VideoPeer};
+use waldo_server::rtc::{Network, PosePeer, VideoPeer, Viewer};
 
 use super::client::{Client, in_time};
 use super::{RED, assert_close, feed};
@@ -27,7 +27,7 @@ fn candidates(sdp: &str) -> Vec<(&str, u16)> {
 async fn all_media_stays_inside_of_the_configured_ports() {
     let network = Network::new(Some(WIDE), Vec::new());
     let feeds = [feed("c", (64, 48), RED)];
-    let (video, offer) = VideoPeer::offer(&network, &feeds, 0).await.unwrap();
+    let (video, offer) = VideoPeer::offer(&network, &feeds, &Viewer::default()).await.unwrap();
     let (_poses, pose_sdp) = PosePeer::offer(&network, |_| {}).await.unwrap();
     for sdp in [&offer.sdp, &pose_sdp] {
         let candidates = candidates(sdp);
@@ -55,7 +55,7 @@ async fn exhausted_ports_are_an_error_until_a_connection_closes() {
 #[tokio::test]
 async fn where_udp_is_shut_pictures_come_over_tcp() {
     let feeds = [feed("c", (64, 48), RED)];
-    let (peer, offer) = VideoPeer::offer(&Network::default(), &feeds, 0).await.unwrap();
+    let (peer, offer) = VideoPeer::offer(&Network::default(), &feeds, &Viewer::default()).await.unwrap();
     let (mut client, answer) = Client::without_udp(&offer.sdp).await;
     peer.answer(answer).await.unwrap();
     let track = &mut client.tracks(1).await.remove("0").unwrap();
@@ -73,7 +73,7 @@ async fn a_relay_that_does_not_answer_delays_an_offer_but_does_not_prevent_it() 
         credential: Some("password".to_owned()),
     };
     let feeds = [feed("c", (64, 48), RED)];
-    let (peer, offer) = VideoPeer::offer(&Network::new(None, vec![server]), &feeds, 0).await.unwrap();
+    let (peer, offer) = VideoPeer::offer(&Network::new(None, vec![server]), &feeds, &Viewer::default()).await.unwrap();
     let mut client = Client::connect(&peer, &offer).await;
     assert_close(client.tracks(1).await.get_mut("0").unwrap().frame().await.middle, RED);
 }

@@ -148,6 +148,24 @@ fn a_narrow_path_that_widens_again_is_used_again() {
 }
 
 #[test]
+fn a_picture_that_was_made_smaller_gets_large_again() {
+    let (mut path, mut estimate) = (Path::new(2.0 * MEGABIT), starting_with(4.0 * MEGABIT));
+    path.run(&mut estimate, 5.0);
+    // Smaller, it has not enough detail for the bits it may take.
+    path.encoder = 0.6 * MEGABIT;
+    path.capacity = 1.0 * MEGABIT;
+    path.run(&mut estimate, 5.0);
+    path.capacity = 2.0 * MEGABIT;
+    path.run(&mut estimate, 20.0);
+    assert!(estimate.bits_per_second() > 1.6 * MEGABIT, "{}", estimate.bits_per_second());
+    path.encoder = f64::INFINITY;
+    path.run(&mut estimate, 3.0);
+    path.worst_queue = Duration::ZERO;
+    path.run(&mut estimate, 20.0);
+    assert!(path.worst_queue < Duration::from_millis(200), "{:?}", path.worst_queue);
+}
+
+#[test]
 fn loss_on_a_radio_link_takes_nothing_away() {
     for loss in [0.01, 0.05] {
         let (mut path, mut estimate) = (Path::new(50.0 * MEGABIT), starting_with(4.0 * MEGABIT));
