@@ -8,6 +8,7 @@ mod annex_b;
 mod encoded;
 mod encoder;
 mod feed;
+mod health;
 mod i420;
 mod ladder;
 mod poller;

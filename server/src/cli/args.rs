@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
-use waldo_protocol::vr::{IceServer, Mode};
+use waldo_protocol::vr::{IceServer, Mode, PlayoutConfig, PlayoutProfile};
 
 use crate::config::{BitrateRange, CameraSettings, PortRange, Settings, Stereo, default_data_dir};
 use crate::sensors::V4l2Address;
@@ -101,6 +101,9 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
         default_value_t = true, default_missing_value = "true")]
     mdns: bool,
+    /// How the poses of headsets are smoothed before the arms follow them
+    #[arg(long, value_enum, default_value_t = PlayoutArg::LowDelay)]
+    playout: PlayoutArg,
     /// Ports of video and pose channels, two per client, for a firewall: UDP, or TCP where UDP is shut [default: any free]
     #[arg(long, value_name = "FIRST-LAST")]
     media_ports: Option<PortRange>,
@@ -122,6 +125,28 @@ pub(super) struct ServeArgs {
     data: DataArgs,
     #[command(flatten)]
     pub(super) log: LogArgs,
+}
+
+/// How to smooth poses.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum PlayoutArg {
+    /// 15 ms late on a clean network; jumps that no hand makes are held back
+    LowDelay,
+    /// 60 ms late, as the wire's first server did it
+    Compatible,
+    /// Not at all
+    Off,
+}
+
+impl PlayoutArg {
+    fn config(self) -> PlayoutConfig {
+        let (enabled, profile) = match self {
+            Self::LowDelay => (true, PlayoutProfile::LowDelay),
+            Self::Compatible => (true, PlayoutProfile::Compatible),
+            Self::Off => (false, PlayoutProfile::Compatible),
+        };
+        PlayoutConfig { enabled, profile, ..PlayoutConfig::default() }
+    }
 }
 
 /// Options of cameras and video.
@@ -177,6 +202,7 @@ impl ServeArgs {
             open: self.open,
             mdns: self.mdns,
             static_dir: self.static_dir.clone(),
+            playout: self.playout.config(),
             cameras: self.cameras.settings(),
             media_ports: self.media_ports,
             ice_servers: self.ice_servers(),

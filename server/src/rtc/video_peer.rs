@@ -87,9 +87,10 @@ impl VideoPeer {
         self.connection.answer(sdp, choose).await
     }
 
-    /// Waits until the connection has failed, which takes about 10 s of silence, or all its feeds have ended.
-    pub async fn closed(&self) {
-        self.connection.closed().await;
+    /// Waits until the connection has failed, which takes about 10 s of silence, or all its feeds have ended. True if it was
+    /// answered but never stood.
+    pub async fn closed(&self) -> bool {
+        self.connection.closed().await
     }
 
     /// Closes the connection and all its sockets.

@@ -5,12 +5,15 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 use waldo_protocol::time::MonoTime;
+use waldo_protocol::vr::VideoHealth;
 
 use super::encoder::{Codec, H264Encoder};
+use super::health::Delivered;
 use super::queue::{Next, Queue};
 use super::rate::{self, Share};
 use super::source::Source;
@@ -70,6 +73,7 @@ pub(super) struct Shared {
     wanted_bitrate: AtomicU32,
     limits: Mutex<Option<BitrateRange>>,
     h264: Mutex<H264Encoder>,
+    delivered: Mutex<Delivered>,
     /// Wakes the encoder's thread: a keyframe is wanted, or nobody watches any more.
     pub(super) wake: Notify,
 }
@@ -120,6 +124,7 @@ impl Feed {
             wanted_bitrate: AtomicU32::new(0),
             limits: Mutex::default(),
             h264: Mutex::default(),
+            delivered: Mutex::default(),
             wake: Notify::new(),
         });
         if let Some(stream) = stream {
@@ -155,6 +160,12 @@ impl Feed {
     /// The camera's name.
     pub fn name(&self) -> &str {
         &self.0.0.name
+    }
+
+    /// How its pictures fare since the last call; none while nobody watches.
+    pub(crate) fn take_health(&self, now: MonoTime) -> Option<VideoHealth> {
+        let watched = !self.0.0.lock().viewers.is_empty();
+        watched.then(|| lock(&self.0.0.delivered).report(now))
     }
 
     /// Starts to watch in H.264; the first frame is a keyframe.
@@ -363,8 +374,9 @@ impl Shared {
         self.lock().viewers.iter().any(|viewer| viewer.codec == codec)
     }
 
-    /// Gives a frame to every viewer of its codec.
-    pub(super) fn deliver(&self, codec: Codec, frame: &EncodedFrame) {
+    /// Gives a frame, which took so long to encode, to every viewer of its codec.
+    pub(super) fn deliver(&self, codec: Codec, frame: &EncodedFrame, took: Duration) {
+        lock(&self.delivered).count(frame.data.len(), frame.captured, took);
         let state = self.lock();
         state.viewers.iter().filter(|viewer| viewer.codec == codec).for_each(|viewer| viewer.queue.push(frame));
     }

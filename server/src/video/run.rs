@@ -121,7 +121,7 @@ impl<'a> Encoding<'a> {
             for (codec, data, keyframe) in frames {
                 let bytes = data.len();
                 tracing::trace!(camera = self.shared.name, ?codec, bytes, keyframe, repeated, ?took, "encoded");
-                self.shared.deliver(codec, &EncodedFrame { data, keyframe, captured, media_time });
+                self.shared.deliver(codec, &EncodedFrame { data, keyframe, captured, media_time }, took);
             }
         }
         self.last = Some(picture);

@@ -16,6 +16,9 @@ use crate::rtc::{AnswerError, PosePeer, RtcError, VideoPeer, Viewer};
 /// How long a connection may take to close.
 const FAREWELL: Duration = Duration::from_millis(100);
 
+/// Offers made again because the connection of the one before did not come to stand; afterwards the client asks.
+const MAX_RETRIES: u8 = 5;
+
 /// A peer connection of either kind.
 enum Connection {
     Video(VideoPeer),
@@ -37,7 +40,7 @@ impl Connection {
         }
     }
 
-    async fn closed(&self) {
+    async fn closed(&self) -> bool {
         match self {
             Self::Video(peer) => peer.closed().await,
             Self::Poses(peer) => peer.closed().await,
@@ -49,8 +52,8 @@ impl Connection {
 enum Done {
     Built(Peer, Result<(Connection, ServerMessage), RtcError>),
     Answered(Peer, Result<(), AnswerError>),
-    /// The connection ended by itself.
-    Lost(Peer, Arc<Connection>),
+    /// The connection ended by itself; true if it never stood.
+    Lost(Peer, Arc<Connection>, bool),
 }
 
 /// A connection whose offer went out, and the job that waits for its end.
@@ -83,6 +86,8 @@ pub(super) struct Negotiation {
     lacks_codec: bool,
     /// The cameras that the machine knows of.
     seen: (Cameras, u64),
+    /// Offers made again without being asked, since the client asked last.
+    retries: u8,
 }
 
 /// Whether there are cameras, and which set of them.
@@ -116,13 +121,19 @@ impl Negotiation {
             viewer,
             lacks_codec: false,
             seen,
+            retries: 0,
         }
     }
 
     /// Takes a signalling message; anything else is nothing to it.
     pub(super) fn on_message(&mut self, message: ClientMessage) {
         match message {
-            ClientMessage::WebrtcRequest => self.on_event(Event::Request(Peer::Video)),
+            ClientMessage::WebrtcRequest => {
+                self.retries = 0;
+                // The word about new cameras may still be on its way here.
+                self.video_changed();
+                self.on_event(Event::Request(Peer::Video));
+            }
             ClientMessage::WebrtcAnswer { sdp } => self.on_event(Event::Answer { peer: Peer::Video, sdp }),
             ClientMessage::ControlRequest => self.on_event(Event::Request(Peer::Control)),
             ClientMessage::ControlAnswer { sdp } => self.on_event(Event::Answer { peer: Peer::Control, sdp }),
@@ -174,10 +185,15 @@ impl Negotiation {
                     Err(error) => self.service.complain(self.conn, "answer", &error),
                 }
             }
-            Done::Lost(peer, connection) => {
+            Done::Lost(peer, connection, stalled) => {
                 // A connection that was replaced is nothing to the machine any more.
                 if self.slot(peer).as_ref().is_some_and(|offered| Arc::ptr_eq(&offered.connection, &connection)) {
                     self.on_event(Event::Lost(peer));
+                    if stalled && self.retries < MAX_RETRIES {
+                        // The client waits for a connection that will never stand; a new offer replaces it.
+                        self.retries += 1;
+                        self.on_event(Event::Request(peer));
+                    }
                 }
             }
         }
@@ -259,8 +275,8 @@ impl Negotiation {
     fn keep(&mut self, peer: Peer, connection: Arc<Connection>) {
         let watched = Arc::clone(&connection);
         let watch = self.jobs.spawn(async move {
-            watched.closed().await;
-            Done::Lost(peer, watched)
+            let stalled = watched.closed().await;
+            Done::Lost(peer, watched, stalled)
         });
         *self.slot(peer) = Some(Offered { connection, watch, answering: false });
     }
