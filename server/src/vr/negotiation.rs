@@ -215,8 +215,12 @@ impl Negotiation {
     fn on_event(&mut self, event: Event) {
         for action in self.machine.on_event(event) {
             match action {
-                // A full outbox has already ended the connection.
-                Action::Send(message) => drop(self.outbox.try_send(message.encode().into())),
+                Action::Send(message) => {
+                    // By way of the client, whose full outbox ends the connection: a reply is never lost silently.
+                    if let Some(client) = self.service.session().clients.get(&self.conn) {
+                        client.send(message.encode().into());
+                    }
+                }
                 Action::Build(peer) => self.build(peer),
                 Action::Apply { peer, sdp } => match self.slot(peer).as_mut().filter(|offered| !offered.answering) {
                     Some(offered) => {
