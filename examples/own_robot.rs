@@ -48,13 +48,13 @@ impl Robot for MyRobot {
 
     fn start(&mut self, hub: &SensorHub) -> Result<Command, RobotError> {
         self.hub = hub.clone();
-        Ok(Command { arms: vec![self.motors.clone()] }) // Where the arm is now.
+        Ok(Command { arms: vec![self.motors.clone()], base: None }) // Where the arm is now.
     }
 
     fn apply(&mut self, now: MonoTime, command: &Command) -> Result<Applied, RobotError> {
         self.motors.clone_from(&command.arms[0]);
         let reading = ArmReading { joints: self.motors.joints.clone(), gripper: self.motors.gripper };
-        self.hub.publish_proprio(Proprioception { arms: vec![reading], measured: now });
+        self.hub.publish_proprio(Proprioception { arms: vec![reading], base: None, measured: now });
         Ok(Applied::default())
     }
 }
@@ -62,6 +62,6 @@ impl Robot for MyRobot {
 fn main() -> Result<ExitCode, InvalidPose> {
     let (arm, hub) = (arm()?, SensorHub::default());
     let motors = ArmCommand { joints: arm.rest.clone(), gripper: 1.0 };
-    let description = Description { name: "my robot".into(), arms: vec![arm], cameras: Vec::new() };
+    let description = Description { name: "my robot".into(), arms: vec![arm], base: None, cameras: Vec::new() };
     Ok(waldo_server::cli::run(MyRobot { description, hub, motors }))
 }

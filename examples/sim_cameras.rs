@@ -1,7 +1,8 @@
 //! Moves the simulated arms for some seconds with all cameras watched, says what share of a core that took, and writes
 //! the last picture of each camera.
 //!
-//! `cargo run --release --example sim_cameras -- FOLDER` writes `FOLDER/<camera>.ppm`.
+//! `cargo run --release --example sim_cameras -- FOLDER` writes `FOLDER/<camera>.ppm`. With `drive` after the folder the
+//! base drives too, until the last second.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::{env, fs, thread};
 use rustix::time::{ClockId, clock_gettime};
 use waldo_server::clock;
 use waldo_server::robot::sim::{SimOptions, SimRobot};
-use waldo_server::robot::{ArmCommand, Command, Robot};
+use waldo_server::robot::{ArmCommand, BaseCommand, Command, Robot};
 use waldo_server::sensors::SensorHub;
 
 const SECONDS: f64 = 6.0;
@@ -18,6 +19,7 @@ const TICK: Duration = Duration::from_nanos(1_000_000_000 / 120);
 
 fn main() -> anyhow::Result<()> {
     let folder = env::args_os().nth(1).map_or_else(env::temp_dir, PathBuf::from);
+    let drives = env::args_os().nth(2).is_some_and(|word| word == "drive");
     fs::create_dir_all(&folder)?;
     let hub = SensorHub::default();
     let mut robot = SimRobot::new(SimOptions::default());
@@ -52,7 +54,12 @@ fn main() -> anyhow::Result<()> {
             joints[6] += 0.2 * wave;
             ArmCommand { joints, gripper: 1.0 - 0.3 * wave }
         };
-        robot.apply(now, &Command { arms: rest.iter().map(arm).collect() })?;
+        let base = if drives && t < SECONDS - 1.0 {
+            BaseCommand { vx: -0.1, vy: 0.04, wz: 0.08, lift: 0.05 }
+        } else {
+            BaseCommand::default()
+        };
+        robot.apply(now, &Command { arms: rest.iter().map(arm).collect(), base: Some(base) })?;
         thread::sleep(TICK);
     }
     let share = (cpu_seconds() - cpu) / clock::now().since(start).as_secs_f64();

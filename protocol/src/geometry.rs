@@ -31,9 +31,10 @@ macro_rules! frames {
 frames! {
     /// WebXR reference space `local-floor`: x right, y up, z towards the viewer, origin on the floor.
     LocalFloor = "local-floor";
-    /// The robot's base: x forward, y left, z up (REP 103), origin on the floor below the robot.
+    /// The robot's base: x forward, y left, z up (REP 103), origin on the floor below the robot; a lift raises it
+    /// together with the arms.
     Base = "base";
-    /// The room: x forward, y left, z up (REP 103). Equals [`Base`] until a mobile base moves.
+    /// The room: x forward, y left, z up (REP 103). Equals [`Base`] until a mobile base or its lift moves.
     World = "world";
     /// Whatever the thing is mounted on: the joint before it, the last link, the base.
     Parent = "parent";

@@ -253,6 +253,20 @@ mod tests {
     }
 
     #[test]
+    fn cameras_come_from_the_file_and_from_flags() {
+        let names = |settings: Settings| settings.cameras.v4l2.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let (_dir, path) = file("camera = [\"a=/dev/video0\", \"b=/dev/video2:640x480@15\"]");
+        let from_file = settings(&["waldo", "serve", "--config", &path], &[]).unwrap();
+        assert_eq!(names(from_file), ["a=/dev/video0", "b=/dev/video2:640x480@15"]);
+        let flags = ["waldo", "serve", "--camera", "c=/dev/video1,d=/dev/video3", "--camera", "e=/dev/video5"];
+        assert_eq!(names(settings(&flags, &[]).unwrap()), ["c=/dev/video1", "d=/dev/video3", "e=/dev/video5"]);
+        let one = settings(&["waldo", "serve"], &[("WALDO_CAMERA", "a=/dev/video0")]).unwrap();
+        assert_eq!(names(one), ["a=/dev/video0"]);
+        let error = settings(&["waldo", "serve"], &[("WALDO_CAMERA", "/dev/video0")]).unwrap_err().to_string();
+        assert!(error.starts_with("WALDO_CAMERA: ") && error.contains("NAME=PATH"), "{error}");
+    }
+
+    #[test]
     fn the_command_line_is_consistent() {
         Waldo::command().debug_assert();
         OwnRobot::command().debug_assert();

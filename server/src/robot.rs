@@ -49,6 +49,29 @@ pub struct Arm {
     pub workspace_max: DVec3,
 }
 
+/// A base that drives over the floor in any direction, and the lift on it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MobileBase {
+    /// Highest speed over the floor, m/s.
+    pub max_speed: f64,
+    /// Highest turn about the vertical, rad/s.
+    pub max_turn: f64,
+    /// The lift, if there is one.
+    pub lift: Option<Lift>,
+}
+
+/// A lift: it raises the frame [`waldo_protocol::geometry::Base`], with the arms and all that is fixed to it, above the
+/// floor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lift {
+    /// Lowest height of that frame's origin above the floor, metres.
+    pub lower: f64,
+    /// Greatest height, metres.
+    pub upper: f64,
+    /// Highest speed up and down, m/s.
+    pub max_speed: f64,
+}
+
 /// What a robot is made of.
 #[derive(Clone, Debug)]
 pub struct Description {
@@ -56,6 +79,8 @@ pub struct Description {
     pub name: String,
     /// Its arms.
     pub arms: Vec<Arm>,
+    /// What it drives on; none for a robot that stands where it is.
+    pub base: Option<MobileBase>,
     /// Names of its cameras, in the order in which they are offered to clients.
     pub cameras: Vec<String>,
 }
@@ -69,11 +94,27 @@ pub struct ArmCommand {
     pub gripper: f64,
 }
 
-/// What the robot shall do until the next command: one entry per arm, in the order of the description.
+/// How the base and its lift shall move until the next command: velocities in the base's own frame (x forward, y left,
+/// z up), within the limits of the description. The default stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct BaseCommand {
+    /// Forward, m/s.
+    pub vx: f64,
+    /// To the left, m/s.
+    pub vy: f64,
+    /// Counter-clockwise turn seen from above, rad/s.
+    pub wz: f64,
+    /// Up, m/s.
+    pub lift: f64,
+}
+
+/// What the robot shall do until the next command.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Command {
-    /// The arms.
+    /// The arms, in the order of the description.
     pub arms: Vec<ArmCommand>,
+    /// The base; none exactly if the description has none.
+    pub base: Option<BaseCommand>,
 }
 
 /// What came of a command.
@@ -94,13 +135,14 @@ pub trait Robot: Send {
     fn description(&self) -> &Description;
 
     /// Begins to feed the sensors. Called once. Returns where the arms are now: the first commands repeat it, so that
-    /// nothing moves before somebody asks for it.
+    /// nothing moves before somebody asks for it. What it says of the base is not used: a base stands at the start.
     ///
     /// # Errors
     /// [`RobotError`] ends the program with its message.
     fn start(&mut self, hub: &SensorHub) -> Result<Command, RobotError>;
 
-    /// Follows a command; called at 120 Hz with the newest one. `now` never falls back.
+    /// Follows a command; called at 120 Hz with the newest one. `now` never falls back. A base whose commands stay away
+    /// must stop by itself: its last velocity is no wish for ever.
     ///
     /// # Errors
     /// [`RobotError`] holds the robot and is shown to the operator.
@@ -109,6 +151,6 @@ pub trait Robot: Send {
     /// Puts the scene back to its beginning (simulated robots) or clears faults. By default nothing.
     fn reset(&mut self) {}
 
-    /// Motion is held for this reason; `apply` goes on with an unchanged command. By default nothing.
+    /// Motion is held for this reason; `apply` goes on with unchanged targets of the arms. By default nothing.
     fn hold(&mut self, _reason: HoldReason) {}
 }

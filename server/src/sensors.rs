@@ -7,16 +7,19 @@ mod camera;
 mod image;
 mod pool;
 pub mod stamp;
+mod v4l2;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
+use waldo_protocol::geometry::{Pose, World};
 use waldo_protocol::time::MonoTime;
 
 pub use camera::{Camera, CameraFrame, CameraWatch, CameraWriter, Intrinsics, NoFrame, camera};
 pub use image::{RgbImage, WrongSize};
 pub use pool::{FrameBuffers, FramePool};
+pub use v4l2::{V4l2Address, V4l2AddressError, V4l2Camera, V4l2Error};
 
 /// Joint readings of one arm.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,11 +30,22 @@ pub struct ArmReading {
     pub gripper: f64,
 }
 
-/// Joint readings of all arms at one time.
+/// Where a mobile base stands, and its lift.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BaseReading {
+    /// Pose in the world of what stands on the floor: the frame of the arms without the height of the lift.
+    pub pose: Pose<World>,
+    /// Height of the lift, metres; none without a lift.
+    pub lift: Option<f64>,
+}
+
+/// Readings of all arms and of the base at one time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Proprioception {
     /// One entry per arm, in the order of the description.
     pub arms: Vec<ArmReading>,
+    /// None for a robot without a mobile base, or if nobody knows.
+    pub base: Option<BaseReading>,
     /// When they were taken.
     pub measured: MonoTime,
 }
@@ -123,7 +137,7 @@ mod tests {
     fn the_newest_reading_replaces_the_one_before() {
         let hub = SensorHub::default();
         assert!(hub.proprio().is_none());
-        let reading = |t| Proprioception { arms: Vec::new(), measured: MonoTime::from_nanos(t) };
+        let reading = |t| Proprioception { arms: Vec::new(), base: None, measured: MonoTime::from_nanos(t) };
         hub.publish_proprio(reading(1));
         hub.publish_proprio(reading(2));
         assert_eq!(hub.clone().proprio().unwrap().measured, MonoTime::from_nanos(2));

@@ -10,7 +10,7 @@ use crate::cli;
 use crate::config::{Settings, Stereo};
 use crate::control::{Arbiter, ControlLoop};
 use crate::robot::{Robot, RobotError};
-use crate::sensors::{Camera, SensorHub};
+use crate::sensors::{Camera, SensorHub, V4l2Camera, V4l2Error};
 use crate::video::VideoSource;
 use crate::vr::{StartError, VrServer};
 
@@ -24,6 +24,9 @@ pub enum ServeError {
     /// The robot does not start.
     #[error("the robot does not start: {0}")]
     Robot(#[from] RobotError),
+    /// A camera of this computer cannot be used.
+    #[error(transparent)]
+    Camera(#[from] V4l2Error),
     /// The addresses cannot be printed, or Ctrl-C cannot be heard.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -35,6 +38,7 @@ pub struct Waldo {
     control: ControlLoop,
     hub: SensorHub,
     following: AbortOnDropHandle<()>,
+    _cameras: Vec<V4l2Camera>,
 }
 
 impl Waldo {
@@ -43,23 +47,32 @@ impl Waldo {
     /// # Errors
     /// [`ServeError`] says what to do; nothing is left running.
     pub async fn start(settings: Settings, robot: Box<dyn Robot>) -> Result<Self, ServeError> {
-        let (mode, stereo) = (settings.mode, settings.cameras.stereo);
+        let (mode, cameras) = (settings.mode, settings.cameras.clone());
+        for address in &cameras.v4l2 {
+            V4l2Camera::check(address)?;
+        }
         let server = VrServer::new(settings);
         server.set_mode(mode);
         server.set_video_expected(true);
         // Before anybody can connect: arms that have not started are held.
         let arbiter = server.attach_control();
         server.start().await?;
-        match Self::start_robot(&server, arbiter, robot).await {
-            Ok((control, hub)) => {
-                let changed = hub.cameras_changed();
+        let started = Self::start_robot(&server, arbiter, robot).await.map_err(ServeError::from);
+        let started = started.and_then(|(control, hub)| {
+            let own = cameras.v4l2.into_iter().map(|address| V4l2Camera::start(address, &hub));
+            let own: Vec<_> = own.collect::<Result<_, _>>()?;
+            Ok((control, hub, own))
+        });
+        match started {
+            Ok((control, hub, own)) => {
+                let (changed, stereo) = (hub.cameras_changed(), cameras.stereo);
                 server.set_video_sources(Some(sources(hub.cameras(), stereo)));
                 let following = tokio::spawn(offer_cameras(server.clone(), hub.clone(), changed, stereo));
-                Ok(Self { server, control, hub, following: AbortOnDropHandle::new(following) })
+                Ok(Self { server, control, hub, following: AbortOnDropHandle::new(following), _cameras: own })
             }
             Err(error) => {
                 server.stop().await;
-                Err(error.into())
+                Err(error)
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Cameras to H.264: one encoder per source, shared by every viewer.
+//! Cameras to H.264, or VP8: one encoder per source and codec, shared by every viewer.
 //!
 //! A [`Feed`] rests until somebody subscribes. Its encoder runs on a thread of its own, away from the pose path, and
 //! ends with the last subscription. Pictures go RGB to I420 to constrained-baseline H.264; a viewer that cannot follow
@@ -8,6 +8,7 @@ mod annex_b;
 mod encoded;
 mod encoder;
 mod feed;
+mod health;
 mod i420;
 mod ladder;
 mod poller;
@@ -18,6 +19,7 @@ mod schedule;
 mod source;
 
 pub use encoded::{BadAccessUnit, H264Sender, H264Source};
+pub use encoder::Codec;
 pub(crate) use feed::WeakFeed;
 pub use feed::{EncodedFrame, Feed, Subscription};
 pub use source::{PictureSender, VideoSource};

@@ -182,6 +182,8 @@ pub struct Seen {
     pub height: usize,
     /// The latency stamp, if the picture has one.
     pub stamp: Option<u32>,
+    /// Brightness, blue and red difference of the pixel in the middle.
+    pub middle: [u8; 3],
 }
 
 impl RemoteCamera {
@@ -198,9 +200,15 @@ impl RemoteCamera {
         loop {
             while let Some(frame) = self.frames.pop(Instant::now()) {
                 if let Ok(Some(picture)) = self.decoder.decode(&frame.data) {
-                    let ((width, height), (stride, ..)) = (picture.dimensions(), picture.strides());
+                    let ((width, height), (stride, u_stride, v_stride)) = (picture.dimensions(), picture.strides());
+                    let (x, y) = (width / 4, height / 4);
+                    let middle = [
+                        picture.y()[2 * y * stride + 2 * x],
+                        picture.u()[y * u_stride + x],
+                        picture.v()[y * v_stride + x],
+                    ];
                     let stamp = stamp::read(width, height, |x, y| picture.y()[y * stride + x]);
-                    return Ok(Seen { width, height, stamp });
+                    return Ok(Seen { width, height, stamp, middle });
                 }
                 self.request_keyframe().await?;
             }

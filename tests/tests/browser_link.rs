@@ -1,54 +1,17 @@
 //! The page's ways to its robot, and what becomes of them: in headless Chromium with an emulated headset.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::json;
 use tempfile::TempDir;
 use waldo_protocol::vr::Hand;
 use waldo_tests::browser::{Chromium, PATIENCE, Tab};
 use waldo_tests::headset::{engage, enter_vr, frames, hold, with_headset};
+use waldo_tests::process::RobotProcess;
 use waldo_tests::robot::Robotics;
 use waldo_tests::scripted::{Script, ScriptedRobot};
-
-/// A robot in a process of its own, which can be killed. Killed when dropped.
-struct Process(Child);
-
-impl Process {
-    /// Starts it and waits until its port is open.
-    fn start(port: u16, data: &TempDir) -> Result<Self> {
-        let child = Command::new(env!("CARGO_BIN_EXE_serve"))
-            .args(["serve", "--bind", "127.0.0.1", "--mdns=false", "--sim-size", "320x240"])
-            .args(["--port", &port.to_string(), "--data-dir"])
-            .arg(data.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let process = Self(child);
-        let start = Instant::now();
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-            if start.elapsed() > PATIENCE {
-                bail!("the robot does not listen");
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Ok(process)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // SIGKILL: it says goodbye to nobody.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
-}
 
 /// Mean brightness of the middle of a screenshot, where the overhead picture hangs; 0 to 255.
 async fn brightness(tab: &Tab, name: &str) -> Result<f64> {
@@ -69,6 +32,7 @@ const MARK_FIRST_PICTURES: &str = "window.marks = { open: 0, pictures: [] };
     window.WebSocket = class extends Plain {
         constructor(url) {
             super(url);
+            marks.socket = this;
             this.addEventListener('open', () => { marks.open = performance.now(); marks.pictures = []; });
         }
     };
@@ -87,8 +51,9 @@ const TWO_CAMERAS: &str = "document.body.dataset.cameras.split(' ').length >= 2"
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_kill_and_a_restart_of_the_robot_everything_comes_back_in_the_same_presentation() -> Result<()> {
-    let (data, port) = (TempDir::new()?, free_port()?);
-    let robot = Process::start(port, &data)?;
+    let (program, data) = (Path::new(env!("CARGO_BIN_EXE_robot")), TempDir::new()?);
+    let mut robot = RobotProcess::start(program, data.path(), 0)?;
+    let port = robot.addr.port();
     let chromium = Chromium::launch(1280, 640).await?;
     let tab = chromium.tab().await?;
     with_headset(&tab).await?;
@@ -100,7 +65,7 @@ async fn after_a_kill_and_a_restart_of_the_robot_everything_comes_back_in_the_sa
     engage(&tab).await?;
     let alive = brightness(&tab, "before-the-kill").await?;
 
-    drop(robot);
+    robot.kill()?;
     tab.until("document.body.dataset.link === 'Reconnecting'").await?;
     // Long enough for the pictures to count as old, and for some attempts to fail.
     tokio::time::sleep(Duration::from_millis(2500)).await;
@@ -108,7 +73,7 @@ async fn after_a_kill_and_a_restart_of_the_robot_everything_comes_back_in_the_sa
     assert!((frozen - alive).abs() < 10.0 && frozen > 25.0, "the picture stands still: {alive} then {frozen}");
     assert_eq!(tab.eval::<String>("document.body.dataset.presence").await?, "Visible");
 
-    let _robot = Process::start(port, &data)?;
+    let _robot = RobotProcess::start(program, data.path(), port)?;
     let returned = Instant::now();
     tab.until("document.body.dataset.link === 'Connected'").await?;
     let connected = returned.elapsed();
@@ -128,6 +93,31 @@ async fn after_a_kill_and_a_restart_of_the_robot_everything_comes_back_in_the_sa
     engage(&tab).await?;
     tab.until("document.body.dataset.lost === 'false'").await?;
     chromium.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_that_broke_is_opened_again_and_all_pictures_move_on() -> Result<()> {
+    let robot = Robotics::simulated().await?;
+    let chromium = Chromium::launch(1280, 640).await?;
+    let tab = chromium.tab().await?;
+    with_headset(&tab).await?;
+    tab.page.add_init_script(MARK_FIRST_PICTURES).await?;
+    tab.open(robot.addr.port(), "").await?;
+    enter_vr(&tab).await?;
+    tab.until(TWO_CAMERAS).await?;
+    for _ in 0..3 {
+        let opened: f64 = tab.eval("marks.open").await?;
+        tab.run("marks.socket.close()").await?;
+        tab.until(&format!("marks.open > {opened}")).await?;
+        tab.until("marks.pictures.length >= document.querySelectorAll('video').length").await?;
+        let from_socket: f64 = tab.eval("Math.max(...marks.pictures)").await?;
+        eprintln!("from the open socket to the last first picture: {from_socket:.0} ms");
+        assert!(from_socket < 5000.0);
+    }
+    assert_eq!(tab.eval::<String>("document.body.dataset.presence").await?, "Visible");
+    chromium.close().await?;
+    robot.waldo.stop().await;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

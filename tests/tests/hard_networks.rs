@@ -251,6 +251,7 @@ async fn pictures_go_on_while_one_packet_in_twenty_is_lost() -> Result<()> {
     let far = cable.headset.runtime()?;
     let mut viewer = studio.viewer(&cable, &far).await?;
     viewer.picture().await?;
+    // From now on: what a loss costs while connecting, the bench tells.
     cable.set(&Profile::Loss5.conditions());
     for second in 0..4 {
         let pictures = viewer.ages(Duration::from_secs(1)).await?.len();

@@ -76,8 +76,8 @@ impl Peer {
     pub(crate) fn answer(&self, offer: Offer, send: impl FnOnce(String) + 'static) {
         let (connection, failed) = (self.connection.clone(), self.failed.clone());
         spawn_local(async move {
-            match answer(&connection, &offer).await {
-                Ok(sdp) => send(sdp),
+            match answer(&connection, &offer, send).await {
+                Ok(()) => {}
                 // A newer offer closes this connection, which is no failure of its own.
                 Err(_) if connection.connection_state() == RtcPeerConnectionState::Closed => {}
                 Err(error) => {
@@ -123,18 +123,22 @@ fn configuration(servers: &[IceServer]) -> RtcConfiguration {
     configuration
 }
 
-async fn answer(connection: &RtcPeerConnection, offer: &Offer) -> Result<String, JsValue> {
+async fn answer(connection: &RtcPeerConnection, offer: &Offer, send: impl FnOnce(String)) -> Result<(), JsValue> {
     let description = RtcSessionDescriptionInit::new(RtcSdpType::Offer);
     description.set_sdp(&offer.sdp);
     JsFuture::from(connection.set_remote_description(&description)).await?;
     let answer: RtcSessionDescriptionInit = JsFuture::from(connection.create_answer()).await?.unchecked_into();
-    JsFuture::from(connection.set_local_description(&answer)).await?;
-    if offer.plain {
-        let since = now();
-        while connection.ice_gathering_state() != RtcIceGatheringState::Complete && now() - since < GATHERING_LIMIT_MS {
-            sleep(GATHERING_POLL_MS).await;
-        }
+    if !offer.plain {
+        // The robot needs nothing that follows; while the browser sets itself up the answer is under way.
+        send(answer.get_sdp().ok_or("an answer without a description")?);
+        JsFuture::from(connection.set_local_description(&answer)).await?;
+        return Ok(());
     }
-    let description = connection.local_description().ok_or("the connection was closed meanwhile")?;
-    Ok(description.sdp())
+    JsFuture::from(connection.set_local_description(&answer)).await?;
+    let since = now();
+    while connection.ice_gathering_state() != RtcIceGatheringState::Complete && now() - since < GATHERING_LIMIT_MS {
+        sleep(GATHERING_POLL_MS).await;
+    }
+    send(connection.local_description().ok_or("the connection was closed meanwhile")?.sdp());
+    Ok(())
 }

@@ -7,6 +7,11 @@ pub struct SeqMark {
 }
 
 impl SeqMark {
+    /// The highest `seq` so far.
+    pub fn highest(&self) -> Option<i64> {
+        self.highest
+    }
+
     /// Whether a frame with this `seq` is new: above every one before. A frame without `seq` always is, and leaves the
     /// mark alone.
     #[must_use]

@@ -166,6 +166,29 @@ fn a_hand_that_starts_and_stops_within_a_frame_is_followed() {
 }
 
 #[test]
+fn a_fast_hand_that_hits_an_obstacle_and_rebounds_is_not_held() {
+    // 50 m/s² up to 5 m/s, and from one frame to the next 1 m/s backwards.
+    let way = |t: f64| {
+        let (start, hit) = ((t - 1.0).clamp(0.0, 0.1), t - 1.3);
+        DVec3::X * (25.0 * start * start + 5.0 * (t - 1.1).clamp(0.0, 0.2) - hit.max(0.0))
+    };
+    let played = play(config(), &moving(2.0, way), every_phase(1.0, 1.9));
+    let off = farthest_off(&played, 0.018, way);
+    assert!(off < 0.045, "{off}");
+    let played = play(config(), &moving(2.0, way), every_phase(1.36, 1.9));
+    let off = farthest_off(&played, 0.018, way);
+    assert!(off < 0.02, "{off} m off after the hit");
+}
+
+#[test]
+fn a_glitch_that_slides_back_is_erased() {
+    let config = PlayoutConfig { min_delay: Duration::from_millis(100), ..config() };
+    let frames = stream(250, 0.0, |i| left_at(if i < 150 { 0.0 } else { (0.4 - 0.05 * (i - 150) as f64).max(0.0) }));
+    let farthest = play(config, &frames, every_phase(1.0, 2.7)).farthest();
+    assert!(farthest < 0.03, "{farthest}");
+}
+
+#[test]
 fn a_step_that_lasts_is_followed_without_a_step() {
     for length in [0.05, 0.4, 2.0] {
         let frames = stream(300, 0.0, |i| left_at(if i >= 150 { length } else { 0.0 }));
@@ -175,6 +198,26 @@ fn a_step_that_lasts_is_followed_without_a_step() {
         assert!(after(0.99) < 0.3, "there after {} s", after(0.99));
         assert!(played.farthest() < length * 1.001);
         assert!(longest_step(&played) < length * 0.02, "{} of {length} in one millisecond", longest_step(&played));
+    }
+}
+
+#[test]
+fn a_glitch_right_before_a_step_that_lasts_is_not_followed_with_it() {
+    for min_delay in [Duration::ZERO, Duration::from_millis(100)] {
+        let place = |i| {
+            if i < 150 {
+                0.0
+            } else if i < 157 {
+                0.4
+            } else {
+                -0.4
+            }
+        };
+        let frames = stream(250, 0.0, |i| left_at(place(i)));
+        let played = play(PlayoutConfig { min_delay, ..config() }, &frames, every_phase(1.0, 2.7));
+        let most = played.left().map(|(_, p)| p.x).fold(0.0, f64::max);
+        assert!(most < 1e-9, "{most} with a delay of {min_delay:?}");
+        assert!((played.before(2.7).frame.left.pose.position().x + 0.4).abs() < 1e-3);
     }
 }
 

@@ -4,9 +4,10 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
-use waldo_protocol::vr::{IceServer, Mode};
+use waldo_protocol::vr::{IceServer, Mode, PlayoutConfig, PlayoutProfile};
 
 use crate::config::{BitrateRange, CameraSettings, PortRange, Settings, Stereo, default_data_dir};
+use crate::sensors::V4l2Address;
 
 macro_rules! about_settings {
     () => {
@@ -99,6 +100,9 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
         default_value_t = true, default_missing_value = "true")]
     mdns: bool,
+    /// How the poses of headsets are smoothed before the arms follow them
+    #[arg(long, value_enum, default_value_t = PlayoutArg::LowDelay)]
+    playout: PlayoutArg,
     /// Ports of video and pose channels, two per client, for a firewall: UDP, or TCP where UDP is shut [default: any free]
     #[arg(long, value_name = "FIRST-LAST")]
     media_ports: Option<PortRange>,
@@ -122,10 +126,35 @@ pub(super) struct ServeArgs {
     pub(super) log: LogArgs,
 }
 
+/// How to smooth poses.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum PlayoutArg {
+    /// 15 ms late on a clean network; jumps that no hand makes are held back
+    LowDelay,
+    /// 60 ms late, as the wire's first server did it
+    Compatible,
+    /// Not at all
+    Off,
+}
+
+impl PlayoutArg {
+    fn config(self) -> PlayoutConfig {
+        let (enabled, profile) = match self {
+            Self::LowDelay => (true, PlayoutProfile::LowDelay),
+            Self::Compatible => (true, PlayoutProfile::Compatible),
+            Self::Off => (false, PlayoutProfile::Compatible),
+        };
+        PlayoutConfig { enabled, profile, ..PlayoutConfig::default() }
+    }
+}
+
 /// Options of cameras and video.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cameras")]
 struct CameraArgs {
+    /// A camera of this computer, beside the robot's: `tool=/dev/video0:1280x720@30`; several by commas
+    #[arg(long, value_name = "NAME=DEVICE[:WxH[@FPS]]", value_delimiter = ',')]
+    camera: Vec<V4l2Address>,
     /// How a stereo pair, NAME_left and NAME_right, is sent to headsets
     #[arg(long, value_enum, default_value_t = StereoArg::Pair)]
     stereo: StereoArg,
@@ -150,6 +179,7 @@ impl CameraArgs {
                 StereoArg::Pair => Stereo::Pair,
                 StereoArg::Packed => Stereo::Packed,
             },
+            v4l2: self.camera.clone(),
             bitrate: self.video_bitrate,
         }
     }
@@ -167,6 +197,7 @@ impl ServeArgs {
             open: self.open,
             mdns: self.mdns,
             static_dir: self.static_dir.clone(),
+            playout: self.playout.config(),
             cameras: self.cameras.settings(),
             media_ports: self.media_ports,
             ice_servers: self.ice_servers(),

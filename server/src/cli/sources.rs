@@ -113,6 +113,9 @@ fn from_file(root: &Command, command: &Command, path: &Path) -> Result<Vec<OsStr
             Value::Integer(number) => number.to_string().into(),
             Value::Float(number) => number.to_string().into(),
             Value::Boolean(yes) => yes.to_string().into(),
+            Value::Array(several) if arg.get_value_delimiter() == Some(',') && several.iter().all(Value::is_str) => {
+                several.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",").into()
+            }
             _ => {
                 let detail = "must be text, a number, true or false".to_owned();
                 return Err(SettingError::Value { at: at(), detail });

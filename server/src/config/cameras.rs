@@ -1,6 +1,7 @@
 //! Settings of cameras and video.
 
 use super::BitrateRange;
+use crate::sensors::V4l2Address;
 
 /// How the two cameras of a stereo pair, `NAME_left` and `NAME_right`, are offered to clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub enum Stereo {
 pub struct CameraSettings {
     /// How stereo pairs are offered.
     pub stereo: Stereo,
+    /// Cameras of this computer, beside the robot's own. One with the name of another takes its place.
+    pub v4l2: Vec<V4l2Address>,
     /// Within what each camera's bitrate follows the network; `None` goes by the size of the picture.
     pub bitrate: Option<BitrateRange>,
 }

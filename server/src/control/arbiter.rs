@@ -237,9 +237,11 @@ impl Arbiter {
         self.hands.map(|hands| Targets { hands: hands.map(|h| h.target), scale: self.scale })
     }
 
-    /// What the sticks of the driver ask of base and lift at `now`, `dt` after the call before.
+    /// What the sticks of the driver ask of base and lift at `now`, `dt` after the call before. Independent of
+    /// engagement, so grips that must be released first do not hold it; whatever else holds the arms does, and then it
+    /// starts from rest.
     pub fn cart(&mut self, now: MonoTime, dt: Duration) -> CartCommand {
-        if self.stopped() || self.reset || self.robot_hold.is_some() {
+        if self.reset || self.lapse.is_some() || self.robot_standing().is_some() {
             self.cart.stop();
         }
         self.cart.tick(now, dt)

@@ -2,7 +2,7 @@
 
 use glam::DVec3;
 
-use crate::robot::{Arm, Command, Description, Joint, RobotError};
+use crate::robot::{Arm, Command, Description, Joint, MobileBase, RobotError};
 
 /// How far a unit vector's length may be off.
 const UNIT: f64 = 1e-6;
@@ -18,7 +18,7 @@ pub(super) fn description(description: &Description) -> Result<(), RobotError> {
         }
         self::arm(arm).map_err(|what| RobotError(format!("arm {:?}: {what}", arm.name)))?;
     }
-    Ok(())
+    description.base.as_ref().map_or(Ok(()), base).map_err(|what| RobotError(format!("base: {what}")))
 }
 
 fn arm(arm: &Arm) -> Result<(), String> {
@@ -43,6 +43,22 @@ fn arm(arm: &Arm) -> Result<(), String> {
     let ordered = DVec3::cmple(min, max).all();
     if !(min.is_finite() && max.is_finite() && ordered) {
         return Err(format!("the workspace from {min} to {max} is no box"));
+    }
+    Ok(())
+}
+
+fn base(base: &MobileBase) -> Result<(), String> {
+    // A base that can only turn, or only drive, is one too.
+    let speed = |what: &str, limit: f64| match limit {
+        _ if limit.is_finite() && limit >= 0.0 => Ok(()),
+        _ => Err(format!("the highest {what} {limit} is no speed")),
+    };
+    speed("speed", base.max_speed)?;
+    speed("turn", base.max_turn)?;
+    let Some(lift) = &base.lift else { return Ok(()) };
+    speed("speed of the lift", lift.max_speed)?;
+    if !(lift.lower.is_finite() && lift.upper.is_finite() && lift.lower <= lift.upper) {
+        return Err(format!("the heights of the lift {} and {} are no range", lift.lower, lift.upper));
     }
     Ok(())
 }
@@ -112,13 +128,18 @@ mod tests {
         assert!(refusal(|d| d.arms[0].rest[3] = 9.0).contains("rest angle 9 of joint \"elbow\""));
         assert!(refusal(|d| d.arms[0].rest.truncate(6)).contains("6 rest angles for 7 joints"));
         assert!(refusal(|d| d.arms[0].workspace_min.x = 5.0).contains("no box"));
+        let base = |spoil: fn(&mut MobileBase)| refusal(|d| spoil(d.base.as_mut().expect("it drives")));
+        assert!(base(|b| b.max_speed = f64::NAN).contains("base: the highest speed NaN"));
+        assert!(base(|b| b.max_turn = -1.0).contains("the highest turn -1"));
+        assert!(base(|b| b.lift.as_mut().expect("a lift").max_speed = f64::INFINITY).contains("speed of the lift inf"));
+        assert!(base(|b| b.lift.as_mut().expect("a lift").lower = 9.0).contains("heights of the lift 9 and"));
     }
 
     #[test]
     fn a_posture_must_fit_the_arms() {
         let d = model::description();
-        let rest =
-            Command { arms: d.arms.iter().map(|a| ArmCommand { joints: a.rest.clone(), gripper: 1.0 }).collect() };
+        let arms = d.arms.iter().map(|a| ArmCommand { joints: a.rest.clone(), gripper: 1.0 }).collect();
+        let rest = Command { arms, base: None };
         posture(&d, &rest).unwrap();
         let mut few = rest.clone();
         few.arms.pop();

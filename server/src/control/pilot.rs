@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracing::{error, info};
 use waldo_protocol::geometry::{Base, Pose};
 use waldo_protocol::time::MonoTime;
-use waldo_protocol::vr::{Clutch, HoldReason, Severity};
+use waldo_protocol::vr::{CartCommand, Clutch, HoldReason, Lift, Severity};
 
 use super::arbiter::side;
 use super::ik::Solver;
@@ -15,7 +15,7 @@ use super::limits::Limits;
 use super::rest::RestMove;
 use super::{Arbiter, Event, Targets, check};
 use crate::robot::kinematics::forward;
-use crate::robot::{Applied, Arm, ArmCommand, Command, Robot, RobotError};
+use crate::robot::{Applied, Arm, ArmCommand, BaseCommand, Command, MobileBase, Robot, RobotError};
 use crate::sensors::SensorHub;
 
 /// The longest time one tick moves the arms for: after a pause they do not catch up in one leap.
@@ -48,6 +48,7 @@ pub(super) struct Pilot {
     arbiter: Arc<Mutex<Arbiter>>,
     arms: Vec<Arm>,
     drives: Vec<ArmDrive>,
+    base: Option<MobileBase>,
     /// What hands or a rest move want; `command` follows within the limits of the joints.
     wanted: Command,
     limits: Limits,
@@ -78,8 +79,9 @@ impl Pilot {
     ) -> Result<Self, RobotError> {
         let description = robot.description().clone();
         check::description(&description)?;
-        let command = robot.start(hub)?;
+        let mut command = robot.start(hub)?;
         check::posture(&description, &command)?;
+        command.base = description.base.as_ref().map(|_| BaseCommand::default());
         // A reset pressed while the robot started was not meant for now.
         lock(&arbiter).take_reset();
         Ok(Self {
@@ -87,6 +89,7 @@ impl Pilot {
             arbiter,
             drives: description.arms.iter().map(|arm| ArmDrive { solver: Solver::new(arm), clutch: None }).collect(),
             arms: description.arms,
+            base: description.base,
             wanted: command.clone(),
             limits: Limits::new(&command),
             command,
@@ -108,7 +111,7 @@ impl Pilot {
         self.motion = self.motion + dt;
         self.ticks += 1;
 
-        let orders = self.consult(events);
+        let orders = self.consult(dt, events);
         self.tell(orders.hold);
         if orders.reset {
             self.robot.left_alone = false;
@@ -119,11 +122,24 @@ impl Pilot {
             self.note(reset);
         }
         self.clamps = [None; 2];
+        let cart = if self.fault { CartCommand::STOP } else { orders.cart };
+        self.command.base = self.base.as_ref().map(|base| base_command(base, cart));
         if !self.fault {
             self.follow(orders.targets, dt);
             self.limits.step(&self.arms, &mut self.command, &self.wanted, dt);
         }
         self.apply();
+    }
+
+    /// No tick follows: stops the base and tells the robot why.
+    pub(super) fn end(&mut self, reason: HoldReason) {
+        if let Some(base) = &mut self.command.base
+            && *base != BaseCommand::default()
+        {
+            *base = BaseCommand::default();
+            self.apply();
+        }
+        self.tell(Some(reason));
     }
 
     /// What the arms do now.
@@ -138,7 +154,7 @@ impl Pilot {
     }
 
     /// Everything that needs the teleoperation state, under one lock.
-    fn consult(&mut self, events: &mut Vec<Event>) -> Orders {
+    fn consult(&mut self, dt: Duration, events: &mut Vec<Event>) -> Orders {
         let now = self.last;
         let mut arbiter = lock(&self.arbiter);
         arbiter.on_tick(now, events);
@@ -155,7 +171,7 @@ impl Pilot {
         arbiter.set_robot_hold(now, hold, events);
         arbiter.set_clamps(now, self.clamps);
         let hold = arbiter.hold(now).filter(|h| h.severity == Severity::Hold).map(|h| h.reason);
-        Orders { reset, hold, targets: arbiter.targets(now) }
+        Orders { reset, hold, targets: arbiter.targets(now), cart: arbiter.cart(now, dt) }
     }
 
     fn follow(&mut self, targets: Option<Targets>, dt: Duration) {
@@ -183,7 +199,7 @@ impl Pilot {
     }
 
     /// Tells the robot when a hold starts. The move to rest is none to a robot: its commands go on changing.
-    pub(super) fn tell(&mut self, hold: Option<HoldReason>) {
+    fn tell(&mut self, hold: Option<HoldReason>) {
         let hold = hold.filter(|h| *h != HoldReason::Resetting);
         if hold == std::mem::replace(&mut self.told, hold) {
             return;
@@ -222,6 +238,18 @@ struct Orders {
     reset: bool,
     hold: Option<HoldReason>,
     targets: Option<Targets>,
+    cart: CartCommand,
+}
+
+/// What the sticks ask, in the units of this base.
+fn base_command(base: &MobileBase, cart: CartCommand) -> BaseCommand {
+    let fastest = base.lift.as_ref().map_or(0.0, |lift| lift.max_speed);
+    let lift = match cart.lift {
+        Lift::Up => fastest,
+        Lift::Down => -fastest,
+        Lift::Stop => 0.0,
+    };
+    BaseCommand { vx: cart.vx * base.max_speed, vy: cart.vy * base.max_speed, wz: cart.wz * base.max_turn, lift }
 }
 
 /// One arm's way from a hand to joint angles.

@@ -21,7 +21,7 @@ const PEAK: f64 = 1.5;
 /// Share of the time in which the move gathers speed, and again in which it slows down; follows from [`PEAK`].
 const RAMP: f64 = 1.0 / 3.0;
 
-/// A move of all arms to their rest posture; all arrive at the same time, and the grippers open on the way.
+/// A move of all arms to their rest posture, while the base stands; all arrive at the same time, and the grippers open on the way.
 #[derive(Clone, Debug)]
 pub struct RestMove {
     from: Command,
@@ -42,7 +42,7 @@ impl RestMove {
             }
         }
         let duration = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-        Self { from: from.clone(), to: Command { arms: to }, start, duration }
+        Self { from: from.clone(), to: Command { arms: to, base: None }, start, duration }
     }
 
     /// How long the whole move takes.
@@ -66,7 +66,7 @@ impl RestMove {
             joints: from.joints.iter().zip(&to.joints).map(|(f, t)| mix(*f, *t)).collect(),
             gripper: mix(from.gripper, to.gripper),
         };
-        Command { arms: self.from.arms.iter().zip(&self.to.arms).map(arm).collect() }
+        Command { arms: self.from.arms.iter().zip(&self.to.arms).map(arm).collect(), base: None }
     }
 }
 
@@ -98,7 +98,7 @@ mod tests {
 
     fn posture(arms: &[Arm], share: f64, gripper: f64) -> Command {
         let joints = |a: &Arm| a.joints.iter().map(|j| j.lower + share * (j.upper - j.lower)).collect();
-        Command { arms: arms.iter().map(|a| ArmCommand { joints: joints(a), gripper }).collect() }
+        Command { arms: arms.iter().map(|a| ArmCommand { joints: joints(a), gripper }).collect(), base: None }
     }
 
     #[test]

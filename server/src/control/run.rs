@@ -101,7 +101,7 @@ impl Rim {
         let reason = if ended.is_ok() { HoldReason::Stopped } else { HoldReason::Fault };
         let mut events = Vec::new();
         lock(&self.arbiter).set_robot_hold(clock::now(), Some(reason), &mut events);
-        pilot.tell(Some(reason));
+        pilot.end(reason);
         // It may have been the report itself that panicked.
         let _ = catch_unwind(AssertUnwindSafe(|| events.into_iter().for_each(&self.on_event)));
     }

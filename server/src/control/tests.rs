@@ -1,6 +1,7 @@
 //! From pose frames to robot commands, in virtual time.
 
 mod bench;
+mod cart;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

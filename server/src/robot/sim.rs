@@ -2,6 +2,7 @@
 //!
 //! `world` is the physics, pure and in virtual time; one thread draws the newest world, another one reads its joints.
 
+mod base;
 mod cameras;
 mod mesh;
 pub(crate) mod model;
@@ -20,7 +21,7 @@ use waldo_protocol::time::MonoTime;
 
 use self::ticker::Ticker;
 use self::world::World;
-use super::{Applied, ArmCommand, Command, Description, Robot, RobotError};
+use super::{Applied, ArmCommand, BaseCommand, Command, Description, Robot, RobotError};
 use crate::sensors::{Proprioception, SensorHub};
 
 /// Joint readings come 500 times a second, as from a fast real arm.
@@ -41,7 +42,7 @@ impl Default for SimOptions {
     }
 }
 
-/// Two 7-joint arms with grippers over a table with things to grasp, and four cameras.
+/// Two 7-joint arms with grippers over a table with things to grasp, and four cameras, all on a lift on a base that drives.
 ///
 /// Time runs from call to call of [`Robot::apply`]. Joints are read 500 times a second; cameras draw 30 pictures per
 /// second, and only while somebody watches. Each has a thread of its own.
@@ -82,11 +83,13 @@ impl Robot for SimRobot {
         let cameras = cameras::start(hub, Arc::clone(&self.shown), &self.options)?;
         let (hub, world, description) = (hub.clone(), Arc::clone(&self.shown), self.description.clone());
         let joints = Ticker::start("sim-joints", READING_PERIOD, move |measured| {
-            hub.publish_proprio(Proprioception { arms: world.load().readings(&description, measured), measured });
+            let world = world.load();
+            let (arms, base) = (world.readings(&description, measured), world.base_reading(&description, measured));
+            hub.publish_proprio(Proprioception { arms, base, measured });
         })?;
         self.sensors = vec![cameras, joints];
         let arm = |arm: &world::ArmState| ArmCommand { joints: arm.joints(), gripper: arm.opening() };
-        Ok(Command { arms: self.world.arms().iter().map(arm).collect() })
+        Ok(Command { arms: self.world.arms().iter().map(arm).collect(), base: Some(BaseCommand::default()) })
     }
 
     fn apply(&mut self, now: MonoTime, command: &Command) -> Result<Applied, RobotError> {

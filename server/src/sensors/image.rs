@@ -27,12 +27,23 @@ impl RgbImage {
     /// [`WrongSize`] if the byte count does not fit, or a side is zero, odd or above 8192.
     pub fn new(width: u32, height: u32, data: impl Into<Bytes>) -> Result<Self, WrongSize> {
         let data = data.into();
-        let needed = u64::from(width) * u64::from(height) * 3;
-        let side = |s: u32| s > 0 && s <= 8192 && s.is_multiple_of(2);
-        if !side(width) || !side(height) || data.len() as u64 != needed {
-            return Err(WrongSize { width, height, needed, got: data.len() });
+        if Self::check(width, height)? != data.len() {
+            return Err(WrongSize { width, height, needed: bytes(width, height), got: data.len() });
         }
         Ok(Self { width, height, data })
+    }
+
+    /// The bytes that a picture of this size needs.
+    ///
+    /// # Errors
+    /// [`WrongSize`] if a side is zero, odd or above 8192.
+    pub(crate) fn check(width: u32, height: u32) -> Result<usize, WrongSize> {
+        let side = |s: u32| s > 0 && s <= 8192 && s.is_multiple_of(2);
+        let needed = bytes(width, height);
+        match usize::try_from(needed) {
+            Ok(needed) if side(width) && side(height) => Ok(needed),
+            _ => Err(WrongSize { width, height, needed, got: 0 }),
+        }
     }
 
     /// Pixels per row.
@@ -49,6 +60,10 @@ impl RgbImage {
     pub fn data(&self) -> &[u8] {
         &self.data
     }
+}
+
+fn bytes(width: u32, height: u32) -> u64 {
+    u64::from(width) * u64::from(height) * 3
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 #[derive(Debug)]
 pub struct FramePool {
     pixels: usize,
+    depths: usize,
     bound: usize,
     lent: Vec<(Bytes, Arc<[f32]>)>,
 }
@@ -32,7 +33,12 @@ impl FrameBuffers {
 impl FramePool {
     /// A pool for frames of this many pixels with at most `bound` frames in the hands of readers.
     pub fn new(pixels: usize, bound: usize) -> Self {
-        Self { pixels, bound, lent: Vec::with_capacity(bound) }
+        Self { pixels, depths: pixels, bound, lent: Vec::with_capacity(bound) }
+    }
+
+    /// As [`FramePool::new`] for cameras that know no depth; theirs is empty.
+    pub fn without_depth(pixels: usize, bound: usize) -> Self {
+        Self { depths: 0, ..Self::new(pixels, bound) }
     }
 
     /// Buffers that nobody reads, or none when readers hold as many frames as the pool may have.
@@ -47,7 +53,7 @@ impl FramePool {
         }
         (self.lent.len() < self.bound).then(|| FrameBuffers {
             rgb: BytesMut::zeroed(self.pixels * 3),
-            depth: std::iter::repeat_n(0.0, self.pixels).collect(),
+            depth: std::iter::repeat_n(0.0, self.depths).collect(),
         })
     }
 

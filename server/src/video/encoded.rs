@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use waldo_protocol::time::MonoTime;
 
 use super::annex_b::{Kind, Nal, nals};
+use super::encoder::Codec;
 use super::feed::{EncodedFrame, Shared};
 use super::schedule::Schedule;
 use crate::clock;
@@ -110,7 +111,7 @@ impl H264Sender {
         let media_time = stream.schedule.media_time(now, Some(captured));
         stream.schedule.done(now, keyframe);
         // Under the lock, so that the order of two threads' pictures is that of their media times.
-        feed.deliver(&EncodedFrame { data, keyframe, captured, media_time });
+        feed.deliver(Codec::H264, &EncodedFrame { data, keyframe, captured, media_time }, Duration::ZERO);
         Ok(())
     }
 

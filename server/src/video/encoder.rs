@@ -2,11 +2,43 @@
 
 mod openh264;
 mod openh264_options;
+#[cfg(test)]
+mod testing;
+#[cfg(feature = "vp8")]
+mod vp8;
 
 use bytes::Bytes;
 
-pub(super) use self::openh264::H264;
+use self::openh264::H264;
 use super::i420::I420;
+
+/// How pictures are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// H.264, constrained baseline; access units in Annex B form.
+    H264,
+    /// VP8.
+    #[cfg(feature = "vp8")]
+    Vp8,
+}
+
+impl Codec {
+    /// All that this build has, those first that are better for most clients.
+    pub const ALL: &'static [Self] = &[
+        Self::H264,
+        #[cfg(feature = "vp8")]
+        Self::Vp8,
+    ];
+
+    /// An encoder for pictures of this size that begins with this bitrate.
+    pub(super) fn encoder(self, width: u32, height: u32, bps: u32) -> Result<Box<dyn Encoder>, EncodeError> {
+        Ok(match self {
+            Self::H264 => Box::new(H264::new(width, height, bps)?),
+            #[cfg(feature = "vp8")]
+            Self::Vp8 => Box::new(vp8::Vp8::new(width, height, bps)?),
+        })
+    }
+}
 
 /// Pictures per second the rate control plans for.
 pub(super) const FPS: f32 = 30.0;
@@ -34,7 +66,7 @@ pub(super) trait Encoder: Send {
     fn set_frame_rate(&mut self, fps: f32);
 
     /// Encodes one picture of the encoder's size; gives the access unit and whether it is a keyframe, which it always
-    /// is when `keyframe` is set. H.264 is in Annex B form.
+    /// is when `keyframe` is set.
     ///
     /// # Errors
     /// [`EncodeError`]; the encoder is of no use any more.
@@ -52,6 +84,9 @@ pub(super) enum EncodeError {
     TooLarge { width: u32, height: u32 },
     #[error("the encoder refused its option {option}: code {code}")]
     Option { option: &'static str, code: i32 },
+    #[cfg(feature = "vp8")]
+    #[error("VP8 encoder: {0}")]
+    Vp8(&'static str),
     #[error("the encoder gave no picture back")]
     Skipped,
 }

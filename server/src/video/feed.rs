@@ -5,11 +5,15 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 use waldo_protocol::time::MonoTime;
+use waldo_protocol::vr::VideoHealth;
 
+use super::encoder::Codec;
+use super::health::Delivered;
 use super::queue::{Next, Queue};
 use super::rate::{self, Share};
 use super::source::Source;
@@ -17,10 +21,10 @@ use super::{VideoSource, run};
 use crate::config::BitrateRange;
 use crate::sensors::Camera;
 
-/// One access unit in Annex B form.
+/// One compressed picture.
 #[derive(Clone, Debug)]
 pub struct EncodedFrame {
-    /// NAL units with start codes; a keyframe carries SPS and PPS.
+    /// H.264: the access unit in Annex B form, NAL units with start codes; a keyframe carries SPS and PPS. VP8: the frame.
     pub data: Bytes,
     /// Decodable without earlier frames.
     pub keyframe: bool,
@@ -47,6 +51,7 @@ pub struct Subscription {
 
 /// One viewer, as the encoder's thread knows it.
 struct Viewer {
+    codec: Codec,
     queue: Queue,
     /// What its network leaves for this feed, while that is known.
     share: Mutex<Option<Share>>,
@@ -59,6 +64,7 @@ struct Owner(Arc<Shared>);
 pub(super) struct Shared {
     pub(super) name: String,
     origin: Origin,
+    encoded_elsewhere: bool,
     state: Mutex<State>,
     keyframe_wanted: AtomicBool,
     /// Bits per second; 0 leaves it to the viewers' networks.
@@ -66,6 +72,7 @@ pub(super) struct Shared {
     /// What the encoder would use if every network carried it, in bits per second; 0 while it is not known.
     wanted_bitrate: AtomicU32,
     limits: Mutex<Option<BitrateRange>>,
+    delivered: Mutex<Delivered>,
     /// Wakes the encoder's thread: a keyframe is wanted, or nobody watches any more.
     pub(super) wake: Notify,
 }
@@ -109,11 +116,13 @@ impl Feed {
         let shared = Arc::new(Shared {
             name: name.into(),
             origin,
+            encoded_elsewhere: stream.is_some(),
             state: Mutex::new(state),
             keyframe_wanted: AtomicBool::new(false),
             target_bitrate: AtomicU32::new(0),
             wanted_bitrate: AtomicU32::new(0),
             limits: Mutex::default(),
+            delivered: Mutex::default(),
             wake: Notify::new(),
         });
         if let Some(stream) = stream {
@@ -151,10 +160,28 @@ impl Feed {
         &self.0.0.name
     }
 
-    /// Starts to watch; the first frame is a keyframe.
+    /// How its pictures fare since the last call; none while nobody watches.
+    pub(crate) fn take_health(&self, now: MonoTime) -> Option<VideoHealth> {
+        let watched = !self.0.0.lock().viewers.is_empty();
+        watched.then(|| lock(&self.0.0.delivered).report(now))
+    }
+
+    /// Starts to watch in H.264; the first frame is a keyframe.
     pub fn subscribe(&self) -> Subscription {
+        self.subscribe_in(Codec::H264)
+    }
+
+    /// The codecs in which this feed can be watched, the better ones first. A stream that was encoded elsewhere stays
+    /// what it is.
+    pub fn codecs(&self) -> &'static [Codec] {
+        if self.0.0.encoded_elsewhere { &[Codec::H264] } else { Codec::ALL }
+    }
+
+    /// Starts to watch in one of [`Feed::codecs`]; in another one nothing comes. The first frame is a keyframe. Each
+    /// codec is encoded once for all its viewers, and only while it has some.
+    pub fn subscribe_in(&self, codec: Codec) -> Subscription {
         let shared = Arc::clone(&self.0.0);
-        let viewer = Arc::new(Viewer { queue: Queue::new(), share: Mutex::default() });
+        let viewer = Arc::new(Viewer { codec, queue: Queue::new(), share: Mutex::default() });
         let mut state = shared.lock();
         state.viewers.push(Arc::clone(&viewer));
         if !state.running {
@@ -331,9 +358,16 @@ impl Shared {
         self.lock().running = false;
     }
 
-    /// Gives a frame to every viewer.
-    pub(super) fn deliver(&self, frame: &EncodedFrame) {
-        self.lock().viewers.iter().for_each(|viewer| viewer.queue.push(frame));
+    /// Whether anybody still watches in this codec.
+    pub(super) fn watched_in(&self, codec: Codec) -> bool {
+        self.lock().viewers.iter().any(|viewer| viewer.codec == codec)
+    }
+
+    /// Gives a frame, which took so long to encode, to every viewer of its codec.
+    pub(super) fn deliver(&self, codec: Codec, frame: &EncodedFrame, took: Duration) {
+        lock(&self.delivered).count(frame.data.len(), frame.captured, took);
+        let state = self.lock();
+        state.viewers.iter().filter(|viewer| viewer.codec == codec).for_each(|viewer| viewer.queue.push(frame));
     }
 }
 

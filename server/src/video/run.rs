@@ -5,8 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::sleep;
 use waldo_protocol::time::MonoTime;
+use yuv::YuvError;
 
-use super::encoder::{EncodeError, Encoder, FPS, H264, default_bitrate};
+use super::encoder::{Codec, EncodeError, Encoder, FPS, default_bitrate};
 use super::feed::{EncodedFrame, Shared};
 use super::i420::I420;
 use super::ladder::{Ladder, Rung};
@@ -72,7 +73,7 @@ struct Encoding<'a> {
     pace: Pace,
     /// New pictures so far.
     pictures: u32,
-    encoder: Option<Scaled>,
+    scaled: Option<Scaled>,
     last: Option<Picture>,
     logged: Option<MonoTime>,
 }
@@ -80,7 +81,7 @@ struct Encoding<'a> {
 impl<'a> Encoding<'a> {
     fn new(shared: &'a Shared, last: Option<Picture>) -> Self {
         let (schedule, ladder, pace) = (Schedule::new(clock::now()), Ladder::new(), Pace::new(FPS.into()));
-        Self { shared, schedule, ladder, pace, pictures: 0, encoder: None, last, logged: None }
+        Self { shared, schedule, ladder, pace, pictures: 0, scaled: None, last, logged: None }
     }
 
     /// Encodes a new picture, or the last one again, and gives it to every viewer.
@@ -100,55 +101,55 @@ impl<'a> Encoding<'a> {
             self.last = Some(picture);
             return;
         }
-        match self.compress(&picture, rung, bps, keyframe) {
-            Ok((data, keyframe)) => {
-                self.schedule.done(now, keyframe);
-                let captured = picture.captured();
-                let media_time = self.schedule.media_time(now, (!repeated).then_some(captured));
-                let took = clock::now().since(now);
-                tracing::trace!(camera = self.shared.name, bytes = data.len(), keyframe, repeated, ?took, "encoded");
-                self.shared.deliver(&EncodedFrame { data, keyframe, captured, media_time });
-            }
-            Err(error) => {
-                self.schedule.done(now, false);
-                // A new encoder starts with a keyframe, which every viewer needs after the gap.
-                self.encoder = None;
-                self.log(now, &error);
+        let frames = self.compress(&picture, rung, bps, keyframe);
+        self.schedule.done(now, frames.iter().any(|(_, _, keyframe)| *keyframe));
+        if !frames.is_empty() {
+            let captured = picture.captured();
+            let media_time = self.schedule.media_time(now, (!repeated).then_some(captured));
+            let took = clock::now().since(now);
+            for (codec, data, keyframe) in frames {
+                let bytes = data.len();
+                tracing::trace!(camera = self.shared.name, ?codec, bytes, keyframe, repeated, ?took, "encoded");
+                self.shared.deliver(codec, &EncodedFrame { data, keyframe, captured, media_time }, took);
             }
         }
         self.last = Some(picture);
     }
 
-    fn compress(
-        &mut self,
-        picture: &Picture,
-        rung: Rung,
-        bps: u32,
-        keyframe: bool,
-    ) -> Result<(Bytes, bool), EncodeError> {
+    /// What came of a picture, in each codec that is watched.
+    fn compress(&mut self, picture: &Picture, rung: Rung, bps: u32, keyframe: bool) -> Vec<(Codec, Bytes, bool)> {
         let size = picture.size();
-        let scaled = match self.encoder.take() {
+        let mut scaled = match self.scaled.take() {
             Some(scaled) if scaled.fits(size, rung) => scaled,
             _ => {
-                tracing::debug!(camera = self.shared.name, ?size, ?rung, bps, "a new encoder");
-                Scaled::new(size, rung, bps)?
+                tracing::debug!(camera = self.shared.name, ?size, ?rung, bps, "a new size");
+                Scaled::new(size, rung)
             }
         };
-        let scaled = self.encoder.insert(scaled);
+        let mut frames = Vec::new();
+        if let Err(error) = scaled.fill(picture) {
+            self.log(&error.into());
+            return frames;
+        }
         #[expect(clippy::cast_possible_truncation, reason = "at most 120")]
         let fps = (self.pace.fps() / f64::from(rung.stride)) as f32;
-        scaled.encoder.set_bitrate(bps);
-        scaled.encoder.set_frame_rate(fps);
-        let whole = &mut scaled.sizes[0];
-        whole.fill(picture)?;
-        for at in 1..scaled.sizes.len() {
-            let (larger, smaller) = scaled.sizes.split_at_mut(at);
-            larger[at - 1].halve(&mut smaller[0]);
+        scaled.encoders.retain(|(codec, _)| self.shared.watched_in(*codec));
+        for &codec in Codec::ALL.iter().filter(|codec| self.shared.watched_in(**codec)) {
+            match scaled.encode(codec, bps, fps, keyframe) {
+                Ok((data, keyframe)) => frames.push((codec, data, keyframe)),
+                Err(error) => {
+                    // A new encoder starts with a keyframe, which every viewer needs after the gap.
+                    scaled.encoders.retain(|(other, _)| *other != codec);
+                    self.log(&error);
+                }
+            }
         }
-        scaled.encoder.encode(&scaled.sizes[scaled.sizes.len() - 1], keyframe)
+        self.scaled = Some(scaled);
+        frames
     }
 
-    fn log(&mut self, now: MonoTime, error: &EncodeError) {
+    fn log(&mut self, error: &EncodeError) {
+        let now = clock::now();
         if self.logged.is_none_or(|last| now.since(last) >= LOG_SPACING) {
             self.logged = Some(now);
             tracing::warn!(camera = self.shared.name, %error, "a picture could not be encoded; the encoder restarts");
@@ -156,22 +157,48 @@ impl<'a> Encoding<'a> {
     }
 }
 
-/// An encoder with the buffers that lead to its size.
+/// Encoders of one size with the buffers that lead to it.
 struct Scaled {
-    /// The source's size, then half of it, and so on to that of the encoder.
+    /// The source's size, then half of it, and so on to that of the encoders.
     sizes: Vec<I420>,
-    encoder: Box<dyn Encoder>,
+    encoders: Vec<(Codec, Box<dyn Encoder>)>,
 }
 
 impl Scaled {
-    fn new((width, height): (u32, u32), rung: Rung, bps: u32) -> Result<Self, EncodeError> {
-        let encoder = Box::new(H264::new(width >> rung.halvings, height >> rung.halvings, bps)?);
+    fn new((width, height): (u32, u32), rung: Rung) -> Self {
         let sizes = (0..=rung.halvings).map(|halvings| I420::new(width >> halvings, height >> halvings)).collect();
-        Ok(Self { sizes, encoder })
+        Self { sizes, encoders: Vec::new() }
     }
 
     /// Whether it takes pictures of this size and sends them so.
     fn fits(&self, size: (u32, u32), rung: Rung) -> bool {
         self.sizes[0].size() == size && self.sizes.len() == rung.halvings as usize + 1
+    }
+
+    /// Takes a picture.
+    fn fill(&mut self, picture: &Picture) -> Result<(), YuvError> {
+        self.sizes[0].fill(picture)?;
+        for at in 1..self.sizes.len() {
+            let (larger, smaller) = self.sizes.split_at_mut(at);
+            larger[at - 1].halve(&mut smaller[0]);
+        }
+        Ok(())
+    }
+
+    /// Encodes the picture taken last.
+    fn encode(&mut self, codec: Codec, bps: u32, fps: f32, keyframe: bool) -> Result<(Bytes, bool), EncodeError> {
+        let picture = &self.sizes[self.sizes.len() - 1];
+        let at = match self.encoders.iter().position(|(known, _)| *known == codec) {
+            Some(at) => at,
+            None => {
+                let (width, height) = picture.size();
+                self.encoders.push((codec, codec.encoder(width, height, bps)?));
+                self.encoders.len() - 1
+            }
+        };
+        let (_, encoder) = &mut self.encoders[at];
+        encoder.set_bitrate(bps);
+        encoder.set_frame_rate(fps);
+        encoder.encode(picture, keyframe)
     }
 }

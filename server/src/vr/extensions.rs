@@ -1,5 +1,6 @@
 //! What only clients get that agreed on it in `hello`: lease, stop, motion scale, haptics, pings, health.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use waldo_protocol::time::MonoTime;
@@ -100,6 +101,9 @@ impl Service {
         let since = session.health_told.replace(now).map(|told| now.since(told).as_secs_f64());
         let ticks = lock(&self.arbiter).take_control_ticks();
         let ik_hz = since.filter(|s| *s > 0.0).map_or(0.0, |seconds| f64::from(ticks) / seconds);
+        let feeds = self.video().feeds;
+        let video = feeds.iter().filter_map(|feed| Some((feed.name().to_owned(), feed.take_health(now)?)));
+        let video: BTreeMap<_, _> = video.collect();
         for (conn, client) in &session.clients {
             if !client.has(Capability::Health) {
                 continue;
@@ -108,7 +112,7 @@ impl Service {
             let playout = ingest.streams.of(*conn).and_then(|stream| lock(&self.arbiter).playout(stream));
             let (jitter, delay) = playout.unwrap_or_default();
             let [jitter_ms, delay_ms] = [jitter, delay].map(|time| time.as_secs_f64() * 1e3);
-            let health = Health { ik_hz, jitter_ms, delay_ms, ..travel.unwrap_or_default() };
+            let health = Health { ik_hz, jitter_ms, delay_ms, video: video.clone(), ..travel.unwrap_or_default() };
             client.tell(Capability::Health, &ServerMessage::Health(health));
         }
     }

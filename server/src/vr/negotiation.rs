@@ -109,7 +109,11 @@ impl Negotiation {
     /// Takes a signalling message; anything else is nothing to it.
     pub(super) fn on_message(&mut self, message: ClientMessage) {
         match message {
-            ClientMessage::WebrtcRequest => self.on_event(Event::Request(Peer::Video)),
+            ClientMessage::WebrtcRequest => {
+                // The word about new cameras may still be on its way here.
+                self.video_changed();
+                self.on_event(Event::Request(Peer::Video));
+            }
             ClientMessage::WebrtcAnswer { sdp } => self.on_event(Event::Answer { peer: Peer::Video, sdp }),
             ClientMessage::ControlRequest => self.on_event(Event::Request(Peer::Control)),
             ClientMessage::ControlAnswer { sdp } => self.on_event(Event::Answer { peer: Peer::Control, sdp }),

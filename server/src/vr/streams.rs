@@ -6,7 +6,7 @@ mod rate;
 use std::collections::{BTreeMap, BTreeSet};
 
 use waldo_protocol::time::MonoTime;
-use waldo_protocol::vr::{Role, VrFrame};
+use waldo_protocol::vr::{Role, SeqMark, VrFrame};
 
 use self::health::Travel;
 use self::rate::Limiter;
@@ -28,17 +28,13 @@ pub(super) enum Verdict {
 struct Stream {
     name: Option<String>,
     sockets: usize,
-    highest_seq: Option<i64>,
+    mark: SeqMark,
     travel: Travel,
 }
 
 impl Stream {
     fn new() -> Self {
-        Self { name: None, sockets: 1, highest_seq: None, travel: Travel::default() }
-    }
-
-    fn is_new(&self, seq: i64) -> bool {
-        self.highest_seq.is_none_or(|highest| seq > highest)
+        Self { name: None, sockets: 1, mark: SeqMark::default(), travel: Travel::default() }
     }
 }
 
@@ -153,15 +149,15 @@ impl Streams {
     fn judge(&mut self, now: MonoTime, conn: ConnId, frame: &VrFrame) -> Option<Verdict> {
         let socket = self.sockets.get_mut(&conn)?;
         let stream = self.streams.get_mut(&socket.stream)?;
-        if frame.seq.is_some_and(|seq| !stream.is_new(seq)) {
-            stream.travel.repeated();
-            return Some(Verdict::Repeated);
-        }
         if !socket.limiter.passes(now, frame) {
             return Some(Verdict::TooFast);
         }
-        stream.travel.accepted(now, frame, stream.highest_seq);
-        stream.highest_seq = frame.seq.or(stream.highest_seq);
+        let highest = stream.mark.highest();
+        if !stream.mark.admit(frame.seq) {
+            stream.travel.repeated();
+            return Some(Verdict::Repeated);
+        }
+        stream.travel.accepted(now, frame, highest);
         Some(Verdict::Accepted(socket.stream))
     }
 
@@ -179,11 +175,12 @@ impl Streams {
         };
         let twin = self.streams.iter().find_map(carried)?;
         let (older, younger) = (own.min(twin), own.max(twin));
-        let mark = self.streams.get(&younger)?.highest_seq;
+        let mark = self.streams.get(&younger)?.mark.highest();
         let moved: Vec<ConnId> = self.sockets_of(younger).collect();
         let left = moved.into_iter().filter_map(|conn| self.move_socket(conn, older)).last();
         let stream = self.streams.get_mut(&older)?;
-        stream.highest_seq = stream.highest_seq.max(mark);
+        // What the younger one had accepted is no news any more.
+        let _ = stream.mark.admit(mark);
         left
     }
 

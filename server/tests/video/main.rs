@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod sources;
+#[cfg(feature = "vp8")]
+mod vp8;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

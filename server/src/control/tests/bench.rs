@@ -13,7 +13,7 @@ use crate::control::pilot::Pilot;
 use crate::control::{Admission, Arbiter, Event, SourceId};
 use crate::robot::kinematics::forward;
 use crate::robot::sim::model;
-use crate::robot::{Applied, ArmCommand, Command, Description, Robot, RobotError};
+use crate::robot::{Applied, ArmCommand, BaseCommand, Command, Description, Robot, RobotError};
 use crate::sensors::SensorHub;
 
 pub(in crate::control) const TICK: Duration = Duration::from_nanos(1_000_000_000 / 120);
@@ -38,7 +38,7 @@ pub(in crate::control) enum Failure {
 
 /// A robot with the simulated one's arms that only takes notes.
 pub(in crate::control) struct FakeRobot {
-    description: Description,
+    pub(in crate::control) description: Description,
     pub(in crate::control) start: Result<Command, String>,
     script: Arc<Mutex<Script>>,
     watcher: Option<SyncSender<Command>>,
@@ -92,7 +92,7 @@ impl Robot for FakeRobot {
 /// The posture of the fake robot at its start: at rest, but for gripper openings that no rest move leaves behind.
 pub(in crate::control) fn rest_command() -> Command {
     let arm = |a: crate::robot::Arm| ArmCommand { joints: a.rest, gripper: 0.5 };
-    Command { arms: model::description().arms.into_iter().map(arm).collect() }
+    Command { arms: model::description().arms.into_iter().map(arm).collect(), base: Some(BaseCommand::default()) }
 }
 
 pub(in crate::control) fn pose(position: [f64; 3], orientation: DQuat) -> Pose<LocalFloor> {

@@ -24,23 +24,26 @@ use crate::sensors::{CameraFrame, CameraWriter, FramePool, Intrinsics, RgbImage,
 const PERIOD: Duration = Duration::from_nanos(1_000_000_000 / 30);
 /// Frames of one camera that slow readers may hold before new ones are dropped.
 const FRAMES_HELD: usize = 8;
+/// A base that has not moved for so many pictures stands: a third of a second.
+const STANDS_AFTER: u32 = 10;
 /// Distance of the overhead pair's optical axes, metres.
 const BASELINE: f64 = 0.064;
 
 /// What a camera is fixed to.
 #[derive(Clone, Copy, Debug)]
 enum Mount {
-    /// The base, at this pose of the optical frame.
+    /// The base, at this pose of the optical frame in it.
     Base(Transform),
     /// The gripper mount of the arm of this index, likewise.
     Gripper(usize, Transform),
 }
 
 impl Mount {
+    /// Optical frame to world.
     fn pose(self, world: &World) -> Transform {
         match self {
-            Self::Base(pose) => pose,
-            Self::Gripper(arm, pose) => world.arms()[arm].frames().gripper() * pose,
+            Self::Base(pose) => world.base() * pose,
+            Self::Gripper(arm, pose) => world.gripper(arm) * pose,
         }
     }
 }
@@ -74,10 +77,18 @@ struct Eye {
     intrinsics: Intrinsics,
     size: (u32, u32),
     view: View,
-    /// Colours and inverse depths of what never moves, for a camera that never moves.
-    backdrop: Option<(Vec<u8>, Vec<f32>)>,
+    /// For a camera that is fixed to the base.
+    backdrop: Option<Backdrop>,
     pool: FramePool,
     resting: bool,
+}
+
+/// Colours and inverse depths of what stands as long as the base does.
+struct Backdrop {
+    /// Where the camera was.
+    pose: Transform,
+    rgb: Vec<u8>,
+    inverse_depth: Vec<f32>,
 }
 
 /// What all cameras draw with, one after the other.
@@ -86,25 +97,37 @@ struct Studio {
     /// Inverse depths under construction: one place for all, so that it stays in the processor's cache.
     inverse_depth: Vec<f32>,
     stamped: bool,
+    /// Where the base was, and the pictures since it came there.
+    base: Transform,
+    stood: u32,
+    /// A backdrop may be drawn: one at a time, because each takes as long as several pictures.
+    may_draw_backdrop: bool,
 }
 
 impl Studio {
     fn new(world: &World, size: (u32, u32), stamped: bool) -> Self {
-        Self { scenery: Scenery::new(world), inverse_depth: vec![0.0; size.0 as usize * size.1 as usize], stamped }
+        let inverse_depth = vec![0.0; size.0 as usize * size.1 as usize];
+        let (scenery, base) = (Scenery::new(world), world.base());
+        Self { scenery, inverse_depth, stamped, base, stood: STANDS_AFTER, may_draw_backdrop: true }
+    }
+
+    /// All cameras are about to take one picture each.
+    fn begin(&mut self, world: &World) {
+        let base = world.base();
+        self.stood = if base == self.base { self.stood.saturating_add(1) } else { 0 };
+        self.base = base;
+        self.may_draw_backdrop = self.stood >= STANDS_AFTER;
     }
 }
 
 impl Eye {
-    fn new(writer: CameraWriter, (mount, focal): (Mount, f64), size: (u32, u32), scenery: &Scenery) -> Self {
+    fn new(writer: CameraWriter, (mount, focal): (Mount, f64), size: (u32, u32)) -> Self {
         let (width, height) = (f64::from(size.0), f64::from(size.1));
         let f = focal * width;
         let intrinsics = Intrinsics { fx: f, fy: f, cx: width / 2.0, cy: height / 2.0 };
-        let (view, backdrop) = match mount {
-            Mount::Base(pose) => (View::new(intrinsics, pose), Some(backdrop(scenery, intrinsics, pose, size))),
-            Mount::Gripper(..) => (View::new(intrinsics, Transform::IDENTITY), None),
-        };
+        let view = View::new(intrinsics, Transform::IDENTITY);
         let pool = FramePool::new(size.0 as usize * size.1 as usize, FRAMES_HELD);
-        Self { writer, mount, intrinsics, size, view, backdrop, pool, resting: true }
+        Self { writer, mount, intrinsics, size, view, backdrop: None, pool, resting: true }
     }
 
     fn rest(&mut self) {
@@ -122,22 +145,26 @@ impl Eye {
         };
         let (rgb, depth) = buffers.planes();
         let pose = self.mount.pose(world);
+        let valid = self.backdrop.as_ref().is_some_and(|backdrop| backdrop.pose == pose);
+        if matches!(self.mount, Mount::Base(_)) && !valid && std::mem::take(&mut studio.may_draw_backdrop) {
+            self.backdrop = Some(Backdrop::new(&studio.scenery, world, self.intrinsics, pose, self.size));
+        }
         let width = self.size.0 as usize;
         let view = &mut self.view;
-        let Studio { scenery, inverse_depth, stamped } = studio;
-        if let Some((colors, inverse_depths)) = &self.backdrop {
-            rgb.copy_from_slice(colors);
-            inverse_depth.copy_from_slice(inverse_depths);
+        let Studio { scenery, inverse_depth, stamped, .. } = studio;
+        view.move_to(pose);
+        if let Some(backdrop) = self.backdrop.as_ref().filter(|backdrop| backdrop.pose == pose) {
+            rgb.copy_from_slice(&backdrop.rgb);
+            inverse_depth.copy_from_slice(&backdrop.inverse_depth);
             let canvas = &mut Canvas::new(width, rgb, inverse_depth);
             scenery.draw_moving(view, canvas, world);
             scenery.draw_shadows(view, canvas, world);
         } else {
             inverse_depth.fill(0.0);
-            view.move_to(pose);
             let canvas = &mut Canvas::new(width, rgb, inverse_depth);
             // What is near first, so that little is drawn twice. The room is closed: every pixel gets a colour.
             scenery.draw_moving(view, canvas, world);
-            scenery.draw_fixed(view, canvas);
+            scenery.draw_standing(view, canvas, world);
             scenery.draw_shadows(view, canvas, world);
         }
         for (depth, inverse) in depth.iter_mut().zip(inverse_depth) {
@@ -152,7 +179,6 @@ impl Eye {
                 image,
                 depth: Some(depth),
                 intrinsics: Some(self.intrinsics),
-                // The base does not move yet, so that base and world are one.
                 extrinsics: pose.to_pose().ok(),
                 captured,
             });
@@ -160,49 +186,46 @@ impl Eye {
     }
 }
 
-/// What a camera that does not move sees of the scenery. Drawn once, so it can afford smooth edges: each pixel is the
-/// mean of four.
-fn backdrop(scenery: &Scenery, intrinsics: Intrinsics, pose: Transform, size: (u32, u32)) -> (Vec<u8>, Vec<f32>) {
-    let draw = |scale: usize| {
-        let (width, height) = (size.0 as usize * scale, size.1 as usize * scale);
-        let Intrinsics { fx, fy, cx, cy } = intrinsics;
-        let k = scale as f64;
-        let lens = Intrinsics { fx: k * fx, fy: k * fy, cx: k * cx, cy: k * cy };
-        let (mut rgb, mut inverse) = (vec![0; width * height * 3], vec![0.0; width * height]);
-        scenery.draw_fixed(&mut View::new(lens, pose), &mut Canvas::new(width, &mut rgb, &mut inverse));
-        (rgb, inverse)
-    };
-    let (mut rgb, inverse) = draw(1);
-    let fine = draw(2).0;
-    let row = size.0 as usize * 3;
-    for (index, value) in rgb.iter_mut().enumerate() {
-        let (y, x, channel) = (index / row, index % row / 3, index % 3);
-        let first = y * 4 * row + x * 6 + channel;
-        let sum: u16 = [0, 3, 2 * row, 2 * row + 3].map(|offset| u16::from(fine[first + offset])).iter().sum();
-        *value = (sum / 4) as u8;
+impl Backdrop {
+    /// What a camera sees of all that stands. Drawn once for many pictures, so it can afford smooth edges: each pixel is
+    /// the mean of four.
+    fn new(scenery: &Scenery, world: &World, intrinsics: Intrinsics, pose: Transform, size: (u32, u32)) -> Self {
+        let draw = |scale: usize| {
+            let (width, height) = (size.0 as usize * scale, size.1 as usize * scale);
+            let Intrinsics { fx, fy, cx, cy } = intrinsics;
+            let k = scale as f64;
+            let lens = Intrinsics { fx: k * fx, fy: k * fy, cx: k * cx, cy: k * cy };
+            let (mut rgb, mut inverse) = (vec![0; width * height * 3], vec![0.0; width * height]);
+            let canvas = &mut Canvas::new(width, &mut rgb, &mut inverse);
+            scenery.draw_standing(&mut View::new(lens, pose), canvas, world);
+            (rgb, inverse)
+        };
+        let (mut rgb, inverse_depth) = draw(1);
+        let fine = draw(2).0;
+        let row = size.0 as usize * 3;
+        for (index, value) in rgb.iter_mut().enumerate() {
+            let (y, x, channel) = (index / row, index % row / 3, index % 3);
+            let first = y * 4 * row + x * 6 + channel;
+            let sum: u16 = [0, 3, 2 * row, 2 * row + 3].map(|offset| u16::from(fine[first + offset])).iter().sum();
+            *value = (sum / 4) as u8;
+        }
+        Self { pose, rgb, inverse_depth }
     }
-    (rgb, inverse)
 }
 
 /// Adds the cameras to the hub and starts their thread, which draws whatever `world` holds.
 pub(super) fn start(hub: &SensorHub, world: Arc<ArcSwap<World>>, options: &SimOptions) -> Result<Ticker, RobotError> {
     let size = options.camera_size;
-    let stamped = options.latency_stamp;
-    let mut writers = CAMERAS.map(|name| Some(hub.add_camera(name)));
-    // Made on the thread: the backdrops take some time to draw.
-    let mut set: Option<(Studio, Vec<Eye>)> = None;
+    let mut studio = Studio::new(&world.load(), size, options.latency_stamp);
+    let mut eyes: Vec<Eye> =
+        CAMERAS.into_iter().zip(mounts()).map(|(name, mount)| Eye::new(hub.add_camera(name), mount, size)).collect();
     Ticker::start("sim-cameras", PERIOD, move |captured| {
         // One world and one time for all, so that the overhead pair is a true stereo pair.
         let world = world.load_full();
-        let (studio, eyes) = set.get_or_insert_with(|| {
-            let studio = Studio::new(&world, size, stamped);
-            let writers = writers.iter_mut().filter_map(Option::take);
-            let eyes = writers.zip(mounts()).map(|(w, mount)| Eye::new(w, mount, size, &studio.scenery)).collect();
-            (studio, eyes)
-        });
-        for eye in eyes {
+        studio.begin(&world);
+        for eye in &mut eyes {
             if eye.writer.watched() {
-                eye.capture(studio, &world, captured);
+                eye.capture(&mut studio, &world, captured);
             } else {
                 eye.rest();
             }

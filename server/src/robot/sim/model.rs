@@ -10,7 +10,7 @@ use glam::{DQuat, DVec3};
 use waldo_protocol::geometry::{Parent, Pose};
 use waldo_protocol::vr::Hand;
 
-use crate::robot::{Arm, Description, Joint};
+use crate::robot::{Arm, Description, Joint, Lift, MobileBase};
 
 /// Left shoulder in the base; the right one mirrors it.
 pub(super) const SHOULDER: DVec3 = DVec3::new(0.0, 0.2, 1.22);
@@ -42,6 +42,11 @@ pub(crate) fn description() -> Description {
     Description {
         name: "simulated".into(),
         arms: vec![arm("left", Hand::Left, 1.0), arm("right", Hand::Right, -1.0)],
+        base: Some(MobileBase {
+            max_speed: 0.5,
+            max_turn: 1.0,
+            lift: Some(Lift { lower: 0.0, upper: 0.4, max_speed: 0.15 }),
+        }),
         cameras: CAMERAS.map(String::from).to_vec(),
     }
 }

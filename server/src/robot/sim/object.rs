@@ -51,7 +51,7 @@ pub(super) struct Object {
     pub(super) shape: Shape,
     /// Linear RGB, 0 to 1.
     pub(super) color: [f32; 3],
-    /// Object to base.
+    /// Object to world.
     pub(super) at: Transform,
     fall: f64,
 }
@@ -64,7 +64,7 @@ impl Object {
         Self { shape, color, at, fall: 0.0 }
     }
 
-    /// How far it reaches from its centre along a unit direction of the base.
+    /// How far it reaches from its centre along a unit direction of the world.
     pub(super) fn reach(&self, direction: DVec3) -> f64 {
         self.shape.reach(self.at.rotation.conjugate() * direction)
     }

@@ -2,6 +2,7 @@
 
 use glam::DVec3;
 
+use super::base::ROOM;
 use super::mesh::{Color, Mesh};
 use super::model::{FINGERTIP, FOREARM, HAND, MAX_GAP, MOUNT, SHOULDER, UPPER_ARM};
 use super::object::{Object, Shape, TABLE};
@@ -30,8 +31,12 @@ const PALM: f64 = 0.065;
 
 /// All bodies, each in its own frame.
 pub(super) struct Scenery {
-    /// Shaded once, in the base frame.
+    /// Room and table, shaded once, in the world frame.
     fixed: Mesh,
+    /// What of the robot stays on the floor.
+    foot: Mesh,
+    /// What the lift raises, without the arms.
+    torso: Mesh,
     arms: Vec<ArmBodies>,
     objects: Vec<Mesh>,
 }
@@ -52,20 +57,25 @@ impl Scenery {
         let accents = [TEAL, ORANGE];
         Self {
             fixed: fixed(),
+            foot: foot(),
+            torso: torso(),
             arms: accents.into_iter().zip(world.arms()).map(|(accent, _)| ArmBodies::new(accent)).collect(),
             objects: world.objects().iter().map(body).collect(),
         }
     }
 
-    /// Draws what never moves.
-    pub(super) fn draw_fixed(&self, view: &mut View, canvas: &mut Canvas<'_>) {
+    /// Draws what moves only with the base, if at all.
+    pub(super) fn draw_standing(&self, view: &mut View, canvas: &mut Canvas<'_>, world: &World) {
+        // Roughly from near to far, so that a pixel is rarely drawn twice.
+        view.draw(canvas, &self.torso, world.base());
+        view.draw(canvas, &self.foot, world.foot());
         view.draw_baked(canvas, &self.fixed);
     }
 
-    /// Draws what moves.
+    /// Draws what moves by itself.
     pub(super) fn draw_moving(&self, view: &mut View, canvas: &mut Canvas<'_>, world: &World) {
         for (bodies, arm) in self.arms.iter().zip(world.arms()) {
-            bodies.draw(view, canvas, arm);
+            bodies.draw(view, canvas, arm, world.base());
         }
         for (mesh, object) in self.objects.iter().zip(world.objects()) {
             view.draw(canvas, mesh, object.at);
@@ -80,14 +90,13 @@ impl Scenery {
             let bottom = object.at.translation.with_z(object.bottom());
             shadow(view, canvas, bottom, object.footprint() * 1.7, 0.6);
         }
-        for arm in world.arms() {
-            let frames = arm.frames();
-            let gripper = frames.gripper();
+        for (index, arm) in world.arms().iter().enumerate() {
+            let gripper = world.gripper(index);
             for (depth, radius, strength) in [(FINGERTIP, 0.035, 0.55), (0.05, 0.07, 0.5)] {
                 shadow(view, canvas, gripper.point(DVec3::NEG_Z * depth), radius, strength);
             }
-            if let [.., elbow, _, wrist, _] = frames.joints() {
-                let (elbow, wrist) = (elbow.transform.translation, wrist.transform.translation);
+            if let [.., elbow, _, wrist, _] = arm.frames().joints() {
+                let [elbow, wrist] = [elbow, wrist].map(|joint| world.base().point(joint.transform.translation));
                 for part in [0.3, 0.8] {
                     shadow(view, canvas, elbow.lerp(wrist, part), 0.09, 0.4);
                 }
@@ -157,8 +166,8 @@ impl ArmBodies {
         }
     }
 
-    fn draw(&self, view: &mut View, canvas: &mut Canvas<'_>, arm: &ArmState) {
-        let gripper = arm.frames().gripper();
+    fn draw(&self, view: &mut View, canvas: &mut Canvas<'_>, arm: &ArmState, base: Transform) {
+        let gripper = base * arm.frames().gripper();
         let beside = |x: f64| gripper * Transform::from_translation(DVec3::X * x);
         let half_gap = arm.opening() * MAX_GAP / 2.0;
         view.draw(canvas, &self.left_finger, beside(half_gap));
@@ -166,7 +175,7 @@ impl ArmBodies {
         view.draw(canvas, &self.palm, gripper);
         for (joint, mesh) in &self.links {
             if let Some(frame) = arm.frames().joints().get(*joint) {
-                view.draw(canvas, mesh, frame.transform);
+                view.draw(canvas, mesh, base * frame.transform);
             }
         }
     }
@@ -184,10 +193,10 @@ fn body(object: &Object) -> Mesh {
     }
 }
 
-/// Room, table and the robot's body with their light, in screen colours.
+/// Room and table with their light, in screen colours.
 fn fixed() -> Mesh {
-    // Roughly from near to far, so that a pixel is rarely drawn twice.
-    let mut mesh = torso().and(table()).and(room());
+    // The nearer one first, so that a pixel is rarely drawn twice.
+    let mut mesh = table().and(room());
     for vertex in &mut mesh.vertices {
         vertex.color = screen(vertex.color, light(vertex.normal)).map(|c| c / 255.0);
     }
@@ -195,7 +204,7 @@ fn fixed() -> Mesh {
 }
 
 fn room() -> Mesh {
-    let (min, max) = (DVec3::new(-2.5, -3.0, 0.0), DVec3::new(4.5, 3.0, 2.8));
+    let [min, max] = ROOM;
     let (middle, half) = ((min + max) / 2.0, (max - min) / 2.0);
     let (x, y, z) = (DVec3::X * half.x, DVec3::Y * half.y, DVec3::Z * half.z);
     // The walls stand a little inside floor and ceiling, so that no light falls through where they meet.
@@ -252,13 +261,17 @@ fn tiles(mut mesh: Mesh, min: DVec3, max: DVec3, edge: f64, color: impl Fn(DVec3
     mesh
 }
 
+/// The foot with the mast on which the torso slides.
+fn foot() -> Mesh {
+    let mast = Mesh::default().cuboid(DVec3::new(-0.12, -0.06, 0.08), DVec3::new(-0.04, 0.06, 0.6), METAL);
+    mast.cuboid(DVec3::new(-0.28, -0.22, 0.0), DVec3::new(0.14, 0.22, 0.08), METAL)
+}
+
 fn torso() -> Mesh {
     let shoulders = SHOULDER.with_y(0.0);
     let inner = DVec3::Y * (SHOULDER.y - 0.07);
-    Mesh::default()
-        .cuboid(DVec3::new(-0.28, -0.22, 0.0), DVec3::new(0.14, 0.22, 0.08), METAL)
-        .cuboid(DVec3::new(-0.14, -0.08, 0.08), DVec3::new(-0.02, 0.08, shoulders.z + 0.05), SHELL)
-        .bar(shoulders - inner, shoulders + inner, 0.05, METAL)
+    let column = (DVec3::new(-0.14, -0.08, 0.08), DVec3::new(-0.02, 0.08, shoulders.z + 0.05));
+    Mesh::default().cuboid(column.0, column.1, SHELL).bar(shoulders - inner, shoulders + inner, 0.05, METAL)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ const NEAR: f64 = 0.01;
 /// Towards the lamp.
 const LAMP: DVec3 = DVec3::new(-0.302, 0.402, 0.864);
 
-/// The light that reaches a surface of this normal (base frame): a lamp, the ceiling's and a little of the floor's.
+/// The light that reaches a surface of this normal (in the world): a lamp, the ceiling's and a little of the floor's.
 pub(super) fn light(normal: DVec3) -> f32 {
     let lamp = normal.dot(LAMP).max(0.0);
     let ceiling = 0.5 + 0.5 * normal.z;
@@ -35,27 +35,27 @@ struct Lit {
 /// Where a camera is and how it projects, with room to work in.
 pub(super) struct View {
     intrinsics: Intrinsics,
-    from_base: Transform,
+    from_world: Transform,
     lit: Vec<Lit>,
 }
 
 impl View {
-    /// A camera with its optical frame (x right, y down, z forward) at `pose` in the base.
+    /// A camera with its optical frame (x right, y down, z forward) at `pose` in the world.
     pub(super) fn new(intrinsics: Intrinsics, pose: Transform) -> Self {
-        Self { intrinsics, from_base: pose.inverse(), lit: Vec::new() }
+        Self { intrinsics, from_world: pose.inverse(), lit: Vec::new() }
     }
 
     /// Moves the camera.
     pub(super) fn move_to(&mut self, pose: Transform) {
-        self.from_base = pose.inverse();
+        self.from_world = pose.inverse();
     }
 
-    /// Draws a body that stands at `at` in the base, under the lamp.
+    /// Draws a body that stands at `at` in the world, under the lamp.
     pub(super) fn draw(&mut self, canvas: &mut Canvas<'_>, mesh: &Mesh, at: Transform) {
         self.draw_with(canvas, mesh, at, |v| screen(v.color, light(at.rotation * v.normal)));
     }
 
-    /// Draws a body whose colours are those on the screen, 0 to 1 for 0 to 255.
+    /// Draws a body of the world's frame whose colours are those on the screen, 0 to 1 for 0 to 255.
     pub(super) fn draw_baked(&mut self, canvas: &mut Canvas<'_>, mesh: &Mesh) {
         self.draw_with(canvas, mesh, Transform::IDENTITY, |v| v.color.map(|c| (c * 255.0).clamp(1.0, 254.0)));
     }
@@ -65,10 +65,10 @@ impl View {
         const SIDES: u32 = 16;
         let corner = |angle: f64| {
             let (y, x) = angle.sin_cos();
-            Lit { position: self.from_base.point(middle + DVec3::new(x, y, 0.0) * radius), color: [254.0; 3] }
+            Lit { position: self.from_world.point(middle + DVec3::new(x, y, 0.0) * radius), color: [254.0; 3] }
         };
         let center = Lit {
-            position: self.from_base.point(middle),
+            position: self.from_world.point(middle),
             color: [(255.0 * (1.0 - strength)).clamp(1.0, 254.0) as f32; 3],
         };
         let step = std::f64::consts::TAU / f64::from(SIDES);
@@ -81,7 +81,7 @@ impl View {
     }
 
     fn draw_with(&mut self, canvas: &mut Canvas<'_>, mesh: &Mesh, at: Transform, color: impl Fn(&Vertex) -> [f32; 3]) {
-        let to_camera = self.from_base * at;
+        let to_camera = self.from_world * at;
         let mut lit = std::mem::take(&mut self.lit);
         lit.clear();
         lit.extend(mesh.vertices.iter().map(|v| Lit { position: to_camera.point(v.position), color: color(v) }));

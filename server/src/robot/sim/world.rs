@@ -4,12 +4,13 @@ use glam::DVec3;
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::HoldReason;
 
+use super::base::BaseState;
 use super::model::{FINGERTIP, MAX_ACCELERATION, MAX_GAP};
 use super::object::{self, Object};
 use crate::robot::kinematics::{ArmFrames, Transform};
 use crate::robot::motion::Motion;
-use crate::robot::{Applied, Arm, ArmCommand, Command, Description, RobotError};
-use crate::sensors::ArmReading;
+use crate::robot::{Applied, Arm, ArmCommand, BaseCommand, Command, Description, RobotError};
+use crate::sensors::{ArmReading, BaseReading};
 
 /// No step of the simulation is longer, seconds.
 const MAX_STEP: f64 = 0.005;
@@ -64,7 +65,7 @@ impl ArmState {
         self.motions.iter().map(|m| m.position).collect()
     }
 
-    /// Where all its parts are.
+    /// Where all its parts are in the base.
     pub(super) fn frames(&self) -> &ArmFrames {
         &self.frames
     }
@@ -106,13 +107,14 @@ impl ArmState {
         self.frames.update(arm, &self.joints());
     }
 
-    fn grip(&mut self, objects: &mut [Object], free: impl Fn(usize) -> bool, wanted: f64, dt: f64) {
+    /// Opens or closes the fingers around whatever is between them; `gripper` is the gripper mount in the world.
+    fn grip(&mut self, gripper: Transform, objects: &mut [Object], free: impl Fn(usize) -> bool, wanted: f64, dt: f64) {
         let wanted = wanted.clamp(0.0, 1.0);
         if let Some(grip) = self.grip {
             if wanted * MAX_GAP > grip.width + RELEASE {
                 self.grip = None;
             } else {
-                objects[grip.object].carry_to(self.frames.gripper() * grip.at);
+                objects[grip.object].carry_to(gripper * grip.at);
                 return;
             }
         }
@@ -120,7 +122,6 @@ impl ArmState {
         let step = GRIPPER_SPEED * dt;
         self.opening += (wanted - self.opening).clamp(-step, step);
 
-        let gripper = self.frames.gripper();
         for (index, object) in objects.iter_mut().enumerate().filter(|(index, _)| free(*index)) {
             let Some(width) = width_between_fingers(gripper, object, before) else { continue };
             if self.gap() < width {
@@ -157,17 +158,22 @@ fn push_between(gripper: Transform, object: &mut Object, room: f64) {
 #[derive(Clone, Debug)]
 pub(super) struct World {
     arms: Vec<ArmState>,
+    base: BaseState,
+    /// Something was in the base's way.
+    blocked: bool,
     objects: Vec<Object>,
     last: Option<MonoTime>,
-    /// What the arms followed last.
+    /// What arms and base followed last.
     command: Command,
 }
 
 impl World {
-    /// Arms at rest, all things in their places.
+    /// Arms at rest, all things in their places, the base at the world's origin.
     pub(super) fn new(description: &Description) -> Self {
         let arms = description.arms.iter().map(ArmState::at_rest).collect();
-        Self { arms, objects: object::beginning(), last: None, command: Command::default() }
+        let base = BaseState::new(description.base.as_ref());
+        let objects = object::beginning();
+        Self { arms, base, blocked: false, objects, last: None, command: Command::default() }
     }
 
     /// The arms in the order of the description.
@@ -175,12 +181,27 @@ impl World {
         &self.arms
     }
 
+    /// Base to world.
+    pub(super) fn base(&self) -> Transform {
+        self.base.transform()
+    }
+
+    /// What stands on the floor, to world: the base without its lift.
+    pub(super) fn foot(&self) -> Transform {
+        self.base.foot()
+    }
+
+    /// Gripper mount of the arm of this index, to world.
+    pub(super) fn gripper(&self, arm: usize) -> Transform {
+        self.base() * self.arms[arm].frames.gripper()
+    }
+
     /// The things that can be grasped.
     pub(super) fn objects(&self) -> &[Object] {
         &self.objects
     }
 
-    /// Puts all things back; the arms stay.
+    /// Puts all things back; the arms and the base stay.
     pub(super) fn put_back(&mut self) {
         self.objects = object::beginning();
         for arm in &mut self.arms {
@@ -191,12 +212,29 @@ impl World {
     /// What the sensors of the arms read at `now`. Between two commands real joints go on moving; these do too, as the
     /// last command wants them to, for a quarter of a second at most.
     pub(super) fn readings(&self, description: &Description, now: MonoTime) -> Vec<ArmReading> {
-        let ahead = self.last.map_or(0.0, |last| now.since(last).as_secs_f64()).min(MAX_PAUSE);
+        let ahead = self.elapsed(now);
         let arms = self.arms.iter().zip(&description.arms).enumerate();
         arms.map(|(index, (state, arm))| state.reading(arm, self.command.arms.get(index), ahead)).collect()
     }
 
-    /// Lets the world run on to `now` with the arms following `command`.
+    /// Where the base is at `now`, in the same way; none for a robot without one.
+    pub(super) fn base_reading(&self, description: &Description, now: MonoTime) -> Option<BaseReading> {
+        let mobile = description.base.as_ref()?;
+        let ahead = self.elapsed(now);
+        let steps = (ahead / MAX_STEP).ceil();
+        let mut base = self.base;
+        for _ in 0..steps as usize {
+            base.step(mobile, self.command.base.unwrap_or_default(), ahead / steps);
+        }
+        Some(BaseReading { pose: base.foot().to_pose().ok()?, lift: mobile.lift.as_ref().map(|_| base.lift()) })
+    }
+
+    /// Seconds from the last command to `now`, as far as they count.
+    fn elapsed(&self, now: MonoTime) -> f64 {
+        self.last.map_or(0.0, |last| now.since(last).as_secs_f64()).min(MAX_PAUSE)
+    }
+
+    /// Lets the world run on to `now` with the arms and the base following `command`.
     pub(super) fn advance(
         &mut self,
         description: &Description,
@@ -204,7 +242,7 @@ impl World {
         command: &Command,
     ) -> Result<Applied, RobotError> {
         check(description, command)?;
-        let elapsed = self.last.map_or(0.0, |last| now.since(last).as_secs_f64()).min(MAX_PAUSE);
+        let elapsed = self.elapsed(now);
         self.last = Some(now);
         self.command.clone_from(command);
         let steps = (elapsed / MAX_STEP).ceil();
@@ -215,11 +253,16 @@ impl World {
     }
 
     fn step(&mut self, description: &Description, command: &Command, dt: f64) {
+        if let Some(mobile) = &description.base {
+            self.blocked = self.base.step(mobile, command.base.unwrap_or_default(), dt);
+        }
+        let base = self.base();
         for index in 0..self.arms.len() {
             let others: Vec<usize> = self.held().filter(|(arm, _)| *arm != index).map(|(_, object)| object).collect();
             let (arm, command) = (&mut self.arms[index], &command.arms[index]);
             arm.follow(&description.arms[index], command, dt);
-            arm.grip(&mut self.objects, |object| !others.contains(&object), command.gripper, dt);
+            let gripper = base * arm.frames.gripper();
+            arm.grip(gripper, &mut self.objects, |object| !others.contains(&object), command.gripper, dt);
         }
         let held: Vec<usize> = self.held().map(|(_, object)| object).collect();
         object::part(&mut self.objects, |i| held.contains(&i), dt);
@@ -244,7 +287,8 @@ impl World {
                 too_fast |= (target - motion.position).abs() > LAG * joint.max_velocity;
             }
         }
-        too_fast.then_some(HoldReason::Velocity)
+        let blocked = self.blocked.then_some(HoldReason::Collision);
+        too_fast.then_some(HoldReason::Velocity).or(blocked)
     }
 }
 
@@ -261,6 +305,10 @@ fn check(description: &Description, command: &Command) -> Result<(), RobotError>
         if !command.joints.iter().chain([&command.gripper]).all(|value| value.is_finite()) {
             return Err(RobotError(format!("a target of arm {} is not a finite number", arm.name)));
         }
+    }
+    let BaseCommand { vx, vy, wz, lift } = command.base.unwrap_or_default();
+    if ![vx, vy, wz, lift].iter().all(|value| value.is_finite()) {
+        return Err(RobotError("a velocity of the base is not a finite number".into()));
     }
     Ok(())
 }

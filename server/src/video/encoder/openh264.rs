@@ -99,37 +99,10 @@ impl Encoder for H264 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use openh264::decoder::Decoder;
-    use waldo_protocol::time::MonoTime;
 
     use super::*;
-    use crate::sensors::{CameraFrame, RgbImage};
-    use crate::video::source::Picture;
-
-    fn picture(width: u32, height: u32, value: u8) -> I420 {
-        painted(width, height, |_, _| value)
-    }
-
-    fn painted(width: u32, height: u32, value: impl Fn(u32, u32) -> u8) -> I420 {
-        let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
-        let data: Vec<u8> = pixels.flat_map(|(x, y)| [value(x, y); 3]).collect();
-        let image = RgbImage::new(width, height, data).unwrap();
-        let captured = MonoTime::from_nanos(0);
-        let left = Arc::new(CameraFrame { image, depth: None, intrinsics: None, extrinsics: None, captured });
-        let mut picture = I420::new(width, height);
-        picture.fill(&Picture { left, right: None }).unwrap();
-        picture
-    }
-
-    /// Patches of another brightness in every picture, so that each costs bits.
-    fn flicker(number: u32) -> I420 {
-        painted(320, 240, |x, y| {
-            let patch = (x / 8 + 31 * (y / 8) + 977 * number).wrapping_mul(2_654_435_761);
-            (96 + (patch >> 26)) as u8
-        })
-    }
+    use crate::video::encoder::testing::{flicker, plain};
 
     /// NAL unit types of an Annex B stream.
     fn nal_types(data: &[u8]) -> Vec<u8> {
@@ -139,13 +112,13 @@ mod tests {
     #[test]
     fn the_first_picture_is_a_keyframe_with_parameter_sets_and_later_ones_follow_requests() {
         let mut encoder = H264::new(64, 48, 200_000).unwrap();
-        let (data, keyframe) = encoder.encode(&picture(64, 48, 10), false).unwrap();
+        let (data, keyframe) = encoder.encode(&plain(64, 48, 10), false).unwrap();
         assert!(keyframe);
         assert_eq!(nal_types(&data), [7, 8, 5]);
-        let (data, keyframe) = encoder.encode(&picture(64, 48, 20), false).unwrap();
+        let (data, keyframe) = encoder.encode(&plain(64, 48, 20), false).unwrap();
         assert!(!keyframe);
         assert_eq!(nal_types(&data), [1]);
-        let (data, keyframe) = encoder.encode(&picture(64, 48, 30), true).unwrap();
+        let (data, keyframe) = encoder.encode(&plain(64, 48, 30), true).unwrap();
         assert!(keyframe);
         assert_eq!(nal_types(&data), [7, 8, 5]);
     }
@@ -193,13 +166,13 @@ mod tests {
         encoder.set_bitrate(u32::MAX);
         encoder.set_frame_rate(f32::MAX);
         for value in 0..4 {
-            encoder.encode(&picture(64, 48, value), false).unwrap();
+            encoder.encode(&plain(64, 48, value), false).unwrap();
         }
     }
 
     #[test]
     fn the_stream_is_constrained_baseline() {
-        let (data, _) = H264::new(64, 48, 200_000).unwrap().encode(&picture(64, 48, 0), false).unwrap();
+        let (data, _) = H264::new(64, 48, 200_000).unwrap().encode(&plain(64, 48, 0), false).unwrap();
         let sps = data.windows(4).position(|w| w == [0, 0, 1, 0x67]).unwrap();
         assert_eq!(data[sps + 4], 66, "profile_idc");
         assert_eq!(data[sps + 5] & 0x40, 0x40, "constraint_set1_flag");
@@ -210,7 +183,7 @@ mod tests {
         let mut encoder = H264::new(64, 48, 200_000).unwrap();
         let mut decoder = Decoder::new().unwrap();
         for value in [0, 80, 160, 240] {
-            let (data, _) = encoder.encode(&picture(64, 48, value), false).unwrap();
+            let (data, _) = encoder.encode(&plain(64, 48, value), false).unwrap();
             let picture = decoder.decode(&data).unwrap().expect("no picture delay");
             let mut rgb = vec![0; 64 * 48 * 3];
             picture.write_rgb8(&mut rgb);

@@ -1,5 +1,7 @@
 //! The world in virtual time.
 
+mod driving;
+
 use std::time::Duration;
 
 use glam::DQuat;
@@ -26,7 +28,8 @@ impl Bench {
         let description = model::description();
         let arms = description.arms.iter().map(|a| ArmCommand { joints: a.rest.clone(), gripper: 1.0 }).collect();
         let world = World::new(&description);
-        Self { description, world, now: MonoTime::from_nanos(5_000_000_000), command: Command { arms } }
+        let command = Command { arms, base: Some(BaseCommand::default()) };
+        Self { description, world, now: MonoTime::from_nanos(5_000_000_000), command }
     }
 
     fn tick(&mut self) -> Applied {
@@ -278,6 +281,7 @@ fn a_command_that_does_not_fit_the_robot_is_refused_and_moves_nothing() {
     refused(|c| c.arms[1].joints.truncate(3), "3 joint targets for arm right");
     refused(|c| c.arms[0].joints[2] = f64::NAN, "arm left is not a finite");
     refused(|c| c.arms[0].gripper = f64::INFINITY, "arm left is not a finite");
+    refused(|c| c.base = Some(BaseCommand { wz: f64::NAN, ..BaseCommand::default() }), "of the base is not a finite");
 }
 
 #[test]
