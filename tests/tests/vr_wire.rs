@@ -20,6 +20,24 @@ async fn engage(client: &mut Client, operator: &mut Operator) -> Result<()> {
     Ok(())
 }
 
+/// Moves the controllers 5 cm along their rays, and waits until both grippers have moved along their approach direction
+/// by as much.
+async fn push_5_cm(robot: &Robotics, client: &mut Client, operator: &mut Operator) -> Result<()> {
+    let start = robot.grippers();
+    for _ in 0..10 {
+        client.send_frame(operator.move_by(DVec3::new(0.0, 0.0, -0.005)).capture()).await?;
+        sleep(FRAME).await;
+    }
+    let arrived = |now: [DVec3; 2]| (0..2).all(|i| (now[i].distance(start[i]) - 0.05).abs() < 2e-3);
+    let begin = Instant::now();
+    while !arrived(robot.grippers()) {
+        assert!(begin.elapsed() < PATIENCE, "the grippers are not 5 cm from the start: {:?}", robot.grippers());
+        client.send_frame(operator.capture()).await?;
+        sleep(FRAME).await;
+    }
+    Ok(())
+}
+
 /// Skips the greeting, which tells that nobody is engaged.
 async fn greeted(robot: &Robotics) -> Result<Client> {
     let mut client = robot.client().await?;
@@ -45,18 +63,7 @@ async fn squeezed_grips_drive_the_arms_and_released_ones_hold_them() -> Result<(
     engage(&mut client, &mut operator).await?;
     assert!(robot.grippers()[0].distance(start[0]) < 1e-6, "nothing moves before and at engaging");
 
-    // Along the controllers' rays: the grippers move along their approach direction by as much.
-    for _ in 0..10 {
-        client.send_frame(operator.move_by(DVec3::new(0.0, 0.0, -0.005)).capture()).await?;
-        sleep(FRAME).await;
-    }
-    let arrived = |now: [DVec3; 2]| (0..2).all(|i| (now[i].distance(start[i]) - 0.05).abs() < 2e-3);
-    let begin = Instant::now();
-    while !arrived(robot.grippers()) {
-        assert!(begin.elapsed() < PATIENCE, "the grippers are not 5 cm from the start: {:?}", robot.grippers());
-        client.send_frame(operator.capture()).await?;
-        sleep(FRAME).await;
-    }
+    push_5_cm(&robot, &mut client, &mut operator).await?;
 
     operator.frame.left.lock = false;
     operator.frame.right.lock = false;
@@ -122,10 +129,7 @@ async fn reset_brings_the_arms_to_rest_and_disengages() -> Result<()> {
     let mut operator = Operator::default();
     let rest = robot.grippers();
     engage(&mut client, &mut operator).await?;
-    for _ in 0..10 {
-        client.send_frame(operator.move_by(DVec3::new(0.0, 0.0, -0.005)).capture()).await?;
-    }
-    robot.until("the grippers away from rest", |r| r.grippers()[0].distance(rest[0]) > 0.04).await?;
+    push_5_cm(&robot, &mut client, &mut operator).await?;
     operator.frame.reset = true;
     client.send_frame(operator.capture()).await?;
     assert_eq!(client.receive_type("tracking").await?["value"], false);

@@ -14,8 +14,8 @@ const LABEL: &str = "pose";
 /// After a failure the robot is asked again this much later.
 const ASK_AGAIN_MS: f64 = 3000.0;
 
-/// With more than this waiting in the browser, about a fifth of a second, the path is stuck: the socket takes over.
-const BACKLOG_BYTES: u32 = 16 * 1024;
+/// With more than this waiting in the browser, two frames, the path is stuck and old poses must not pile up: the socket takes over.
+const BACKLOG_BYTES: u32 = 2 * 1024;
 
 /// A connection that carries, or will carry, the channel.
 struct Carrier {

@@ -88,12 +88,17 @@ fn snapped(way: DVec2) -> DVec2 {
 pub struct Cart {
     asked: Option<(MonoTime, CartCommand)>,
     command: CartCommand,
+    /// The sticks were seen at rest since the last stop.
+    armed: bool,
 }
 
 impl Cart {
-    /// Takes a frame. One with `reset` stops at once.
+    /// Takes a frame. One with `reset` stops at once. At the beginning and after each [`Cart::stop`] the sticks must be
+    /// seen at rest before they count: nothing starts because a stick was pushed all along.
     pub fn on_frame(&mut self, now: MonoTime, frame: &VrFrame) {
-        self.asked = Some((now, CartCommand::asked(frame)));
+        let asked = CartCommand::asked(frame);
+        self.armed |= asked == CartCommand::STOP;
+        self.asked = Some((now, if self.armed { asked } else { CartCommand::STOP }));
         if frame.reset {
             self.command = CartCommand::STOP;
         }
@@ -102,6 +107,11 @@ impl Cart {
     /// Stops at once and forgets what was asked: a rest move plays, another stream drives, the stop latch holds.
     pub fn stop(&mut self) {
         *self = Self::default();
+    }
+
+    /// Whether anything moves.
+    pub fn moves(&self) -> bool {
+        self.command != CartCommand::STOP
     }
 
     /// The command at `now`, `dt` after the one before.

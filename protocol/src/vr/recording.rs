@@ -76,6 +76,11 @@ impl RecordingEdges {
     /// then marked for review. If none comes, keep the episode and mark it for review.
     pub fn interrupt(&mut self) -> bool {
         self.interrupted = true;
+        // What was pressed while the link was dead was not meant for later.
+        self.reset_n = None;
+        if let Some(before) = &mut self.before {
+            before.reset = true;
+        }
         self.recording
     }
 

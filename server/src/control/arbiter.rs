@@ -31,8 +31,12 @@ use self::stream::Stream;
 /// [`SourceKind::lost_after`]; if there is none, the newcomer only watches.
 pub const MAX_STREAMS: usize = 32;
 
-/// How long the operator is told that a jump of the clock disengaged: the jump itself is over within one frame.
-const CLOCK_SHOWN: Duration = Duration::from_secs(3);
+/// How long the operator is told that a jump of the clock, or of a hand, disengaged: the jump itself is over within one
+/// frame.
+const LAPSE_SHOWN: Duration = Duration::from_secs(3);
+
+/// Silence after which somebody else may move the cart: it has stopped by then.
+const CART_KEPT: Duration = Duration::from_millis(300);
 
 /// What became of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +52,8 @@ pub enum Admission {
 pub enum Event {
     /// The engage toggle changed.
     Tracking(bool),
+    /// The scale of motion is the default one again: another person drives.
+    Scale,
     /// Another source drives now, or none; [`Arbiter::lease`] tells who asks to.
     Lease,
     /// Answer to a request for the lease, for the one who asked.
@@ -76,6 +82,10 @@ pub struct Arbiter {
     engaged: MonoTime,
     scale: ClutchScale,
     cart: Cart,
+    /// Whose sticks move the cart.
+    cart_of: Option<SourceId>,
+    /// Who set the scale of motion that is in force.
+    scaled_by: Option<SourceId>,
     /// Of a source that left in the middle of an episode.
     interrupted: Option<RecordingEdges>,
     /// The last engagement number given out.
@@ -152,8 +162,8 @@ impl Arbiter {
 
     /// Runs the watchdogs.
     pub fn on_tick(&mut self, now: MonoTime, events: &mut Vec<Event>) {
-        if let Some((HoldReason::Clock, since)) = self.lapse
-            && now.since(since) >= CLOCK_SHOWN
+        if let Some((HoldReason::Clock | HoldReason::Velocity, since)) = self.lapse
+            && now.since(since) >= LAPSE_SHOWN
         {
             self.lapse = None;
         }
@@ -204,6 +214,8 @@ impl Arbiter {
         }
         if !stop.clear {
             self.stop.set(now);
+            // A press that nobody has heeded yet is not for later.
+            self.reset = false;
         } else if self.lease.holder().is_none_or(|driver| driver == from) {
             self.stop.clear();
         } else {
@@ -218,7 +230,13 @@ impl Arbiter {
     pub fn set_scale(&mut self, from: SourceId, scale: MotionScale) -> MotionScale {
         if !self.engaged() && self.lease.holder().is_none_or(|driver| driver == from) {
             self.scale = ClutchScale { position: scale.pos, rotation: scale.rot };
+            self.scaled_by = Some(from);
         }
+        self.scale()
+    }
+
+    /// The scale of motion in force.
+    pub fn scale(&self) -> MotionScale {
         MotionScale { pos: self.scale.position, rot: self.scale.rotation }
     }
 
@@ -325,7 +343,10 @@ impl Arbiter {
         if !admitted {
             return Admission::Watching;
         }
-        self.cart.on_frame(now, frame);
+        self.move_cart(now, id, frame);
+        if seen.leapt && self.disengage(events) {
+            self.lapse = Some((HoldReason::Velocity, now));
+        }
         events.extend(seen.edges.episode.map(Event::Episode));
         if matches!(self.lapse, Some((HoldReason::LinkStale, _))) {
             self.lapse = None;
@@ -360,6 +381,18 @@ impl Arbiter {
         self.engaged = now;
         self.lapse = None;
         events.push(Event::Tracking(true));
+    }
+
+    /// With nobody driving, the first to push a stick moves the cart, until that stream rests or is silent.
+    fn move_cart(&mut self, now: MonoTime, id: SourceId, frame: &VrFrame) {
+        let busy = self.cart_of.filter(|of| *of != id).and_then(|of| self.stream(of));
+        if busy.is_some_and(|s| s.silence(now) < CART_KEPT) && self.cart.moves() {
+            return;
+        }
+        if self.cart_of.replace(id) != Some(id) {
+            self.cart.stop();
+        }
+        self.cart.on_frame(now, frame);
     }
 
     /// Ends the engagement; every stream must then show both grips released. True if somebody was engaged.
@@ -403,6 +436,17 @@ impl Arbiter {
         if before.driver != after.driver {
             self.leased = now;
             self.cart.stop();
+            let scaled = after.driver.is_some() && after.driver != self.scaled_by;
+            if scaled && self.scale != ClutchScale::default() {
+                self.scale = ClutchScale::default();
+                events.push(Event::Scale);
+            }
+            if let Some(stream) = self.streams.iter_mut().find(|s| Some(s.id) == before.driver)
+                && stream.edges.recording()
+            {
+                stream.edges.end();
+                events.push(Event::Interrupted(stream.id));
+            }
         }
         if before != after {
             events.push(Event::Lease);

@@ -18,6 +18,17 @@ impl Limits {
         Self { joints: at.arms.iter().map(arm).collect() }
     }
 
+    /// Sets what is wanted to where each joint can stand still soonest.
+    pub(super) fn brake(&self, arms: &[Arm], wanted: &mut Command) {
+        for ((arm, motions), wanted) in arms.iter().zip(&self.joints).zip(&mut wanted.arms) {
+            for ((joint, motion), wanted) in arm.joints.iter().zip(motions).zip(&mut wanted.joints) {
+                let way = motion.velocity * motion.velocity.abs() / (2.0 * joint.max_acceleration);
+                *wanted =
+                    (motion.position + way).clamp(joint.lower.min(motion.position), joint.upper.max(motion.position));
+            }
+        }
+    }
+
     /// Moves `command` by one tick towards `wanted`. No joint is faster than it may be, nor changes its speed faster, and
     /// it brakes in time. Grippers follow at once: their own drives limit them.
     pub(super) fn step(&mut self, arms: &[Arm], command: &mut Command, wanted: &Command, dt: Duration) {

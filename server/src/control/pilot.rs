@@ -51,6 +51,8 @@ pub(super) struct Pilot {
     base: Option<MobileBase>,
     /// What hands or a rest move want; `command` follows within the limits of the joints.
     wanted: Command,
+    /// Hands or a rest move were followed in the last tick.
+    following: bool,
     limits: Limits,
     command: Command,
     rest: Option<RestMove>,
@@ -91,6 +93,7 @@ impl Pilot {
             arms: description.arms,
             base: description.base,
             wanted: command.clone(),
+            following: false,
             limits: Limits::new(&command),
             command,
             rest: None,
@@ -159,7 +162,7 @@ impl Pilot {
         let mut arbiter = lock(&self.arbiter);
         arbiter.on_tick(now, events);
         // A press while the arms already move to rest changes nothing.
-        let reset = arbiter.take_reset() && self.rest.is_none();
+        let reset = arbiter.take_reset() && self.rest.is_none() && !arbiter.stopped();
         if arbiter.stopped() {
             self.rest = None;
         }
@@ -175,6 +178,11 @@ impl Pilot {
     }
 
     fn follow(&mut self, targets: Option<Targets>, dt: Duration) {
+        let followed = std::mem::replace(&mut self.following, self.rest.is_some() || targets.is_some());
+        if followed && !self.following {
+            // Not on to where they were wanted: the shortest way to stand still.
+            self.limits.brake(&self.arms, &mut self.wanted);
+        }
         if let Some(rest) = &self.rest {
             self.wanted = rest.at(self.motion);
             if rest.done(self.motion) {

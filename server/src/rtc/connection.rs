@@ -1,6 +1,7 @@
 //! What every peer connection of ours shares: set-up, offer, answer, end.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -39,6 +40,10 @@ const KEEPALIVE: Duration = Duration::from_secs(1);
 const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 const CHECKS: u16 = 50;
 
+/// After an answer a connection stands within this time or never: the DTLS handshake below does not recover from every
+/// lost packet.
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+
 /// Largest data channel message in bytes, as the offer announces it.
 pub(super) const MAX_MESSAGE_SIZE: u32 = 262_144;
 
@@ -51,6 +56,8 @@ pub(super) struct Connection {
     gate: Arc<Gate>,
     /// Held while an answer is applied.
     answering: Arc<Mutex<()>>,
+    /// It was answered and did not come to stand.
+    stalled: Arc<AtomicBool>,
     /// What the connection is for; ends with it.
     tasks: JoinSet<()>,
     /// Its senders are with the tasks.
@@ -87,8 +94,20 @@ impl Connection {
         // Made on its thread, so that it is closed even if the caller goes away meanwhile.
         on(&runtime, async move {
             let peer = Arc::new(builder.build().await?);
-            let (answering, at_work) = (Arc::default(), watch::Sender::new(()).subscribe());
-            Ok(Self { runtime: handle, peer, state, gathering, gate, answering, tasks: JoinSet::new(), at_work, lease })
+            let (answering, stalled) = (Arc::default(), Arc::default());
+            let at_work = watch::Sender::new(()).subscribe();
+            Ok(Self {
+                runtime: handle,
+                peer,
+                state,
+                gathering,
+                gate,
+                answering,
+                stalled,
+                tasks: JoinSet::new(),
+                at_work,
+                lease,
+            })
         })
         .await?
     }
@@ -149,12 +168,16 @@ impl Connection {
     pub(super) async fn answer(&self, sdp: String) -> Result<(), RtcError> {
         let (peer, state) = (Arc::clone(&self.peer), self.state.clone());
         let (gate, answering) = (Arc::clone(&self.gate), Arc::clone(&self.answering));
+        let stalled = Arc::clone(&self.stalled);
         on(&self.runtime, async move {
             let _one_at_a_time = answering.lock().await;
             let offer = peer.pending_local_description().await.ok_or_else(|| RtcError("nothing to answer".into()))?;
             let applied = peer.set_remote_description(checked(sdp, &offer)?).await;
             match applied {
-                Ok(()) => gate.reached(Stage::Answered),
+                Ok(()) => {
+                    gate.reached(Stage::Answered);
+                    tokio::spawn(give_up_in_time(state, stalled));
+                }
                 Err(_) => drop(state.send_replace(RTCPeerConnectionState::Failed)),
             }
             Ok(applied?)
@@ -162,8 +185,9 @@ impl Connection {
         .await?
     }
 
-    /// Waits until the connection has failed or was closed, or has nothing left to do.
-    pub(super) async fn closed(&self) {
+    /// Waits until the connection has failed or was closed, or has nothing left to do. True if it was answered but never
+    /// stood, so that another try is worth while.
+    pub(super) async fn closed(&self) -> bool {
         use RTCPeerConnectionState::{Closed, Failed};
         let (mut state, mut at_work) = (self.state.subscribe(), self.at_work.clone());
         tokio::select! {
@@ -171,6 +195,7 @@ impl Connection {
             // Nothing is ever sent: this is the end of the last task.
             _ = at_work.changed() => {}
         }
+        self.stalled.load(Ordering::Acquire)
     }
 
     /// Closes the connection and waits until its sockets are free.
@@ -220,6 +245,18 @@ fn settings() -> SettingEngine {
         .with_ice_timeouts(Some(INTERRUPTED_AFTER), Some(FAILED_AFTER), Some(KEEPALIVE))
         .with_sctp_max_message_size(SctpMaxMessageSize::Bounded(MAX_MESSAGE_SIZE))
         .build()
+}
+
+/// Lets a connection fail that does not stand in time.
+async fn give_up_in_time(state: watch::Sender<RTCPeerConnectionState>, stalled: Arc<AtomicBool>) {
+    use RTCPeerConnectionState::{Closed, Connected, Failed};
+    let mut states = state.subscribe();
+    let settled = states.wait_for(|state| matches!(state, Connected | Failed | Closed));
+    if timeout(CONNECT_LIMIT, settled).await.is_err() {
+        tracing::debug!("a connection did not come to stand");
+        stalled.store(true, Ordering::Release);
+        state.send_replace(Failed);
+    }
 }
 
 /// Turns the callbacks of a connection into values that can be watched.

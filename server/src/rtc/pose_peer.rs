@@ -61,9 +61,10 @@ impl PosePeer {
         self.0.answer(sdp).await
     }
 
-    /// Waits until the client has closed the channel, or the connection has failed, which takes about 10 s of silence.
-    pub async fn closed(&self) {
-        self.0.closed().await;
+    /// Waits until the client has closed the channel, or the connection has failed, which takes about 10 s of silence. True if it was
+    /// answered but never stood.
+    pub async fn closed(&self) -> bool {
+        self.0.closed().await
     }
 
     /// Closes the connection and all its sockets.

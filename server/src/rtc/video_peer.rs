@@ -74,9 +74,10 @@ impl VideoPeer {
         self.0.answer(sdp).await
     }
 
-    /// Waits until the connection has failed, which takes about 10 s of silence, or all its feeds have ended.
-    pub async fn closed(&self) {
-        self.0.closed().await;
+    /// Waits until the connection has failed, which takes about 10 s of silence, or all its feeds have ended. True if it was
+    /// answered but never stood.
+    pub async fn closed(&self) -> bool {
+        self.0.closed().await
     }
 
     /// Closes the connection and all its sockets.

@@ -79,8 +79,14 @@ impl Service {
         let ingest = self.ingest();
         let Some(who) = ingest.streams.of(conn).filter(|_| !ingest.streams.is_viewer(conn)) else { return };
         let session = self.session();
-        let scale = lock(&self.arbiter).set_scale(who, scale);
-        session.tell_all(Capability::Motion, &ServerMessage::Motion(scale));
+        let mut arbiter = lock(&self.arbiter);
+        let before = arbiter.scale();
+        let scale = ServerMessage::Motion(arbiter.set_scale(who, scale));
+        if arbiter.scale() != before {
+            session.tell_all(Capability::Motion, &scale);
+        } else if let Some(client) = session.clients.get(&conn) {
+            client.tell(Capability::Motion, &scale);
+        }
     }
 
     /// Answers a ping that came at `received`.
@@ -138,6 +144,7 @@ pub(super) fn tell(session: &Session, streams: &Streams, lease: &LeaseView, even
             let reply = LeaseReply { n, ok, state, reason, driver };
             tell(to, Capability::Lease, &ServerMessage::LeaseReply(reply));
         }
+        Event::Scale => {}
         // The lease is told to everybody by comparing with what was told before, episodes to whoever asks.
         Event::Lease | Event::Episode(_) | Event::Interrupted(_) => {}
     }

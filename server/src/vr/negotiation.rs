@@ -16,6 +16,9 @@ use crate::rtc::{PosePeer, RtcError, VideoPeer, Viewer};
 /// How long a connection may take to close.
 const FAREWELL: Duration = Duration::from_millis(100);
 
+/// Offers made again because the connection of the one before did not come to stand; afterwards the client asks.
+const MAX_RETRIES: u8 = 5;
+
 /// A peer connection of either kind.
 enum Connection {
     Video(VideoPeer),
@@ -37,7 +40,7 @@ impl Connection {
         }
     }
 
-    async fn closed(&self) {
+    async fn closed(&self) -> bool {
         match self {
             Self::Video(peer) => peer.closed().await,
             Self::Poses(peer) => peer.closed().await,
@@ -49,8 +52,8 @@ impl Connection {
 enum Done {
     Built(Peer, Result<(Connection, ServerMessage), RtcError>),
     Answered(Peer, Result<(), RtcError>),
-    /// The connection ended by itself.
-    Lost(Peer, Arc<Connection>),
+    /// The connection ended by itself; true if it never stood.
+    Lost(Peer, Arc<Connection>, bool),
 }
 
 /// A connection whose offer went out, and the job that waits for its end.
@@ -81,6 +84,8 @@ pub(super) struct Negotiation {
     viewer: Viewer,
     /// The cameras that the machine knows of.
     seen: (Cameras, u64),
+    /// Offers made again without being asked, since the client asked last.
+    retries: u8,
 }
 
 /// Whether there are cameras, and which set of them.
@@ -103,13 +108,25 @@ impl Negotiation {
         let viewer = Viewer { offer: 0, drives };
         let seen = cameras(&service.video());
         let machine = Signalling::new(seen.0);
-        Self { machine, service, conn, outbox, video: None, poses: None, jobs: JoinSet::new(), viewer, seen }
+        Self {
+            machine,
+            service,
+            conn,
+            outbox,
+            video: None,
+            poses: None,
+            jobs: JoinSet::new(),
+            viewer,
+            seen,
+            retries: 0,
+        }
     }
 
     /// Takes a signalling message; anything else is nothing to it.
     pub(super) fn on_message(&mut self, message: ClientMessage) {
         match message {
             ClientMessage::WebrtcRequest => {
+                self.retries = 0;
                 // The word about new cameras may still be on its way here.
                 self.video_changed();
                 self.on_event(Event::Request(Peer::Video));
@@ -158,10 +175,15 @@ impl Negotiation {
                     self.service.complain(self.conn, "answer", &error);
                 }
             }
-            Done::Lost(peer, connection) => {
+            Done::Lost(peer, connection, stalled) => {
                 // A connection that was replaced is nothing to the machine any more.
                 if self.slot(peer).as_ref().is_some_and(|offered| Arc::ptr_eq(&offered.connection, &connection)) {
                     self.on_event(Event::Lost(peer));
+                    if stalled && self.retries < MAX_RETRIES {
+                        // The client waits for a connection that will never stand; a new offer replaces it.
+                        self.retries += 1;
+                        self.on_event(Event::Request(peer));
+                    }
                 }
             }
         }
@@ -183,8 +205,12 @@ impl Negotiation {
     fn on_event(&mut self, event: Event) {
         for action in self.machine.on_event(event) {
             match action {
-                // A full outbox has already ended the connection.
-                Action::Send(message) => drop(self.outbox.try_send(message.encode().into())),
+                Action::Send(message) => {
+                    // By way of the client, whose full outbox ends the connection: a reply is never lost silently.
+                    if let Some(client) = self.service.session().clients.get(&self.conn) {
+                        client.send(message.encode().into());
+                    }
+                }
                 Action::Build(peer) => self.build(peer),
                 Action::Apply { peer, sdp } => match self.slot(peer).as_mut().filter(|offered| !offered.answering) {
                     Some(offered) => {
@@ -243,8 +269,8 @@ impl Negotiation {
     fn keep(&mut self, peer: Peer, connection: Arc<Connection>) {
         let watched = Arc::clone(&connection);
         let watch = self.jobs.spawn(async move {
-            watched.closed().await;
-            Done::Lost(peer, watched)
+            let stalled = watched.closed().await;
+            Done::Lost(peer, watched, stalled)
         });
         *self.slot(peer) = Some(Offered { connection, watch, answering: false });
     }

@@ -180,15 +180,18 @@ impl Service {
         self.session().leave(conn);
         let name = ingest.streams.of(conn).and_then(|id| ingest.streams.public_name(id)).map(str::to_owned);
         if let Some(stream) = ingest.streams.close(conn) {
-            self.close_stream(&mut ingest, stream);
-            let interrupted = lock(&self.arbiter).take_interrupted();
-            ingest.interrupted = name.zip(interrupted).or(ingest.interrupted.take());
+            self.close_stream(&mut ingest, stream, name);
         }
     }
 
-    fn close_stream(&self, ingest: &mut Ingest, stream: SourceId) {
+    /// `name`: what the stream was called, so that it may go on when it returns.
+    fn close_stream(&self, ingest: &mut Ingest, stream: SourceId, name: Option<String>) {
         lock(&self.frame).take_if(|(from, _)| *from == stream);
-        self.arbitrate(ingest, |arbiter, events| arbiter.on_closed(clock::now(), stream, events));
+        let interrupted = self.arbitrate(ingest, |arbiter, events| {
+            arbiter.on_closed(clock::now(), stream, events);
+            arbiter.take_interrupted()
+        });
+        ingest.interrupted = name.zip(interrupted).or(ingest.interrupted.take());
     }
 
     /// Does something to the arbiter and tells everybody what came of it.
@@ -209,7 +212,7 @@ impl Service {
         let mut ingest = self.ingest();
         let (verdict, left) = ingest.streams.admit(now, conn, frame);
         if let Some(left) = left {
-            self.close_stream(&mut ingest, left);
+            self.close_stream(&mut ingest, left, None);
         }
         let stream = match verdict {
             Verdict::Accepted(stream) => stream,
@@ -263,8 +266,10 @@ impl Service {
     pub(super) fn publish_hud(&self, conn: ConnId, value: HudValue) {
         let stream = lock(&self.ingest).streams.of(conn);
         let driver = lock(&self.arbiter).lease().driver;
-        if driver.is_none() || driver == stream {
-            self.session().publish_hud(conn, value);
+        let mut session = self.session();
+        // Whoever shows a popup may take it back, also when somebody else drives by now.
+        if driver.is_none() || driver == stream || (value.is_none() && session.shows_hud_of(conn)) {
+            session.publish_hud(conn, value);
         }
     }
 
@@ -272,7 +277,7 @@ impl Service {
     pub(super) fn hello(&self, conn: ConnId, hello: &ClientHello) {
         let mut ingest = lock(&self.ingest);
         if let Some(left) = ingest.streams.name(conn, &hello.stream, hello.role) {
-            self.close_stream(&mut ingest, left);
+            self.close_stream(&mut ingest, left, None);
         }
         let now = clock::now();
         let stream = ingest.streams.of(conn).filter(|_| hello.role == Role::Driver);
@@ -330,7 +335,7 @@ impl Service {
                 }
                 Event::Episode(decision) => self.note_episode(EpisodeEvent::Decided(decision)),
                 Event::Interrupted(_) => self.note_episode(EpisodeEvent::Interrupted),
-                Event::Tracking(_) | Event::Lease | Event::Answer(_) => {}
+                Event::Tracking(_) | Event::Lease | Event::Scale | Event::Answer(_) => {}
             }
             lock(&self.later).push(event);
         }
@@ -352,6 +357,7 @@ impl Service {
         let told = std::mem::replace(&mut session.told_lease, lease);
         let snapshot = (lease.driver != told.driver).then(|| self.snapshot(&ingest.streams, &session));
         let arbiter = lock(&self.arbiter);
+        let scale = arbiter.scale();
         for (conn, client) in &mut session.clients {
             let hold = hold_of(&arbiter, &ingest.streams, *conn);
             let drives = lease.driver.is_some() && ingest.streams.of(*conn) == lease.driver;
@@ -369,6 +375,9 @@ impl Service {
             session.tell_all(Capability::Lease, &ServerMessage::LeaseNotice(lease_notice(&lease, &ingest.streams)));
         }
         for event in later {
+            if event == Event::Scale {
+                session.tell_all(Capability::Motion, &ServerMessage::Motion(scale));
+            }
             extensions::tell(&session, &ingest.streams, &lease, event);
         }
     }

@@ -153,6 +153,11 @@ impl Session {
         }
     }
 
+    /// Whether this client's popup is the one that all others see.
+    pub(super) fn shows_hud_of(&self, conn: ConnId) -> bool {
+        self.hud.is_some() && self.hud_publisher == Some(conn)
+    }
+
     /// Stores the popup state of a headset and relays it to all others.
     pub(super) fn publish_hud(&mut self, from: ConnId, value: HudValue) {
         self.hud = value;

@@ -2,10 +2,17 @@
 
 use std::time::Duration;
 
+use glam::DVec3;
 use waldo_protocol::time::MonoTime;
-use waldo_protocol::vr::{Edges, EngageToggle, Playout, PlayoutConfig, RecordingEdges, VrFrame};
+use waldo_protocol::vr::{Edges, EngageToggle, Hand, Playout, PlayoutConfig, RecordingEdges, VrFrame};
 
 use super::SourceId;
+
+/// No hand gets farther than this, metres, faster than [`LEAP_SPEED`]; the playout erases shorter glitches.
+const LEAP: f64 = 0.7;
+
+/// Metres per second; the fastest punch has ten.
+const LEAP_SPEED: f64 = 12.0;
 
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -15,6 +22,8 @@ pub(super) struct Stream {
     toggle: EngageToggle,
     /// Since when both grips have been held.
     squeezed: Option<MonoTime>,
+    /// Where each hand was tracked last, and when.
+    places: [Option<(MonoTime, DVec3)>; 2],
     newest: MonoTime,
 }
 
@@ -22,6 +31,8 @@ pub(super) struct Stream {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen {
     pub(super) clock_jumped: bool,
+    /// A hand was suddenly somewhere else: a new origin of the headset's space, or another controller.
+    pub(super) leapt: bool,
     /// What the buttons decide.
     pub(super) edges: Edges,
     /// The new state of the engage toggle, if it changed by the grips.
@@ -31,7 +42,7 @@ pub(super) struct Seen {
 impl Stream {
     pub(super) fn new(id: SourceId, now: MonoTime, playout: PlayoutConfig) -> Self {
         let (playout, edges, toggle) = (Playout::new(playout), RecordingEdges::default(), EngageToggle::default());
-        Self { id, playout, edges, toggle, squeezed: None, newest: now }
+        Self { id, playout, edges, toggle, squeezed: None, places: [None; 2], newest: now }
     }
 
     /// Feeds a frame; `counts` tells whether this stream may cause anything now, `may_engage` whether the arms may follow.
@@ -45,7 +56,16 @@ impl Stream {
         let toggled = self.toggle.update(left, right, counts && may_engage && !edges.reset);
         self.squeezed = if left && right { self.squeezed.or(Some(now)) } else { None };
         self.newest = self.newest.max(now);
-        Seen { clock_jumped, edges, toggled }
+        let leapt = [Hand::Left, Hand::Right].into_iter().enumerate().any(|(i, hand)| {
+            let controller = frame.controller(hand);
+            let place = controller.tracked.then(|| (now, controller.pose.position()));
+            let before = if place.is_some() { std::mem::replace(&mut self.places[i], place) } else { None };
+            before.zip(place).is_some_and(|((then, from), (_, to))| {
+                let way = from.distance(to);
+                way > LEAP && way > LEAP_SPEED * now.since(then).as_secs_f64()
+            })
+        });
+        Seen { clock_jumped, leapt, edges, toggled }
     }
 
     pub(super) fn disengage(&mut self) {
