@@ -3,11 +3,13 @@
 mod camera;
 mod figures;
 pub mod network;
+mod pose_stream;
 mod poses;
 mod wire;
 
 pub use camera::PaintedCameras;
 pub use figures::{Report, Target, percentile};
+pub use pose_stream::PoseStream;
 pub use poses::PoseTexts;
 pub use wire::{Link, Receiver, Sender, listen, tls_server, websocket};
 

@@ -236,6 +236,22 @@ impl Viewer {
     }
 }
 
+impl Viewer {
+    /// How many pictures come in this time, whatever their size.
+    async fn pictures(&mut self, duration: Duration) -> Result<usize> {
+        let mut count = 0;
+        let watching = async {
+            loop {
+                self.camera.picture().await?;
+                count += 1;
+            }
+        };
+        let ended: Result<Result<()>, _> = timeout(duration, watching).await;
+        ended.unwrap_or(Ok(()))?;
+        Ok(count)
+    }
+}
+
 /// The stamp of a picture that is taken now.
 fn now() -> u32 {
     stamp::millis(clock::unix_time(clock::now()))
@@ -303,5 +319,28 @@ async fn a_viewer_on_a_slow_link_slows_nobody_else() -> Result<()> {
     assert!(ages.len() >= 4 * TENTH_OF_FPS, "{} pictures", ages.len());
     assert!(percentile(&ages, 0.5) < 500.0, "{ages:?} ms");
     drop(watching_slowly);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bitrate_follows_a_network_that_gets_narrow() -> Result<()> {
+    if !permitted() {
+        return Ok(());
+    }
+    let studio = Studio::open(640, 480).await?;
+    let cable = Cable::lay(&Conditions::default(), 1)?;
+    let far = cable.headset.runtime()?;
+    let mut viewer = studio.viewer(&cable, &far).await?;
+    viewer.picture().await?;
+    // A third less than the picture takes at its best.
+    let rate = Rate { bits_per_second: 750_000, burst: 6_000, queue: 30_000 };
+    cable.set(&Conditions { rate: Some(rate), ..Conditions::default() });
+    viewer.pictures(Duration::from_secs(6)).await?;
+    let before = cable.counts(Direction::Down);
+    let pictures = viewer.pictures(Duration::from_secs(4)).await?;
+    let after = cable.counts(Direction::Down);
+    assert!(pictures >= 4 * TENTH_OF_FPS, "{pictures} pictures");
+    let (dropped, passed) = (after.overflowed - before.overflowed, after.arrived - before.arrived);
+    assert!(dropped * 10 < passed, "{dropped} dropped, {passed} passed");
     Ok(())
 }

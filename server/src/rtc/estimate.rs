@@ -22,6 +22,9 @@ const LONG_QUEUE: i64 = 150_000;
 /// The quickest packet was no later than this: there is room.
 const NO_QUEUE: i64 = 15_000;
 
+/// A queue that shrinks by so much from one judgement to the next needs no further cut.
+const DRAINING: i64 = 10_000;
+
 /// After a cut the next one waits until its effect can be seen.
 const SETTLE: Duration = Duration::from_millis(400);
 
@@ -65,12 +68,27 @@ pub(super) struct Estimate {
     target: f64,
     guess: f64,
     base: BaseDelay,
-    arrivals: VecDeque<(Duration, usize)>,
+    arrivals: VecDeque<Arrival>,
     period: Period,
+    /// The queue of the period before.
+    queue: i64,
     cut: Option<Duration>,
     /// The rate that was too much last.
     limit: Option<f64>,
     loss: Loss,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Arrival {
+    sent: Duration,
+    arrived: Duration,
+    bytes: usize,
+}
+
+/// Bits per second of the packets that arrived lately: as they were sent, and as they arrived.
+struct Rates {
+    offered: f64,
+    delivered: f64,
 }
 
 /// What was seen since the last judgement.
@@ -97,6 +115,7 @@ impl Estimate {
             base: BaseDelay::default(),
             arrivals: VecDeque::new(),
             period: Period::starting(now),
+            queue: 0,
             cut: None,
             limit: None,
             loss: Loss::new(now),
@@ -121,7 +140,7 @@ impl Estimate {
                 };
                 self.period.packets += 1;
                 self.period.smallest_queue = self.period.smallest_queue.min(queue);
-                self.arrivals.push_back((arrived, report.bytes));
+                self.arrivals.push_back(Arrival { sent: report.sent, arrived, bytes: report.bytes });
             }
         }
         self.forget_arrivals();
@@ -132,19 +151,26 @@ impl Estimate {
         }
         let target = self.loss.judge(now, self.target);
         if target < self.target {
-            self.limit = self.delivered().or(self.limit);
+            self.limit = self.rates().map(|rates| rates.delivered).or(self.limit);
         }
         self.target = target.clamp(LOWEST, HIGHEST);
     }
 
     fn judge_queue(&mut self, now: Duration, period: Duration) {
-        let Some(delivered) = self.delivered() else { return };
         let queue = self.period.smallest_queue;
+        let before = std::mem::replace(&mut self.queue, queue);
+        let Some(Rates { offered, delivered }) = self.rates() else { return };
         if queue > QUEUE {
-            if self.cut.is_none_or(|cut| now.saturating_sub(cut) >= SETTLE) {
+            let settled = self.cut.is_none_or(|cut| now.saturating_sub(cut) >= SETTLE);
+            if settled && queue > before - DRAINING {
                 let share = if queue > LONG_QUEUE { 0.7 } else { 0.85 };
-                self.limit = Some(delivered);
-                self.target = self.target.min(delivered * share);
+                if offered > 1.05 * delivered {
+                    // Not all of it came through: what did is what the path carries.
+                    self.limit = Some(delivered);
+                    self.target = self.target.min(delivered * share);
+                } else {
+                    self.target *= share;
+                }
                 self.cut = Some(now);
             }
         } else if queue <= NO_QUEUE && !self.loss.is_excessive() && self.target < self.guess.max(1.5 * delivered) {
@@ -156,29 +182,32 @@ impl Estimate {
 
     fn growth(&mut self) -> f64 {
         match self.limit {
-            None => FIRST_GROWTH,
             Some(limit) if self.target > 1.3 * limit => {
                 self.limit = None;
                 GROWTH
             }
-            Some(limit) if self.target < 0.6 * limit => GROWTH,
-            Some(_) => CAREFUL_GROWTH,
+            Some(limit) if self.target > 0.8 * limit => CAREFUL_GROWTH,
+            None if self.cut.is_none() => FIRST_GROWTH,
+            _ => GROWTH,
         }
     }
 
-    /// Bits per second that arrived lately; none if too few packets did.
-    fn delivered(&self) -> Option<f64> {
+    /// None if too few packets arrived lately.
+    fn rates(&self) -> Option<Rates> {
         let (first, last) = (self.arrivals.front()?, self.arrivals.back()?);
-        let span = last.0.saturating_sub(first.0);
-        // What arrived at the first moment took its time before it.
-        let bytes: usize = self.arrivals.iter().filter(|(at, _)| *at > first.0).map(|(_, bytes)| bytes).sum();
+        let (sending, arriving) = (last.sent.saturating_sub(first.sent), last.arrived.saturating_sub(first.arrived));
+        // The first packet took its time before.
+        let bytes: usize = self.arrivals.iter().skip(1).map(|arrival| arrival.bytes).sum();
         #[expect(clippy::cast_precision_loss, reason = "bytes of half a second")]
-        (span >= SHORTEST_RATE).then(|| bytes as f64 * 8.0 / span.as_secs_f64())
+        let rate = |time: Duration| bytes as f64 * 8.0 / time.as_secs_f64();
+        let enough = sending >= SHORTEST_RATE && arriving >= SHORTEST_RATE;
+        enough.then(|| Rates { offered: rate(sending), delivered: rate(arriving) })
     }
 
     fn forget_arrivals(&mut self) {
-        let Some((newest, _)) = self.arrivals.back().copied() else { return };
-        while self.arrivals.front().is_some_and(|(at, _)| *at + RATE_WINDOW < newest || *at > newest + RATE_WINDOW) {
+        let Some(newest) = self.arrivals.back().map(|arrival| arrival.arrived) else { return };
+        let old = |arrival: &Arrival| arrival.arrived + RATE_WINDOW < newest || arrival.arrived > newest + RATE_WINDOW;
+        while self.arrivals.front().is_some_and(old) {
             self.arrivals.pop_front();
         }
     }

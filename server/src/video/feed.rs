@@ -208,8 +208,8 @@ impl Feed {
 
     /// How many bits per second the encoder shall aim at, from its next picture on and until told otherwise; it goes on
     /// without a keyframe. `None`, as at the beginning, follows the viewers' networks within the limits: the driver's,
-    /// or without a driver what half of the viewers can take. Encoders follow within about half a second. When it is too
-    /// little for the picture (below 0.04 bit per pixel), the feed makes it smaller, then rarer, by itself.
+    /// or without a driver the median viewer's. Encoders follow within about half a second. When it is too little for
+    /// the picture (below 0.04 bit per pixel), the feed makes it smaller, then rarer, by itself.
     pub fn set_target_bitrate(&self, bps: Option<NonZeroU32>) {
         self.0.0.target_bitrate.store(bps.map_or(0, NonZeroU32::get), Ordering::Relaxed);
     }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use waldo_server::config::Settings;
 use waldo_server::video::VideoSource;
 use waldo_server::vr::VrServer;
-use waldo_tests::bench::{PaintedCameras, Report, Target, network, percentile, process_cpu};
+use waldo_tests::bench::{PaintedCameras, PoseStream, Report, Target, network, percentile, process_cpu};
 use waldo_tests::browser::Chromium;
 use waldo_tests::network::Profiles;
 use waldo_tests::robot::local;
@@ -89,7 +89,8 @@ async fn main() -> Result<()> {
     let mut report = Report::new("video");
     report.fact("browser", "headless Chromium on this machine, software rendering");
     report.fact("latency stamp", "whole milliseconds, rounded down: latencies read up to 1 ms too long");
-    report.fact("cpu", "the server without the cameras and the browser, of one core");
+    report.fact("cpu", "the server without the cameras, the sender of poses and the browser, of one core");
+    report.fact("poses meanwhile", "90 per second over the socket, from sending to the robot's callback");
     report.fact("transport", if args.tcp { "TCP" } else { "UDP" });
     for repetition in 1..=args.repetitions {
         for setup in SETUPS.into_iter().filter(|setup| name(*setup).contains(&args.only)) {
@@ -128,10 +129,13 @@ async fn measure(setup: Setup, args: &Args, report: &mut Report) -> Result<()> {
     tokio::time::sleep(WARM_UP).await;
 
     let cpu = || process_cpu().saturating_sub(painted.cpu());
+    let poses = PoseStream::start(&server)?;
     tab.eval::<bool>("begin()").await?;
     let (started, cpu_before) = (Instant::now(), cpu());
     tokio::time::sleep(Duration::from_secs(args.seconds.into())).await;
-    let cpu_share = cpu().saturating_sub(cpu_before).as_secs_f64() / started.elapsed().as_secs_f64();
+    let (cpu, elapsed) = (cpu().saturating_sub(cpu_before), started.elapsed());
+    let (ages, sender_cpu) = poses.finish()?;
+    let cpu_share = cpu.saturating_sub(sender_cpu).as_secs_f64() / elapsed.as_secs_f64();
     let tracks: Vec<Track> = tab.eval("end()").await?;
     let again: Beginning = tab.eval(&format!("reopen({count})")).await?;
     chromium.close().await?;
@@ -139,7 +143,7 @@ async fn measure(setup: Setup, args: &Args, report: &mut Report) -> Result<()> {
 
     ensure!(tracks.len() == count, "{} of {count} tracks arrived", tracks.len());
     add_beginnings(setup, &beginning, &again, report);
-    add_stream(setup, cpu_share, &tracks, report);
+    add_stream(setup, cpu_share, &ages, &tracks, report);
     Ok(())
 }
 
@@ -155,7 +159,7 @@ fn add_beginnings(setup: Setup, first: &Beginning, again: &Beginning, report: &m
     row("socket reopened → all shown", again.shown, None);
 }
 
-fn add_stream(setup: Setup, cpu_share: f64, tracks: &[Track], report: &mut Report) {
+fn add_stream(setup: Setup, cpu_share: f64, poses: &[f64], tracks: &[Track], report: &mut Report) {
     let all = |of: fn(&Track) -> &[f64]| tracks.iter().flat_map(of).copied().collect::<Vec<_>>();
     let sum = |of: fn(&Track) -> f64| tracks.iter().map(of).sum::<f64>();
     let count = tracks.len() as f64;
@@ -178,6 +182,8 @@ fn add_stream(setup: Setup, cpu_share: f64, tracks: &[Track], report: &mut Repor
     row("presented per track", "1/s", sum(|track| track.presented_fps) / count, [None, None]);
     row("bitrate, all tracks", "kbit/s", sum(|track| track.kbps), [None, None]);
     row("cpu", "%", cpu_share * 100.0, [most(20.0), most(55.0)]);
+    row("poses meanwhile, p50", "ms", percentile(poses, 0.5), [None, None]);
+    row("poses meanwhile, p99", "ms", percentile(poses, 0.99), [None, most(1.0)]);
     row("freezes", "", sum(|track| track.freezes), [None, None]);
     row("frames with unreadable stamp", "", sum(|track| f64::from(track.unreadable)), [None, None]);
 }
