@@ -79,6 +79,7 @@ async fn a_stop_from_anybody_stops_the_base_while_frames_go_on() -> Result<()> {
     viewer.send(hello).await?;
     viewer.receive_type("hello").await?;
     let mut operator = Operator::default();
+    driver.send_frame(operator.capture()).await?;
     operator.frame.l_stick_y = 1.0;
     let (_, start) = base(&robot)?;
     while way(&start, &base(&robot)?.1) < 0.02 {
