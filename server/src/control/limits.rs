@@ -58,8 +58,9 @@ impl Limits {
                 }
             }
             *motions = next;
-            for (command, motion) in command.joints.iter_mut().zip(motions.iter()) {
-                *command = motion.position;
+            for ((joint, command), motion) in arm.joints.iter().zip(&mut command.joints).zip(motions.iter()) {
+                // A limit of angle counts more than one of acceleration; a joint that began outside goes no farther.
+                *command = motion.position.clamp(joint.lower.min(*command), joint.upper.max(*command));
             }
         }
     }
