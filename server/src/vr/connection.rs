@@ -43,14 +43,14 @@ enum End {
 pub(super) async fn serve(service: Arc<Service>, socket: WebSocket, shutdown: CancellationToken) {
     let (outbox, inbox) = mpsc::channel(OUTBOX_CAPACITY);
     let (kick, video_changed) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let client = Client::new(outbox.clone(), Arc::clone(&kick), Arc::clone(&video_changed));
+    let client = Client::new(outbox, Arc::clone(&kick), Arc::clone(&video_changed));
     let drives = Arc::clone(&client.drives);
     let conn = service.join(client);
     let _counted = service.metrics.client("vr");
     tracing::info!(conn = conn.0, "client connected");
     let (mut sink, mut stream) = socket.split();
     let alive = AtomicBool::new(true);
-    let mut negotiation = Negotiation::new(Arc::clone(&service), conn, outbox, drives);
+    let mut negotiation = Negotiation::new(Arc::clone(&service), conn, drives);
     let end = tokio::select! {
         end = receive(&service, conn, &mut stream, &alive, &mut negotiation, &video_changed) => end,
         end = send(&mut sink, inbox, &alive) => end,

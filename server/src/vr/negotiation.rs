@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use axum::extract::ws::Utf8Bytes;
-use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use waldo_protocol::vr::{Action, Cameras, ClientMessage, Event, Peer, ServerMessage, Signalling, dispatch_channel};
 
@@ -76,7 +74,6 @@ pub(super) struct Negotiation {
     machine: Signalling,
     service: Arc<Service>,
     conn: ConnId,
-    outbox: mpsc::Sender<Utf8Bytes>,
     video: Option<Offered>,
     poses: Option<Offered>,
     jobs: JoinSet<Done>,
@@ -99,27 +96,11 @@ fn cameras(video: &Video) -> (Cameras, u64) {
 }
 
 impl Negotiation {
-    pub(super) fn new(
-        service: Arc<Service>,
-        conn: ConnId,
-        outbox: mpsc::Sender<Utf8Bytes>,
-        drives: Arc<AtomicBool>,
-    ) -> Self {
+    pub(super) fn new(service: Arc<Service>, conn: ConnId, drives: Arc<AtomicBool>) -> Self {
         let viewer = Viewer { offer: 0, drives };
         let seen = cameras(&service.video());
         let machine = Signalling::new(seen.0);
-        Self {
-            machine,
-            service,
-            conn,
-            outbox,
-            video: None,
-            poses: None,
-            jobs: JoinSet::new(),
-            viewer,
-            seen,
-            retries: 0,
-        }
+        Self { machine, service, conn, video: None, poses: None, jobs: JoinSet::new(), viewer, seen, retries: 0 }
     }
 
     /// Takes a signalling message; anything else is nothing to it.
