@@ -30,6 +30,24 @@ pub use video_peer::{Offer, VideoPeer, Viewer};
 #[error("webrtc: {0}")]
 pub struct RtcError(pub String);
 
+/// Why an answer is of no use.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnswerError {
+    /// The client takes none of the codecs that were offered.
+    #[error("the client takes none of the codecs that this server has: {:?}", crate::video::Codec::ALL)]
+    NoCodec,
+    /// It does not fit, or the stack refused it.
+    #[error(transparent)]
+    Rtc(#[from] RtcError),
+}
+
+impl From<rtc::shared::error::Error> for AnswerError {
+    fn from(error: rtc::shared::error::Error) -> Self {
+        Self::Rtc(error.into())
+    }
+}
+
 impl From<rtc::shared::error::Error> for RtcError {
     fn from(error: rtc::shared::error::Error) -> Self {
         Self(error.to_string())

@@ -11,7 +11,7 @@ use crate::config::{Settings, Stereo};
 use crate::control::{Arbiter, ControlLoop};
 use crate::robot::{Robot, RobotError};
 use crate::sensors::{Camera, SensorHub, V4l2Camera, V4l2Error};
-use crate::video::VideoSource;
+use crate::video::{NoEncoder, VideoSource};
 use crate::vr::{StartError, VrServer};
 
 /// Why Waldo does not start.
@@ -27,6 +27,9 @@ pub enum ServeError {
     /// A camera of this computer cannot be used.
     #[error(transparent)]
     Camera(#[from] V4l2Error),
+    /// The encoder that was asked for does not work.
+    #[error(transparent)]
+    Encoder(#[from] NoEncoder),
     /// The addresses cannot be printed, or Ctrl-C cannot be heard.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -51,6 +54,7 @@ impl Waldo {
         for address in &cameras.v4l2 {
             V4l2Camera::check(address)?;
         }
+        cameras.encoder.check()?;
         let server = VrServer::new(settings);
         server.set_mode(mode);
         server.set_video_expected(true);

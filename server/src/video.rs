@@ -19,7 +19,7 @@ mod schedule;
 mod source;
 
 pub use encoded::{BadAccessUnit, H264Sender, H264Source};
-pub use encoder::Codec;
+pub use encoder::{Codec, H264Encoder, NoEncoder};
 pub(crate) use feed::WeakFeed;
 pub use feed::{EncodedFrame, Feed, Subscription};
 pub use source::{PictureSender, VideoSource};

@@ -88,6 +88,18 @@ impl Peer {
 
     async fn negotiate(client: &mut Client, address: IpAddr, kind: &str) -> Result<Self> {
         client.send(json!({ "type": format!("{kind}-request") }).to_string()).await?;
+        Self::answer_next(client, address, kind).await
+    }
+
+    /// Takes the next offer of cameras that comes without having been asked for, from this address of the client.
+    ///
+    /// # Errors
+    /// If no offer comes.
+    pub async fn pushed_video(client: &mut Client, address: IpAddr) -> Result<Self> {
+        Self::answer_next(client, address, "webrtc").await
+    }
+
+    async fn answer_next(client: &mut Client, address: IpAddr, kind: &str) -> Result<Self> {
         let offer = client.receive_type(&format!("{kind}-offer")).await?;
         let (peer, answer) = Self::answer(offer["sdp"].as_str().context("an offer without SDP")?, address).await?;
         client.send(json!({ "type": format!("{kind}-answer"), "sdp": answer }).to_string()).await?;

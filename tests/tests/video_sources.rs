@@ -1,5 +1,7 @@
 //! Cameras that come, change and go while somebody watches, as a client's socket sees it.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -10,6 +12,7 @@ use waldo_server::serve::Waldo;
 use waldo_server::video::VideoSource;
 use waldo_server::vr::VrServer;
 use waldo_tests::client::{Client, trusting};
+use waldo_tests::peer::Peer;
 use waldo_tests::robot::local;
 
 struct Bench {
@@ -104,5 +107,50 @@ async fn a_packed_pair_is_one_track_and_cameras_that_a_robot_adds_later_follow()
     let all = json!({"0": "overhead_sbs", "1": "left_arm", "2": "right_arm", "3": "tool"});
     assert_eq!(offered(&mut client).await?, all);
     waldo.stop().await;
+    Ok(())
+}
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+fn sized(width: u32, height: u32) -> VideoSource {
+    let pixels = [255, 0, 0].repeat((width * height) as usize);
+    VideoSource::Callable(Box::new(move || RgbImage::new(width, height, pixels.clone()).ok()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_that_joins_is_seen_beside_the_one_that_goes_on() -> Result<()> {
+    let Bench { server, mut client, _data } = serving(Some(vec![("a".into(), sized(64, 48))])).await?;
+    let mut peer = Peer::video(&mut client, HERE).await?;
+    let mut camera = peer.camera().await?;
+    assert_eq!(camera.picture().await?.width, 64);
+    server.add_video_source("b", sized(128, 96));
+    let mut renewed = Peer::pushed_video(&mut client, HERE).await?;
+    let (mut one, mut other) = (renewed.camera().await?, renewed.camera().await?);
+    let mut widths = [one.picture().await?.width, other.picture().await?.width];
+    widths.sort_unstable();
+    assert_eq!(widths, [64, 128]);
+    server.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_that_breaks_leaves_the_others_and_its_own_last_picture() -> Result<()> {
+    let mut calls = 0;
+    let broken = VideoSource::Callable(Box::new(move || {
+        calls += 1;
+        assert!(calls < 3, "expected in this test");
+        RgbImage::new(128, 96, [0, 0, 255].repeat(128 * 96)).ok()
+    }));
+    let sources = vec![("fine".into(), sized(64, 48)), ("broken".into(), broken)];
+    let Bench { server, mut client, _data } = serving(Some(sources)).await?;
+    let mut peer = Peer::video(&mut client, HERE).await?;
+    let (mut one, mut other) = (peer.camera().await?, peer.camera().await?);
+    let mut widths = Vec::new();
+    for _ in 0..4 {
+        widths.push([one.picture().await?.width, other.picture().await?.width]);
+    }
+    widths.iter_mut().for_each(|pair| pair.sort_unstable());
+    assert_eq!(widths, [[64, 128]; 4]);
+    server.stop().await;
     Ok(())
 }

@@ -32,6 +32,7 @@ async fn a_pushed_stick_drives_the_base_until_the_frames_end() -> Result<()> {
     let mut watch = overhead.watch();
     let before = watch.next_timeout(Duration::from_secs(20)).ok().context("a picture")?;
 
+    client.send_frame(operator.capture()).await?;
     // Back from the table, and the lift up.
     operator.frame.l_stick_y = 1.0;
     operator.frame.right.stick_click = true;
@@ -78,6 +79,7 @@ async fn a_stop_from_anybody_stops_the_base_while_frames_go_on() -> Result<()> {
     viewer.send(hello).await?;
     viewer.receive_type("hello").await?;
     let mut operator = Operator::default();
+    driver.send_frame(operator.capture()).await?;
     operator.frame.l_stick_y = 1.0;
     let (_, start) = base(&robot)?;
     while way(&start, &base(&robot)?.1) < 0.02 {

@@ -71,7 +71,7 @@ const CHECKS: &[Check] = &[
     Check {
         name: "clippy",
         about: "lints of everything native, warnings denied",
-        needs: setup::NATIVE,
+        needs: &[Need::Cxx, Need::Nasm, Need::Codecs],
         run: |c| {
             c.cargo(&[
                 "clippy",
@@ -111,6 +111,15 @@ const CHECKS: &[Check] = &[
         about: "two minutes in which clients of all kinds come and go and leave nothing behind",
         needs: setup::NATIVE,
         run: soak,
+    },
+    Check {
+        name: "codecs",
+        about: "the tests of video with the optional encoders: VP8 and GStreamer",
+        needs: &[Need::Cxx, Need::Nasm, Need::Codecs, Need::Tool(&tools::NEXTEST)],
+        run: |c| {
+            let video = "test(video::) | binary(video) | binary(rtc)";
+            c.cargo(&["nextest", "run", "--package", "waldo-server", "--all-features", "--filterset", video])
+        },
     },
     Check {
         name: "wasm",

@@ -19,6 +19,13 @@ pub(crate) fn program(names: &[&str]) -> Option<PathBuf> {
     names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name))).find(|file| file.is_file())
 }
 
+/// Whether a file is there below `/usr`; `*` stands for a folder of any name, such as that of the architecture.
+pub(crate) fn is_there(file: &str) -> bool {
+    let Some((before, after)) = file.split_once("/*/") else { return PathBuf::from("/usr").join(file).exists() };
+    let folders = fs::read_dir(PathBuf::from("/usr").join(before)).into_iter().flatten().flatten();
+    folders.map(|folder| folder.path().join(after)).any(|path| path.exists())
+}
+
 /// Installs Debian packages if this is root; otherwise says which command does.
 ///
 /// # Errors

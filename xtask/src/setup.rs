@@ -17,6 +17,8 @@ pub(crate) enum Need {
     Cxx,
     /// The assembler that makes the H.264 encoder three times faster; taken if it is there or can be installed.
     Nasm,
+    /// What the optional features of the server are built with: libvpx and GStreamer, with elements to test.
+    Codecs,
     /// The standard library for wasm32.
     WasmTarget,
     /// Node and the npm packages of the web app.
@@ -37,7 +39,8 @@ pub(crate) const WEB: &[Need] =
     &[Need::WasmTarget, Need::Npm, Need::Tool(&tools::TRUNK), Need::Tool(&tools::WASM_BINDGEN)];
 
 /// Needs of tests alone.
-const TESTS: &[Need] = &[Need::Tool(&tools::NEXTEST), Need::Tool(&tools::DENY), Need::Chromium, Need::Networks];
+const TESTS: &[Need] =
+    &[Need::Tool(&tools::NEXTEST), Need::Tool(&tools::DENY), Need::Chromium, Need::Networks, Need::Codecs];
 
 /// The environment in which everything asked for is found.
 pub(crate) struct Toolbox {
@@ -64,6 +67,17 @@ impl Toolbox {
         cargo
     }
 }
+
+/// Debian packages that the server's features need, and a file of each below `/usr`.
+const CODECS: &[(&str, &str)] = &[
+    ("pkg-config", "bin/pkg-config"),
+    ("libvpx-dev", "include/vpx/vpx_encoder.h"),
+    ("libgstreamer1.0-dev", "include/gstreamer-1.0/gst/gst.h"),
+    ("libgstreamer-plugins-base1.0-dev", "include/gstreamer-1.0/gst/app/gstappsink.h"),
+    ("gstreamer1.0-plugins-base", "lib/*/gstreamer-1.0/libgstvideoconvertscale.so"),
+    ("gstreamer1.0-plugins-bad", "lib/*/gstreamer-1.0/libgstopenh264.so"),
+    ("gstreamer1.0-plugins-ugly", "lib/*/gstreamer-1.0/libgstx264.so"),
+];
 
 const CHROMIUM: &[&str] = &["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
 const DRIVER: &[&str] = &["chromedriver"];
@@ -112,6 +126,9 @@ fn missing_packages(needs: &[Need]) -> Vec<&'static str> {
     let mut missing = Vec::new();
     if needs.contains(&Need::Cxx) && packages::program(&["c++", "g++"]).is_none() {
         missing.push("build-essential");
+    }
+    if needs.contains(&Need::Codecs) {
+        missing.extend(CODECS.iter().filter(|(_, file)| !packages::is_there(file)).map(|(package, _)| *package));
     }
     if needs.contains(&Need::Chromium) {
         if packages::program(CHROMIUM).is_none() {

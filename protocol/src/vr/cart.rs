@@ -96,9 +96,10 @@ impl Cart {
     /// Takes a frame. One with `reset` stops at once. At the beginning and after each [`Cart::stop`] the sticks must be
     /// seen at rest before they count: nothing starts because a stick was pushed all along.
     pub fn on_frame(&mut self, now: MonoTime, frame: &VrFrame) {
-        let asked = CartCommand::asked(frame);
-        self.armed |= asked == CartCommand::STOP;
-        self.asked = Some((now, if self.armed { asked } else { CartCommand::STOP }));
+        let resting = CartCommand::asked(&VrFrame { reset: false, ..*frame }) == CartCommand::STOP;
+        self.armed = resting || (self.armed && !frame.reset);
+        let asked = if self.armed { CartCommand::asked(frame) } else { CartCommand::STOP };
+        self.asked = Some((now, asked));
         if frame.reset {
             self.command = CartCommand::STOP;
         }
@@ -171,6 +172,13 @@ mod tests {
         DVec2::new(command.vx, command.vy)
     }
 
+    /// A cart that has seen the sticks at rest.
+    fn ready(now: MonoTime) -> Cart {
+        let mut cart = Cart::default();
+        cart.on_frame(now, &pushed(0.0, 0.0, 0.0));
+        cart
+    }
+
     /// Ticks of a frame that comes again every time.
     fn drive(cart: &mut Cart, frame: &VrFrame, ticks: u64) -> Vec<CartCommand> {
         let now = |i| MonoTime::from_nanos(1_000_000_000_000) + TICK * u32::try_from(i).unwrap();
@@ -185,7 +193,7 @@ mod tests {
     fn the_cart_starts_in_the_direction_of_the_stick_and_does_not_veer() {
         let asked = way(CartCommand::asked(&pushed(0.9, 0.5, 0.0)));
         assert!(asked.y > 0.3 && asked.x > 0.8);
-        let commands = drive(&mut Cart::default(), &pushed(0.9, 0.5, 0.0), 120);
+        let commands = drive(&mut ready(MonoTime::from_nanos(1_000_000_000_000)), &pushed(0.9, 0.5, 0.0), 120);
         for command in &commands {
             assert!(way(*command).perp_dot(asked).abs() < 1e-12, "{command:?}");
         }
@@ -214,7 +222,7 @@ mod tests {
     #[test]
     fn full_speed_takes_two_seconds_in_every_direction() {
         for frame in [pushed(1.0, 0.0, 0.0), pushed(1.0, 1.0, 0.0), pushed(0.0, 0.0, -1.0)] {
-            let full = drive(&mut Cart::default(), &frame, 110);
+            let full = drive(&mut ready(MonoTime::from_nanos(1_000_000_000_000)), &frame, 110);
             let reached = full.iter().position(|c| way(*c).length().max(c.wz.abs()) > 1.0 - 1e-9);
             assert!(matches!(reached, Some(98..=100)), "{reached:?}");
         }
@@ -237,7 +245,7 @@ mod tests {
         let frame = pushed(1.0, 0.0, 1.0);
         let start = MonoTime::from_nanos(5_000_000_000);
         let rolling = || {
-            let mut cart = Cart::default();
+            let mut cart = ready(start);
             cart.on_frame(start, &frame);
             assert!(cart.tick(start, Duration::from_secs(1)).vx > 0.4);
             cart
@@ -246,7 +254,11 @@ mod tests {
         assert!(cart.tick(start + Duration::from_millis(299), TICK).vx > 0.4);
         assert_eq!(cart.tick(start + Duration::from_millis(300), TICK), CartCommand::STOP);
         cart.on_frame(start + Duration::from_millis(310), &frame);
-        let again = cart.tick(start + Duration::from_millis(310), TICK);
+        let held = cart.tick(start + Duration::from_millis(310), TICK);
+        assert_eq!(held, CartCommand::STOP, "a stick that was pushed all along starts nothing");
+        cart.on_frame(start + Duration::from_millis(320), &pushed(0.0, 0.0, 0.0));
+        cart.on_frame(start + Duration::from_millis(330), &frame);
+        let again = cart.tick(start + Duration::from_millis(330), TICK);
         assert!((again.vx - 0.01).abs() < 1e-12, "starts from rest: {again:?}");
 
         let mut cart = rolling();

@@ -50,6 +50,8 @@ pub enum Event {
     },
     /// A [`Action::Build`] failed.
     BuildFailed(Peer),
+    /// The client's answer takes nothing of what was offered: it lacks the codec.
+    Refused(Peer),
     /// The peer connection offered last failed or was closed from the other side. Not for one that an
     /// [`Action::Close`] ended.
     Lost(Peer),
@@ -118,6 +120,14 @@ impl Signalling {
             Event::Cameras(cameras) => self.set_cameras(cameras),
             Event::Built { peer, offer } => self.built(peer, offer),
             Event::BuildFailed(peer) => self.build_failed(peer),
+            Event::Refused(peer) => {
+                let link = self.link(peer);
+                if *link == Link::Offered {
+                    *link = Link::None;
+                    return vec![Action::Close(peer), Action::Send(ServerMessage::WebrtcUnavailable)];
+                }
+                Vec::new()
+            }
             Event::Lost(peer) => {
                 let link = self.link(peer);
                 if *link == Link::Offered {
@@ -322,6 +332,14 @@ mod tests {
         assert_eq!(client.on_event(Event::Lost(Peer::Video)), [Action::Close(Peer::Video)]);
         assert_eq!(client.on_event(Event::Lost(Peer::Video)), []);
         assert_eq!(client.on_event(answer(Peer::Video)), [Action::StrayAnswer(Peer::Video)]);
+        assert_eq!(client.on_event(REQUEST), [Action::Build(Peer::Video)]);
+    }
+
+    #[test]
+    fn a_client_without_the_codec_is_told_that_it_will_see_nothing() {
+        let mut client = offered();
+        assert_eq!(client.on_event(Event::Refused(Peer::Video)), [Action::Close(Peer::Video), UNAVAILABLE]);
+        assert_eq!(client.on_event(Event::Refused(Peer::Video)), []);
         assert_eq!(client.on_event(REQUEST), [Action::Build(Peer::Video)]);
     }
 

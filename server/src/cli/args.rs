@@ -8,6 +8,7 @@ use waldo_protocol::vr::{IceServer, Mode, PlayoutConfig, PlayoutProfile};
 
 use crate::config::{BitrateRange, CameraSettings, PortRange, Settings, Stereo, default_data_dir};
 use crate::sensors::V4l2Address;
+use crate::video::H264Encoder;
 
 macro_rules! about_settings {
     () => {
@@ -155,6 +156,9 @@ struct CameraArgs {
     /// A camera of this computer, beside the robot's: `tool=/dev/video0:1280x720@30`; several by commas
     #[arg(long, value_name = "NAME=DEVICE[:WxH[@FPS]]", value_delimiter = ',')]
     camera: Vec<V4l2Address>,
+    /// What encodes H.264: openh264, which is built in, or an element of GStreamer, such as `gst:vah264enc`
+    #[arg(long, value_name = "NAME", default_value = "openh264")]
+    encoder: H264Encoder,
     /// How a stereo pair, NAME_left and NAME_right, is sent to headsets
     #[arg(long, value_enum, default_value_t = StereoArg::Pair)]
     stereo: StereoArg,
@@ -180,6 +184,7 @@ impl CameraArgs {
                 StereoArg::Packed => Stereo::Packed,
             },
             v4l2: self.camera.clone(),
+            encoder: self.encoder.clone(),
             bitrate: self.video_bitrate,
         }
     }
@@ -281,7 +286,7 @@ fn size(text: &str) -> Result<(u32, u32), String> {
     const MIN: u32 = 64;
     const MAX: u32 = 4096;
     let (width, height) = text.split_once('x').ok_or("expected WIDTHxHEIGHT, such as 640x480")?;
-    let pixels = |text: &str| match text.parse() {
+    let pixels = |text: &str| match text.parse::<u32>() {
         Ok(pixels) if (MIN..=MAX).contains(&pixels) && pixels.is_multiple_of(2) => Ok(pixels),
         _ => Err(format!("`{text}` is no even number from {MIN} to {MAX}")),
     };

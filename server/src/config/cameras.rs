@@ -2,6 +2,7 @@
 
 use super::BitrateRange;
 use crate::sensors::V4l2Address;
+use crate::video::H264Encoder;
 
 /// How the two cameras of a stereo pair, `NAME_left` and `NAME_right`, are offered to clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct CameraSettings {
     pub stereo: Stereo,
     /// Cameras of this computer, beside the robot's own. One with the name of another takes its place.
     pub v4l2: Vec<V4l2Address>,
+    /// What encodes H.264.
+    pub encoder: H264Encoder,
     /// Within what each camera's bitrate follows the network; `None` goes by the size of the picture.
     pub bitrate: Option<BitrateRange>,
 }

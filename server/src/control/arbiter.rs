@@ -435,7 +435,9 @@ impl Arbiter {
         let after = self.lease.view();
         if before.driver != after.driver {
             self.leased = now;
-            self.cart.stop();
+            if after.driver.is_none() || after.driver != self.cart_of {
+                self.cart.stop();
+            }
             let scaled = after.driver.is_some() && after.driver != self.scaled_by;
             if scaled && self.scale != ClutchScale::default() {
                 self.scale = ClutchScale::default();

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use crate::robot::kinematics::forward;
 use crate::robot::motion::Motion;
-use crate::robot::{Arm, ArmCommand, Command};
+use crate::robot::{Arm, ArmCommand, Command, Joint};
+
+/// The gripper mount may stop so far out of its workspace, metres.
+const MARGIN: f64 = 0.008;
 
 /// What is commanded, on its way to what is wanted.
 #[derive(Debug)]
@@ -21,27 +25,67 @@ impl Limits {
     /// Sets what is wanted to where each joint can stand still soonest.
     pub(super) fn brake(&self, arms: &[Arm], wanted: &mut Command) {
         for ((arm, motions), wanted) in arms.iter().zip(&self.joints).zip(&mut wanted.arms) {
-            for ((joint, motion), wanted) in arm.joints.iter().zip(motions).zip(&mut wanted.joints) {
-                let way = motion.velocity * motion.velocity.abs() / (2.0 * joint.max_acceleration);
-                *wanted =
-                    (motion.position + way).clamp(joint.lower.min(motion.position), joint.upper.max(motion.position));
-            }
+            wanted.joints = stops(arm, motions);
         }
     }
 
     /// Moves `command` by one tick towards `wanted`. No joint is faster than it may be, nor changes its speed faster, and
     /// it brakes in time. Grippers follow at once: their own drives limit them.
-    pub(super) fn step(&mut self, arms: &[Arm], command: &mut Command, wanted: &Command, dt: Duration) {
+    ///
+    /// Joints that lag behind differently lead the gripper on another way than the one that was wanted. If it could no
+    /// longer stop inside of its workspace on that way, the arm brakes, and what is wanted is where it will stand. Unless
+    /// `guarded`: a move to rest may lead through places that hands may not.
+    pub(super) fn step(
+        &mut self,
+        arms: &[Arm],
+        command: &mut Command,
+        wanted: &mut Command,
+        guarded: bool,
+        dt: Duration,
+    ) {
         let seconds = dt.as_secs_f64();
         for (((arm, motions), command), wanted) in
-            arms.iter().zip(&mut self.joints).zip(&mut command.arms).zip(&wanted.arms)
+            arms.iter().zip(&mut self.joints).zip(&mut command.arms).zip(&mut wanted.arms)
         {
             command.gripper = wanted.gripper;
-            let joints = arm.joints.iter().zip(motions).zip(&mut command.joints).zip(&wanted.joints);
-            for (((joint, motion), command), target) in joints {
-                motion.step(*target, joint.max_velocity, joint.max_acceleration, seconds);
+            let mut next = stepped(arm, motions, &wanted.joints, seconds);
+            if guarded {
+                let here = stops(arm, motions);
+                let allowed = outside(arm, &here).max(MARGIN);
+                if outside(arm, &stops(arm, &next)) > allowed {
+                    next = stepped(arm, motions, &here, seconds);
+                    wanted.joints = here;
+                }
+            }
+            *motions = next;
+            for (command, motion) in command.joints.iter_mut().zip(motions.iter()) {
                 *command = motion.position;
             }
         }
     }
+}
+
+/// The joints one tick further on their way to these angles.
+fn stepped(arm: &Arm, motions: &[Motion], wanted: &[f64], seconds: f64) -> Vec<Motion> {
+    let step = |((joint, motion), target): ((&Joint, &Motion), &f64)| {
+        let mut motion = *motion;
+        motion.step(*target, joint.max_velocity, joint.max_acceleration, seconds);
+        motion
+    };
+    arm.joints.iter().zip(motions).zip(wanted).map(step).collect()
+}
+
+/// Where each joint can stand still soonest.
+fn stops(arm: &Arm, motions: &[Motion]) -> Vec<f64> {
+    let stop = |(joint, motion): (&Joint, &Motion)| {
+        let way = motion.velocity * motion.velocity.abs() / (2.0 * joint.max_acceleration);
+        (motion.position + way).clamp(joint.lower.min(motion.position), joint.upper.max(motion.position))
+    };
+    arm.joints.iter().zip(motions).map(stop).collect()
+}
+
+/// How far the gripper mount is out of the workspace with these angles, metres.
+fn outside(arm: &Arm, joints: &[f64]) -> f64 {
+    let gripper = forward(arm, joints).position();
+    gripper.distance(gripper.clamp(arm.workspace_min, arm.workspace_max))
 }

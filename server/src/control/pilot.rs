@@ -129,7 +129,8 @@ impl Pilot {
         self.command.base = self.base.as_ref().map(|base| base_command(base, cart));
         if !self.fault {
             self.follow(orders.targets, dt);
-            self.limits.step(&self.arms, &mut self.command, &self.wanted, dt);
+            let guarded = self.rest.is_none();
+            self.limits.step(&self.arms, &mut self.command, &mut self.wanted, guarded, dt);
         }
         self.apply();
     }

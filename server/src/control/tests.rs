@@ -329,7 +329,7 @@ fn the_simulated_robot_follows_the_hands_and_returns_to_rest() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_the_hands_do_commands_stay_within_the_limits_of_the_joints_and_the_workspace(

@@ -19,12 +19,13 @@ use webrtc::peer_connection::{
     RTCIceGatheringState, RTCPeerConnectionState,
 };
 
-use super::answer::checked;
+use super::answer::{Answer, checked};
 use super::network::{Network, Sockets};
 use super::ports::Lease;
 use super::runtime::Lane;
 use super::sockets::{Gate, PatientRuntime, Stage};
-use super::{RtcError, runtime};
+use super::{AnswerError, RtcError, runtime};
+use crate::video::Codec;
 
 /// The addresses of this host are gathered in milliseconds. A STUN or TURN server that does not answer must not keep the
 /// client from those.
@@ -163,16 +164,22 @@ impl Connection {
         .await?
     }
 
-    /// Applies an answer. One that does not fit the offer changes nothing; one that fails in a way that was not to be
-    /// seen before ends the connection.
-    pub(super) async fn answer(&self, sdp: String) -> Result<(), RtcError> {
+    /// Applies an answer, after `prepare` was told what the client takes of each video section. One that does not fit the
+    /// offer changes nothing; one that fails in a way that was not to be seen before ends the connection.
+    pub(super) async fn answer<P, F>(&self, sdp: String, prepare: P) -> Result<(), AnswerError>
+    where
+        P: FnOnce(Vec<Codec>) -> F + Send + 'static,
+        F: Future<Output = Result<(), RtcError>> + Send,
+    {
         let (peer, state) = (Arc::clone(&self.peer), self.state.clone());
         let (gate, answering) = (Arc::clone(&self.gate), Arc::clone(&self.answering));
         let stalled = Arc::clone(&self.stalled);
         on(&self.runtime, async move {
             let _one_at_a_time = answering.lock().await;
             let offer = peer.pending_local_description().await.ok_or_else(|| RtcError("nothing to answer".into()))?;
-            let applied = peer.set_remote_description(checked(sdp, &offer)?).await;
+            let Answer { description, codecs } = checked(sdp, &offer)?;
+            prepare(codecs).await?;
+            let applied = peer.set_remote_description(description).await;
             match applied {
                 Ok(()) => {
                     gate.reached(Stage::Answered);

@@ -1,4 +1,4 @@
-//! What our video connections offer: H.264 with retransmission, feedback and header extensions.
+//! What our video connections offer: H.264, and VP8 if built in, with retransmission, feedback and header extensions.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use super::RtcError;
 use super::keyframe_requests::DeliverKeyframeRequests;
 use super::link::Link;
 use super::resend::LimitRetransmissions;
+use crate::video::Codec;
 
 /// RTP clock of video, in Hz.
 pub(super) const CLOCK_RATE: u32 = 90_000;
@@ -36,19 +37,41 @@ const FIRST_PAYLOAD: PayloadType = 102;
 /// The payload types of a client's offer with this number. Successive offers have different ones, because nothing else in
 /// an answer tells to which of them it belongs: an answer that was under way while its offer was replaced names payload
 /// types that the new offer does not have.
-fn payload_types(offer: u8) -> [PayloadType; 2] {
+fn payload_types(offer: u8, codec: Codec) -> [PayloadType; 2] {
     let pairs = (DYNAMIC_PAYLOADS.end() - DYNAMIC_PAYLOADS.start()).div_ceil(2);
     let first_pair = (FIRST_PAYLOAD - DYNAMIC_PAYLOADS.start()) / 2;
-    let media = DYNAMIC_PAYLOADS.start() + (first_pair + offer % pairs) % pairs * 2;
+    // The pairs of codecs lie far apart: an offer that has those of an earlier one has them for another codec.
+    let shift = match codec {
+        Codec::H264 => 0,
+        #[cfg(feature = "vp8")]
+        Codec::Vp8 => pairs / 2,
+    };
+    let media = DYNAMIC_PAYLOADS.start() + (first_pair + offer % pairs + shift) % pairs * 2;
     [media, media + 1]
 }
 
-/// Constrained baseline, level 3.1, non-interleaved: every WebRTC browser has it, most decode it in hardware.
-pub(super) fn h264() -> RTCRtpCodec {
-    codec(MIME_TYPE_H264, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f".into())
+/// What session descriptions call it.
+pub(super) fn name_of(codec: Codec) -> &'static str {
+    match codec {
+        Codec::H264 => "H264",
+        #[cfg(feature = "vp8")]
+        Codec::Vp8 => "VP8",
+    }
 }
 
-fn codec(mime_type: &str, fmtp: String) -> RTCRtpCodec {
+/// How a codec is offered. H.264: constrained baseline, level 3.1, non-interleaved: every WebRTC browser has it, most
+/// decode it in hardware.
+pub(super) fn offered(codec: Codec) -> RTCRtpCodec {
+    match codec {
+        Codec::H264 => {
+            rtp_codec(MIME_TYPE_H264, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f".into())
+        }
+        #[cfg(feature = "vp8")]
+        Codec::Vp8 => rtp_codec(rtc::peer_connection::configuration::media_engine::MIME_TYPE_VP8, String::new()),
+    }
+}
+
+fn rtp_codec(mime_type: &str, fmtp: String) -> RTCRtpCodec {
     RTCRtpCodec {
         mime_type: mime_type.into(),
         clock_rate: CLOCK_RATE,
@@ -62,10 +85,12 @@ fn codec(mime_type: &str, fmtp: String) -> RTCRtpCodec {
 /// client, `link` is its network.
 pub(super) fn video(offer: u8, link: &Arc<Link>) -> Result<(MediaEngine, Registry), RtcError> {
     let mut engine = MediaEngine::default();
-    let [media, rtx] = payload_types(offer);
-    for (codec, payload_type) in [(h264(), media), (codec(MIME_TYPE_RTX, format!("apt={media}")), rtx)] {
-        let parameters = RTCRtpCodecParameters { rtp_codec: codec, payload_type };
-        engine.register_codec(parameters, RtpCodecKind::Video)?;
+    for &codec in Codec::ALL {
+        let [media, rtx] = payload_types(offer, codec);
+        let retransmission = rtp_codec(MIME_TYPE_RTX, format!("apt={media}"));
+        for (rtp_codec, payload_type) in [(offered(codec), media), (retransmission, rtx)] {
+            engine.register_codec(RTCRtpCodecParameters { rtp_codec, payload_type }, RtpCodecKind::Video)?;
+        }
     }
     let fir = RTCPFeedback { typ: TYPE_RTCP_FB_CCM.into(), parameter: "fir".into() };
     engine.register_feedback(fir, RtpCodecKind::Video);
@@ -87,13 +112,17 @@ mod tests {
 
     #[test]
     fn successive_offers_have_payload_types_of_their_own() {
-        assert_eq!(payload_types(0), [102, 103]);
-        assert_eq!(payload_types(12), [126, 127]);
-        assert_eq!(payload_types(13), [96, 97]);
+        assert_eq!(payload_types(0, Codec::H264), [102, 103]);
+        assert_eq!(payload_types(12, Codec::H264), [126, 127]);
+        assert_eq!(payload_types(13, Codec::H264), [96, 97]);
         for offer in 0..=u8::MAX {
-            let types = payload_types(offer);
-            assert!(types.iter().all(|payload| DYNAMIC_PAYLOADS.contains(payload)), "{types:?}");
-            assert!((1..16).all(|later| payload_types(offer.wrapping_add(later)) != types), "offer {offer}");
+            for &codec in Codec::ALL {
+                let types = payload_types(offer, codec);
+                assert!(types.iter().all(|payload| DYNAMIC_PAYLOADS.contains(payload)), "{types:?}");
+                let later = |by| payload_types(offer.wrapping_add(by), codec);
+                assert!((1..16).all(|by| later(by) != types), "offer {offer}");
+                assert!(Codec::ALL.iter().all(|&other| other == codec || payload_types(offer, other) != types));
+            }
         }
     }
 }

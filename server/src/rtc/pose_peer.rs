@@ -1,14 +1,16 @@
 //! The connection that carries pose frames from one client.
 
+use std::future::ready;
+
 use rtc::data_channel::RTCDataChannelInit;
 use rtc::interceptor::Registry;
 use rtc::peer_connection::configuration::media_engine::MediaEngine;
 use webrtc::data_channel::DataChannelEvent;
 
-use super::RtcError;
 use super::connection::{Connection, MAX_MESSAGE_SIZE, on};
 use super::network::Network;
 use super::runtime::Lane;
+use super::{AnswerError, RtcError};
 
 /// The channel's label; clients use no other.
 const LABEL: &str = "pose";
@@ -56,9 +58,9 @@ impl PosePeer {
     /// Applies the client's answer; messages arrive as soon as the connection stands.
     ///
     /// # Errors
-    /// [`RtcError`] if the answer does not fit; the connection stays as it was.
-    pub async fn answer(&self, sdp: String) -> Result<(), RtcError> {
-        self.0.answer(sdp).await
+    /// [`AnswerError`] if the answer does not fit; the connection stays as it was.
+    pub async fn answer(&self, sdp: String) -> Result<(), AnswerError> {
+        self.0.answer(sdp, |_| ready(Ok(()))).await
     }
 
     /// Waits until the client has closed the channel, or the connection has failed, which takes about 10 s of silence. True if it was

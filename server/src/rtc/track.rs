@@ -1,6 +1,6 @@
 //! One camera on its way to one client.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use rtc::media_stream::MediaStreamTrack;
@@ -22,9 +22,9 @@ use webrtc::rtp_transceiver::RtpSender;
 use super::RtcError;
 use super::keyframe_requests::is_keyframe_request;
 use super::link::Link;
-use super::media::{ABS_CAPTURE_TIME, CLOCK_RATE, PLAYOUT_DELAY, h264};
+use super::media::{ABS_CAPTURE_TIME, CLOCK_RATE, PLAYOUT_DELAY, offered};
 use crate::clock;
-use crate::video::{EncodedFrame, Subscription, WeakFeed};
+use crate::video::{Codec, EncodedFrame, Subscription, WeakFeed};
 
 /// Room for one packet's payload in bytes: 1200 less RTP header, header extensions, encryption and retransmission.
 const MAX_PAYLOAD: usize = 1120;
@@ -48,6 +48,31 @@ pub(super) struct Track {
     ssrc: u32,
     number: usize,
     link: Arc<Link>,
+    codec: Arc<OnceLock<Codec>>,
+}
+
+/// Chooses the codec of a track, once its client has answered.
+pub(super) struct CodecChoice {
+    sender: Arc<dyn RtpSender>,
+    encodings: Vec<(Codec, MediaStreamTrack)>,
+    chosen: Arc<OnceLock<Codec>>,
+}
+
+impl CodecChoice {
+    /// To be called before the answer is applied: the connection asks the track for its codec then.
+    pub(super) async fn choose(&self, codec: Codec) -> Result<(), RtcError> {
+        let at = self.encodings.iter().position(|(own, _)| *own == codec);
+        let at = at.ok_or_else(|| RtcError(format!("{codec:?} was not offered")))?;
+        // The first one is in place.
+        if at > 0 {
+            let track = TrackLocalStaticRTP::new(self.encodings[at].1.clone());
+            self.sender.replace_track(Arc::new(track)).await?;
+        }
+        // An answer that is refused may be followed by another one, which cannot choose otherwise: it has the same offer
+        // and the same client.
+        let _ = self.chosen.set(codec);
+        Ok(())
+    }
 }
 
 impl Track {
@@ -57,34 +82,37 @@ impl Track {
         number: usize,
         feed: WeakFeed,
         link: Arc<Link>,
-    ) -> Result<Self, RtcError> {
+    ) -> Result<(Self, CodecChoice), RtcError> {
         let [ssrc, rtx] = random()?;
-        let coding = RTCRtpEncodingParameters {
+        let codecs = feed.upgrade().map_or(Codec::ALL, |feed| feed.codecs());
+        let encoding = |&codec: &Codec| RTCRtpEncodingParameters {
             rtp_coding_parameters: RTCRtpCodingParameters {
                 ssrc: Some(ssrc),
                 rtx: Some(RTCRtpRtxParameters { ssrc: rtx }),
                 ..RTCRtpCodingParameters::default()
             },
-            codec: h264(),
+            codec: offered(codec),
             ..RTCRtpEncodingParameters::default()
         };
         // Camera names may hold characters that session descriptions cannot; clients go by the mid.
-        let track = MediaStreamTrack::new(
-            "cameras".into(),
-            format!("camera-{number}"),
-            format!("camera-{number}"),
-            RtpCodecKind::Video,
-            vec![coding],
-        );
-        let local = Arc::new(TrackLocalStaticRTP::new(track));
+        let track = |codec: &Codec| {
+            let name = || format!("camera-{number}");
+            MediaStreamTrack::new("cameras".into(), name(), name(), RtpCodecKind::Video, vec![encoding(codec)])
+        };
+        let encodings: Vec<_> = codecs.iter().map(|codec| (*codec, track(codec))).collect();
+        let first = encodings.first().map(|(_, track)| track.clone());
+        let local = Arc::new(TrackLocalStaticRTP::new(first.ok_or_else(|| RtcError("no codec".into()))?));
         let sendonly = RTCRtpTransceiverInit {
             direction: RTCRtpTransceiverDirection::Sendonly,
             streams: Vec::new(),
-            send_encodings: Vec::new(),
+            // All are offered, one of them is sent.
+            send_encodings: codecs.iter().map(encoding).collect(),
         };
         let transceiver = peer.add_transceiver_from_track(Arc::clone(&local) as _, Some(sendonly)).await?;
         let sender = transceiver.sender().await?.ok_or_else(|| RtcError("a track without a sender".into()))?;
-        Ok(Self { feed, local, sender, ssrc, number, link })
+        let codec = Arc::new(OnceLock::new());
+        let choice = CodecChoice { sender: Arc::clone(&sender), encodings, chosen: Arc::clone(&codec) };
+        Ok((Self { feed, local, sender, ssrc, number, link, codec }, choice))
     }
 
     /// Sends the camera for as long as the feed and the connection last.
@@ -95,11 +123,12 @@ impl Track {
         use RTCPeerConnectionState::{Connected, Connecting};
         let gone = |_| RtcError("the connection ended".into());
         state.wait_for(|state| matches!(state, Connecting | Connected)).await.map_err(gone)?;
-        let Some(mut frames) = self.feed.upgrade().map(|feed| feed.subscribe()) else {
+        let codec = self.codec.get().copied().unwrap_or(Codec::H264);
+        let Some(mut frames) = self.feed.upgrade().map(|feed| feed.subscribe_in(codec)) else {
             return Ok(());
         };
         state.wait_for(|state| *state == Connected).await.map_err(gone)?;
-        let mut packets = Packets::new(self.ssrc, &self.sender.get_parameters().await?.rtp_parameters)?;
+        let mut packets = Packets::new(self.ssrc, codec, &self.sender.get_parameters().await?.rtp_parameters)?;
         while let Some(frame) = self.next(&mut frames).await {
             if let Some(rest) = self.link.rest(clock::now()) {
                 tracing::debug!(number = self.number, ?rest, "a client's network is behind; it skips pictures");
@@ -139,7 +168,7 @@ impl Track {
 
 /// Cuts frames into RTP packets.
 struct Packets {
-    payloader: H264Payloader,
+    payloader: Box<dyn Payloader>,
     payload_type: PayloadType,
     ssrc: u32,
     sequence: u16,
@@ -150,21 +179,24 @@ struct Packets {
 
 impl Packets {
     /// Packets as negotiated.
-    fn new(ssrc: u32, negotiated: &RTCRtpParameters) -> Result<Self, RtcError> {
-        let h264 = h264();
-        let codec = negotiated
-            .codecs
-            .iter()
-            .find(|codec| codec.rtp_codec.mime_type.eq_ignore_ascii_case(&h264.mime_type))
-            .ok_or_else(|| RtcError("the client does not take H.264".into()))?;
+    fn new(ssrc: u32, codec: Codec, negotiated: &RTCRtpParameters) -> Result<Self, RtcError> {
+        let wanted = offered(codec).mime_type;
+        let codecs = &mut negotiated.codecs.iter();
+        let found = codecs.find(|codec| codec.rtp_codec.mime_type.eq_ignore_ascii_case(&wanted));
+        let payload_type = found.ok_or_else(|| RtcError(format!("the client does not take {codec:?}")))?.payload_type;
+        let payloader: Box<dyn Payloader> = match codec {
+            Codec::H264 => Box::new(H264Payloader::default()),
+            #[cfg(feature = "vp8")]
+            Codec::Vp8 => Box::new(rtp::codec::vp8::Vp8Payloader::default()),
+        };
         let extension = |uri: &str| {
             let extension = negotiated.header_extensions.iter().find(|extension| extension.uri == uri)?;
             u8::try_from(extension.id).ok()
         };
         let [sequence, timestamp_offset] = random()?;
         Ok(Self {
-            payloader: H264Payloader::default(),
-            payload_type: codec.payload_type,
+            payloader,
+            payload_type,
             ssrc,
             // Half the range, as is the custom: a first wrap-around is then not near.
             sequence: (sequence & 0x7fff) as u16,

@@ -8,10 +8,10 @@ use super::connection::{Connection, on};
 use super::link::Link;
 use super::network::Network;
 use super::runtime::Lane;
-use super::track::Track;
-use super::{RtcError, media};
+use super::track::{CodecChoice, Track};
+use super::{AnswerError, RtcError, media};
 use crate::clock;
-use crate::video::Feed;
+use crate::video::{Codec, Feed};
 
 /// An offer to send to the client.
 #[derive(Clone, Debug)]
@@ -33,7 +33,10 @@ pub struct Viewer {
 
 /// One client's video connection. Closes when dropped. Does not keep the feeds alive: the picture of one that has ended
 /// stands still.
-pub struct VideoPeer(Connection);
+pub struct VideoPeer {
+    connection: Connection,
+    codecs: Arc<[CodecChoice]>,
+}
 
 impl VideoPeer {
     /// Builds a connection with one sendonly track per feed, in order, and its offer. The mids are "0", "1", ….
@@ -48,11 +51,13 @@ impl VideoPeer {
         let link = Link::new(clock::now(), feeds.len(), Arc::clone(&viewer.drives));
         let (engine, registry) = media::video(viewer.offer, &link)?;
         let mut connection = Connection::open(Lane::Video, network, engine, registry).await?;
-        let mut senders = Vec::with_capacity(feeds.len());
+        let (mut senders, mut codecs) = (Vec::with_capacity(feeds.len()), Vec::with_capacity(feeds.len()));
         let mut tracks = BTreeMap::new();
         for (number, feed) in feeds.iter().enumerate() {
             let (peer, weak, link) = (connection.peer().clone(), feed.downgrade(), Arc::clone(&link));
-            let track = on(connection.runtime(), async move { Track::add(&*peer, number, weak, link).await }).await??;
+            let added = on(connection.runtime(), async move { Track::add(&*peer, number, weak, link).await }).await;
+            let (track, codec) = added??;
+            codecs.push(codec);
             let (state, name) = (connection.state(), feed.name().to_owned());
             tracks.insert(number.to_string(), name.clone());
             senders.push(async move {
@@ -63,25 +68,33 @@ impl VideoPeer {
         }
         connection.run(senders);
         let sdp = connection.offer().await?;
-        Ok((Self(connection), Offer { sdp, tracks }))
+        Ok((Self { connection, codecs: codecs.into() }, Offer { sdp, tracks }))
     }
 
-    /// Applies the client's answer; pictures flow as soon as the connection stands.
+    /// Applies the client's answer; pictures flow as soon as the connection stands, in the best codec that the client
+    /// takes.
     ///
     /// # Errors
-    /// [`RtcError`] if the answer does not fit; the connection stays as it was.
-    pub async fn answer(&self, sdp: String) -> Result<(), RtcError> {
-        self.0.answer(sdp).await
+    /// [`AnswerError`] if the answer does not fit, or the client has no codec of ours; the connection stays as it was.
+    pub async fn answer(&self, sdp: String) -> Result<(), AnswerError> {
+        let tracks = Arc::clone(&self.codecs);
+        let choose = move |codecs: Vec<Codec>| async move {
+            for (track, codec) in tracks.iter().zip(codecs) {
+                track.choose(codec).await?;
+            }
+            Ok(())
+        };
+        self.connection.answer(sdp, choose).await
     }
 
     /// Waits until the connection has failed, which takes about 10 s of silence, or all its feeds have ended. True if it was
     /// answered but never stood.
     pub async fn closed(&self) -> bool {
-        self.0.closed().await
+        self.connection.closed().await
     }
 
     /// Closes the connection and all its sockets.
     pub async fn close(self) {
-        self.0.close().await;
+        self.connection.close().await;
     }
 }

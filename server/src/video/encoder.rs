@@ -1,11 +1,15 @@
 //! What every encoder has in common, whatever its codec.
 
+#[cfg(feature = "gstreamer")]
+mod gst;
 mod openh264;
 mod openh264_options;
 #[cfg(test)]
 mod testing;
 #[cfg(feature = "vp8")]
 mod vp8;
+
+use std::str::FromStr;
 
 use bytes::Bytes;
 
@@ -31,12 +35,63 @@ impl Codec {
     ];
 
     /// An encoder for pictures of this size that begins with this bitrate.
-    pub(super) fn encoder(self, width: u32, height: u32, bps: u32) -> Result<Box<dyn Encoder>, EncodeError> {
-        Ok(match self {
-            Self::H264 => Box::new(H264::new(width, height, bps)?),
+    pub(super) fn encoder(
+        self,
+        h264: &H264Encoder,
+        (width, height): (u32, u32),
+        bps: u32,
+    ) -> Result<Box<dyn Encoder>, EncodeError> {
+        Ok(match (self, h264) {
+            (Self::H264, H264Encoder::BuiltIn) => Box::new(H264::new(width, height, bps)?),
+            #[cfg(feature = "gstreamer")]
+            (Self::H264, H264Encoder::Gstreamer(element)) => Box::new(gst::Gst::new(element, width, height, bps)?),
             #[cfg(feature = "vp8")]
-            Self::Vp8 => Box::new(vp8::Vp8::new(width, height, bps)?),
+            (Self::Vp8, _) => Box::new(vp8::Vp8::new(width, height, bps)?),
         })
+    }
+}
+
+/// What encodes H.264.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum H264Encoder {
+    /// openh264, which Waldo has inside.
+    #[default]
+    BuiltIn,
+    /// An element of GStreamer by its name, such as `vah264enc`, with properties if the usual ones do not do. When it
+    /// fails, the built-in one goes on.
+    #[cfg(feature = "gstreamer")]
+    Gstreamer(String),
+}
+
+/// Why there is no such encoder; the message is for the user.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoEncoder(String);
+
+impl FromStr for H264Encoder {
+    type Err = NoEncoder;
+
+    fn from_str(text: &str) -> Result<Self, NoEncoder> {
+        match text.split_once(':') {
+            None if text == "openh264" => Ok(Self::BuiltIn),
+            #[cfg(feature = "gstreamer")]
+            Some(("gst", element)) if !element.trim().is_empty() => Ok(Self::Gstreamer(element.trim().to_owned())),
+            #[cfg(not(feature = "gstreamer"))]
+            Some(("gst", _)) => Err(NoEncoder("this program was built without the feature `gstreamer`".into())),
+            _ => Err(NoEncoder("expected openh264, or gst:ELEMENT such as gst:vah264enc".into())),
+        }
+    }
+}
+
+impl H264Encoder {
+    /// Tries it with a small picture.
+    ///
+    /// # Errors
+    /// [`NoEncoder`] with what the encoder says.
+    pub fn check(&self) -> Result<(), NoEncoder> {
+        let tried = Codec::H264.encoder(self, (320, 240), 500_000);
+        let tried = tried.and_then(|mut encoder| encoder.encode(&I420::new(320, 240), true));
+        tried.map(drop).map_err(|error| NoEncoder(format!("--encoder: {error}")))
     }
 }
 
@@ -84,6 +139,9 @@ pub(super) enum EncodeError {
     TooLarge { width: u32, height: u32 },
     #[error("the encoder refused its option {option}: code {code}")]
     Option { option: &'static str, code: i32 },
+    #[cfg(feature = "gstreamer")]
+    #[error("GStreamer: {0}")]
+    Gst(String),
     #[cfg(feature = "vp8")]
     #[error("VP8 encoder: {0}")]
     Vp8(&'static str),
@@ -101,6 +159,25 @@ pub(super) fn default_bitrate(width: u32, height: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn encoders_are_chosen_by_name() {
+        assert_eq!("openh264".parse(), Ok(H264Encoder::BuiltIn));
+        assert!(H264Encoder::BuiltIn.check().is_ok());
+        for wrong in ["", "x264enc", "gst", "gst:", "gst: "] {
+            assert!(wrong.parse::<H264Encoder>().is_err(), "{wrong}");
+        }
+    }
+
+    #[cfg(feature = "gstreamer")]
+    #[test]
+    fn elements_are_tried_before_anybody_watches() {
+        assert!("gst:x264enc".parse::<H264Encoder>().unwrap().check().is_ok());
+        let own: H264Encoder = "gst:x264enc tune=zerolatency speed-preset=superfast".parse().unwrap();
+        assert!(own.check().is_ok());
+        let error = "gst:nothing".parse::<H264Encoder>().unwrap().check().unwrap_err().to_string();
+        assert!(error.starts_with("--encoder: ") && error.contains("nothing"), "{error}");
+    }
 
     #[test]
     fn the_bitrate_follows_the_size() {

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::VideoHealth;
 
-use super::encoder::Codec;
+use super::encoder::{Codec, H264Encoder};
 use super::health::Delivered;
 use super::queue::{Next, Queue};
 use super::rate::{self, Share};
@@ -72,6 +72,7 @@ pub(super) struct Shared {
     /// What the encoder would use if every network carried it, in bits per second; 0 while it is not known.
     wanted_bitrate: AtomicU32,
     limits: Mutex<Option<BitrateRange>>,
+    h264: Mutex<H264Encoder>,
     delivered: Mutex<Delivered>,
     /// Wakes the encoder's thread: a keyframe is wanted, or nobody watches any more.
     pub(super) wake: Notify,
@@ -122,6 +123,7 @@ impl Feed {
             target_bitrate: AtomicU32::new(0),
             wanted_bitrate: AtomicU32::new(0),
             limits: Mutex::default(),
+            h264: Mutex::default(),
             delivered: Mutex::default(),
             wake: Notify::new(),
         });
@@ -216,6 +218,11 @@ impl Feed {
     /// picture: at most 0.12 bit per pixel at 30 Hz, at least a tenth of that.
     pub fn set_bitrate_limits(&self, limits: Option<BitrateRange>) {
         *lock(&self.0.0.limits) = limits;
+    }
+
+    /// What encodes H.264 from the next time on that somebody begins to watch; at first the built-in encoder.
+    pub fn set_h264_encoder(&self, encoder: H264Encoder) {
+        *lock(&self.0.0.h264) = encoder;
     }
 
     pub(crate) fn downgrade(&self) -> WeakFeed {
@@ -328,6 +335,10 @@ impl Shared {
 
     fn shares(&self) -> Vec<Share> {
         self.lock().viewers.iter().filter_map(|viewer| *lock(&viewer.share)).collect()
+    }
+
+    pub(super) fn h264_encoder(&self) -> H264Encoder {
+        lock(&self.h264).clone()
     }
 
     /// The source, for the encoder's thread.

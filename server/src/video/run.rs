@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use waldo_protocol::time::MonoTime;
 use yuv::YuvError;
 
-use super::encoder::{Codec, EncodeError, Encoder, FPS, default_bitrate};
+use super::encoder::{Codec, EncodeError, Encoder, FPS, H264Encoder, default_bitrate};
 use super::feed::{EncodedFrame, Shared};
 use super::i420::I420;
 use super::ladder::{Ladder, Rung};
@@ -73,6 +73,7 @@ struct Encoding<'a> {
     pace: Pace,
     /// New pictures so far.
     pictures: u32,
+    h264: H264Encoder,
     scaled: Option<Scaled>,
     last: Option<Picture>,
     logged: Option<MonoTime>,
@@ -81,7 +82,17 @@ struct Encoding<'a> {
 impl<'a> Encoding<'a> {
     fn new(shared: &'a Shared, last: Option<Picture>) -> Self {
         let (schedule, ladder, pace) = (Schedule::new(clock::now()), Ladder::new(), Pace::new(FPS.into()));
-        Self { shared, schedule, ladder, pace, pictures: 0, scaled: None, last, logged: None }
+        Self {
+            shared,
+            schedule,
+            ladder,
+            pace,
+            pictures: 0,
+            h264: shared.h264_encoder(),
+            scaled: None,
+            last,
+            logged: None,
+        }
     }
 
     /// Encodes a new picture, or the last one again, and gives it to every viewer.
@@ -135,12 +146,18 @@ impl<'a> Encoding<'a> {
         let fps = (self.pace.fps() / f64::from(rung.stride)) as f32;
         scaled.encoders.retain(|(codec, _)| self.shared.watched_in(*codec));
         for &codec in Codec::ALL.iter().filter(|codec| self.shared.watched_in(**codec)) {
-            match scaled.encode(codec, bps, fps, keyframe) {
+            match scaled.encode(codec, &self.h264, bps, fps, keyframe) {
                 Ok((data, keyframe)) => frames.push((codec, data, keyframe)),
                 Err(error) => {
                     // A new encoder starts with a keyframe, which every viewer needs after the gap.
                     scaled.encoders.retain(|(other, _)| *other != codec);
-                    self.log(&error);
+                    if codec == Codec::H264 && self.h264 != H264Encoder::BuiltIn {
+                        let camera = &self.shared.name;
+                        tracing::error!(camera, "{:?} failed: {error}; openh264 goes on in its place", self.h264);
+                        self.h264 = H264Encoder::BuiltIn;
+                    } else {
+                        self.log(&error);
+                    }
                 }
             }
         }
@@ -186,13 +203,19 @@ impl Scaled {
     }
 
     /// Encodes the picture taken last.
-    fn encode(&mut self, codec: Codec, bps: u32, fps: f32, keyframe: bool) -> Result<(Bytes, bool), EncodeError> {
+    fn encode(
+        &mut self,
+        codec: Codec,
+        h264: &H264Encoder,
+        bps: u32,
+        fps: f32,
+        keyframe: bool,
+    ) -> Result<(Bytes, bool), EncodeError> {
         let picture = &self.sizes[self.sizes.len() - 1];
         let at = match self.encoders.iter().position(|(known, _)| *known == codec) {
             Some(at) => at,
             None => {
-                let (width, height) = picture.size();
-                self.encoders.push((codec, codec.encoder(width, height, bps)?));
+                self.encoders.push((codec, codec.encoder(h264, picture.size(), bps)?));
                 self.encoders.len() - 1
             }
         };

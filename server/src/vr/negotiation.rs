@@ -9,7 +9,7 @@ use waldo_protocol::vr::{Action, Cameras, ClientMessage, Event, Peer, ServerMess
 
 use super::service::{Service, Video};
 use super::session::ConnId;
-use crate::rtc::{PosePeer, RtcError, VideoPeer, Viewer};
+use crate::rtc::{AnswerError, PosePeer, RtcError, VideoPeer, Viewer};
 
 /// How long a connection may take to close.
 const FAREWELL: Duration = Duration::from_millis(100);
@@ -24,7 +24,7 @@ enum Connection {
 }
 
 impl Connection {
-    async fn answer(&self, sdp: String) -> Result<(), RtcError> {
+    async fn answer(&self, sdp: String) -> Result<(), AnswerError> {
         match self {
             Self::Video(peer) => peer.answer(sdp).await,
             Self::Poses(peer) => peer.answer(sdp).await,
@@ -49,7 +49,7 @@ impl Connection {
 /// What happened off the receive path.
 enum Done {
     Built(Peer, Result<(Connection, ServerMessage), RtcError>),
-    Answered(Peer, Result<(), RtcError>),
+    Answered(Peer, Result<(), AnswerError>),
     /// The connection ended by itself; true if it never stood.
     Lost(Peer, Arc<Connection>, bool),
 }
@@ -79,6 +79,8 @@ pub(super) struct Negotiation {
     jobs: JoinSet<Done>,
     /// Its offers are those of cameras that were built, modulo 256.
     viewer: Viewer,
+    /// Whether it was said that the client has no codec of ours.
+    lacks_codec: bool,
     /// The cameras that the machine knows of.
     seen: (Cameras, u64),
     /// Offers made again without being asked, since the client asked last.
@@ -100,7 +102,18 @@ impl Negotiation {
         let viewer = Viewer { offer: 0, drives };
         let seen = cameras(&service.video());
         let machine = Signalling::new(seen.0);
-        Self { machine, service, conn, video: None, poses: None, jobs: JoinSet::new(), viewer, seen, retries: 0 }
+        Self {
+            machine,
+            service,
+            conn,
+            video: None,
+            poses: None,
+            jobs: JoinSet::new(),
+            viewer,
+            lacks_codec: false,
+            seen,
+            retries: 0,
+        }
     }
 
     /// Takes a signalling message; anything else is nothing to it.
@@ -152,8 +165,15 @@ impl Negotiation {
                 if let Some(offered) = self.slot(peer) {
                     offered.answering = false;
                 }
-                if let Err(error) = answered {
-                    self.service.complain(self.conn, "answer", &error);
+                match answered {
+                    Ok(()) => {}
+                    Err(AnswerError::NoCodec) => {
+                        if !std::mem::replace(&mut self.lacks_codec, true) {
+                            tracing::warn!(conn = self.conn.0, "no video for this client: {}", AnswerError::NoCodec);
+                        }
+                        self.on_event(Event::Refused(peer));
+                    }
+                    Err(error) => self.service.complain(self.conn, "answer", &error),
                 }
             }
             Done::Lost(peer, connection, stalled) => {

@@ -309,6 +309,7 @@ impl VrServer {
     fn feed(&self, name: String, source: VideoSource) -> Feed {
         let feed = Feed::new(name, source);
         feed.set_bitrate_limits(self.0.settings.cameras.bitrate);
+        feed.set_h264_encoder(self.0.settings.cameras.encoder.clone());
         feed
     }
 

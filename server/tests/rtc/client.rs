@@ -10,11 +10,13 @@ use openh264::formats::YUVSource;
 use rtc::ice::mdns::MulticastDnsMode;
 use rtc::interceptor::Registry;
 use rtc::peer_connection::configuration::interceptor_registry::register_default_interceptors;
+use rtc::peer_connection::configuration::media_engine::MIME_TYPE_VP8;
 use rtc::peer_connection::sdp::RTCSessionDescription;
 use rtc::peer_connection::transport::RTCIceCandidateInit;
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc::rtp::codec::h264::H264Packet;
 use rtc::rtp::packetizer::Depacketizer;
+use rtc::rtp_transceiver::rtp_sender::{RTCRtpCodec, RTCRtpCodecParameters, RtpCodecKind};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use waldo_server::rtc::{Offer, VideoPeer};
@@ -59,10 +61,26 @@ impl PeerConnectionEventHandler for Events {
     }
 }
 
+/// All codecs that the library knows.
+fn engine() -> MediaEngine {
+    let mut engine = MediaEngine::default();
+    engine.register_default_codecs().unwrap();
+    engine
+}
+
 impl Client {
     /// A client that has taken an offer, and its answer.
     pub(crate) async fn of(offer: &str) -> (Self, String) {
-        Self::taking(offer, &[]).await
+        Self::taking(offer, &[], engine()).await
+    }
+
+    /// A client that has VP8 and nothing else; its payload type is its own.
+    pub(crate) async fn with_vp8_alone(offer: &str) -> (Self, String) {
+        let mut engine = MediaEngine::default();
+        let rtp_codec = RTCRtpCodec { mime_type: MIME_TYPE_VP8.into(), clock_rate: 90_000, ..RTCRtpCodec::default() };
+        let codec = RTCRtpCodecParameters { rtp_codec, payload_type: 96 };
+        engine.register_codec(codec, RtpCodecKind::Video).unwrap();
+        Self::taking(offer, &[], engine).await
     }
 
     /// A client behind a firewall that lets no UDP through.
@@ -70,7 +88,7 @@ impl Client {
         let is_udp = |line: &&str| line.starts_with("a=candidate:") && !line.contains(" tcp ");
         let without = |sdp: &str| sdp.lines().filter(|line| !is_udp(line)).map(|l| format!("{l}\r\n")).collect();
         let offer: String = without(offer);
-        let (client, answer) = Self::taking(&offer, &["127.0.0.1:0"]).await;
+        let (client, answer) = Self::taking(&offer, &["127.0.0.1:0"], engine()).await;
         // A browser calls the TCP candidates of a description; this client does so only with those it is told singly.
         for line in offer.lines().filter(|line| line.contains(" tcptype passive")) {
             let candidate = line.trim_start_matches("a=").to_owned();
@@ -80,9 +98,7 @@ impl Client {
         (client, without(&answer))
     }
 
-    async fn taking(offer: &str, tcp: &[&'static str]) -> (Self, String) {
-        let mut engine = MediaEngine::default();
-        engine.register_default_codecs().unwrap();
+    async fn taking(offer: &str, tcp: &[&'static str], mut engine: MediaEngine) -> (Self, String) {
         let registry = register_default_interceptors(Registry::new(), &mut engine).unwrap();
         let gathering = watch::Sender::new(RTCIceGatheringState::New);
         let mut gathering_state = gathering.subscribe();
@@ -116,6 +132,12 @@ impl Client {
         client
     }
 
+    /// Waits for the first track that shows something.
+    #[cfg(feature = "vp8")]
+    pub(crate) async fn first_track(&mut self) -> Received {
+        Received::new(in_time("a track", self.tracks.recv()).await.unwrap())
+    }
+
     /// Waits for as many tracks as were offered; gives them by mid.
     pub(crate) async fn tracks(&mut self, count: usize) -> BTreeMap<String, Received> {
         let mut by_id = BTreeMap::new();
@@ -135,7 +157,7 @@ impl Client {
 
 /// One camera as the client sees it.
 pub(crate) struct Received {
-    track: Arc<dyn TrackRemote>,
+    pub(crate) track: Arc<dyn TrackRemote>,
     depacketizer: H264Packet,
     decoder: Decoder,
     data: Vec<u8>,

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod client;
+mod codecs;
 mod network;
 
 use std::collections::BTreeMap;

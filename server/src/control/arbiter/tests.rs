@@ -1,5 +1,5 @@
 use glam::DQuat;
-use waldo_protocol::vr::{Controller, Hand, Hands};
+use waldo_protocol::vr::{Controller, Hand, Hands, VrState};
 
 use super::*;
 use crate::control::tests::{frame, pose, squeezed};
@@ -467,11 +467,67 @@ fn a_late_copy_of_a_stop_does_not_stop_again() {
 fn the_scale_of_motion_changes_only_while_nothing_moves() {
     let mut room = Room::new();
     let half = MotionScale { pos: 0.5, rot: 0.5 };
-    assert_eq!(room.arbiter.set_scale(B, half), half, "nobody drives");
+    assert_eq!(room.arbiter.set_scale(A, half), half, "nobody drives");
     room.engage(A);
     assert_eq!(room.arbiter.set_scale(A, MotionScale { pos: 2.0, rot: 1.0 }), half);
     room.send(A, squeezed(frame()));
     assert_eq!(room.arbiter.set_scale(B, MotionScale { pos: 2.0, rot: 1.0 }), half, "not the driver");
     let double = MotionScale { pos: 2.0, rot: 1.0 };
     assert_eq!(room.arbiter.set_scale(A, double), double);
+}
+
+#[test]
+fn a_hand_that_is_suddenly_elsewhere_disengages() {
+    let mut room = Room::new();
+    room.engage(A);
+    room.send(A, left_at(0.3, true));
+    assert!(room.arbiter.engaged(), "a glitch that the playout deals with");
+    room.send(A, left_at(1.5, true));
+    assert_eq!((room.arbiter.engaged(), room.reason()), (false, Some(HoldReason::Velocity)));
+    room.send(A, left_at(1.5, true));
+    room.send(A, squeezed(left_at(1.5, true)));
+    assert!(room.arbiter.engaged(), "from there on, deliberately");
+}
+
+#[test]
+fn the_scale_of_one_person_is_not_the_next_ones() {
+    let mut room = Room::new();
+    let double = MotionScale { pos: 2.0, rot: 2.0 };
+    room.arbiter.set_scale(A, double);
+    room.engage(A);
+    assert_eq!(room.arbiter.scale(), double);
+    room.arbiter.on_closed(room.now, A, &mut room.events);
+    room.engage(B);
+    assert_eq!(room.arbiter.scale(), MotionScale { pos: 1.0, rot: 1.0 });
+    assert!(room.events.contains(&Event::Scale));
+}
+
+#[test]
+fn an_episode_whose_driver_is_replaced_is_interrupted() {
+    let mut room = Room::new();
+    let state = |state| VrFrame { state, ..frame() };
+    room.engage(A);
+    room.send(A, state(VrState::DataCollection));
+    room.send(A, state(VrState::Recording));
+    ask(&mut room, B, LeaseOp::Take, 1);
+    room.events.clear();
+    room.arbiter.on_lease(room.now, A, LeaseRequest { op: LeaseOp::Grant, n: 1 }, &mut room.events);
+    assert!(room.events.contains(&Event::Interrupted(A)));
+}
+
+#[test]
+fn a_press_while_the_link_was_dead_starts_nothing_when_it_is_back() {
+    let mut room = Room::new();
+    let counted = |n, state| VrFrame { reset_n: Some(n), state, ..frame() };
+    room.arbiter.use_counters(room.now, A);
+    room.send(A, counted(3, VrState::DataCollection));
+    room.send(A, counted(3, VrState::Recording));
+    room.arbiter.on_closed(room.now, A, &mut room.events);
+    let edges = room.arbiter.take_interrupted().expect("in the middle of an episode");
+    room.arbiter.resume(room.now, B, edges);
+    room.send(B, counted(7, VrState::Recording));
+    assert!(!room.arbiter.take_reset());
+    room.send(B, counted(8, VrState::DataCollection));
+    assert!(room.arbiter.take_reset());
+    assert!(room.events.contains(&Event::Episode(Episode::Save { review: false })), "{:?}", room.events);
 }

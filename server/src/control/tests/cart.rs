@@ -26,6 +26,7 @@ fn base(bench: &Bench) -> BaseCommand {
 /// A robot that drives ahead and turns, not engaged.
 fn rolling() -> Bench {
     let mut bench = Bench::new();
+    bench.send(A, &frame());
     bench.drive(A, &pushed(frame()), 1.0);
     assert!(base(&bench).vx > 0.2 && base(&bench).wz > 0.4, "{:?}", base(&bench));
     bench
@@ -46,6 +47,7 @@ fn sticks_drive_the_base_as_fast_as_it_may_without_engaging_anything() {
 #[test]
 fn the_base_gathers_speed_gently() {
     let mut bench = Bench::new();
+    bench.send(A, &frame());
     let mut last = 0.0;
     for _ in 0..120 {
         bench.drive(A, &pushed(frame()), 1.0 / 120.0);
@@ -69,6 +71,7 @@ fn sticks_drive_on_while_the_arms_are_engaged() {
 #[test]
 fn clicks_move_the_lift() {
     let mut bench = Bench::new();
+    bench.send(A, &frame());
     let fastest = model::description().base.unwrap().lift.unwrap().max_speed;
     for (left, right, speed) in [(false, true, fastest), (true, false, -fastest), (true, true, 0.0)] {
         bench.drive(A, &clicked(left, right), 0.1);
@@ -116,6 +119,9 @@ fn the_stop_latch_stops_the_base_until_it_is_cleared() {
     assert_eq!(base(&bench), STANDS);
     stop(&mut bench, 2, true);
     bench.drive(A, &pushed(frame()), 1.0);
+    assert_eq!(base(&bench), STANDS, "a stick that was pushed all along starts nothing");
+    bench.send(A, &frame());
+    bench.drive(A, &pushed(frame()), 1.0);
     assert!(base(&bench).vx > 0.2);
 }
 
@@ -155,6 +161,9 @@ fn a_lost_link_holds_the_base_until_poses_come_again() {
     assert_eq!((bench.hold(), base(&bench)), (Some(HoldReason::LinkStale), STANDS));
     bench.drive(A, &squeezed(pushed(frame())), 0.5);
     assert_eq!(bench.hold(), Some(HoldReason::ReleaseGrips));
+    assert_eq!(base(&bench), STANDS, "a stick that was pushed all along starts nothing");
+    bench.send(A, &squeezed(frame()));
+    bench.drive(A, &squeezed(pushed(frame())), 0.5);
     assert!(base(&bench).vx > 0.1, "grips concern the arms only");
 }
 
@@ -174,7 +183,35 @@ fn a_robot_without_a_base_is_told_nothing_of_one_and_one_without_a_lift_drives()
     assert_eq!(bench.command().base, None);
 
     let mut bench = Bench::with(|robot| robot.description.base.as_mut().unwrap().lift = None);
+    bench.send(A, &frame());
     let right = Controller { stick_click: true, ..pushed(frame()).right };
     bench.drive(A, &VrFrame { right, ..pushed(frame()) }, 0.5);
     assert!(base(&bench).vx > 0.1 && base(&bench).lift == 0.0);
+}
+
+#[test]
+fn two_idle_headsets_do_not_share_the_cart() {
+    let mut bench = rolling();
+    for _ in 0..60 {
+        bench.send(B, &frame());
+        bench.drive(A, &pushed(frame()), 1.0 / 120.0);
+    }
+    assert!(base(&bench).vx > 0.35, "the other one is not asked: {:?}", base(&bench));
+    bench.drive(A, &frame(), 3.0);
+    bench.send(B, &frame());
+    bench.drive(B, &pushed(frame()), 0.5);
+    assert!(base(&bench).vx > 0.1);
+}
+
+#[test]
+fn a_stick_held_beside_the_driver_starts_nothing_when_the_driver_leaves() {
+    let mut bench = Bench::new();
+    bench.engage(A, &frame());
+    for _ in 0..30 {
+        bench.send(B, &pushed(frame()));
+        bench.drive(A, &frame(), 1.0 / 120.0);
+    }
+    bench.arbiter.lock().unwrap().on_closed(bench.now, A, &mut bench.events);
+    bench.drive(B, &pushed(frame()), 1.0);
+    assert_eq!(base(&bench), STANDS);
 }
