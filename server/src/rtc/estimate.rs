@@ -37,7 +37,7 @@ const SHORTEST_RATE: Duration = Duration::from_millis(100);
 
 /// Loss is judged over this time and so many packets.
 const LOSS_PERIOD: Duration = Duration::from_secs(1);
-const LOSS_PACKETS: u32 = 40;
+const LOSS_PACKETS: u32 = 100;
 /// Loss that is nobody's fault on a radio link.
 const USUAL_LOSS: f64 = 0.08;
 /// The most that is ever put down to the weather.
@@ -149,9 +149,10 @@ impl Estimate {
             self.judge_queue(now, period);
             self.period = Period::starting(now);
         }
-        let target = self.loss.judge(now, self.target);
+        let rates = self.rates();
+        let target = self.loss.judge(now, self.target, rates.as_ref().map(|rates| rates.offered));
         if target < self.target {
-            self.limit = self.rates().map(|rates| rates.delivered).or(self.limit);
+            self.limit = rates.map(|rates| rates.delivered).or(self.limit);
         }
         self.target = target.clamp(LOWEST, HIGHEST);
     }
@@ -251,9 +252,10 @@ struct Loss {
     since: Duration,
     packets: u32,
     lost: u32,
-    bytes: usize,
-    /// Packets lost in a row, their bytes, and when the first of them left.
-    row: Option<(u32, usize, Duration)>,
+    /// Packets lost in a row, and when the first of them left.
+    row: Option<(u32, Duration)>,
+    /// The path was gone meanwhile: what was counted before says nothing about the path that there is now.
+    outage: bool,
     /// The loss that is there anyway.
     weather: f64,
     trial: Option<Trial>,
@@ -281,22 +283,22 @@ impl Trial {
 
 impl Loss {
     fn new(now: Duration) -> Self {
-        Self { since: now, packets: 0, lost: 0, bytes: 0, row: None, weather: USUAL_LOSS, trial: None }
+        Self { since: now, packets: 0, lost: 0, row: None, outage: false, weather: USUAL_LOSS, trial: None }
     }
 
     fn count(&mut self, report: &Report) {
         if report.lost {
-            let (lost, bytes, first) = self.row.unwrap_or((0, 0, report.sent));
-            self.row = Some((lost.saturating_add(1), bytes.saturating_add(report.bytes), first));
+            let (lost, first) = self.row.unwrap_or((0, report.sent));
+            self.row = Some((lost.saturating_add(1), first));
             return;
         }
-        let (lost, bytes, first) = self.row.take().unwrap_or((0, 0, report.sent));
+        let (lost, first) = self.row.take().unwrap_or((0, report.sent));
         self.packets = self.packets.saturating_add(1);
-        self.bytes = self.bytes.saturating_add(report.bytes);
         if report.sent.saturating_sub(first) < OUTAGE {
             self.packets = self.packets.saturating_add(lost);
             self.lost = self.lost.saturating_add(lost);
-            self.bytes = self.bytes.saturating_add(bytes);
+        } else {
+            self.outage = true;
         }
     }
 
@@ -305,15 +307,18 @@ impl Loss {
         self.trial.is_some() || f64::from(self.lost) > self.weather * f64::from(self.packets.max(LOSS_PACKETS))
     }
 
-    /// The new target.
-    fn judge(&mut self, now: Duration, target: f64) -> f64 {
-        let period = now.saturating_sub(self.since);
-        if period < LOSS_PERIOD || self.packets < LOSS_PACKETS {
+    /// The new target, where packets that arrived were sent at this rate lately.
+    fn judge(&mut self, now: Duration, target: f64, offered: Option<f64>) -> f64 {
+        if self.outage {
+            *self = Self { weather: self.weather, ..Self::new(now) };
+            return target;
+        }
+        let Some(offered) = offered else { return target };
+        if now.saturating_sub(self.since) < LOSS_PERIOD || self.packets < LOSS_PACKETS {
             return target;
         }
         let loss = f64::from(self.lost) / f64::from(self.packets);
-        #[expect(clippy::cast_precision_loss, reason = "bytes of about a second")]
-        let sent = self.bytes as f64 * 8.0 / period.as_secs_f64();
+        let sent = offered / (1.0 - loss).max(0.01);
         let trial = self.trial.take();
         *self = Self { row: self.row, weather: self.weather, ..Self::new(now) };
         match trial {

@@ -74,6 +74,11 @@ impl Link {
         self.sending().pace.reserve(now, self.rate(), bytes)
     }
 
+    /// Whether a packet of so many bytes may be sent again; it is taken to be, then.
+    pub(super) fn may_resend(&self, now: MonoTime, bytes: usize) -> bool {
+        self.sending().pace.may_resend(now, self.rate(), bytes)
+    }
+
     /// For how long pictures have to be left out; none if they need not.
     pub(super) fn rest(&self, now: MonoTime) -> Option<Duration> {
         let (mut sending, rate) = (self.sending(), self.rate());

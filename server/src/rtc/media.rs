@@ -1,6 +1,7 @@
 //! What our video connections offer: H.264, and VP8 if built in, with retransmission, feedback and header extensions.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use rtc::interceptor::{CongestionControlBuilder, Registry, Slot};
 use rtc::peer_connection::configuration::interceptor_registry::{
@@ -14,7 +15,8 @@ use rtc::rtp_transceiver::rtp_sender::{
 
 use super::RtcError;
 use super::keyframe_requests::DeliverKeyframeRequests;
-use super::link::Judge;
+use super::link::Link;
+use super::resend::LimitRetransmissions;
 use crate::video::Codec;
 
 /// RTP clock of video, in Hz.
@@ -80,8 +82,8 @@ fn rtp_codec(mime_type: &str, fmtp: String) -> RTCRtpCodec {
 }
 
 /// Codecs and packet handling of a connection that sends video; `offer` counts the offers of its
-/// client, `judge` learns how much its network carries.
-pub(super) fn video(offer: u8, judge: Judge) -> Result<(MediaEngine, Registry), RtcError> {
+/// client, `link` is its network.
+pub(super) fn video(offer: u8, link: &Arc<Link>) -> Result<(MediaEngine, Registry), RtcError> {
     let mut engine = MediaEngine::default();
     for &codec in Codec::ALL {
         let [media, rtx] = payload_types(offer, codec);
@@ -99,7 +101,8 @@ pub(super) fn video(offer: u8, judge: Judge) -> Result<(MediaEngine, Registry), 
     let registry = configure_nack(Registry::new(), &mut engine);
     let registry = configure_rtcp_reports(registry);
     let registry = configure_twcc_sender_only(registry, &mut engine)?;
-    let registry = registry.with(Slot::CongestionControl, CongestionControlBuilder::new(judge).build());
+    let registry = registry.with(Slot::CongestionControl, CongestionControlBuilder::new(link.judge()).build());
+    let registry = registry.with(LimitRetransmissions::slot(), LimitRetransmissions::new(Arc::clone(link)));
     Ok((engine, registry.with(DeliverKeyframeRequests::slot(), DeliverKeyframeRequests::default())))
 }
 

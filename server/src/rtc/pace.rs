@@ -17,6 +17,10 @@ const SMALL_PICTURE: f64 = 12_000.0 * 8.0;
 /// More than the network carries in this time is under way: whatever is sent now comes too late.
 const TOO_LATE: Duration = Duration::from_millis(600);
 
+/// Packets that are sent again may take this part of what the network carries, and so much at once.
+const AGAIN: f64 = 0.25;
+const AGAIN_AT_ONCE: Duration = Duration::from_millis(150);
+
 /// Times and amounts of what one connection sends. Rates are bits per second that its network carries.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -25,11 +29,14 @@ pub(super) struct Pace {
     /// Bits that were sent and the network cannot have carried yet, at that time.
     under_way: f64,
     at: MonoTime,
+    /// Bits that were sent again and are not made up for yet, at that time.
+    resent: f64,
+    resent_at: MonoTime,
 }
 
 impl Pace {
     pub(super) fn new(now: MonoTime) -> Self {
-        Self { free_at: now, under_way: 0.0, at: now }
+        Self { free_at: now, under_way: 0.0, at: now, resent: 0.0, resent_at: now }
     }
 
     /// When a packet of so many bytes may leave; it is taken to do so.
@@ -43,6 +50,19 @@ impl Pace {
         let ahead = self.free_at.since(now);
         self.free_at = self.free_at.max(now) + Duration::from_secs_f64(bits / (HASTE * rate));
         now + ahead.saturating_sub(at_once)
+    }
+
+    /// Whether a packet of so many bytes may be sent again; it is taken to be, then.
+    pub(super) fn may_resend(&mut self, now: MonoTime, rate: f64, bytes: usize) -> bool {
+        self.resent = (self.resent - now.since(self.resent_at).as_secs_f64() * rate * AGAIN).max(0.0);
+        self.resent_at = now;
+        #[expect(clippy::cast_precision_loss, reason = "the size of a packet")]
+        let resent = self.resent + bytes as f64 * 8.0;
+        let may = resent <= (rate * AGAIN_AT_ONCE.as_secs_f64()).max(SMALL_PICTURE);
+        if may {
+            self.resent = resent;
+        }
+        may
     }
 
     /// Whether pictures have to be left out.
@@ -95,6 +115,19 @@ mod tests {
         // 480 kbit less a burst of 96 at 6 Mbit/s.
         assert!((60..=66).contains(&took), "{took} ms");
         assert!(takes(&mut Pace::new(ms(0)), 0, 50e6, 50) < 1, "and not on a wide one");
+    }
+
+    #[test]
+    fn packets_are_sent_again_within_their_part_of_the_network() {
+        let mut pace = Pace::new(ms(0));
+        let mut sent = |from: u64, to: u64, each: usize| -> usize {
+            let asked = (from..to).step_by(10).flat_map(|now| vec![now; each]);
+            asked.filter(|now| pace.may_resend(ms(*now), 1e6, PACKET)).count()
+        };
+        // Of 1 Mbit/s a quarter are 26 packets per second.
+        let all = sent(0, 10_000, 5);
+        assert!((260..300).contains(&all), "{all}");
+        assert_eq!(sent(20_000, 20_020, 1), 2, "few at a time are always sent");
     }
 
     #[test]

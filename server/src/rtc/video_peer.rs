@@ -49,7 +49,7 @@ impl VideoPeer {
             return Err(RtcError("no cameras to offer".into()));
         }
         let link = Link::new(clock::now(), feeds.len(), Arc::clone(&viewer.drives));
-        let (engine, registry) = media::video(viewer.offer, link.judge())?;
+        let (engine, registry) = media::video(viewer.offer, &link)?;
         let mut connection = Connection::open(Lane::Video, network, engine, registry).await?;
         let (mut senders, mut codecs) = (Vec::with_capacity(feeds.len()), Vec::with_capacity(feeds.len()));
         let mut tracks = BTreeMap::new();

@@ -218,6 +218,19 @@ fn an_interruption_says_nothing_about_the_rate() {
 }
 
 #[test]
+fn losses_at_the_end_of_an_interruption_cost_no_more_than_their_share() {
+    let (mut path, mut estimate) = (Path::new(20.0 * MEGABIT), starting_with(4.0 * MEGABIT));
+    path.encoder = 1.1 * MEGABIT;
+    path.capacity = 0.0;
+    path.run(&mut estimate, 3.0);
+    (path.capacity, path.loss) = (20.0 * MEGABIT, 0.15);
+    path.run(&mut estimate, 1.5);
+    path.loss = 0.0;
+    path.run(&mut estimate, 1.0);
+    assert!(estimate.bits_per_second() > 0.9 * MEGABIT, "{}", estimate.bits_per_second());
+}
+
+#[test]
 fn a_leap_of_the_receivers_clock_changes_nothing() {
     let mut estimate = starting_with(4.0 * MEGABIT);
     let mut now = Duration::ZERO;
