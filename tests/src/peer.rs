@@ -99,6 +99,14 @@ impl Peer {
         Self::answer_next(client, address, "webrtc").await
     }
 
+    /// Takes the next offer of a pose channel that comes without having been asked for, from this address of the client.
+    ///
+    /// # Errors
+    /// If no offer comes.
+    pub async fn pushed_poses(client: &mut Client, address: IpAddr) -> Result<Self> {
+        Self::answer_next(client, address, "control").await
+    }
+
     async fn answer_next(client: &mut Client, address: IpAddr, kind: &str) -> Result<Self> {
         let offer = client.receive_type(&format!("{kind}-offer")).await?;
         let (peer, answer) = Self::answer(offer["sdp"].as_str().context("an offer without SDP")?, address).await?;
@@ -106,7 +114,11 @@ impl Peer {
         Ok(peer)
     }
 
-    async fn answer(offer: &str, address: IpAddr) -> Result<(Self, String)> {
+    /// A connection that has taken this offer, and its answer with all candidates, which belong to this address.
+    ///
+    /// # Errors
+    /// If the offer is none, or no socket can be bound.
+    pub async fn answer(offer: &str, address: IpAddr) -> Result<(Self, String)> {
         let mut engine = MediaEngine::default();
         engine.register_default_codecs()?;
         let registry = register_default_interceptors(Registry::new(), &mut engine)?;
