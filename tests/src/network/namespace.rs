@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -38,6 +39,11 @@ impl Namespace {
     /// If the kernel refuses.
     pub fn enter(&self) -> io::Result<()> {
         Ok(setns(&*self.0, CloneFlags::CLONE_NEWNET)?)
+    }
+
+    /// How `ip` of iproute2 calls it, as long as this process lives.
+    pub(super) fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
     }
 
     /// Runs something on a thread inside.
