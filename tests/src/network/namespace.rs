@@ -58,6 +58,14 @@ impl Namespace {
         thread::scope(|scope| scope.spawn(inside).join().map_err(|_| anyhow!("a thread in the namespace panicked"))?)
     }
 
+    /// Runs `ip` of iproute2 inside, such as `route add …`.
+    ///
+    /// # Errors
+    /// What `ip` says.
+    pub fn ip(&self, args: &[&str]) -> Result<()> {
+        self.run(|| ip(args))
+    }
+
     /// A runtime whose tasks, and whatever they start, are inside.
     ///
     /// # Errors

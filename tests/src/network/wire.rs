@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::Result;
 
-use super::namespace::{Namespace, ip};
+use super::namespace::Namespace;
 
 /// A wire from one namespace to another (a veth pair). It is gone when one of them is.
 #[derive(Debug)]
@@ -26,11 +26,9 @@ impl Wire {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let [near, far] = ["a", "b"].map(|end| format!("wire{number}{end}"));
         let elsewhere = other.0.path();
-        one.0.run(|| {
-            ip(&["link", "add", &near, "type", "veth", "peer", "name", &far, "netns", &elsewhere])?;
-            up(&near, one.1)
-        })?;
-        other.0.run(|| up(&far, other.1))?;
+        one.0.ip(&["link", "add", &near, "type", "veth", "peer", "name", &far, "netns", &elsewhere])?;
+        up(one, &near)?;
+        up(other, &far)?;
         Ok(Self { one: one.0.clone(), name: near })
     }
 
@@ -39,12 +37,12 @@ impl Wire {
     /// # Errors
     /// If a namespace is gone.
     pub fn pull(&self) -> Result<()> {
-        self.one.run(|| ip(&["link", "set", &self.name, "down"]))
+        self.one.ip(&["link", "set", &self.name, "down"])
     }
 }
 
-fn up(interface: &str, address: &str) -> Result<()> {
+fn up((namespace, address): (&Namespace, &str), interface: &str) -> Result<()> {
     // Nobody else has this address; a new IPv6 address could not be used before this is found out.
-    ip(&["address", "add", address, "dev", interface, "nodad"])?;
-    ip(&["link", "set", interface, "up"])
+    namespace.ip(&["address", "add", address, "dev", interface, "nodad"])?;
+    namespace.ip(&["link", "set", interface, "up"])
 }
