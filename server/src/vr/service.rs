@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{
-    Capability, ClientHello, Episode, Hold, HoldReason, HudValue, RecordingEdges, Refusal, Role, ServerHello,
-    ServerMessage, Snapshot, VrFrame,
+    Capability, ClientHello, Episode, HoldReason, HudValue, RecordingEdges, Refusal, Role, ServerHello, ServerMessage,
+    VrFrame,
 };
 
-use super::extensions::{self, OFFERED, lease_notice};
+use super::extensions::OFFERED;
 use super::session::{Client, ConnId, Session};
 use super::streams::{Streams, Verdict};
+use super::telling::{hold_of, lease_notice};
 use crate::clock;
 use crate::config::Settings;
 use crate::control::{Admission, Arbiter, Event, SourceId};
@@ -69,7 +70,7 @@ pub(super) struct Service {
     session: Mutex<Session>,
     pub(super) arbiter: Arc<Mutex<Arbiter>>,
     /// What happened and was not told yet: on the control thread nobody may wait for `ingest`.
-    later: Mutex<Vec<Event>>,
+    pub(super) later: Mutex<Vec<Event>>,
     episodes: Mutex<VecDeque<EpisodeEvent>>,
     frame: Mutex<Option<(SourceId, VrFrame)>>,
     callback: Mutex<Option<OnFrame>>,
@@ -77,7 +78,7 @@ pub(super) struct Service {
     logged: Mutex<BTreeMap<&'static str, MonoTime>>,
     video: Mutex<Video>,
     /// Whether a control loop follows `arbiter`; otherwise an arm consumer of the user's own tells what is engaged.
-    attached: AtomicBool,
+    pub(super) attached: AtomicBool,
     pub(super) metrics: Metrics,
     pub(super) network: Network,
 }
@@ -306,42 +307,7 @@ impl Service {
         }
     }
 
-    /// What a snapshot tells everybody alike.
-    fn snapshot(&self, streams: &Streams, session: &Session) -> Snapshot {
-        let arbiter = lock(&self.arbiter);
-        Snapshot {
-            mode: session.mode,
-            episode: session.episode,
-            state: session.state,
-            tracking: session.tracking.unwrap_or(false),
-            hold: None,
-            reset_n: arbiter.resets(),
-            driver: arbiter.lease().driver.and_then(|id| streams.public_name(id)).map(str::to_owned),
-            cameras: self.video().feeds.iter().map(|feed| feed.name().to_owned()).collect(),
-        }
-    }
-
-    /// Tells the clients what happened: the engage toggle at once, all else with the next [`Service::tell`]. Values are
-    /// read anew under the session's lock, so that two events from two threads can never leave the clients with the
-    /// older one.
-    pub(super) fn publish(&self, events: impl IntoIterator<Item = Event>) {
-        for event in events {
-            match event {
-                Event::Tracking(_) if self.attached.load(Ordering::Acquire) => {
-                    let mut session = self.session();
-                    let engaged = lock(&self.arbiter).engaged();
-                    session.tracking = Some(engaged);
-                    session.broadcast(&ServerMessage::Tracking(engaged));
-                }
-                Event::Episode(decision) => self.note_episode(EpisodeEvent::Decided(decision)),
-                Event::Interrupted(_) => self.note_episode(EpisodeEvent::Interrupted),
-                Event::Tracking(_) | Event::Lease | Event::Scale | Event::Answer(_) => {}
-            }
-            lock(&self.later).push(event);
-        }
-    }
-
-    fn note_episode(&self, event: EpisodeEvent) {
+    pub(super) fn note_episode(&self, event: EpisodeEvent) {
         let mut episodes = lock(&self.episodes);
         if episodes.len() == MAX_EPISODES {
             episodes.pop_front();
@@ -349,60 +315,8 @@ impl Service {
         episodes.push_back(event);
     }
 
-    /// Tells the clients what has changed since the last call: who drives, why motion is held, what became of requests.
-    fn tell(&self, ingest: &Ingest) {
-        let later = std::mem::take(&mut *lock(&self.later));
-        let mut session = self.session();
-        let lease = lock(&self.arbiter).lease();
-        let told = std::mem::replace(&mut session.told_lease, lease);
-        let snapshot = (lease.driver != told.driver).then(|| self.snapshot(&ingest.streams, &session));
-        let arbiter = lock(&self.arbiter);
-        let scale = arbiter.scale();
-        for (conn, client) in &mut session.clients {
-            let hold = hold_of(&arbiter, &ingest.streams, *conn);
-            let drives = lease.driver.is_some() && ingest.streams.of(*conn) == lease.driver;
-            client.drives.store(drives, Ordering::Relaxed);
-            if drives {
-                client.feel_hold(hold.as_ref());
-            }
-            match &snapshot {
-                Some(snapshot) => client.tell_snapshot(snapshot.clone(), hold),
-                None => client.tell_hold(hold),
-            }
-        }
-        drop(arbiter);
-        if lease != told {
-            session.tell_all(Capability::Lease, &ServerMessage::LeaseNotice(lease_notice(&lease, &ingest.streams)));
-        }
-        for event in later {
-            if event == Event::Scale {
-                session.tell_all(Capability::Motion, &ServerMessage::Motion(scale));
-            }
-            extensions::tell(&session, &ingest.streams, &lease, event);
-        }
-    }
-
-    /// Watchdogs, frames that were too fast, and all that is told without anybody asking; called about ten times a
-    /// second.
-    pub(super) fn tick(&self) {
-        let overdue = self.ingest().streams.overdue(clock::now());
-        for (conn, frame) in overdue {
-            self.accept(conn, &frame);
-        }
-        let mut ingest = self.ingest();
-        self.arbitrate(&mut ingest, |arbiter, events| arbiter.on_tick(clock::now(), events));
-        self.tell(&ingest);
-        self.report_health(&mut ingest);
-    }
-
     /// What keeps the arms from following, if they are in such a state.
     pub(super) fn hold(&self) -> Option<HoldReason> {
         lock(&self.arbiter).hold(clock::now()).map(|hold| hold.reason)
     }
-}
-
-/// Why this client's frames move nothing.
-fn hold_of(arbiter: &Arbiter, streams: &Streams, conn: ConnId) -> Option<Hold> {
-    let now = clock::now();
-    streams.of(conn).map_or_else(|| arbiter.hold(now), |stream| arbiter.hold_for(now, stream))
 }
