@@ -207,10 +207,11 @@ impl Arbiter {
         }
     }
 
-    /// Sets the stop latch, or clears it: a driver's stop only the driver clears. Copies of one message count once.
-    pub fn on_stop(&mut self, now: MonoTime, from: SourceId, stop: Stop, events: &mut Vec<Event>) {
+    /// Sets the stop latch, or clears it: a driver's stop only the driver clears. Copies of one message count once. True
+    /// if it counted.
+    pub fn on_stop(&mut self, now: MonoTime, from: SourceId, stop: Stop, events: &mut Vec<Event>) -> bool {
         if !self.stop.is_news(from, stop) {
-            return;
+            return false;
         }
         if !stop.clear {
             self.stop.set(now);
@@ -219,10 +220,11 @@ impl Arbiter {
         } else if self.lease.holder().is_none_or(|driver| driver == from) {
             self.stop.clear();
         } else {
-            return;
+            return false;
         }
         // After either, engaging needs grips that were seen released.
         self.disengage(events);
+        true
     }
 
     /// Sets how far the grippers move for a motion of the hands: the driver's to set, or anybody's while nobody drives,

@@ -19,9 +19,9 @@ use crate::robot::kinematics::forward;
 use crate::robot::sim::{SimOptions, SimRobot, model};
 use crate::sensors::SensorHub;
 
-pub(crate) use bench::frame;
 use bench::{A, B, Bench, Failure, TICK, moved};
-pub(super) use bench::{FakeRobot, pose, rest_command, squeezed};
+pub(super) use bench::{FakeRobot, pose, rest_command};
+pub(crate) use bench::{frame, squeezed};
 
 #[track_caller]
 fn assert_moves(at: VrFrame, by: [f64; 3], turned: DQuat, gripper_by: [f64; 3], gripper_turned: DQuat) {

@@ -37,11 +37,10 @@ impl Service {
         let Some(who) = ingest.streams.of(conn) else { return };
         if ingest.streams.is_viewer(conn) {
             // It said that it only watches, so its frames count for nothing.
-            let state = match lock(&self.arbiter).lease().driver {
-                Some(_) => LeaseState::Held,
-                None => LeaseState::Free,
-            };
-            let reply = LeaseReply { n: request.n, ok: false, state, reason: None, driver: None };
+            let holder = lock(&self.arbiter).lease().driver;
+            let state = if holder.is_some() { LeaseState::Held } else { LeaseState::Free };
+            let driver = holder.and_then(|id| ingest.streams.public_name(id)).map(str::to_owned);
+            let reply = LeaseReply { n: request.n, ok: false, state, reason: None, driver };
             if let Some(client) = self.session().clients.get(&conn) {
                 client.tell(Capability::Lease, &ServerMessage::LeaseReply(reply));
             }
@@ -57,9 +56,11 @@ impl Service {
         }
         let mut ingest = self.ingest();
         let Some(who) = ingest.streams.of(conn) else { return };
-        self.arbitrate(&mut ingest, |arbiter, events| arbiter.on_stop(clock::now(), who, stop, events));
+        let counts = self.arbitrate(&mut ingest, |arbiter, events| arbiter.on_stop(clock::now(), who, stop, events));
         drop(ingest);
-        tracing::info!(conn = conn.0, clear = stop.clear, "stop");
+        if counts && self.log_due("stop") {
+            tracing::info!(conn = conn.0, clear = stop.clear, "stop");
+        }
     }
 
     /// A client sets the scale of motion; everybody is told which one is in force.
@@ -70,14 +71,8 @@ impl Service {
         let ingest = self.ingest();
         let Some(who) = ingest.streams.of(conn).filter(|_| !ingest.streams.is_viewer(conn)) else { return };
         let session = self.session();
-        let mut arbiter = lock(&self.arbiter);
-        let before = arbiter.scale();
-        let scale = ServerMessage::Motion(arbiter.set_scale(who, scale));
-        if arbiter.scale() != before {
-            session.tell_all(Capability::Motion, &scale);
-        } else if let Some(client) = session.clients.get(&conn) {
-            client.tell(Capability::Motion, &scale);
-        }
+        let scale = lock(&self.arbiter).set_scale(who, scale);
+        session.tell_all(Capability::Motion, &ServerMessage::Motion(scale));
     }
 
     /// Answers a ping that came at `received`.

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use waldo_protocol::vr::{HoldReason, Mode, PlayoutConfig, ServerMessage, VrFrame, VrState};
 
 use super::connection::{self, MAX_MESSAGE};
+use super::outbox::Outgoing;
 use super::service::{EpisodeEvent, OnFrame, Service};
 use crate::config::{PortRange, Settings};
 use crate::control::{Arbiter, Event};
@@ -229,7 +230,7 @@ impl VrServer {
 
     /// Queues a text for every connected client.
     pub fn broadcast_text(&self, text: &str) {
-        self.0.service.session().broadcast_text(&text.into());
+        self.0.service.session().broadcast(Outgoing::text(text.into()));
     }
 
     /// Pushes a state that overrides the headsets' own.

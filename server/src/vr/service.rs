@@ -18,7 +18,7 @@ use waldo_protocol::vr::{
 use super::extensions::OFFERED;
 use super::session::{Client, ConnId, Session};
 use super::streams::{Streams, Verdict};
-use super::telling::{hold_of, lease_notice};
+use super::telling::hold_of;
 use crate::clock;
 use crate::config::Settings;
 use crate::control::{Admission, Arbiter, Event, SourceId};
@@ -29,7 +29,7 @@ use crate::video::Feed;
 /// Called once per accepted frame, in order of arrival, on the thread that received it; it must not block.
 pub type OnFrame = Arc<dyn Fn(&VrFrame) + Send + Sync>;
 
-/// Refusals of one kind are logged at most this often.
+/// What clients cause is logged at most this often, per kind.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
 /// Which cameras there are to offer.
@@ -74,7 +74,7 @@ pub(super) struct Service {
     episodes: Mutex<VecDeque<EpisodeEvent>>,
     frame: Mutex<Option<(SourceId, VrFrame)>>,
     callback: Mutex<Option<OnFrame>>,
-    /// When each kind of refusal was last logged.
+    /// When each kind of line was last logged.
     logged: Mutex<BTreeMap<&'static str, MonoTime>>,
     video: Mutex<Video>,
     /// Whether a control loop follows `arbiter`; otherwise an arm consumer of the user's own tells what is engaged.
@@ -126,12 +126,23 @@ impl Service {
         lock(&self.ingest)
     }
 
+    /// Whether somebody handles a message now.
+    #[cfg(test)]
+    pub(super) fn is_ingesting(&self) -> bool {
+        self.ingest.try_lock().is_err()
+    }
+
     pub(super) fn session(&self) -> MutexGuard<'_, Session> {
         lock(&self.session)
     }
 
     pub(super) fn video(&self) -> Video {
         lock(&self.video).clone()
+    }
+
+    /// The cameras by name, in order; keeps none of them alive.
+    pub(super) fn camera_names(&self) -> Vec<String> {
+        lock(&self.video).feeds.iter().map(|feed| feed.name().to_owned()).collect()
     }
 
     /// Replaces the cameras and wakes every connection that waits for them.
@@ -164,7 +175,9 @@ impl Service {
     }
 
     pub(super) fn set_callback(&self, callback: Option<OnFrame>) {
-        *lock(&self.callback) = callback;
+        let before = std::mem::replace(&mut *lock(&self.callback), callback);
+        // Its author's code may run with it, so not under the lock.
+        drop(before);
     }
 
     /// A socket opened.
@@ -210,6 +223,8 @@ impl Service {
     /// A pose frame arrived on a socket.
     pub(super) fn accept(&self, conn: ConnId, frame: &VrFrame) {
         let now = clock::now();
+        // Outlives the lock: if it was replaced meanwhile, its author's code runs with it.
+        let callback = lock(&self.callback).clone();
         let mut ingest = self.ingest();
         let (verdict, left) = ingest.streams.admit(now, conn, frame);
         if let Some(left) = left {
@@ -233,8 +248,8 @@ impl Service {
         let mut panicked = false;
         if admission == Admission::Admitted {
             *lock(&self.frame) = Some((stream, *frame));
-            let callback = lock(&self.callback).clone();
-            panicked = callback.is_some_and(|callback| catch_unwind(AssertUnwindSafe(|| callback(frame))).is_err());
+            panicked =
+                callback.as_ref().is_some_and(|callback| catch_unwind(AssertUnwindSafe(|| callback(frame))).is_err());
         }
         // Logs may block, which nobody else's frames shall wait for.
         drop(ingest);
@@ -251,16 +266,20 @@ impl Service {
     /// Counts and logs what a client did wrong, at most one line per kind and second.
     pub(super) fn complain(&self, conn: ConnId, kind: &'static str, what: &dyn fmt::Display) {
         self.metrics.refusal("vr", kind);
+        if self.log_due(kind) {
+            tracing::warn!(conn = conn.0, kind, "message refused: {what}");
+        }
+    }
+
+    /// Whether a line of this kind may be logged now: one per second.
+    pub(super) fn log_due(&self, kind: &'static str) -> bool {
         let now = clock::now();
         let mut logged = lock(&self.logged);
         let due = logged.get(kind).is_none_or(|at| now.since(*at) >= LOG_EVERY);
         if due {
             logged.insert(kind, now);
         }
-        drop(logged);
-        if due {
-            tracing::warn!(conn = conn.0, kind, "message refused: {what}");
-        }
+        due
     }
 
     /// Popup state of a headset; while somebody drives, only the driver's counts.
@@ -295,16 +314,17 @@ impl Service {
         let reply = ServerHello::answer(hello, OFFERED, server, conn.0.to_string());
         let mut session = self.session();
         let snapshot = self.snapshot(&ingest.streams, &session);
-        let lease = lock(&self.arbiter).lease();
-        let notice = lease_notice(&lease, &ingest.streams);
+        let (lease, hold) = {
+            let arbiter = lock(&self.arbiter);
+            (arbiter.lease(), hold_of(&arbiter, &ingest.streams, conn))
+        };
         let Some(client) = session.clients.get_mut(&conn) else { return };
         client.caps.clone_from(&reply.caps);
-        client.send(ServerMessage::Hello(reply).encode().into());
-        let hold = hold_of(&lock(&self.arbiter), &ingest.streams, conn);
-        client.tell_snapshot(snapshot, hold);
-        if lease.request.is_some() {
-            client.tell(Capability::Lease, &ServerMessage::LeaseNotice(notice));
-        }
+        client.send(&ServerMessage::Hello(reply));
+        client.owed_snapshot = true;
+        client.tell_standing(now, Some(&snapshot), hold);
+        // Only the driver must hear what was asked before it came, and not as a part of the greeting.
+        client.owed_request = lease.request.is_some() && stream.is_some() && stream == lease.driver;
     }
 
     pub(super) fn note_episode(&self, event: EpisodeEvent) {

@@ -13,6 +13,7 @@ use super::session::{ConnId, Session};
 use super::streams::Streams;
 use crate::clock;
 use crate::control::{Arbiter, Event, LeaseAnswer, LeaseView};
+use crate::video::Feed;
 
 /// How often clients are told how their poses travel.
 const HEALTH_PERIOD: Duration = Duration::from_millis(500);
@@ -29,7 +30,7 @@ impl Service {
             hold: None,
             reset_n: arbiter.resets(),
             driver: arbiter.lease().driver.and_then(|id| streams.public_name(id)).map(str::to_owned),
-            cameras: self.video().feeds.iter().map(|feed| feed.name().to_owned()).collect(),
+            cameras: self.camera_names(),
         }
     }
 
@@ -56,39 +57,58 @@ impl Service {
     /// Tells the clients what has changed since the last call: who drives, why motion is held, what became of requests.
     pub(super) fn tell(&self, ingest: &Ingest) {
         let later = std::mem::take(&mut *lock(&self.later));
+        let now = clock::now();
         let mut session = self.session();
-        let lease = lock(&self.arbiter).lease();
+        // Encoding may take its time, which the control thread shall not wait for: from here on without the arbiter.
+        let (lease, scale, holds) = {
+            let arbiter = lock(&self.arbiter);
+            let hold_of = |conn: &ConnId| hold_of(&arbiter, &ingest.streams, *conn);
+            let holds: Vec<_> = session.clients.keys().map(hold_of).collect();
+            (arbiter.lease(), arbiter.scale(), holds)
+        };
         let told = std::mem::replace(&mut session.told_lease, lease);
-        let snapshot = (lease.driver != told.driver).then(|| self.snapshot(&ingest.streams, &session));
-        let arbiter = lock(&self.arbiter);
-        let scale = arbiter.scale();
-        for (conn, client) in &mut session.clients {
-            let hold = hold_of(&arbiter, &ingest.streams, *conn);
+        if lease.driver != told.driver {
+            session.clients.values_mut().for_each(|client| client.owed_snapshot = true);
+        }
+        let owed = session.clients.values().any(|client| client.owed_snapshot);
+        let snapshot = owed.then(|| self.snapshot(&ingest.streams, &session));
+        for ((conn, client), hold) in session.clients.iter_mut().zip(holds) {
             let drives = lease.driver.is_some() && ingest.streams.of(*conn) == lease.driver;
             client.drives.store(drives, Ordering::Relaxed);
             if drives {
                 client.feel_hold(hold.as_ref());
             }
-            match &snapshot {
-                Some(snapshot) => client.tell_snapshot(snapshot.clone(), hold),
-                None => client.tell_hold(hold),
-            }
+            client.tell_standing(now, snapshot.as_ref(), hold);
         }
-        drop(arbiter);
-        if lease != told {
-            session.tell_all(Capability::Lease, &ServerMessage::LeaseNotice(lease_notice(&lease, &ingest.streams)));
-        }
+        self.tell_lease(&mut session, &ingest.streams, &lease, lease != told);
         for event in later {
             if event == Event::Scale {
                 session.tell_all(Capability::Motion, &ServerMessage::Motion(scale));
             }
-            tell(&session, &ingest.streams, &lease, event);
+            tell(&session, &ingest.streams, [&told, &lease], event);
+        }
+    }
+
+    /// Tells everybody how the lease stands if that changed, and otherwise those of the driver's sockets that came too
+    /// late to hear who asks.
+    fn tell_lease(&self, session: &mut Session, streams: &Streams, lease: &LeaseView, changed: bool) {
+        let late = session.clients.values().any(|client| client.owed_request);
+        if !changed && !late {
+            return;
+        }
+        let notice = ServerMessage::LeaseNotice(lease_notice(lease, streams));
+        for client in session.clients.values_mut() {
+            if std::mem::take(&mut client.owed_request) || changed {
+                client.tell(Capability::Lease, &notice);
+            }
         }
     }
 
     /// Watchdogs, frames that were too fast, and all that is told without anybody asking; called about ten times a
     /// second.
     pub(super) fn tick(&self) {
+        // Outlives every lock: if it is the last handle of a camera that was replaced, its author's code runs with it.
+        let feeds = self.video().feeds;
         let overdue = self.ingest().streams.overdue(clock::now());
         for (conn, frame) in overdue {
             self.accept(conn, &frame);
@@ -96,38 +116,40 @@ impl Service {
         let mut ingest = self.ingest();
         self.arbitrate(&mut ingest, |arbiter, events| arbiter.on_tick(clock::now(), events));
         self.tell(&ingest);
-        self.report_health(&mut ingest);
+        self.report_health(&mut ingest, &feeds);
     }
 
     /// Tells every client, twice a second, how its poses travel.
-    pub(super) fn report_health(&self, ingest: &mut Ingest) {
+    fn report_health(&self, ingest: &mut Ingest, feeds: &[Feed]) {
         let now = clock::now();
         let mut session = self.session();
-        if session.health_told.is_some_and(|told| now.since(told) < HEALTH_PERIOD) {
+        if session.health_due.is_some_and(|due| now < due) {
             return;
         }
+        // From when it was due, so that late calls do not add up; what was missed is left out.
+        session.health_due = Some(session.health_due.map_or(now, |due| due + HEALTH_PERIOD).max(now));
         let since = session.health_told.replace(now).map(|told| now.since(told).as_secs_f64());
         let ticks = lock(&self.arbiter).take_control_ticks();
         let ik_hz = since.filter(|s| *s > 0.0).map_or(0.0, |seconds| f64::from(ticks) / seconds);
-        let feeds = self.video().feeds;
         let video = feeds.iter().filter_map(|feed| Some((feed.name().to_owned(), feed.take_health(now)?)));
         let video: BTreeMap<_, _> = video.collect();
-        for (conn, client) in &session.clients {
-            if !client.has(Capability::Health) {
-                continue;
-            }
-            let travel = ingest.streams.of(*conn).and_then(|stream| ingest.streams.travel(now, stream));
-            let playout = ingest.streams.of(*conn).and_then(|stream| lock(&self.arbiter).playout(stream));
-            let (jitter, delay) = playout.unwrap_or_default();
-            let [jitter_ms, delay_ms] = [jitter, delay].map(|time| time.as_secs_f64() * 1e3);
-            let health = Health { ik_hz, jitter_ms, delay_ms, video: video.clone(), ..travel.unwrap_or_default() };
-            client.tell(Capability::Health, &ServerMessage::Health(health));
+        // Once per stream: its counts begin anew with each report, and a page may have two sockets.
+        let mut streams = BTreeMap::new();
+        for (conn, client) in session.clients.iter().filter(|(_, client)| client.has(Capability::Health)) {
+            let Some(stream) = ingest.streams.of(*conn) else { continue };
+            let health = streams.entry(stream).or_insert_with(|| {
+                let travel = ingest.streams.travel(now, stream).unwrap_or_default();
+                let (jitter, delay) = lock(&self.arbiter).playout(stream).unwrap_or_default();
+                let [jitter_ms, delay_ms] = [jitter, delay].map(|time| time.as_secs_f64() * 1e3);
+                ServerMessage::Health(Health { ik_hz, jitter_ms, delay_ms, video: video.clone(), ..travel })
+            });
+            client.tell(Capability::Health, health);
         }
     }
 }
 
 /// Tells those whom it concerns what happened.
-fn tell(session: &Session, streams: &Streams, lease: &LeaseView, event: Event) {
+fn tell(session: &Session, streams: &Streams, [before, lease]: [&LeaseView; 2], event: Event) {
     let tell = |source, capability, message: &ServerMessage| {
         for client in streams.sockets_of(source).filter_map(|conn| session.clients.get(&conn)) {
             client.tell(capability, message);
@@ -137,7 +159,9 @@ fn tell(session: &Session, streams: &Streams, lease: &LeaseView, event: Event) {
         Event::Tracking(engaged) => {
             let pattern = Some(if engaged { HapticPattern::Engage } else { HapticPattern::Disengage });
             let haptic = Haptic { hand: Hands::Both, amplitude: 0.6, ms: if engaged { 80 } else { 40 }, pattern };
-            if let Some(driver) = lease.driver {
+            // Whoever is replaced feels it, not who comes after.
+            let driver = if engaged { lease.driver } else { before.driver.or(lease.driver) };
+            if let Some(driver) = driver {
                 tell(driver, Capability::Haptic, &ServerMessage::Haptic(haptic));
             }
         }
@@ -153,7 +177,7 @@ fn tell(session: &Session, streams: &Streams, lease: &LeaseView, event: Event) {
 }
 
 /// Who drives and who asks to, by the names that clients know.
-pub(super) fn lease_notice(lease: &LeaseView, streams: &Streams) -> LeaseNotice {
+fn lease_notice(lease: &LeaseView, streams: &Streams) -> LeaseNotice {
     let name = |id| streams.public_name(id).map(str::to_owned);
     LeaseNotice {
         driver: lease.driver.and_then(name),

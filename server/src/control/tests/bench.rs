@@ -125,7 +125,7 @@ pub(crate) fn frame() -> VrFrame {
     }
 }
 
-pub(in crate::control) fn squeezed(frame: VrFrame) -> VrFrame {
+pub(crate) fn squeezed(frame: VrFrame) -> VrFrame {
     let held = |c: Controller| Controller { lock: true, ..c };
     VrFrame { left: held(frame.left), right: held(frame.right), ..frame }
 }

@@ -1,0 +1,216 @@
+//! What several clients of one service see of each other, without sockets.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use serde_json::Value;
+use tokio::sync::Notify;
+use waldo_protocol::vr::{
+    Capability, ClientHello, HELLO_VERSION, LeaseOp, LeaseRequest, MotionScale, Role, Stop, VrFrame,
+};
+
+use super::outbox::Outbox;
+use super::service::Service;
+use super::session::{Client, ConnId};
+use crate::clock;
+use crate::config::Settings;
+use crate::control::{frame, squeezed};
+use crate::metrics::Metrics;
+use crate::rtc::Network;
+use crate::video::{Feed, VideoSource};
+
+/// A service with a robot that is ready.
+fn service() -> Arc<Service> {
+    let network = Network::new(None, Vec::new());
+    let service = Arc::new(Service::new(Metrics::default(), network, &Settings::default()));
+    service.attach_control().lock().unwrap().set_robot_hold(clock::now(), None, &mut Vec::new());
+    service
+}
+
+/// One socket whose words pile up until somebody looks.
+struct Visitor {
+    service: Arc<Service>,
+    conn: ConnId,
+    outbox: Arc<Outbox>,
+    kick: Arc<Notify>,
+}
+
+impl Visitor {
+    fn new(service: &Arc<Service>) -> Self {
+        let (outbox, kick) = (Arc::<Outbox>::default(), Arc::<Notify>::default());
+        let conn = service.join(Client::new(Arc::clone(&outbox), Arc::clone(&kick), Arc::default()));
+        let visitor = Self { service: Arc::clone(service), conn, outbox, kick };
+        visitor.heard();
+        visitor
+    }
+
+    /// One that said this in its hello, and has read the answers.
+    fn with(service: &Arc<Service>, stream: &str, role: Role, caps: &[Capability]) -> Self {
+        let visitor = Self::new(service);
+        visitor.hello(stream, role, caps);
+        visitor.heard();
+        visitor
+    }
+
+    fn hello(&self, stream: &str, role: Role, caps: &[Capability]) {
+        let (client, stream) = ("test/1".to_owned(), stream.to_owned());
+        self.service.hello(self.conn, &ClientHello { v: HELLO_VERSION, client, stream, role, caps: caps.to_vec() });
+    }
+
+    fn send(&self, frame: VrFrame) {
+        self.service.accept(self.conn, &frame);
+    }
+
+    fn engage(&self) {
+        self.send(frame());
+        self.send(squeezed(frame()));
+        assert!(self.service.arbiter.lock().unwrap().engaged());
+    }
+
+    fn lease(&self, op: LeaseOp, n: i64) {
+        self.service.on_lease(self.conn, LeaseRequest { op, n });
+    }
+
+    /// All that it was told since the last call.
+    fn heard(&self) -> Vec<Value> {
+        std::iter::from_fn(|| self.outbox.pop()).map(|text| serde_json::from_str(&text).unwrap()).collect()
+    }
+
+    fn types(&self) -> Vec<String> {
+        self.heard().iter().map(|m| m["type"].as_str().unwrap().to_owned()).collect()
+    }
+
+    async fn is_kicked(&self) -> bool {
+        tokio::select! {
+            biased;
+            () = self.kick.notified() => true,
+            () = std::future::ready(()) => false,
+        }
+    }
+}
+
+#[tokio::test]
+async fn whatever_one_client_loops_another_one_keeps_its_place_and_gets_the_newest() {
+    let service = service();
+    let noisy = Visitor::with(&service, "noisy", Role::Driver, Capability::ALL);
+    let slow = Visitor::with(&service, "slow", Role::Driver, Capability::ALL);
+    let clear = |n, clear| service.on_stop(noisy.conn, Stop { n: Some(n), clear });
+    for n in 0..200 {
+        let pos = if n % 2 == 0 { 0.5 } else { 1.5 };
+        service.on_motion(noisy.conn, MotionScale { pos, rot: 1.0 });
+        noisy.lease(LeaseOp::Claim, n);
+        if n % 5 == 0 {
+            noisy.engage();
+        }
+        service.publish_hud(noisy.conn, Some(serde_json::Map::from_iter([("n".to_owned(), n.into())])));
+        clear(2 * n, false);
+        noisy.lease(LeaseOp::Release, n);
+        clear(2 * n + 1, true);
+        service.tick();
+        noisy.heard();
+    }
+    assert!(!slow.is_kicked().await);
+    let heard = slow.heard();
+    let newest = |kind: &str| heard.iter().rfind(|m| m["type"] == kind).map(|m| m["value"].clone());
+    assert_eq!(newest("motion").unwrap()["pos"], 1.5);
+    assert_eq!(newest("hud").unwrap()["n"], 199);
+    assert_eq!((newest("tracking"), newest("lease").unwrap()["driver"].clone()), (Some(false.into()), Value::Null));
+}
+
+#[test]
+fn after_its_hello_and_the_snapshot_a_client_hears_nothing_though_somebody_asks_for_the_lease() {
+    let service = service();
+    let driver = Visitor::with(&service, "first", Role::Driver, Capability::ALL);
+    let other = Visitor::with(&service, "second", Role::Driver, Capability::ALL);
+    driver.lease(LeaseOp::Claim, 1);
+    other.lease(LeaseOp::Take, 1);
+    let newcomer = Visitor::new(&service);
+    newcomer.hello("third", Role::Driver, Capability::ALL);
+    assert_eq!(newcomer.types(), ["hello", "snapshot"]);
+    // A second socket of the driver's page: it must be able to say no.
+    let late = Visitor::new(&service);
+    late.hello("first", Role::Driver, Capability::ALL);
+    assert_eq!(late.types(), ["hello", "snapshot"]);
+    service.tick();
+    let asked = late.heard().into_iter().find(|m| m["type"] == "lease").unwrap();
+    assert_eq!(asked["value"]["requested_by"], "second");
+    service.tick();
+    for visitor in [&newcomer, &late] {
+        assert!(!visitor.types().contains(&"lease".to_owned()));
+    }
+}
+
+#[test]
+fn who_is_replaced_feels_it_and_not_who_comes_after() {
+    let service = service();
+    let driver = Visitor::with(&service, "first", Role::Driver, Capability::ALL);
+    let other = Visitor::with(&service, "second", Role::Driver, Capability::ALL);
+    driver.engage();
+    other.lease(LeaseOp::Take, 1);
+    driver.heard();
+    driver.lease(LeaseOp::Grant, 1);
+    let patterns = |visitor: &Visitor| -> Vec<Value> {
+        visitor.heard().iter().filter(|m| m["type"] == "haptic").map(|m| m["pattern"].clone()).collect()
+    };
+    assert_eq!((patterns(&driver), patterns(&other)), (vec!["disengage".into()], vec![]));
+}
+
+#[test]
+fn both_sockets_of_a_page_are_told_the_same_of_its_poses() {
+    let service = service();
+    let network = Visitor::with(&service, "page", Role::Driver, &[Capability::Health]);
+    let cable = Visitor::with(&service, "page", Role::Driver, &[Capability::Health]);
+    service.tick();
+    [&network, &cable].map(Visitor::heard);
+    network.send(frame());
+    service.session().health_due = None;
+    service.tick();
+    let [one, other] = [&network, &cable].map(Visitor::heard);
+    assert!(one[0]["value"]["pose_hz"].as_f64() > Some(0.0), "{one:?}");
+    assert_eq!(one, other);
+}
+
+#[test]
+fn a_camera_that_is_replaced_while_somebody_says_hello_never_ends_under_a_lock() {
+    struct Owned {
+        service: Arc<Service>,
+        greeter: thread::ThreadId,
+        fault: Arc<AtomicBool>,
+    }
+    impl Drop for Owned {
+        fn drop(&mut self) {
+            // Of these two threads only the greeter ever locks this.
+            if thread::current().id() == self.greeter && self.service.is_ingesting() {
+                self.fault.store(true, Ordering::SeqCst);
+            }
+        }
+    }
+    let service = service();
+    let visitor = Visitor::new(&service);
+    let (fault, done) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+    let greeter = thread::current().id();
+    let replacing = thread::spawn({
+        let (service, fault, done) = (Arc::clone(&service), Arc::clone(&fault), Arc::clone(&done));
+        move || {
+            while !done.load(Ordering::Relaxed) {
+                let owned = Owned { service: Arc::clone(&service), greeter, fault: Arc::clone(&fault) };
+                let call = move || {
+                    let _ = &owned;
+                    None
+                };
+                let feed = Feed::new("camera", VideoSource::Callable(Box::new(call)));
+                service.set_video(|video| video.feeds = [feed].into());
+            }
+        }
+    });
+    for _ in 0..3_000 {
+        visitor.hello("page", Role::Driver, &[Capability::Snapshot, Capability::Health]);
+        service.tick();
+        visitor.heard();
+    }
+    done.store(true, Ordering::Relaxed);
+    replacing.join().unwrap();
+    service.set_video(|video| video.feeds = Arc::default());
+    assert!(!fault.load(Ordering::SeqCst));
+}
