@@ -60,6 +60,8 @@ pub enum Event {
     Answer(LeaseAnswer),
     /// The operator decided something about an episode.
     Episode(Episode),
+    /// So many decisions about episodes were lost on the way.
+    DecisionsLost(u32),
     /// The source that recorded an episode is gone: [`Arbiter::take_interrupted`] tells how to go on when it returns.
     Interrupted(SourceId),
 }
@@ -141,6 +143,13 @@ impl Arbiter {
         if let Some(stream) = self.stream_or_new(now, source) {
             stream.edges = edges;
         }
+    }
+
+    /// The server itself ended the open episode, of whichever source: what its operator decides about it later counts for
+    /// nothing.
+    pub fn end_episode(&mut self) {
+        let left = self.interrupted.iter_mut();
+        self.streams.iter_mut().map(|s| &mut s.edges).chain(left).for_each(RecordingEdges::end);
     }
 
     /// The source agreed to count what its buttons decide.
@@ -348,6 +357,9 @@ impl Arbiter {
         self.move_cart(now, id, frame);
         if seen.leapt && self.disengage(events) {
             self.lapse = Some((HoldReason::Velocity, now));
+        }
+        if seen.edges.lost > 0 {
+            events.push(Event::DecisionsLost(seen.edges.lost));
         }
         events.extend(seen.edges.episode.map(Event::Episode));
         if matches!(self.lapse, Some((HoldReason::LinkStale, _))) {
