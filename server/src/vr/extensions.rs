@@ -9,20 +9,6 @@ use super::service::{Service, lock};
 use super::session::ConnId;
 use crate::clock;
 
-/// The extensions that the service offers.
-pub(super) const OFFERED: &[Capability] = &[
-    Capability::Snapshot,
-    Capability::Lease,
-    Capability::Counters,
-    Capability::Hold,
-    Capability::Haptic,
-    Capability::Ping,
-    Capability::Health,
-    Capability::ElbowEst,
-    Capability::Motion,
-    Capability::Stop,
-];
-
 impl Service {
     fn has(&self, conn: ConnId, capability: Capability) -> bool {
         self.session().clients.get(&conn).is_some_and(|client| client.has(capability))
