@@ -16,7 +16,7 @@ use waldo_server::sensors::stamp;
 use waldo_server::video::VideoSource;
 use waldo_server::vr::VrServer;
 use waldo_tests::bench::{PaintedCameras, percentile};
-use waldo_tests::client::{Client, Operator, PATIENCE, trusting};
+use waldo_tests::client::{Client, FRAME, Operator, PATIENCE, trusting};
 use waldo_tests::network::{Cable, Conditions, Direction, Inside, Profile, Rate, permitted, robot};
 use waldo_tests::peer::{Peer, RemoteCamera};
 use waldo_tests::robot::{Robotics, reachable};
@@ -52,17 +52,15 @@ impl Headset {
                 None => None,
             };
             let mut operator = Operator::default();
-            let mut frames = interval(Duration::from_secs(1) / 90);
+            let mut frames = interval(FRAME);
             frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
             loop {
                 tokio::select! {
                     _ = frames.tick() => {
                         let frame = operator.squeeze(*held.borrow()).capture();
-                        let mut text = String::new();
-                        frame.encode(&mut text);
                         match &channel {
-                            Some(channel) => channel.send(&text).await?,
-                            None => client.send(text).await?,
+                            Some(channel) => channel.send_frame(frame).await?,
+                            None => client.send_frame(frame).await?,
                         }
                         noted.store(frame.seq.unwrap_or(0), Ordering::Relaxed);
                     }
