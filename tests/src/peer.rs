@@ -248,6 +248,8 @@ pub struct RemoteCamera {
     track: Arc<dyn TrackRemote>,
     frames: SampleBuilder<H264Packet>,
     decoder: Decoder,
+    /// The widest picture so far: the camera's width, of which a narrow network leaves less.
+    widest: usize,
 }
 
 /// A decoded picture.
@@ -257,7 +259,7 @@ pub struct Seen {
     pub width: usize,
     /// Rows.
     pub height: usize,
-    /// The latency stamp, if the picture has one.
+    /// The latency stamp, if the picture has one. A camera is taken to be as wide as its widest picture so far.
     pub stamp: Option<u32>,
     /// Brightness, blue and red difference of the pixel in the middle.
     pub middle: [u8; 3],
@@ -266,7 +268,7 @@ pub struct Seen {
 impl RemoteCamera {
     fn new(track: Arc<dyn TrackRemote>) -> Result<Self> {
         let frames = SampleBuilder::new(LATE, H264Packet::default(), CLOCK_RATE).with_max_time_delay(LATEST);
-        Ok(Self { track, frames, decoder: Decoder::new()? })
+        Ok(Self { track, frames, decoder: Decoder::new()?, widest: 0 })
     }
 
     /// The next picture. Safe to cancel.
@@ -284,7 +286,8 @@ impl RemoteCamera {
                         picture.u()[y * u_stride + x],
                         picture.v()[y * v_stride + x],
                     ];
-                    let stamp = stamp::read(width, height, |x, y| picture.y()[y * stride + x]);
+                    self.widest = self.widest.max(width);
+                    let stamp = stamp::read_scaled(self.widest, width, height, |x, y| picture.y()[y * stride + x]);
                     return Ok(Seen { width, height, stamp, middle });
                 }
                 self.request_keyframe().await?;

@@ -76,6 +76,13 @@ pub struct Controller {
     pub stick_click: bool,
 }
 
+impl Controller {
+    /// A tracked controller with nothing pressed and the gripper open: what a frame says that has no more than these two.
+    pub const fn new(pose: Pose<LocalFloor>, elbow: DVec3) -> Self {
+        Self { pose, elbow, grip: 1.0, lock: false, tracked: true, stick_x: 0.0, stick_click: false }
+    }
+}
+
 /// One pose frame: both controllers and the buttons that matter, at one capture time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct VrFrame {
@@ -104,6 +111,23 @@ pub struct VrFrame {
 }
 
 impl VrFrame {
+    /// A frame that says nothing beside its controllers: every other field as if missing on the wire.
+    pub const fn new(left: Controller, right: Controller) -> Self {
+        Self {
+            left,
+            right,
+            l_stick_y: 0.0,
+            reset: false,
+            state: VrState::Teleop,
+            t: None,
+            seq: None,
+            elbow_est: false,
+            reset_n: None,
+            ep_n: None,
+            ep_op: None,
+        }
+    }
+
     /// One hand of the frame.
     pub fn controller(&self, hand: Hand) -> &Controller {
         match hand {

@@ -15,7 +15,7 @@ pub const MAX_PROGRAM_NAME: usize = 128;
 /// Longest `stream` and `conn` id, bytes.
 pub const MAX_STREAM_ID: usize = 64;
 
-/// An extension both sides may agree on in `hello`.
+/// An extension both sides may agree on in `hello`. Waldo's server and page both have all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Capability {

@@ -209,7 +209,7 @@ impl Negotiation {
                 Action::Send(message) => {
                     // By way of the client, whose full outbox ends the connection: a reply is never lost silently.
                     if let Some(client) = self.service.session().clients.get(&self.conn) {
-                        client.send(message.encode().into());
+                        client.send(&message);
                     }
                 }
                 Action::Build(peer) => self.build(peer),
