@@ -198,7 +198,7 @@ impl Engine {
         if linked {
             self.ask(now);
         }
-        self.poll_cable(now, linked && self.role == Role::Driver);
+        self.poll_cable(now, linked);
         self.watch_answers(now);
         self.end_hopeless_presentation();
         // Not left to the XR frames: a hidden presentation may get none.
@@ -236,7 +236,9 @@ impl Engine {
 
     fn poll_cable(&self, now: f64, linked: bool) {
         let engine = self.this.clone();
-        self.paths.cable.poll(now, linked, move |event| {
+        let target = self.paths.connection.target();
+        let robot = target.as_ref().filter(|_| linked && self.role == Role::Driver);
+        self.paths.cable.poll(now, robot, move |event| {
             if let (SocketEvent::Opened, Some(engine)) = (event, engine.upgrade()) {
                 engine.paths.cable.send(&engine.hello().encode());
             }
