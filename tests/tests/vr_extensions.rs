@@ -48,24 +48,28 @@ async fn engage(client: &mut Client, operator: &mut Operator) -> Result<()> {
     Ok(())
 }
 
-/// The answer to the client's own request `n`.
-async fn answer(client: &mut Client, n: i64) -> Result<Value> {
+async fn ask(client: &mut Client, op: &str, n: i64) -> Result<()> {
+    client.send(json!({"type": "lease", "op": op, "n": n}).to_string()).await
+}
+
+/// The first word about the lease that fits.
+async fn lease(client: &mut Client, fits: impl Fn(&Value) -> bool) -> Result<Value> {
     loop {
         let message = client.receive_type("lease").await?;
-        if message["n"] == n {
+        if fits(&message) {
             return Ok(message);
         }
     }
 }
 
+/// The answer to the client's own request `n`.
+async fn answer(client: &mut Client, n: i64) -> Result<Value> {
+    lease(client, |message| message["n"] == n).await
+}
+
 /// The first word to everybody about the lease that fits.
 async fn notice(client: &mut Client, fits: impl Fn(&Value) -> bool) -> Result<Value> {
-    loop {
-        let message = client.receive_type("lease").await?;
-        if fits(&message["value"]) {
-            return Ok(message["value"].clone());
-        }
-    }
+    Ok(lease(client, |message| fits(&message["value"])).await?["value"].clone())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,7 +82,7 @@ async fn a_driver_is_asked_and_may_deny_or_grant() -> Result<()> {
     engage(&mut driver, &mut operator).await?;
     notice(&mut other, |v| v["driver"] == "first").await?;
 
-    other.send(json!({"type": "lease", "op": "take", "n": 1}).to_string()).await?;
+    ask(&mut other, "take", 1).await?;
     let pending = answer(&mut other, 1).await?;
     assert_eq!(
         (&pending["ok"], &pending["state"], &pending["driver"]),
@@ -87,16 +91,16 @@ async fn a_driver_is_asked_and_may_deny_or_grant() -> Result<()> {
     let asked = notice(&mut driver, |v| v["requested_by"] == "second").await?;
     let left = asked["deadline_ms"].as_f64().expect("a deadline");
     assert!((0.0..=10_000.0).contains(&left), "{left}");
-    driver.send(json!({"type": "lease", "op": "deny", "n": 1}).to_string()).await?;
+    ask(&mut driver, "deny", 1).await?;
     let denied = answer(&mut other, 1).await?;
     let others = heard(&mut bystander).await?;
     assert!(others.iter().all(|message| message.get("n").is_none()), "answers are for who asked: {others:?}");
     assert_eq!((&denied["ok"], &denied["reason"]), (&json!(false), &json!("denied")));
 
-    other.send(json!({"type": "lease", "op": "take", "n": 2}).to_string()).await?;
+    ask(&mut other, "take", 2).await?;
     notice(&mut driver, |v| v["requested_by"] == "second").await?;
     driver.send_frame(operator.capture()).await?;
-    driver.send(json!({"type": "lease", "op": "grant", "n": 2}).to_string()).await?;
+    ask(&mut driver, "grant", 2).await?;
     assert_eq!(driver.receive_type("tracking").await?["value"], false, "the arms hold before the role changes");
     while answer(&mut other, 2).await?["ok"] != true {}
     engage(&mut other, &mut Operator::default()).await?;
@@ -110,9 +114,9 @@ async fn whoever_waits_has_the_lease_as_soon_as_the_drivers_link_is_lost() -> Re
     let mut driver = robot.client().await?;
     engage(&mut driver, &mut Operator::default()).await?;
     let mut other = hello(&robot, "second", "driver", &["lease"]).await?;
-    other.send(json!({"type": "lease", "op": "claim", "n": 1}).to_string()).await?;
+    ask(&mut other, "claim", 1).await?;
     assert_eq!(answer(&mut other, 1).await?["reason"], "held");
-    other.send(json!({"type": "lease", "op": "take", "n": 2}).to_string()).await?;
+    ask(&mut other, "take", 2).await?;
     assert_eq!(answer(&mut other, 2).await?["state"], "pending");
     drop(driver);
     let granted = answer(&mut other, 2).await?;
@@ -127,7 +131,7 @@ async fn a_viewer_may_stop_the_robot_but_neither_drive_nor_clear_the_drivers_sto
     let mut viewer = hello(&robot, "dashboard", "viewer", &ALL).await?;
     let mut operator = Operator::default();
     engage(&mut driver, &mut operator).await?;
-    viewer.send(json!({"type": "lease", "op": "take", "n": 1}).to_string()).await?;
+    ask(&mut viewer, "take", 1).await?;
     assert_eq!(answer(&mut viewer, 1).await?["ok"], false);
 
     viewer.send(json!({"type": "stop", "n": 1}).to_string()).await?;

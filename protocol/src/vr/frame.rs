@@ -16,46 +16,36 @@ pub enum Hand {
     Right,
 }
 
-/// Recording state as shown in the headset and echoed on the wire.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum VrState {
-    /// Driving without recording.
-    #[default]
-    Teleop,
-    /// Driving between episodes.
-    DataCollection,
-    /// An episode is being recorded.
-    Recording,
-    /// The server writes an episode.
-    Saving,
-    /// The server failed.
-    Error,
+wire_names! {
+    /// Recording state as shown in the headset and echoed on the wire.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub enum VrState {
+        /// Driving without recording.
+        #[default]
+        Teleop = "teleop",
+        /// Driving between episodes.
+        DataCollection = "data_collection",
+        /// An episode is being recorded.
+        Recording = "recording",
+        /// The server writes an episode.
+        Saving = "saving",
+        /// The server failed.
+        Error = "error",
+    }
 }
 
-wire_names!(VrState {
-    Teleop = "teleop",
-    DataCollection = "data_collection",
-    Recording = "recording",
-    Saving = "saving",
-    Error = "error",
-});
-
-/// What the operator decided about an episode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum EpisodeOp {
-    /// Begin to record.
-    Start,
-    /// Keep what was recorded.
-    Save,
-    /// Throw away what was recorded.
-    Discard,
+wire_names! {
+    /// What the operator decided about an episode.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum EpisodeOp {
+        /// Begin to record.
+        Start = "start",
+        /// Keep what was recorded.
+        Save = "save",
+        /// Throw away what was recorded.
+        Discard = "discard",
+    }
 }
-
-wire_names!(EpisodeOp {
-    Start = "start",
-    Save = "save",
-    Discard = "discard",
-});
 
 /// One hand of a pose frame.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{
-    Cart, CartCommand, ClutchScale, Episode, HoldReason, LeaseReason, MotionScale, PlayoutConfig, RecordingEdges,
-    Rendered, Stop, VrFrame,
+    Cart, CartCommand, Episode, HoldReason, LeaseReason, MotionScale, PlayoutConfig, RecordingEdges, Rendered, Stop,
+    VrFrame,
 };
 
 use self::hands::FollowedHand;
@@ -82,7 +82,7 @@ pub struct Arbiter {
     hands: Option<[FollowedHand; 2]>,
     /// When the frame came that engaged. It moves nothing itself, so hands are followed from the next one on.
     engaged: MonoTime,
-    scale: ClutchScale,
+    scale: MotionScale,
     cart: Cart,
     /// Whose sticks move the cart.
     cart_of: Option<SourceId>,
@@ -213,15 +213,15 @@ impl Arbiter {
     /// and only while disengaged. Returns the scale in force.
     pub fn set_scale(&mut self, from: SourceId, scale: MotionScale) -> MotionScale {
         if !self.engaged() && self.lease.holder().is_none_or(|driver| driver == from) {
-            self.scale = ClutchScale { position: scale.pos, rotation: scale.rot };
+            self.scale = scale;
             self.scaled_by = Some(from);
         }
-        self.scale()
+        self.scale
     }
 
     /// The scale of motion in force.
     pub fn scale(&self) -> MotionScale {
-        MotionScale { pos: self.scale.position, rot: self.scale.rotation }
+        self.scale
     }
 
     /// What the hands of the driver ask for at `now`, while engaged; none while held.

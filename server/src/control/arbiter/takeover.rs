@@ -1,7 +1,7 @@
 //! What comes of a word about the lease, and of a driver who is gone: whoever drives next engages deliberately.
 
 use waldo_protocol::time::MonoTime;
-use waldo_protocol::vr::{ClutchScale, LeaseOp, LeaseReason, LeaseRequest, LeaseState};
+use waldo_protocol::vr::{LeaseOp, LeaseReason, LeaseRequest, LeaseState, MotionScale};
 
 use super::lease::Lease;
 use super::{Arbiter, Event, LeaseAnswer, LeaseView, SourceId};
@@ -66,8 +66,8 @@ impl Arbiter {
                 self.cart.stop();
             }
             let scaled = after.driver.is_some() && after.driver != self.scaled_by;
-            if scaled && self.scale != ClutchScale::default() {
-                self.scale = ClutchScale::default();
+            if scaled && self.scale != MotionScale::default() {
+                self.scale = MotionScale::default();
                 events.push(Event::Scale);
             }
             if let Some(stream) = self.streams.iter_mut().find(|s| Some(s.id) == before.driver)

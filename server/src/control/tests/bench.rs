@@ -157,6 +157,11 @@ impl Bench {
         self.arbiter.lock().unwrap().on_frame(self.now, from, frame, &mut self.events)
     }
 
+    /// From now on the robot fails like this, or no longer.
+    pub(in crate::control) fn fail(&self, failure: Option<Failure>) {
+        self.script.lock().unwrap().failure = failure;
+    }
+
     pub(in crate::control) fn tick(&mut self) {
         self.now = self.now + TICK;
         self.pilot.tick(self.now, &mut self.events);
