@@ -6,5 +6,7 @@
 #![warn(missing_docs)]
 
 pub mod geometry;
+mod names;
+pub mod policy;
 pub mod time;
 pub mod vr;

@@ -17,6 +17,8 @@
 //! # Ok::<(), waldo_protocol::vr::Refusal>(())
 //! ```
 
+use crate::names;
+
 mod address;
 mod cart;
 mod client;
@@ -36,7 +38,6 @@ mod ice;
 mod lease;
 mod message;
 mod motion;
-mod names;
 mod object;
 mod playout;
 mod recording;

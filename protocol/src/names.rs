@@ -39,4 +39,4 @@ macro_rules! wire_names {
     };
 }
 
-pub(super) use wire_names;
+pub(crate) use wire_names;

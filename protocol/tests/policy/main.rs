@@ -1,0 +1,16 @@
+//! The policy wire from outside: vectors and limits, natively and in a browser; properties and the fuzzers' seeds
+//! natively only.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod encode;
+mod limits;
+mod vectors;
+
+#[cfg(not(target_arch = "wasm32"))]
+mod properties;
+#[cfg(not(target_arch = "wasm32"))]
+mod seeds;
+
+#[cfg(target_arch = "wasm32")]
+wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);
