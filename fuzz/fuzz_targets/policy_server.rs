@@ -2,6 +2,7 @@
 #![no_main]
 
 #[path = "../../protocol/tests/policy/encode.rs"]
+#[allow(dead_code, reason = "the other target uses the rest")]
 mod encode;
 
 use libfuzzer_sys::fuzz_target;

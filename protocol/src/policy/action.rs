@@ -52,7 +52,7 @@ impl Action {
 /// An action to be sent; its elements are float32 on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ActionHeader<'a> {
-    /// The array's own shape, such as [7] or [1, 7].
+    /// The array's own shape, such as `[7]` or `[1, 7]`.
     pub shape: &'a [usize],
     /// Stamps of the observation it was computed from: camera name → seconds of the camera's stamps.
     pub obs_timestamps: &'a [(String, f64)],

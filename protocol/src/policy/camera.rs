@@ -1,12 +1,13 @@
 //! One camera of an observation.
 
+use std::ops::Range;
+
 use super::array::{ArrayRef, part};
 use super::capability::{Capabilities, Capability};
 use super::configure::Encoding;
 use super::fields::Field;
-use super::{Owner, Problem, WireError};
-use crate::policy::reader::Reader;
-use std::ops::Range;
+use super::reader::Reader;
+use super::{Dtype, Owner, Problem, WireError};
 
 /// The picture of a camera entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,7 +120,7 @@ impl Camera {
             Encoding::Raw => Image::Raw(ArrayRef::located([shape, dtype, offset, size], payload)?),
             Encoding::Jpeg => {
                 let shape = shape.shape()?;
-                if !matches!(shape[..], [_, _] | [_, _, 1 | 3]) || dtype.dtype()? != super::Dtype::Uint8 {
+                if !matches!(shape[..], [_, _] | [_, _, 1 | 3]) || dtype.dtype()? != Dtype::Uint8 {
                     return Err(dtype.error(Problem::Contradiction("a JPEG is uint8 with 1 or 3 channels")));
                 }
                 Image::Jpeg { shape, bytes: part(offset, size, payload)? }

@@ -31,7 +31,7 @@ impl<'a> Frame<'a> {
     /// The message's type; `None` if it is no text.
     ///
     /// # Errors
-    /// There is none.
+    /// The message has no type.
     pub(super) fn kind(&self) -> Result<Option<&'a str>, WireError> {
         let [kind] = self.members(["type"])?;
         match kind.position() {

@@ -1,13 +1,16 @@
 //! Writes a message again that was read from a frame. Shared with the fuzz targets.
 
 use waldo_protocol::policy::{
-    Action, ActionHeader, ArrayHeader, ArrayRef, Camera, CameraHeader, CameraMarks, Capabilities, ChunkHeader,
-    ClientMessage, Dtype, Image, ImageHeader, Observation, ObservationHeader, ObservationKind, ProprioHeader,
-    RequestId, ServerMessage, encode_stats,
+    Action, ActionHeader, ArrayHeader, ArrayRef, Camera, CameraHeader, CameraMarks, ChunkHeader, ClientMessage, Dtype,
+    Image, ImageHeader, Observation, ObservationHeader, ObservationKind, ProprioHeader, RequestId, ServerMessage,
+    encode_stats,
 };
 
+#[cfg(not(target_arch = "wasm32"))]
+use waldo_protocol::policy::Capabilities;
+
 /// The frame of a client's message that was read from `frame`; `None` for one that nobody writes.
-pub fn client(message: &ClientMessage, frame: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn client(message: &ClientMessage, frame: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     match message {
         ClientMessage::Metadata(request) => request.encode(&mut out),
@@ -59,7 +62,7 @@ fn floats(array: &ArrayRef, frame: &[u8]) -> Option<Vec<f32>> {
 }
 
 /// The frame of a server's message that was read from `frame`; `None` for one that nobody writes.
-pub fn server(message: &ServerMessage, frame: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn server(message: &ServerMessage, frame: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     match message {
         ServerMessage::Metadata(response) => response.encode(&mut out),
@@ -144,7 +147,7 @@ fn camera(camera: &Camera) -> CameraHeader<'_> {
 
 /// Writes a client's message again: what is read of that must be written the same way.
 #[cfg(not(target_arch = "wasm32"))]
-pub fn client_survives(message: &ClientMessage, frame: &[u8], caps: Capabilities) {
+pub(crate) fn client_survives(message: &ClientMessage, frame: &[u8], caps: Capabilities) {
     if let Some(bytes) = client(message, frame) {
         let again = ClientMessage::decode(&bytes, caps).unwrap();
         assert_eq!(client(&again, &bytes), Some(bytes), "{message:?} became {again:?}");
@@ -153,7 +156,7 @@ pub fn client_survives(message: &ClientMessage, frame: &[u8], caps: Capabilities
 
 /// Writes a server's message again: what is read of that must be written the same way.
 #[cfg(not(target_arch = "wasm32"))]
-pub fn server_survives(message: &ServerMessage, frame: &[u8], caps: Capabilities) {
+pub(crate) fn server_survives(message: &ServerMessage, frame: &[u8], caps: Capabilities) {
     if let Some(bytes) = server(message, frame) {
         let again = ServerMessage::decode(&bytes, caps).unwrap();
         assert_eq!(server(&again, &bytes), Some(bytes), "{message:?} became {again:?}");

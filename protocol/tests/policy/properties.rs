@@ -206,7 +206,7 @@ fn plain_request() -> impl Strategy<Value = (ClientMessage, Vec<u8>)> {
 
 /// Messages of a server without arrays, and their frames.
 fn plain_response() -> impl Strategy<Value = (ServerMessage, Vec<u8>)> {
-    let limits = (1.., any::<u64>(), prop::option::of(magnitude()))
+    let limits = (1_u64.., any::<u64>(), prop::option::of(magnitude()))
         .prop_map(|(max_inflight, max_chunk, action_timeout_ms)| Limits { max_inflight, max_chunk, action_timeout_ms });
     let robot = prop::option::of("[A-Za-z0-9._-]{1,64}".prop_map(|robot| RobotId::parse(&robot).unwrap()));
     let ext = (any::<u64>(), ".{0,5}", capabilities(), robot, limits, prop::option::of(app_map())).prop_map(
@@ -462,9 +462,9 @@ proptest! {
         let view = action.array.view(&frame).unwrap();
         prop_assert_eq!((view.shape(), view.dtype()), (&shape[..], Dtype::Float32));
         prop_assert_eq!(view.f32s().collect::<Vec<_>>(), values);
-        prop_assert_eq!((action.obs_timestamps, action.marks, action.id), (obs_timestamps, marks, id));
         let too_many = [0.0; 65];
         prop_assert!(header.encode(&too_many, &mut Vec::new()).is_err());
+        prop_assert_eq!((action.obs_timestamps, action.marks, action.id), (obs_timestamps, marks, id));
     }
 
     #[test]
