@@ -104,7 +104,9 @@ pub struct VrServer(Arc<Inner>);
 
 impl fmt::Debug for VrServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VrServer").field("settings", &self.0.settings).finish_non_exhaustive()
+        // Not all settings: passwords of relays are among them.
+        let Settings { bind, port, .. } = self.0.settings;
+        f.debug_struct("VrServer").field("bind", &bind).field("port", &port).finish_non_exhaustive()
     }
 }
 
