@@ -4,6 +4,7 @@ mod bitrate;
 mod cameras;
 mod port_range;
 pub(crate) mod private_file;
+mod rising;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
