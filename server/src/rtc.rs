@@ -15,6 +15,7 @@ mod pace;
 mod passage;
 mod ports;
 mod pose_peer;
+mod relay_secret;
 mod resend;
 mod runtime;
 mod sockets;
