@@ -17,6 +17,15 @@ pub enum Episode {
     Discard,
 }
 
+/// What happens to an open episode without a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interruption {
+    /// The operator leaves the presentation in the middle of it.
+    Begins,
+    /// The operator is back and goes on with it.
+    Ends,
+}
+
 /// What one frame decides. The reset comes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Edges {
@@ -24,6 +33,8 @@ pub struct Edges {
     pub reset: bool,
     /// An episode starts or ends.
     pub episode: Option<Episode>,
+    /// The open episode is interrupted, or is so no longer.
+    pub interruption: Option<Interruption>,
     /// Decisions about episodes before this one that were lost on the way; known of streams with counters only.
     pub lost: u32,
 }
@@ -39,7 +50,10 @@ pub struct RecordingEdges {
     reset_n: Option<u32>,
     ep_n: Option<u32>,
     recording: bool,
+    /// Of an open episode only.
     interrupted: bool,
+    /// The headset records no longer, though it decided nothing: the server told it so, and deals with the episode.
+    overridden: bool,
 }
 
 /// What the next frame is compared with.
@@ -70,35 +84,42 @@ impl RecordingEdges {
         self.recording
     }
 
-    /// The stream's last socket closed. True if an episode is open: it is interrupted.
+    /// Whether that episode is interrupted: nobody records at the moment.
+    pub fn interrupted(&self) -> bool {
+        self.interrupted
+    }
+
+    /// The stream vanished: its last socket closed, or nothing came for long. True if an episode is open and was not
+    /// interrupted before.
     ///
     /// Keep this value for a stream of the same id, which goes on where it was; a save that may have been a discard is
     /// then marked for review. If none comes, keep the episode and mark it for review.
     pub fn interrupt(&mut self) -> bool {
-        self.interrupted = true;
         // What was pressed while the link was dead was not meant for later.
         self.reset_n = None;
         if let Some(before) = &mut self.before {
             before.reset = true;
         }
-        self.recording
+        let open = self.recording && !self.overridden;
+        let was = std::mem::replace(&mut self.interrupted, open);
+        open && !was
     }
 
     /// The server itself ended the episode: a later save or discard of the stream is without a start.
     pub fn end(&mut self) {
-        self.recording = false;
+        (self.recording, self.interrupted, self.overridden) = (false, false, false);
     }
 
     /// Feeds one frame. With `counts` false (another stream drives) nothing is an edge, an open episode is no longer
     /// this stream's, and nothing that changes meanwhile is an edge later.
     ///
-    /// A save or discard without a start is none. A discard takes the reset of its frame with it.
+    /// A save or discard without a start is none. A discard takes the reset of its frame with it. A reset in the middle
+    /// of a recording that decides nothing comes from who leaves: any other press of its button asks first.
     pub fn observe(&mut self, frame: &VrFrame, counts: bool) -> Edges {
         let (reset, decision) = (self.reset_edge(frame), self.decision(frame));
-        self.before = Some(Before { reset: frame.reset, state: frame.state, seq: frame.seq });
-        self.interrupted = false;
+        let before = self.before.replace(Before { reset: frame.reset, state: frame.state, seq: frame.seq });
         if !counts {
-            self.recording = false;
+            self.end();
             return Edges::default();
         }
         let episode = match &decision {
@@ -109,11 +130,32 @@ impl RecordingEdges {
             Some(Decision { op: EpisodeOp::Discard, .. }) if self.recording => Some(Episode::Discard),
             _ => None,
         };
+        let reset = reset && episode != Some(Episode::Discard);
         if let Some(episode) = episode {
+            self.end();
             self.recording = episode == Episode::Start;
         }
-        let reset = reset && episode != Some(Episode::Discard);
-        Edges { reset, episode, lost: decision.map_or(0, |d| d.lost) }
+        let interruption = self.recording.then(|| self.interruption(before, frame, reset)).flatten();
+        Edges { reset, episode, interruption, lost: decision.map_or(0, |d| d.lost) }
+    }
+
+    fn interruption(&mut self, before: Option<Before>, frame: &VrFrame, reset: bool) -> Option<Interruption> {
+        let records = frame.state == VrState::Recording;
+        let state_before = before.map(|before| before.state);
+        if records {
+            self.overridden = false;
+        } else if state_before == Some(VrState::Recording) {
+            (self.overridden, self.interrupted) = (true, false);
+        }
+        if records && reset && !self.interrupted {
+            self.interrupted = true;
+            return Some(Interruption::Begins);
+        }
+        let back = self.interrupted && !frame.reset && state_before.is_none_or(|state| state == frame.state);
+        if back {
+            self.interrupted = false;
+        }
+        back.then_some(Interruption::Ends)
     }
 
     fn reset_edge(&mut self, frame: &VrFrame) -> bool {
