@@ -126,10 +126,10 @@ impl Service {
         lock(&self.ingest)
     }
 
-    /// Whether somebody handles a message now.
+    /// Whether one of the locks is held that author's code must not meet.
     #[cfg(test)]
-    pub(super) fn is_ingesting(&self) -> bool {
-        self.ingest.try_lock().is_err()
+    pub(super) fn is_locked(&self) -> bool {
+        self.ingest.try_lock().is_err() || self.session.try_lock().is_err() || self.callback.try_lock().is_err()
     }
 
     pub(super) fn session(&self) -> MutexGuard<'_, Session> {

@@ -1,8 +1,6 @@
 //! What several clients of one service see of each other, without sockets.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -18,7 +16,6 @@ use crate::config::Settings;
 use crate::control::{frame, squeezed};
 use crate::metrics::Metrics;
 use crate::rtc::Network;
-use crate::video::{Feed, VideoSource};
 
 /// A service with a robot that is ready.
 fn service() -> Arc<Service> {
@@ -172,45 +169,26 @@ fn both_sockets_of_a_page_are_told_the_same_of_its_poses() {
 }
 
 #[test]
-fn a_camera_that_is_replaced_while_somebody_says_hello_never_ends_under_a_lock() {
+fn a_callback_that_is_replaced_even_while_it_runs_never_ends_under_a_lock() {
     struct Owned {
         service: Arc<Service>,
-        greeter: thread::ThreadId,
-        fault: Arc<AtomicBool>,
+        ended: Arc<Mutex<Vec<bool>>>,
     }
     impl Drop for Owned {
         fn drop(&mut self) {
-            // Of these two threads only the greeter ever locks this.
-            if thread::current().id() == self.greeter && self.service.is_ingesting() {
-                self.fault.store(true, Ordering::SeqCst);
-            }
+            self.ended.lock().unwrap().push(self.service.is_locked());
         }
     }
     let service = service();
     let visitor = Visitor::new(&service);
-    let (fault, done) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
-    let greeter = thread::current().id();
-    let replacing = thread::spawn({
-        let (service, fault, done) = (Arc::clone(&service), Arc::clone(&fault), Arc::clone(&done));
-        move || {
-            while !done.load(Ordering::Relaxed) {
-                let owned = Owned { service: Arc::clone(&service), greeter, fault: Arc::clone(&fault) };
-                let call = move || {
-                    let _ = &owned;
-                    None
-                };
-                let feed = Feed::new("camera", VideoSource::Callable(Box::new(call)));
-                service.set_video(|video| video.feeds = [feed].into());
-            }
-        }
-    });
-    for _ in 0..3_000 {
-        visitor.hello("page", Role::Driver, &[Capability::Snapshot, Capability::Health]);
-        service.tick();
-        visitor.heard();
-    }
-    done.store(true, Ordering::Relaxed);
-    replacing.join().unwrap();
-    service.set_video(|video| video.feeds = Arc::default());
-    assert!(!fault.load(Ordering::SeqCst));
+    let ended = Arc::<Mutex<Vec<bool>>>::default();
+    let callback = || {
+        let owned = Owned { service: Arc::clone(&service), ended: Arc::clone(&ended) };
+        Arc::new(move |_: &VrFrame| owned.service.set_callback(None))
+    };
+    service.set_callback(Some(callback()));
+    visitor.send(frame());
+    service.set_callback(Some(callback()));
+    service.set_callback(None);
+    assert_eq!(*ended.lock().unwrap(), [false, false]);
 }
