@@ -1,5 +1,6 @@
 //! Who drives the robot, whether the arms follow, and why not: leases, the stop latch, watchdogs, holds and clamps.
 
+mod episodes;
 mod hands;
 mod lease;
 mod source;
@@ -60,8 +61,11 @@ pub enum Event {
     Answer(LeaseAnswer),
     /// The operator decided something about an episode.
     Episode(Episode),
-    /// The source that recorded an episode is gone: [`Arbiter::take_interrupted`] tells how to go on when it returns.
+    /// The source that recorded an episode left, is silent, or another one drives. If its last socket closed,
+    /// [`Arbiter::take_interrupted`] tells how to go on when it returns.
     Interrupted(SourceId),
+    /// It is back, and goes on with its episode.
+    Resumed(SourceId),
 }
 
 /// Decides what may move the robot. Pure: time comes in as an argument.
@@ -121,26 +125,9 @@ impl Arbiter {
         if engaged {
             self.lapse = Some((HoldReason::LinkStale, now));
         }
-        if let Some(stream) = self.streams.iter_mut().find(|s| s.id == source)
-            && stream.edges.interrupt()
-        {
-            self.interrupted = Some(stream.edges);
-            events.push(Event::Interrupted(source));
-        }
+        self.part_with_episode(source, events);
         self.streams.retain(|s| s.id != source);
         self.stop.forget(source);
-    }
-
-    /// What a source that left in the middle of an episode had decided so far, once.
-    pub fn take_interrupted(&mut self) -> Option<RecordingEdges> {
-        self.interrupted.take()
-    }
-
-    /// A source that left in the middle of an episode is back and goes on with it.
-    pub fn resume(&mut self, now: MonoTime, source: SourceId, edges: RecordingEdges) {
-        if let Some(stream) = self.stream_or_new(now, source) {
-            stream.edges = edges;
-        }
     }
 
     /// The source agreed to count what its buttons decide.
@@ -178,6 +165,7 @@ impl Arbiter {
             }
         }
         self.change_lease(now, events, |lease| lease.on_tick(now));
+        self.interrupt_silent(now, events);
     }
 
     /// A source's word about the lease; the answers come as events.
@@ -349,7 +337,7 @@ impl Arbiter {
         if seen.leapt && self.disengage(events) {
             self.lapse = Some((HoldReason::Velocity, now));
         }
-        events.extend(seen.edges.episode.map(Event::Episode));
+        self.note_episode(id, &seen.edges, events);
         if matches!(self.lapse, Some((HoldReason::LinkStale, _))) {
             self.lapse = None;
         }
@@ -445,11 +433,8 @@ impl Arbiter {
                 self.scale = ClutchScale::default();
                 events.push(Event::Scale);
             }
-            if let Some(stream) = self.streams.iter_mut().find(|s| Some(s.id) == before.driver)
-                && stream.edges.recording()
-            {
-                stream.edges.end();
-                events.push(Event::Interrupted(stream.id));
+            if let Some(driver) = after.driver {
+                self.end_episodes_but_of(driver, events);
             }
         }
         if before != after {
@@ -501,5 +486,6 @@ impl Arbiter {
             .or_else(|| {
                 Standing::clamp(self.clamps.map(|c| c.filter(|(_, t)| now.since(*t) >= standing::CLAMP_TOLD_AFTER)))
             })
+            .or_else(|| self.streams.iter().filter(|s| whose(s)).find_map(Stream::interrupted_episode))
     }
 }

@@ -56,9 +56,11 @@ pub(super) struct Ingest {
 pub enum EpisodeEvent {
     /// The operator decided.
     Decided(Episode),
-    /// The operator's link was lost. The episode stays open for the same headset; if another one starts or stops
-    /// recording first, keep it and mark it for review.
+    /// The operator left VR, their link was lost, or another headset drives. Unless that one drives when it returns, the
+    /// episode stays open for the same headset; if another one is started first, keep it and mark it for review.
     Interrupted,
+    /// The same headset is back and goes on with the episode.
+    Resumed,
 }
 
 /// Decisions about episodes that nobody has asked for yet, at most.
@@ -213,6 +215,10 @@ impl Service {
         let mut events = std::mem::take(&mut ingest.events);
         let result = act(&mut lock(&self.arbiter), &mut events);
         if !events.is_empty() {
+            if events.contains(&Event::Episode(Episode::Start)) {
+                // Whoever left in the middle of an episode cannot go on with it any more.
+                ingest.interrupted = None;
+            }
             self.publish(events.drain(..));
             self.tell(ingest);
         }

@@ -4,6 +4,7 @@ use waldo_protocol::vr::{Controller, Hand, Hands, VrState};
 use super::*;
 use crate::control::tests::{frame, pose, squeezed};
 
+mod episodes;
 mod properties;
 
 const A: SourceId = SourceId::person(1);
