@@ -52,8 +52,8 @@ pub struct RecordingEdges {
     recording: bool,
     /// Of an open episode only.
     interrupted: bool,
-    /// The headset records no longer, though it decided nothing: the server told it so, and deals with the episode.
-    overridden: bool,
+    /// The server ended the episode, and the stream has not left it yet.
+    ended: bool,
 }
 
 /// What the next frame is compared with.
@@ -100,14 +100,15 @@ impl RecordingEdges {
         if let Some(before) = &mut self.before {
             before.reset = true;
         }
-        let open = self.recording && !self.overridden;
-        let was = std::mem::replace(&mut self.interrupted, open);
-        open && !was
+        let was = std::mem::replace(&mut self.interrupted, self.recording);
+        self.recording && !was
     }
 
-    /// The server itself ended the episode: a later save or discard of the stream is without a start.
+    /// The server itself ended the episode: a later save or discard of the stream is without a start. One that was on its
+    /// way already decides nothing, but a discard takes its reset with it all the same: it was not meant as one.
     pub fn end(&mut self) {
-        (self.recording, self.interrupted, self.overridden) = (false, false, false);
+        self.ended |= std::mem::take(&mut self.recording);
+        self.interrupted = false;
     }
 
     /// Feeds one frame. With `counts` false (another stream drives) nothing is an edge, an open episode is no longer
@@ -119,7 +120,7 @@ impl RecordingEdges {
         let (reset, decision) = (self.reset_edge(frame), self.decision(frame));
         let before = self.before.replace(Before { reset: frame.reset, state: frame.state, seq: frame.seq });
         if !counts {
-            self.end();
+            (self.recording, self.interrupted, self.ended) = (false, false, false);
             return Edges::default();
         }
         let episode = match &decision {
@@ -130,31 +131,23 @@ impl RecordingEdges {
             Some(Decision { op: EpisodeOp::Discard, .. }) if self.recording => Some(Episode::Discard),
             _ => None,
         };
-        let reset = reset && episode != Some(Episode::Discard);
         if let Some(episode) = episode {
-            self.end();
-            self.recording = episode == Episode::Start;
+            (self.recording, self.interrupted) = (episode == Episode::Start, false);
         }
+        let ended = decision.is_some() && std::mem::take(&mut self.ended);
+        let discards = matches!(decision, Some(Decision { op: EpisodeOp::Discard, .. }));
+        let reset = reset && episode != Some(Episode::Discard) && !(ended && discards);
         let interruption = self.recording.then(|| self.interruption(before, frame, reset)).flatten();
         Edges { reset, episode, interruption, lost: decision.map_or(0, |d| d.lost) }
     }
 
     fn interruption(&mut self, before: Option<Before>, frame: &VrFrame, reset: bool) -> Option<Interruption> {
-        let records = frame.state == VrState::Recording;
-        let state_before = before.map(|before| before.state);
-        if records {
-            self.overridden = false;
-        } else if state_before == Some(VrState::Recording) {
-            (self.overridden, self.interrupted) = (true, false);
+        if reset && frame.state == VrState::Recording {
+            let was = std::mem::replace(&mut self.interrupted, true);
+            return (!was).then_some(Interruption::Begins);
         }
-        if records && reset && !self.interrupted {
-            self.interrupted = true;
-            return Some(Interruption::Begins);
-        }
-        let back = self.interrupted && !frame.reset && state_before.is_none_or(|state| state == frame.state);
-        if back {
-            self.interrupted = false;
-        }
+        let as_before = before.is_none_or(|before| before.state == frame.state);
+        let back = as_before && !frame.reset && std::mem::take(&mut self.interrupted);
         back.then_some(Interruption::Ends)
     }
 

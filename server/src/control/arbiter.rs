@@ -61,6 +61,8 @@ pub enum Event {
     Answer(LeaseAnswer),
     /// The operator decided something about an episode.
     Episode(Episode),
+    /// So many decisions about episodes were lost on the way.
+    DecisionsLost(u32),
     /// The source that recorded an episode left, is silent, or another one drives. If its last socket closed,
     /// [`Arbiter::take_interrupted`] tells how to go on when it returns.
     Interrupted(SourceId),

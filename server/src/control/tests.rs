@@ -9,7 +9,7 @@ use std::time::Duration;
 use glam::{DQuat, DVec3};
 use proptest::prelude::*;
 use waldo_protocol::time::MonoTime;
-use waldo_protocol::vr::{Controller, Hands, HoldReason, VrFrame};
+use waldo_protocol::vr::{Controller, Hands, HoldReason, PlayoutConfig, PlayoutProfile, VrFrame};
 
 use super::pilot::Pilot;
 use super::{Admission, Arbiter};
@@ -235,6 +235,71 @@ fn a_failing_robot_holds_until_a_reset() {
         assert_eq!(bench.hold(), None);
         assert_eq!(bench.command().arms[0].joints, rest_command().arms[0].joints);
         bench.engage(A, &frame());
+    }
+}
+
+#[test]
+fn a_robot_that_reports_a_failure_in_full_motion_is_braked_within_its_limits() {
+    let mut bench = Bench::new();
+    bench.engage(A, &frame());
+    for step in 0..20 {
+        bench.drive(A, &moved(DVec3::Z * (-0.02 * f64::from(step)), DQuat::IDENTITY), 1.0 / 120.0);
+    }
+    bench.script.lock().unwrap().failure = Some(Failure::Error);
+    let failed = bench.script.lock().unwrap().commands.len();
+    bench.drive(A, &moved(DVec3::Z * -0.4, DQuat::IDENTITY), 1.0);
+    let commands = bench.script.lock().unwrap().commands.clone();
+    let mut fastest: f64 = 0.0;
+    for (i, arm) in model::description().arms.iter().enumerate() {
+        for (j, joint) in arm.joints.iter().enumerate() {
+            let angle = |n: usize| commands[n].arms[i].joints[j];
+            for n in failed - 1..commands.len() {
+                let velocity = |n: usize| (angle(n) - angle(n - 1)) * 120.0;
+                let acceleration = (velocity(n) - velocity(n - 1)) * 120.0;
+                assert!(acceleration.abs() <= joint.max_acceleration * 1.001, "{}: {acceleration}", joint.name);
+                fastest = fastest.max(velocity(n - 1).abs());
+            }
+            let way = joint.max_velocity.powi(2) / (2.0 * joint.max_acceleration) + 2.0 * joint.max_velocity / 120.0;
+            let (then, last) = (angle(failed), angle(commands.len() - 1));
+            assert!((last - then).abs() <= way, "{}: {then} {last}", joint.name);
+            assert_eq!(last, angle(commands.len() - 30), "{} stands", joint.name);
+        }
+    }
+    assert!(fastest > 0.5, "it was in motion: {fastest} rad/s");
+    assert_eq!((bench.hold(), bench.engaged()), (Some(HoldReason::Fault), false));
+}
+
+#[test]
+fn a_hand_that_is_suddenly_elsewhere_for_good_is_followed_within_the_limits_of_the_arms() {
+    for profile in [PlayoutProfile::Compatible, PlayoutProfile::LowDelay] {
+        let mut bench = Bench::with_playout(PlayoutConfig { profile, ..PlayoutConfig::default() });
+        let (begin, mut commands) = (bench.now, Vec::new());
+        let mut drive = |bench: &mut Bench, frame: VrFrame, seconds: f64| {
+            for _ in 0..(seconds * 120.0) as usize {
+                let t = Some(bench.now.since(begin).as_secs_f64() * 1e3);
+                bench.drive(A, &VrFrame { t, ..frame }, 1.0 / 120.0);
+                commands.push(bench.command());
+            }
+        };
+        drive(&mut bench, frame(), 0.5);
+        drive(&mut bench, squeezed(frame()), 0.1);
+        drive(&mut bench, frame(), 0.5);
+        let before = bench.gripper(0);
+        drive(&mut bench, moved(DVec3::Z * -0.15, DQuat::IDENTITY), 3.0);
+        let after = bench.gripper(0);
+        assert!(bench.engaged());
+        let way = before.orientation().conjugate() * (after.position() - before.position());
+        assert!(way.distance(DVec3::Z * -0.15) < 1e-3, "{profile:?}: {way}");
+        for (i, arm) in model::description().arms.iter().enumerate() {
+            for (j, joint) in arm.joints.iter().enumerate() {
+                let velocity = |n: usize| (commands[n].arms[i].joints[j] - commands[n - 1].arms[i].joints[j]) * 120.0;
+                for n in 2..commands.len() {
+                    let acceleration = (velocity(n) - velocity(n - 1)) * 120.0;
+                    assert!(velocity(n).abs() <= joint.max_velocity * 1.001, "{profile:?}, {}", joint.name);
+                    assert!(acceleration.abs() <= joint.max_acceleration * 1.001, "{profile:?}, {}", joint.name);
+                }
+            }
+        }
     }
 }
 

@@ -233,11 +233,10 @@ impl VrServer {
         self.0.service.session().broadcast(Outgoing::text(text.into()));
     }
 
-    /// Pushes a state that overrides the headsets' own.
+    /// Pushes a state that overrides the headsets' own. Any but `recording` ends an open episode: what the program does
+    /// with it is its own decision, and no episode event follows.
     pub fn send_feedback_state(&self, state: VrState) {
-        let mut session = self.0.service.session();
-        session.state = state;
-        session.broadcast(&ServerMessage::State(state));
+        self.0.service.push_state(state);
     }
 
     /// Pushes the state `error` and waits until it is on its way to every client, at most for `limit`, so that it is out

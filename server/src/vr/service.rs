@@ -12,7 +12,7 @@ use std::time::Duration;
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{
     Capability, ClientHello, Episode, HoldReason, HudValue, RecordingEdges, Refusal, Role, ServerHello, ServerMessage,
-    VrFrame,
+    VrFrame, VrState,
 };
 
 use super::extensions::OFFERED;
@@ -47,8 +47,6 @@ pub(super) struct Video {
 pub(super) struct Ingest {
     pub(super) streams: Streams,
     events: Vec<Event>,
-    /// Name of a stream that left in the middle of an episode, and what it had decided.
-    interrupted: Option<(String, RecordingEdges)>,
 }
 
 /// What happened to an episode that an operator records.
@@ -74,6 +72,8 @@ pub(super) struct Service {
     /// What happened and was not told yet: on the control thread nobody may wait for `ingest`.
     pub(super) later: Mutex<Vec<Event>>,
     episodes: Mutex<VecDeque<EpisodeEvent>>,
+    /// Name of a stream that left in the middle of an episode, and what it had decided.
+    interrupted: Mutex<Option<(String, RecordingEdges)>>,
     frame: Mutex<Option<(SourceId, VrFrame)>>,
     callback: Mutex<Option<OnFrame>>,
     /// When each kind of line was last logged.
@@ -100,8 +100,9 @@ impl Service {
     pub(super) fn new(metrics: Metrics, network: Network, settings: &Settings) -> Self {
         let streams = Streams::new(settings.max_pose_rate);
         Self {
-            ingest: Mutex::new(Ingest { streams, events: Vec::new(), interrupted: None }),
+            ingest: Mutex::new(Ingest { streams, events: Vec::new() }),
             episodes: Mutex::default(),
+            interrupted: Mutex::default(),
             later: Mutex::default(),
             session: Mutex::default(),
             arbiter: Arc::new(Mutex::new(Arbiter::new(settings.playout))),
@@ -172,6 +173,20 @@ impl Service {
         Some(rendered.map_or(latest, |rendered| rendered.frame))
     }
 
+    /// Pushes a state that overrides the headsets' own. Any but `recording` takes them out of an episode, which the server
+    /// has ended by that: the change that their next frames show is no decision of an operator.
+    pub(super) fn push_state(&self, state: VrState) {
+        if state != VrState::Recording {
+            lock(&self.arbiter).end_episode();
+            if let Some((_, edges)) = &mut *lock(&self.interrupted) {
+                edges.end();
+            }
+        }
+        let mut session = self.session();
+        session.state = state;
+        session.broadcast(&ServerMessage::State(state));
+    }
+
     pub(super) fn take_episodes(&self) -> Vec<EpisodeEvent> {
         lock(&self.episodes).drain(..).collect()
     }
@@ -207,7 +222,9 @@ impl Service {
             arbiter.on_closed(clock::now(), stream, events);
             arbiter.take_interrupted()
         });
-        ingest.interrupted = name.zip(interrupted).or(ingest.interrupted.take());
+        if let Some(left) = name.zip(interrupted) {
+            *lock(&self.interrupted) = Some(left);
+        }
     }
 
     /// Does something to the arbiter and tells everybody what came of it.
@@ -217,7 +234,7 @@ impl Service {
         if !events.is_empty() {
             if events.contains(&Event::Episode(Episode::Start)) {
                 // Whoever left in the middle of an episode cannot go on with it any more.
-                ingest.interrupted = None;
+                *lock(&self.interrupted) = None;
             }
             self.publish(events.drain(..));
             self.tell(ingest);
@@ -243,13 +260,17 @@ impl Service {
         };
         self.metrics.accepted_frame();
         let attached = self.attached.load(Ordering::Acquire);
-        let admission = self.arbitrate(&mut ingest, |arbiter, events| {
+        let (admission, lost) = self.arbitrate(&mut ingest, |arbiter, events| {
             let admission = arbiter.on_frame(now, stream, frame, events);
+            let lost = events.iter().find_map(|event| match event {
+                Event::DecisionsLost(lost) => Some(*lost),
+                _ => None,
+            });
             if !attached {
                 // Resets are the business of the user's own consumer; a pending one would keep everybody from engaging.
                 arbiter.take_reset();
             }
-            admission
+            (admission, lost)
         });
         let mut panicked = false;
         if admission == Admission::Admitted {
@@ -259,6 +280,11 @@ impl Service {
         }
         // Logs may block, which nobody else's frames shall wait for.
         drop(ingest);
+        if let Some(lost) = lost
+            && self.log_due("lost_decisions")
+        {
+            tracing::warn!(conn = conn.0, lost, "decisions about episodes were lost; the latest one counts");
+        }
         if panicked {
             tracing::error!("the on_frame callback panicked; mend it, frames go on");
         }
@@ -307,7 +333,7 @@ impl Service {
         }
         let now = clock::now();
         let stream = ingest.streams.of(conn).filter(|_| hello.role == Role::Driver);
-        let resumed = ingest.interrupted.take_if(|(name, _)| stream.is_some() && *name == hello.stream);
+        let resumed = lock(&self.interrupted).take_if(|(name, _)| stream.is_some() && *name == hello.stream);
         if let (Some(stream), Some((_, edges))) = (stream, resumed) {
             lock(&self.arbiter).resume(now, stream, edges);
         }

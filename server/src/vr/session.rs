@@ -82,10 +82,11 @@ impl Client {
     pub(super) fn feel_hold(&mut self, hold: Option<&Hold>) {
         let before = std::mem::replace(&mut self.felt, hold.map(|h| h.reason));
         let Some(hold) = hold.filter(|h| before != Some(h.reason)) else { return };
-        let pattern = match hold.severity {
-            Severity::Info => return,
-            Severity::Clamp => HapticPattern::Clamp,
-            Severity::Hold => HapticPattern::Hold,
+        let pattern = match (hold.severity, hold.reason) {
+            (Severity::Info, _) => return,
+            (_, HoldReason::Contact) => HapticPattern::Contact,
+            (Severity::Clamp, _) => HapticPattern::Clamp,
+            (Severity::Hold, _) => HapticPattern::Hold,
         };
         let haptic = Haptic { hand: hold.hand, amplitude: 0.5, ms: 60, pattern: Some(pattern) };
         self.tell(Capability::Haptic, &ServerMessage::Haptic(haptic));

@@ -49,6 +49,7 @@ impl Service {
                 Event::Episode(decision) => self.note_episode(EpisodeEvent::Decided(decision)),
                 Event::Interrupted(_) => self.note_episode(EpisodeEvent::Interrupted),
                 Event::Resumed(_) => self.note_episode(EpisodeEvent::Resumed),
+                Event::DecisionsLost(lost) => self.metrics.lost_decisions(lost),
                 Event::Tracking(_) | Event::Lease | Event::Scale | Event::Answer(_) => {}
             }
             lock(&self.later).push(event);
@@ -173,7 +174,7 @@ fn tell(session: &Session, streams: &Streams, [before, lease]: [&LeaseView; 2], 
         }
         Event::Scale => {}
         // The lease is told to everybody by comparing with what was told before, episodes to whoever asks.
-        Event::Lease | Event::Episode(_) | Event::Interrupted(_) | Event::Resumed(_) => {}
+        Event::Lease | Event::Episode(_) | Event::DecisionsLost(_) | Event::Interrupted(_) | Event::Resumed(_) => {}
     }
 }
 

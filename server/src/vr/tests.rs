@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 use tokio::sync::Notify;
 use waldo_protocol::vr::{
-    Capability, ClientHello, HELLO_VERSION, LeaseOp, LeaseRequest, MotionScale, Role, Stop, VrFrame,
+    Capability, ClientHello, Episode, EpisodeOp, HELLO_VERSION, LeaseOp, LeaseRequest, MotionScale, Role, Stop,
+    VrFrame, VrState,
 };
 
 use super::outbox::Outbox;
-use super::service::Service;
+use super::service::{EpisodeEvent, Service};
 use super::session::{Client, ConnId};
 use crate::clock;
 use crate::config::Settings;
@@ -159,7 +160,9 @@ fn both_sockets_of_a_page_are_told_the_same_of_its_poses() {
     let network = Visitor::with(&service, "page", Role::Driver, &[Capability::Health]);
     let cable = Visitor::with(&service, "page", Role::Driver, &[Capability::Health]);
     service.tick();
-    [&network, &cable].map(Visitor::heard);
+    for visitor in [&network, &cable] {
+        visitor.heard();
+    }
     network.send(frame());
     service.session().health_due = None;
     service.tick();
@@ -191,4 +194,54 @@ fn a_callback_that_is_replaced_even_while_it_runs_never_ends_under_a_lock() {
     service.set_callback(Some(callback()));
     service.set_callback(None);
     assert_eq!(*ended.lock().unwrap(), [false, false]);
+}
+
+/// In the middle of an episode, with counters that nothing was counted by.
+fn recording(service: &Arc<Service>) -> Visitor {
+    let visitor = Visitor::with(service, "recorder", Role::Driver, Capability::ALL);
+    for state in [VrState::DataCollection, VrState::Recording] {
+        visitor.send(VrFrame { state, ..frame() });
+    }
+    assert_eq!(service.take_episodes(), [EpisodeEvent::Decided(Episode::Start)]);
+    visitor
+}
+
+#[test]
+fn an_episode_that_the_server_ends_is_not_decided_again_by_the_headset_that_follows() {
+    for reset in [false, true] {
+        let service = service();
+        let visitor = recording(&service);
+        service.push_state(VrState::DataCollection);
+        visitor.send(VrFrame { state: VrState::Recording, ..frame() });
+        visitor.send(VrFrame { state: VrState::DataCollection, reset, ..frame() });
+        assert_eq!(service.take_episodes(), []);
+        assert!(!service.arbiter.lock().unwrap().take_reset(), "a discard on its way is no reset");
+    }
+}
+
+#[test]
+fn an_episode_that_the_server_ends_while_its_headset_is_gone_is_over_when_it_returns() {
+    let service = service();
+    service.leave(recording(&service).conn);
+    assert_eq!(service.take_episodes(), [EpisodeEvent::Interrupted]);
+    service.push_state(VrState::Saving);
+    let back = Visitor::with(&service, "recorder", Role::Driver, Capability::ALL);
+    for state in [VrState::Recording, VrState::DataCollection] {
+        back.send(VrFrame { state, ..frame() });
+    }
+    assert_eq!(service.take_episodes(), []);
+    service.leave(back.conn);
+    assert_eq!(service.take_episodes(), [], "nothing is left to be interrupted");
+}
+
+#[test]
+fn decisions_that_were_lost_on_the_way_are_counted() {
+    let service = service();
+    let visitor = Visitor::with(&service, "recorder", Role::Driver, &[Capability::Counters]);
+    for (n, op) in [(0, EpisodeOp::Save), (1, EpisodeOp::Start), (4, EpisodeOp::Save)] {
+        visitor.send(VrFrame { ep_n: Some(n), ep_op: Some(op), ..frame() });
+    }
+    let decided = [Episode::Start, Episode::Save { review: true }].map(EpisodeEvent::Decided);
+    assert_eq!(service.take_episodes(), decided);
+    assert!(service.metrics.text().contains("waldo_vr_lost_decisions_total 2\n"), "{}", service.metrics.text());
 }

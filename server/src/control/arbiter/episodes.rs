@@ -20,6 +20,13 @@ impl Arbiter {
         }
     }
 
+    /// The server itself ended the open episode, of whichever source: what its operator decides about it later counts for
+    /// nothing.
+    pub fn end_episode(&mut self) {
+        let left = self.interrupted.iter_mut();
+        self.streams.iter_mut().map(|s| &mut s.edges).chain(left).for_each(RecordingEdges::end);
+    }
+
     /// What a frame that counts says about episodes.
     pub(super) fn note_episode(&mut self, id: SourceId, edges: &Edges, events: &mut Vec<Event>) {
         if edges.episode == Some(Episode::Start) {
@@ -27,6 +34,9 @@ impl Arbiter {
             for stream in self.streams.iter_mut().filter(|s| s.id != id) {
                 stream.edges.end();
             }
+        }
+        if edges.lost > 0 {
+            events.push(Event::DecisionsLost(edges.lost));
         }
         events.extend(edges.episode.map(Event::Episode));
         events.extend(edges.interruption.map(|interruption| match interruption {

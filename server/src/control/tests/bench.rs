@@ -7,7 +7,7 @@ use std::time::Duration;
 use glam::{DQuat, DVec3};
 use waldo_protocol::geometry::{Base, LocalFloor, Pose};
 use waldo_protocol::time::MonoTime;
-use waldo_protocol::vr::{Controller, HoldReason, VrFrame, VrState};
+use waldo_protocol::vr::{Controller, HoldReason, PlayoutConfig, VrFrame, VrState};
 
 use crate::control::pilot::Pilot;
 use crate::control::{Admission, Arbiter, Event, SourceId};
@@ -157,9 +157,17 @@ impl Bench {
     }
 
     pub(in crate::control) fn with(prepare: impl FnOnce(&mut FakeRobot)) -> Self {
+        Self::of(PlayoutConfig::default(), prepare)
+    }
+
+    pub(in crate::control) fn with_playout(playout: PlayoutConfig) -> Self {
+        Self::of(playout, |_| ())
+    }
+
+    fn of(playout: PlayoutConfig, prepare: impl FnOnce(&mut FakeRobot)) -> Self {
         let (mut robot, script) = FakeRobot::new();
         prepare(&mut robot);
-        let arbiter = Arc::new(Mutex::new(Arbiter::default()));
+        let arbiter = Arc::new(Mutex::new(Arbiter::new(playout)));
         let now = MonoTime::from_nanos(3_600_000_000_000);
         let pilot = Pilot::start(Box::new(robot), &SensorHub::default(), Arc::clone(&arbiter), now).unwrap();
         Self { arbiter, pilot, script, now, events: Vec::new() }
