@@ -15,7 +15,7 @@ use std::time::Duration;
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{
     Cart, CartCommand, ClutchScale, Episode, Hold, HoldReason, LeaseOp, LeaseReason, LeaseRequest, LeaseState,
-    MotionScale, PlayoutConfig, RecordingEdges, Rendered, Stop, VrFrame,
+    MotionScale, PlayoutConfig, RecordingEdges, Rendered, Role, Stop, VrFrame,
 };
 
 use self::hands::FollowedHand;
@@ -53,7 +53,7 @@ pub enum Admission {
 pub enum Event {
     /// The engage toggle changed.
     Tracking(bool),
-    /// The scale of motion is the default one again: another person drives.
+    /// The scale of motion is the usual one again: another person drives.
     Scale,
     /// Another source drives now, or none; [`Arbiter::lease`] tells who asks to.
     Lease,
@@ -86,7 +86,9 @@ pub struct Arbiter {
     hands: Option<[FollowedHand; 2]>,
     /// When the frame came that engaged. It moves nothing itself, so hands are followed from the next one on.
     engaged: MonoTime,
-    scale: ClutchScale,
+    scale: MotionScale,
+    /// The scale of whoever has set none.
+    usual_scale: MotionScale,
     cart: Cart,
     /// Whose sticks move the cart.
     cart_of: Option<SourceId>,
@@ -110,6 +112,12 @@ impl Arbiter {
     /// An arbiter that plays pose streams out like this.
     pub fn new(playout: PlayoutConfig) -> Self {
         Self { playout, ..Self::default() }
+    }
+
+    /// The same, but motion is scaled like this until somebody sets another scale.
+    #[must_use]
+    pub fn scaled(self, scale: MotionScale) -> Self {
+        Self { scale, usual_scale: scale, ..self }
     }
 
     /// Feeds one frame of a stream, already without duplicates. Events are appended in order.
@@ -197,9 +205,15 @@ impl Arbiter {
         }
     }
 
-    /// Sets the stop latch, or clears it: a driver's stop only the driver clears. Copies of one message count once. True
-    /// if it counted.
-    pub fn on_stop(&mut self, now: MonoTime, from: SourceId, stop: Stop, events: &mut Vec<Event>) -> bool {
+    /// Sets the stop latch, or clears it. While somebody drives only they do that, and whoever watches over the robot
+    /// without moving it, not others who would like to drive. Copies of one message count once. True if it counted.
+    pub fn on_stop(
+        &mut self,
+        now: MonoTime,
+        (from, role): (SourceId, Role),
+        stop: Stop,
+        events: &mut Vec<Event>,
+    ) -> bool {
         if !self.stop.is_news(from, stop) {
             return false;
         }
@@ -207,7 +221,7 @@ impl Arbiter {
             self.stop.set(now);
             // A press that nobody has heeded yet is not for later.
             self.reset = false;
-        } else if self.lease.holder().is_none_or(|driver| driver == from) {
+        } else if role == Role::Viewer || self.lease.holder().is_none_or(|driver| driver == from) {
             self.stop.clear();
         } else {
             return false;
@@ -221,15 +235,15 @@ impl Arbiter {
     /// and only while disengaged. Returns the scale in force.
     pub fn set_scale(&mut self, from: SourceId, scale: MotionScale) -> MotionScale {
         if !self.engaged() && self.lease.holder().is_none_or(|driver| driver == from) {
-            self.scale = ClutchScale { position: scale.pos, rotation: scale.rot };
+            self.scale = scale;
             self.scaled_by = Some(from);
         }
-        self.scale()
+        self.scale
     }
 
     /// The scale of motion in force.
     pub fn scale(&self) -> MotionScale {
-        MotionScale { pos: self.scale.position, rot: self.scale.rotation }
+        self.scale
     }
 
     /// What the hands of the driver ask for at `now`, while engaged; none while held.
@@ -244,7 +258,8 @@ impl Arbiter {
                 }
             }
         }
-        self.hands.map(|hands| Targets { hands: hands.map(|h| h.target), scale: self.scale })
+        let scale = ClutchScale { position: self.scale.pos, rotation: self.scale.rot };
+        self.hands.map(|hands| Targets { hands: hands.map(|h| h.target), scale })
     }
 
     /// What the sticks of the driver ask of base and lift at `now`, `dt` after the call before. Independent of
@@ -431,8 +446,8 @@ impl Arbiter {
                 self.cart.stop();
             }
             let scaled = after.driver.is_some() && after.driver != self.scaled_by;
-            if scaled && self.scale != ClutchScale::default() {
-                self.scale = ClutchScale::default();
+            if scaled && self.scale != self.usual_scale {
+                self.scale = self.usual_scale;
                 events.push(Event::Scale);
             }
             if let Some(driver) = after.driver {

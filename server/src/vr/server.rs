@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
-use waldo_protocol::vr::{HoldReason, Mode, PlayoutConfig, ServerMessage, VrFrame, VrState};
+use waldo_protocol::vr::{HoldReason, Mode, MotionScale, PlayoutConfig, ServerMessage, VrFrame, VrState};
 
 use super::connection::{self, MAX_MESSAGE};
 use super::outbox::Outgoing;
@@ -43,18 +43,21 @@ pub struct VrServerConfig {
     pub keyfile: Option<PathBuf>,
     /// How [`VrServer::render_frame`] smooths. Default: the compatible profile.
     pub playout: PlayoutConfig,
+    /// How far the grippers move for a motion of the hands, each factor from 0.1 to 2. Default 1.
+    pub motion: MotionScale,
 }
 
 impl Default for VrServerConfig {
     fn default() -> Self {
-        Self { port: 8000, certfile: None, keyfile: None, playout: PlayoutConfig::default() }
+        let (playout, motion) = (PlayoutConfig::default(), MotionScale::default());
+        Self { port: 8000, certfile: None, keyfile: None, playout, motion }
     }
 }
 
 impl From<VrServerConfig> for Settings {
     fn from(config: VrServerConfig) -> Self {
-        let VrServerConfig { port, certfile, keyfile, playout } = config;
-        Self { port, certfile, keyfile, playout, ..Self::default() }
+        let VrServerConfig { port, certfile, keyfile, playout, motion } = config;
+        Self { port, certfile, keyfile, playout, motion, ..Self::default() }
     }
 }
 
@@ -74,6 +77,9 @@ pub enum StartError {
     /// A STUN or TURN server cannot be used.
     #[error("--ice-server: {0}")]
     IceServer(#[from] RtcError),
+    /// A setting makes no sense.
+    #[error("the scale of motion must be from 0.1 to 2, and not {} for positions and {} for rotations", .0.pos, .0.rot)]
+    MotionScale(MotionScale),
     /// The system refused something else.
     #[error("cannot listen: {0}")]
     Io(#[from] std::io::Error),
@@ -136,6 +142,9 @@ impl VrServer {
             return Ok(());
         }
         let settings = &self.0.settings;
+        if !settings.motion.in_range() {
+            return Err(StartError::MotionScale(settings.motion));
+        }
         self.0.service.network.check()?;
         let tls = ServerTls::new(settings)?;
         let access = Arc::new(Access::load(&settings.data_dir, settings.open)?);

@@ -105,7 +105,7 @@ impl Service {
             interrupted: Mutex::default(),
             later: Mutex::default(),
             session: Mutex::default(),
-            arbiter: Arc::new(Mutex::new(Arbiter::new(settings.playout))),
+            arbiter: Arc::new(Mutex::new(Arbiter::new(settings.playout).scaled(settings.motion))),
             frame: Mutex::default(),
             callback: Mutex::default(),
             logged: Mutex::default(),

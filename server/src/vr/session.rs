@@ -103,7 +103,8 @@ impl Client {
         match snapshot {
             Some(snapshot) => {
                 self.owed_snapshot = false;
-                self.send(&ServerMessage::Snapshot(Snapshot { hold, ..snapshot.clone() }));
+                let motion = snapshot.motion.filter(|_| self.has(Capability::Motion));
+                self.send(&ServerMessage::Snapshot(Snapshot { hold, motion, ..snapshot.clone() }));
             }
             None => self.send(&ServerMessage::Hold(hold)),
         }

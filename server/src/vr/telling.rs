@@ -31,6 +31,7 @@ impl Service {
             reset_n: arbiter.resets(),
             driver: arbiter.lease().driver.and_then(|id| streams.public_name(id)).map(str::to_owned),
             cameras: self.camera_names(),
+            motion: Some(arbiter.scale()),
         }
     }
 

@@ -18,6 +18,8 @@ use crate::control::{frame, squeezed};
 use crate::metrics::Metrics;
 use crate::rtc::Network;
 
+mod greeting;
+
 /// A service with a robot that is ready.
 fn service() -> Arc<Service> {
     let network = Network::new(None, Vec::new());
