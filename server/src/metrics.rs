@@ -111,7 +111,7 @@ impl Metrics {
         Present::new(self.0.clients.get_or_create(&[("wire", wire)]).clone())
     }
 
-    /// An HTTP request was refused; `reason` is `token`, `origin`, `path` or the like.
+    /// An HTTP request was refused; `reason` is `token`, `origin`, `path`, `clients` or the like.
     pub(crate) fn http_refusal(&self, reason: &'static str) {
         self.0.http_refusals.get_or_create(&[("reason", reason)]).inc();
     }

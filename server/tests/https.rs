@@ -274,6 +274,43 @@ async fn strangers_need_the_token_and_refusals_are_counted() {
     server.stop().await;
 }
 
+/// The status of a real upgrade request to `/echo` from this machine, as a page of `origin` sends it to `host`.
+async fn upgrade_from(server: &Server, origin: &str, host: &str, query: &str) -> String {
+    let mut stream = server.connect().await;
+    let head = format!(
+        "GET /echo{query} HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut line = Vec::new();
+    while !line.ends_with(b"\r\n") {
+        line.push(timeout(PATIENCE, stream.read_u8()).await.expect("an answer in time").unwrap());
+    }
+    String::from_utf8(line).unwrap().trim_end().to_owned()
+}
+
+#[tokio::test]
+async fn a_page_of_the_network_passes_over_the_usb_cable_with_the_token_and_a_strangers_page_never_without() {
+    const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols";
+    const FORBIDDEN: &str = "HTTP/1.1 403 Forbidden";
+    let server = Server::start().await;
+    let with_token = format!("?token={}", server.token);
+    let (page, cable, stranger) = ("https://192.168.1.2:8000", "localhost:8000", "https://evil.example:8000");
+    for (origin, host, query, status) in [
+        (page, cable, with_token.as_str(), SWITCHED),
+        (page, cable, "", FORBIDDEN),
+        (page, cable, "?token=abcdefghijklmnopqrstuvwx", FORBIDDEN),
+        ("https://localhost:8000", cable, "", SWITCHED),
+        (stranger, cable, "", FORBIDDEN),
+        // Its name leads to this machine.
+        (stranger, "evil.example:8000", "", FORBIDDEN),
+        ("null", cable, "", FORBIDDEN),
+    ] {
+        assert_eq!(upgrade_from(&server, origin, host, query).await, status, "{origin} to {host} {query}");
+    }
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_peer_on_an_address_of_the_network_is_a_stranger() {
     let Some(ip) = Names::of_this_machine().addresses().find(|ip| ip.is_ipv4()) else { return };

@@ -1,16 +1,20 @@
 //! The page's ways to its robot, and what becomes of them: in headless Chromium with an emulated headset.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde_json::json;
 use tempfile::TempDir;
-use waldo_protocol::vr::Hand;
+use waldo_protocol::vr::{Hand, VrFrame};
+use waldo_server::config::Settings;
+use waldo_server::tls::Names;
 use waldo_tests::browser::{Chromium, PATIENCE, Tab};
 use waldo_tests::headset::{engage, enter_vr, frames, hold, with_headset};
 use waldo_tests::process::RobotProcess;
-use waldo_tests::robot::Robotics;
+use waldo_tests::robot::{Robotics, local};
 use waldo_tests::scripted::{Script, ScriptedRobot};
 
 /// Mean brightness of the middle of a screenshot, where the overhead picture hangs; 0 to 255.
@@ -188,18 +192,20 @@ async fn a_robot_that_never_said_hello_is_given_up_and_the_headset_left() -> Res
     Ok(())
 }
 
+/// Makes the headset's end of the cable lead to this port.
+fn forward_cable(port: u16) -> String {
+    format!(
+        "const Plain = WebSocket;
+        window.WebSocket = class extends Plain {{
+            constructor(url) {{ super(url.replace('localhost:8000/', 'localhost:{port}/')); }}
+        }}"
+    )
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn with_the_option_every_frame_goes_over_the_usb_cable_too() -> Result<()> {
     let (page, robot, chromium, tab) = stage(Script { caps: Some(Vec::new()), ..Script::default() }).await?;
-    // The forwarded port of the cable is the scripted robot's here.
-    let forward = format!(
-        "const Plain = WebSocket;
-        window.WebSocket = class extends Plain {{
-            constructor(url) {{ super(url.replace('localhost:8000/', 'localhost:{}/')); }}
-        }}",
-        robot.addr.port()
-    );
-    tab.page.add_init_script(forward).await?;
+    tab.page.add_init_script(forward_cable(robot.addr.port())).await?;
     tab.open(page.addr.port(), "").await?;
     tab.until("document.body.dataset.link === 'Connected'").await?;
     assert_eq!(tab.eval::<String>("document.body.dataset.cable").await?, "Off");
@@ -223,5 +229,41 @@ async fn with_the_option_every_frame_goes_over_the_usb_cable_too() -> Result<()>
     tab.until("document.body.dataset.cable === 'Open'").await?;
     chromium.close().await?;
     page.waldo.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_robot_that_wants_its_token_takes_every_frame_over_network_and_cable_once() -> Result<()> {
+    // Everybody reaches it, but not everybody may use it.
+    let everywhere = |data: &Path| Settings { bind: Ipv4Addr::UNSPECIFIED.into(), ..local(data) };
+    let robot = Robotics::start(everywhere).await?;
+    let token =
+        robot.waldo.server().access().and_then(|access| access.token().map(str::to_owned)).context("a token")?;
+    let seqs = Arc::new(Mutex::new(Vec::new()));
+    let slot = Arc::clone(&seqs);
+    robot.waldo.server().on_frame(Some(Arc::new(move |frame: &VrFrame| {
+        slot.lock().expect("the slot").push(frame.seq);
+    })));
+    let chromium = Chromium::launch(1280, 640).await?;
+    let tab = chromium.tab().await?;
+    with_headset(&tab).await?;
+    tab.page.add_init_script(forward_cable(robot.addr.port())).await?;
+    // The headset's own end of the cable is another origin than the robot's address in the network.
+    let private = |ip: &IpAddr| matches!(ip, IpAddr::V4(v4) if v4.is_private());
+    let network = Names::of_this_machine().addresses().find(private).unwrap_or([127, 0, 0, 2].into());
+    tab.page.goto(format!("https://{network}:{}/#token={token}", robot.addr.port())).await?;
+    tab.until("document.body.dataset.link === 'Connected'").await?;
+    tab.click("#usb").await?;
+    tab.until("document.body.dataset.cable === 'Open'").await?;
+    enter_vr(&tab).await?;
+    frames(&tab, 20).await?;
+    robot.until("frames", |_| seqs.lock().expect("the slot").len() >= 20).await?;
+    let seqs = seqs.lock().expect("the slot").clone();
+    assert!(seqs.is_sorted_by(|a, b| a < b), "each frame counts once: {seqs:?}");
+    let metrics: String = tab.eval(&format!("fetch('/metrics?token={token}').then(answer => answer.text())")).await?;
+    let repeated = metrics.lines().find_map(|line| line.strip_prefix("waldo_vr_duplicate_frames_total "));
+    assert!(repeated.is_some_and(|count| count != "0"), "the frames came both ways: {metrics}");
+    chromium.close().await?;
+    robot.waldo.stop().await;
     Ok(())
 }

@@ -1,13 +1,15 @@
 //! The second socket, for a headset that hangs on the robot's USB cable: every frame goes there too.
 //!
 //! The robot forwards its port to the headset, so it is found at the headset's own address. Only poses and what makes
-//! them safe go this way; what comes back is ignored.
+//! them safe go this way; what comes back is ignored. To the robot this page is one of another origin there, so it shows
+//! the token that it has for the robot in the network.
 
 use std::cell::{Cell, RefCell};
 
 use crate::browser::local_storage;
 use crate::socket::{Socket, SocketEvent};
 use crate::summary::CableStatus;
+use crate::target::Target;
 
 /// Where the forwarded port is.
 const ADDRESS: &str = "localhost:8000";
@@ -44,17 +46,17 @@ impl Cable {
         }
     }
 
-    /// Opens and retries while it is wanted and the network's socket is open, to be called a few times a second. The
-    /// events of the new socket go to `on_event`.
-    pub(crate) fn poll(&self, now: f64, linked: bool, on_event: impl Fn(SocketEvent) + Clone + 'static) {
-        if !linked || !self.wanted.get() {
+    /// Opens and retries while it is wanted and `linked`, the robot that the network's socket is open to, is there; to be
+    /// called a few times a second. The events of the new socket go to `on_event`.
+    pub(crate) fn poll(&self, now: f64, linked: Option<&Target>, on_event: impl Fn(SocketEvent) + Clone + 'static) {
+        let Some(robot) = linked.filter(|_| self.wanted.get()) else {
             self.socket.take();
             return;
-        }
+        };
         let gone = self.socket.borrow().as_ref().is_none_or(Socket::is_closed);
         if gone && now >= self.next_at.get() {
             self.next_at.set(now + RETRY_MS);
-            let socket = Socket::open(&format!("wss://{ADDRESS}/ws"), on_event);
+            let socket = Socket::open(&robot.with_token(format!("wss://{ADDRESS}/ws")), on_event);
             self.socket.replace(socket.ok());
         }
     }

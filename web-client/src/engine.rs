@@ -36,20 +36,6 @@ use crate::xr;
 /// Period of the timer, and of what the page gets to see.
 const TICK_MS: i32 = 100;
 
-/// What this page can do, on each of its sockets.
-const CAPABILITIES: [Capability; 10] = [
-    Capability::Snapshot,
-    Capability::Lease,
-    Capability::Counters,
-    Capability::Hold,
-    Capability::Haptic,
-    Capability::Ping,
-    Capability::Health,
-    Capability::ElbowEst,
-    Capability::Motion,
-    Capability::Stop,
-];
-
 /// See the module.
 pub(crate) struct Engine {
     /// Id of this page load, the same on every socket.
@@ -161,7 +147,7 @@ impl Engine {
             client: concat!("waldo-web/", env!("CARGO_PKG_VERSION")).to_owned(),
             stream: self.stream.clone(),
             role: self.role,
-            caps: CAPABILITIES.to_vec(),
+            caps: Capability::ALL.to_vec(),
         })
     }
 
@@ -212,7 +198,7 @@ impl Engine {
         if linked {
             self.ask(now);
         }
-        self.poll_cable(now, linked && self.role == Role::Driver);
+        self.poll_cable(now, linked);
         self.watch_answers(now);
         self.end_hopeless_presentation();
         // Not left to the XR frames: a hidden presentation may get none.
@@ -250,7 +236,9 @@ impl Engine {
 
     fn poll_cable(&self, now: f64, linked: bool) {
         let engine = self.this.clone();
-        self.paths.cable.poll(now, linked, move |event| {
+        let target = self.paths.connection.target();
+        let robot = target.as_ref().filter(|_| linked && self.role == Role::Driver);
+        self.paths.cable.poll(now, robot, move |event| {
             if let (SocketEvent::Opened, Some(engine)) = (event, engine.upgrade()) {
                 engine.paths.cable.send(&engine.hello().encode());
             }

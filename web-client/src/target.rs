@@ -61,7 +61,11 @@ impl Target {
 
     /// Where the socket is, the robot's token included.
     pub(crate) fn socket_url(&self) -> String {
-        let url = self.address.socket_url();
+        self.with_token(self.address.socket_url())
+    }
+
+    /// This address, which is another one of the same robot, with its token.
+    pub(crate) fn with_token(&self, url: String) -> String {
         match session_storage().and_then(|storage| storage.get_item(&self.token_key()).ok().flatten()) {
             Some(token) => format!("{url}?token={}", String::from(js_sys::encode_uri_component(&token))),
             None => url,

@@ -8,12 +8,13 @@ use serde_json::{Map, Value};
 use super::message::number;
 use super::{Refusal, RefusalKind};
 
-/// Scale of the clutch; both factors lie in [`MotionScale::RANGE`], and are 1 by default.
+/// Factors that [`super::Clutch`] applies to the motion of a controller; on the wire each is within
+/// [`MotionScale::RANGE`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct MotionScale {
-    /// Of positions.
+    /// Of positions, 1 by default.
     pub pos: f64,
-    /// Of rotations.
+    /// Of rotations, 1 by default: scales the angle, keeps the axis.
     pub rot: f64,
 }
 

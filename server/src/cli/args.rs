@@ -87,7 +87,7 @@ pub(super) struct ServeArgs {
     /// Mode announced to headsets; without it each headset chooses
     #[arg(long)]
     mode: Option<ModeArg>,
-    /// Address to listen on
+    /// Address to listen on; `::` for IPv6 as well
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0")]
     bind: IpAddr,
     /// Port of page and sockets; 0 takes a free one

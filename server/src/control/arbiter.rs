@@ -7,6 +7,7 @@ mod source;
 mod standing;
 mod stop;
 mod stream;
+mod takeover;
 #[cfg(test)]
 mod tests;
 
@@ -14,8 +15,8 @@ use std::time::Duration;
 
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{
-    Cart, CartCommand, ClutchScale, Episode, Hold, HoldReason, LeaseOp, LeaseReason, LeaseRequest, LeaseState,
-    MotionScale, PlayoutConfig, RecordingEdges, Rendered, Role, Stop, VrFrame,
+    Cart, CartCommand, Episode, HoldReason, LeaseReason, MotionScale, PlayoutConfig, RecordingEdges, Rendered, Role,
+    Stop, VrFrame,
 };
 
 use self::hands::FollowedHand;
@@ -24,7 +25,6 @@ pub use self::hands::{HandTarget, Targets};
 use self::lease::Lease;
 pub use self::lease::{LeaseAnswer, LeaseView, TAKEOVER_AFTER};
 pub use self::source::{SourceId, SourceKind};
-use self::standing::Standing;
 use self::stop::StopLatch;
 use self::stream::Stream;
 
@@ -178,33 +178,6 @@ impl Arbiter {
         self.interrupt_silent(now, events);
     }
 
-    /// A source's word about the lease; the answers come as events.
-    pub fn on_lease(&mut self, now: MonoTime, who: SourceId, request: LeaseRequest, events: &mut Vec<Event>) {
-        self.on_tick(now, events);
-        let LeaseRequest { op, n } = request;
-        let answer = |ok, state, reason| Event::Answer(LeaseAnswer { to: who, n, ok, state, reason });
-        let refused = answer(false, LeaseState::Held, Some(LeaseReason::Held));
-        let drives = |arbiter: &Self| arbiter.lease.holder() == Some(who);
-        match op {
-            LeaseOp::Claim => {
-                let claimed = self.claim(now, who, events);
-                events.push(if claimed { answer(true, LeaseState::Held, None) } else { refused });
-            }
-            LeaseOp::Take => self.change_lease(now, events, |lease| Some(lease.take(now, who, n))),
-            // These three are the driver's alone to say.
-            LeaseOp::Release | LeaseOp::Grant | LeaseOp::Deny if !drives(self) => events.push(refused),
-            LeaseOp::Release | LeaseOp::Grant | LeaseOp::Deny => {
-                self.change_lease(now, events, |lease| match op {
-                    LeaseOp::Release => lease.release(who, None),
-                    LeaseOp::Grant => lease.grant(who),
-                    _ => lease.deny(who),
-                });
-                let state = if self.lease.holder().is_some() { LeaseState::Held } else { LeaseState::Free };
-                events.push(answer(true, state, None));
-            }
-        }
-    }
-
     /// Sets the stop latch, or clears it. While somebody drives only they do that, and whoever watches over the robot
     /// without moving it, not others who would like to drive. Copies of one message count once. True if it counted.
     pub fn on_stop(
@@ -258,8 +231,7 @@ impl Arbiter {
                 }
             }
         }
-        let scale = ClutchScale { position: self.scale.pos, rotation: self.scale.rot };
-        self.hands.map(|hands| Targets { hands: hands.map(|h| h.target), scale })
+        self.hands.map(|hands| Targets { hands: hands.map(|h| h.target), scale: self.scale })
     }
 
     /// What the sticks of the driver ask of base and lift at `now`, `dt` after the call before. Independent of
@@ -308,23 +280,6 @@ impl Arbiter {
                 *known = clamp.map(|r| (r, now));
             }
         }
-    }
-
-    /// The reason why motion is held or limited now.
-    pub fn hold(&self, now: MonoTime) -> Option<Hold> {
-        self.standing(now, |_| true).map(|s| s.tell(now))
-    }
-
-    /// Why this stream's frames move nothing, for its own operator: as [`Arbiter::hold`], or that another one drives.
-    pub fn hold_for(&self, now: MonoTime, stream: SourceId) -> Option<Hold> {
-        let standing = match self.stream(stream) {
-            Some(own) if self.lease.holder().is_some_and(|d| d != stream) => {
-                let watching = own.squeezed_since(now).map(|since| Standing::hold(HoldReason::NotDriver, since));
-                watching.or_else(|| self.robot_standing())
-            }
-            _ => self.standing(now, |s| s.id == stream),
-        };
-        standing.map(|s| s.tell(now))
     }
 
     /// Who drives, and who asks to.
@@ -414,51 +369,6 @@ impl Arbiter {
         was
     }
 
-    /// Takes the lease without asking anybody, if that is possible. Whoever gives way so was not engaged.
-    fn claim(&mut self, now: MonoTime, who: SourceId, events: &mut Vec<Event>) -> bool {
-        let before = self.lease.view();
-        let claimed = self.lease.claim(who);
-        self.note_lease(now, before, events);
-        claimed
-    }
-
-    /// Does something to the lease that may end the driver's role; the next driver must engage deliberately.
-    fn change_lease(
-        &mut self,
-        now: MonoTime,
-        events: &mut Vec<Event>,
-        change: impl FnOnce(&mut Lease) -> Option<LeaseAnswer>,
-    ) {
-        let before = self.lease.view();
-        let answer = change(&mut self.lease);
-        if before.driver != self.lease.holder() {
-            self.disengage(events);
-        }
-        self.note_lease(now, before, events);
-        events.extend(answer.map(Event::Answer));
-    }
-
-    fn note_lease(&mut self, now: MonoTime, before: LeaseView, events: &mut Vec<Event>) {
-        let after = self.lease.view();
-        if before.driver != after.driver {
-            self.leased = now;
-            if after.driver.is_none() || after.driver != self.cart_of {
-                self.cart.stop();
-            }
-            let scaled = after.driver.is_some() && after.driver != self.scaled_by;
-            if scaled && self.scale != self.usual_scale {
-                self.scale = self.usual_scale;
-                events.push(Event::Scale);
-            }
-            if let Some(driver) = after.driver {
-                self.end_episodes_but_of(driver, events);
-            }
-        }
-        if before != after {
-            events.push(Event::Lease);
-        }
-    }
-
     fn stream(&self, id: SourceId) -> Option<&Stream> {
         self.streams.iter().find(|s| s.id == id)
     }
@@ -477,32 +387,5 @@ impl Arbiter {
             }
         };
         self.streams.get_mut(place)
-    }
-
-    fn robot_standing(&self) -> Option<Standing> {
-        let stopped = self.stop.since().map(|since| (HoldReason::Stopped, since));
-        stopped.or(self.robot_hold).map(|(reason, since)| Standing::hold(reason, since))
-    }
-
-    /// Both grips of a stream that may drive are held and do not engage.
-    fn refused_squeeze(&self, stream: &Stream, now: MonoTime) -> Option<Standing> {
-        let waiting = !self.engaged() && self.lease.would_give(stream.id);
-        let since = stream.squeezed_since(now).filter(|_| waiting)?;
-        Some(Standing::hold(HoldReason::ReleaseGrips, since))
-    }
-
-    /// The one reason that matters most now to those whose squeezes count.
-    fn standing(&self, now: MonoTime, whose: impl Fn(&Stream) -> bool) -> Option<Standing> {
-        self.robot_standing()
-            .or_else(|| self.lapse.map(|(reason, since)| Standing::hold(reason, since)))
-            .or_else(|| self.streams.iter().filter(|s| whose(s)).find_map(|s| self.refused_squeeze(s, now)))
-            .or_else(|| {
-                let lost = self.hands.map(|h| h.map(|h| h.lost_since.map(|t| (HoldReason::TrackingLost, t))));
-                lost.and_then(Standing::clamp)
-            })
-            .or_else(|| {
-                Standing::clamp(self.clamps.map(|c| c.filter(|(_, t)| now.since(*t) >= standing::CLAMP_TOLD_AFTER)))
-            })
-            .or_else(|| self.streams.iter().filter(|s| whose(s)).find_map(Stream::interrupted_episode))
     }
 }

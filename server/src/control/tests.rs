@@ -222,10 +222,10 @@ fn a_failing_robot_holds_until_a_reset() {
     for failure in [Failure::Error, Failure::Panic] {
         let mut bench = Bench::new();
         bench.engage(A, &frame());
-        bench.script.lock().unwrap().failure = Some(failure);
+        bench.fail(Some(failure));
         bench.drive(A, &moved(DVec3::Z * -0.05, DQuat::IDENTITY), 0.1);
         assert_eq!((bench.hold(), bench.engaged()), (Some(HoldReason::Fault), false));
-        bench.script.lock().unwrap().failure = None;
+        bench.fail(None);
         let held = bench.command();
         bench.drive(A, &frame(), 0.1);
         bench.drive(A, &squeezed(frame()), 1.0);
@@ -245,7 +245,7 @@ fn a_robot_that_reports_a_failure_in_full_motion_is_braked_within_its_limits() {
     for step in 0..20 {
         bench.drive(A, &moved(DVec3::Z * (-0.02 * f64::from(step)), DQuat::IDENTITY), 1.0 / 120.0);
     }
-    bench.script.lock().unwrap().failure = Some(Failure::Error);
+    bench.fail(Some(Failure::Error));
     let failed = bench.script.lock().unwrap().commands.len();
     bench.drive(A, &moved(DVec3::Z * -0.4, DQuat::IDENTITY), 1.0);
     let commands = bench.script.lock().unwrap().commands.clone();
@@ -306,7 +306,7 @@ fn a_hand_that_is_suddenly_elsewhere_for_good_is_followed_within_the_limits_of_t
 #[test]
 fn a_robot_that_panicked_is_left_alone_until_a_reset() {
     let mut bench = Bench::new();
-    bench.script.lock().unwrap().failure = Some(Failure::Panic);
+    bench.fail(Some(Failure::Panic));
     bench.ticks(1.0);
     let script = bench.script.lock().unwrap();
     assert_eq!((script.commands.len(), script.holds.len()), (1, 0));

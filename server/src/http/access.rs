@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, HeaderName, Uri};
 use subtle::ConstantTimeEq;
 
 use crate::config::private_file;
+use crate::tls::Names;
 
 /// Characters of a token that need no escape in a URL.
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -65,12 +66,14 @@ pub enum Denied {
 }
 
 /// The one rule: a peer that is not on loopback needs the token; so does a web page of another origin, wherever its
-/// browser runs. `--open` lets everybody in.
+/// browser runs, and a page whose origin is not this machine, whatever address its name leads to. `--open` lets everybody in.
 ///
 /// A proxy on this machine makes every peer look like loopback; it has to check who passes itself.
 pub struct Access {
     token: String,
     open: bool,
+    /// What this machine is called.
+    names: Names,
 }
 
 impl fmt::Debug for Access {
@@ -106,7 +109,7 @@ impl Access {
             }
             Err(source) => return Err(AccessError::Read { path, source }),
         };
-        Ok(Self { token, open })
+        Ok(Self { token, open, names: Names::of_this_machine() })
     }
 
     /// The token that links for other machines must carry, as the fragment `#token=…`; none if everybody may pass.
@@ -124,7 +127,7 @@ impl Access {
             Ok(())
         } else if !peer.to_canonical().is_loopback() {
             Err(Denied::Token)
-        } else if same_origin(headers) {
+        } else if self.is_own_page(headers) {
             Ok(())
         } else {
             Err(Denied::Origin)
@@ -133,6 +136,29 @@ impl Access {
 
     fn is_token(&self, token: &str) -> bool {
         self.token.as_bytes().ct_eq(token.as_bytes()).into()
+    }
+
+    /// Does the request come from a page of this very server, or from no page at all?
+    fn is_own_page(&self, headers: &HeaderMap) -> bool {
+        if !headers.contains_key(ORIGIN) {
+            return true;
+        }
+        let authority = |text: &str| text.strip_suffix(":443").unwrap_or(text).to_ascii_lowercase();
+        let origin = text(headers, &ORIGIN).and_then(|origin| origin.strip_prefix("https://")).map(authority);
+        let host = text(headers, &HOST).map(authority);
+        // A stranger's name can be led to this machine, so that origin and host agree; an address cannot.
+        origin == host && origin.is_some_and(|origin| self.is_called(&origin))
+    }
+
+    /// Is this authority an address, or a name of this machine?
+    fn is_called(&self, authority: &str) -> bool {
+        let without_port =
+            authority.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+        let host = without_port.map_or(authority, |(host, _)| host);
+        let v6 = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        host.parse::<Ipv4Addr>().is_ok()
+            || v6.is_some_and(|host| host.parse::<Ipv6Addr>().is_ok())
+            || self.names.all().iter().any(|name| name == host)
     }
 }
 
@@ -151,19 +177,6 @@ fn presented<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> impl Iterator<Item = &
         scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
     });
     query.chain(bearer)
-}
-
-/// Does the request come from a page of this very server, or from no page at all?
-fn same_origin(headers: &HeaderMap) -> bool {
-    if !headers.contains_key(ORIGIN) {
-        return true;
-    }
-    let authority = |text: &str| text.strip_suffix(":443").unwrap_or(text).to_ascii_lowercase();
-    let origin = text(headers, &ORIGIN).and_then(|origin| origin.strip_prefix("https://"));
-    match (origin, text(headers, &HOST)) {
-        (Some(origin), Some(host)) => authority(origin) == authority(host),
-        _ => false,
-    }
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
@@ -185,7 +198,7 @@ mod tests {
     }
 
     fn closed() -> Access {
-        Access { token: TOKEN.to_owned(), open: false }
+        Access { token: TOKEN.to_owned(), open: false, names: Names::new("robot.lab.example", []) }
     }
 
     #[test]
@@ -234,8 +247,41 @@ mod tests {
     }
 
     #[test]
+    fn the_page_of_the_network_needs_the_token_at_the_end_of_the_usb_cable() {
+        let headers = [(ORIGIN, "https://192.168.1.2:8000"), (HOST, "localhost:8000")];
+        let cable = |uri: &str| check(&closed(), "127.0.0.1", uri, &headers);
+        assert_eq!(cable("/ws"), Err(Denied::Origin));
+        assert_eq!(cable("/ws?token=abcdefghijklmnopqrstuvwy"), Err(Denied::Origin));
+        assert_eq!(cable(&format!("/ws?token={TOKEN}")), Ok(()));
+    }
+
+    #[test]
+    fn only_names_that_no_stranger_can_lead_here_are_this_machines() {
+        let at = |authority: &str| {
+            let headers = [(ORIGIN, format!("https://{authority}")), (HOST, authority.to_owned())];
+            check(
+                &closed(),
+                "127.0.0.1",
+                "/ws",
+                &headers.each_ref().map(|(name, value)| (name.clone(), value.as_str())),
+            )
+        };
+        for own in ["127.0.0.2:8000", "192.168.1.2:8000", "[::1]:8000", "[fd00::9]", "localhost:8000", "ROBOT:8000"] {
+            assert_eq!(at(own), Ok(()), "{own}");
+        }
+        for own in ["robot", "robot.local:8000", "robot.lab.example:8000"] {
+            assert_eq!(at(own), Ok(()), "{own}");
+        }
+        for other in
+            ["evil.example:8000", "evil.example", "robot.evil.example", "127.0.0.1.evil.example", "[evil]", ":8000"]
+        {
+            assert_eq!(at(other), Err(Denied::Origin), "{other}");
+        }
+    }
+
+    #[test]
     fn open_lets_everybody_in_and_needs_no_token_in_links() {
-        let access = Access { token: TOKEN.to_owned(), open: true };
+        let access = Access { open: true, ..closed() };
         assert_eq!(check(&access, LAN, "/ws", &[(ORIGIN, "https://evil.example")]), Ok(()));
         assert_eq!(access.token(), None);
         assert_eq!(closed().token(), Some(TOKEN));

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
-use rtc::ice::url::{SchemeType, Url};
+use rtc::ice::url::{ProtoType, SchemeType, Url};
 use rtc::peer_connection::configuration::RTCIceServer;
 use waldo_protocol::vr::IceServer;
 
@@ -43,6 +43,10 @@ impl Network {
                 if relay && !(named(&server.username) && named(&server.credential)) {
                     let wanted = "--ice-username and --ice-credential";
                     return Err(RtcError(format!("`{url}` is a relay, which needs {wanted}")));
+                }
+                // As far as the crate goes. One side with a relay is enough.
+                if relay && (parsed.is_secure() || parsed.proto != ProtoType::Udp) {
+                    tracing::info!("`{url}` is for clients alone: the robot itself uses relays over UDP only");
                 }
             }
         }

@@ -10,20 +10,6 @@ use super::session::ConnId;
 use crate::clock;
 use crate::control::Arbiter;
 
-/// The extensions that the service offers.
-pub(super) const OFFERED: &[Capability] = &[
-    Capability::Snapshot,
-    Capability::Lease,
-    Capability::Counters,
-    Capability::Hold,
-    Capability::Haptic,
-    Capability::Ping,
-    Capability::Health,
-    Capability::ElbowEst,
-    Capability::Motion,
-    Capability::Stop,
-];
-
 impl Service {
     fn has(&self, conn: ConnId, capability: Capability) -> bool {
         self.session().clients.get(&conn).is_some_and(|client| client.has(capability))

@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{State, WebSocketUpgrade};
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use rustls_pki_types::CertificateDer;
 use serde_json::json;
+use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -28,6 +30,10 @@ use crate::metrics::Metrics;
 use crate::rtc::{Network, RtcError};
 use crate::tls::{Identity, ServerTls, TlsError};
 use crate::video::{Feed, VideoSource};
+
+/// Clients at a time: several times what one robot's operators, their cables and everybody who watches open. One more is
+/// told so instead of taking processor time and network from those who drive.
+const MAX_CLIENTS: usize = 64;
 
 /// Period of the watchdogs and of what is told to operators about holds.
 const TICK: Duration = Duration::from_millis(100);
@@ -154,7 +160,12 @@ impl VrServer {
         let shutdown = CancellationToken::new();
         let tasks = TaskTracker::new();
         let service = &self.0.service;
-        let sockets = Sockets { service: Arc::clone(service), tasks: tasks.clone(), shutdown: shutdown.clone() };
+        let sockets = Sockets {
+            service: Arc::clone(service),
+            places: Arc::new(Semaphore::new(MAX_CLIENTS)),
+            tasks: tasks.clone(),
+            shutdown: shutdown.clone(),
+        };
         let router = http::site(Site {
             access: Arc::clone(&access),
             metrics: service.metrics.clone(),
@@ -352,16 +363,26 @@ impl VrServer {
 #[derive(Clone)]
 struct Sockets {
     service: Arc<Service>,
+    places: Arc<Semaphore>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 }
 
 async fn upgrade(State(sockets): State<Sockets>, upgrade: WebSocketUpgrade) -> Response {
-    let Sockets { service, tasks, shutdown } = sockets;
-    upgrade
-        .max_message_size(MAX_MESSAGE)
-        .max_frame_size(MAX_MESSAGE)
-        .on_upgrade(move |socket| tasks.track_future(connection::serve(service, socket, shutdown)))
+    let Sockets { service, places, tasks, shutdown } = sockets;
+    let Ok(place) = places.try_acquire_owned() else {
+        service.metrics.http_refusal("clients");
+        tracing::debug!("refused: {MAX_CLIENTS} clients are connected");
+        let text =
+            format!("This robot has {MAX_CLIENTS} clients already: close a page that watches it, then try again.\n");
+        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    };
+    upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE).on_upgrade(move |socket| {
+        tasks.track_future(async move {
+            connection::serve(service, socket, shutdown).await;
+            drop(place);
+        })
+    })
 }
 
 fn health(service: &Arc<Service>) -> Arc<dyn Fn() -> serde_json::Value + Send + Sync> {

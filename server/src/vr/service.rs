@@ -15,7 +15,6 @@ use waldo_protocol::vr::{
     VrFrame, VrState,
 };
 
-use super::extensions::OFFERED;
 use super::session::{Client, ConnId, Session};
 use super::streams::{Streams, Verdict};
 use super::telling::hold_of;
@@ -343,7 +342,7 @@ impl Service {
             lock(&self.arbiter).use_counters(now, stream);
         }
         let server = concat!("waldo/", env!("CARGO_PKG_VERSION")).to_owned();
-        let reply = ServerHello::answer(hello, OFFERED, server, conn.0.to_string());
+        let reply = ServerHello::answer(hello, Capability::ALL, server, conn.0.to_string());
         let mut session = self.session();
         let snapshot = self.snapshot(&ingest.streams, &session);
         let (lease, hold) = {

@@ -1,6 +1,8 @@
 //! Feeds: one encoder per camera, started and ended by its viewers.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[cfg(feature = "gstreamer")]
+mod gst;
 mod sources;
 #[cfg(feature = "vp8")]
 mod vp8;

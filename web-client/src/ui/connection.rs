@@ -55,7 +55,7 @@ pub(super) fn Connection(engine: EngineHandle, summary: RwSignal<Summary>) -> im
         </form>
         <Usb engine summary />
         <Show when=move || status.get().wants_help()>
-            <Help engine foreign=foreign.get() />
+            <Help engine foreign />
         </Show>
     }
 }
@@ -99,14 +99,14 @@ fn Usb(engine: EngineHandle, summary: RwSignal<Summary>) -> impl IntoView {
 
 /// A browser does not tell why a socket failed: all that can be done is to name the usual causes.
 #[component]
-fn Help(engine: EngineHandle, foreign: bool) -> impl IntoView {
+fn Help(engine: EngineHandle, foreign: Memo<bool>) -> impl IntoView {
     let token = RwSignal::new(String::new());
     view! {
         <div class="help">
             <p>"The robot did not answer. Usual causes:"</p>
             <ul>
                 <li>"It is switched off, or in another network."</li>
-                <Show when=move || foreign>
+                <Show when=move || foreign.get()>
                     <li>
                         "This browser does not know its certificate yet. "
                         <button

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 use waldo_protocol::vr::{Capability, MotionScale};
+use web_sys::HtmlInputElement;
 
 use super::EngineHandle;
 use crate::robot::Driver;
@@ -17,27 +18,26 @@ pub(super) fn Motion(engine: EngineHandle, summary: RwSignal<Summary>) -> impl I
         summary.with(|summary| summary.robot.engaged != Some(true) && summary.robot.driver != Driver::Other)
     });
     let scale = Memo::new(move |_| summary.with(|summary| summary.robot.motion.unwrap_or(ONE_TO_ONE)));
-    let set = move |change: fn(MotionScale, f64) -> MotionScale, text: &str| {
-        if let Ok(value) = text.parse() {
-            engine.with_value(|engine| engine.scale_motion(change(scale.get_untracked(), value)));
-        }
-    };
     view! {
         <section class="card motion" hidden=move || !offered.get()>
             <h2>"Motion scale"</h2>
             <Slider
+                engine
+                scale
+                free
                 id="scale-positions"
                 label="Positions"
-                value=Signal::derive(move || scale.get().pos)
-                free
-                change=Callback::new(move |text: String| set(|scale, pos| MotionScale { pos, ..scale }, &text))
+                part=|scale| scale.pos
+                with=|scale, pos| MotionScale { pos, ..scale }
             />
             <Slider
+                engine
+                scale
+                free
                 id="scale-rotations"
                 label="Rotations"
-                value=Signal::derive(move || scale.get().rot)
-                free
-                change=Callback::new(move |text: String| set(|scale, rot| MotionScale { rot, ..scale }, &text))
+                part=|scale| scale.rot
+                with=|scale, rot| MotionScale { rot, ..scale }
             />
             <p class="note">
                 {move || if free.get() { "" } else { "Only the driver can change it, and only while the arms do not follow." }}
@@ -46,17 +46,27 @@ pub(super) fn Motion(engine: EngineHandle, summary: RwSignal<Summary>) -> impl I
     }
 }
 
+/// One part of the scale: always what is in force. Moving it asks the robot, which may not agree.
 #[component]
 fn Slider(
+    engine: EngineHandle,
+    scale: Memo<MotionScale>,
+    free: Memo<bool>,
     id: &'static str,
     label: &'static str,
-    value: Signal<f64>,
-    free: Memo<bool>,
-    change: Callback<String>,
+    part: fn(MotionScale) -> f64,
+    with: fn(MotionScale, f64) -> MotionScale,
 ) -> impl IntoView {
+    let ask = move |event| {
+        let slider: HtmlInputElement = event_target(&event);
+        if let Ok(wanted) = slider.value().parse() {
+            engine.with_value(|engine| engine.scale_motion(with(scale.get_untracked(), wanted)));
+        }
+        slider.set_value(&part(scale.get_untracked()).to_string());
+    };
     view! {
         <div class="row">
-            <label for=id>{label} " " {move || format!("{:.2}", value.get())}</label>
+            <label for=id>{label} " " {move || format!("{:.2}", part(scale.get()))}</label>
             <input
                 id=id
                 type="range"
@@ -64,8 +74,8 @@ fn Slider(
                 max="2"
                 step="0.05"
                 disabled=move || !free.get()
-                prop:value=move || value.get().to_string()
-                on:change=move |event| change.run(event_target_value(&event))
+                prop:value=move || part(scale.get()).to_string()
+                on:change=ask
             />
         </div>
     }

@@ -51,6 +51,13 @@ class Track {
     return { framesDecoded, bytesReceived, totalProcessingDelay, freezeCount, at: performance.now() };
   }
 
+  /** MIME type of what is received. */
+  async codec() {
+    const all = [...(await this.receiver.getStats()).values()];
+    const { codecId } = all.find(s => s.type === 'inbound-rtp');
+    return all.find(s => s.id === codecId).mimeType;
+  }
+
   async begin() {
     this.start = await this.counters();
     this.decoded = [];
@@ -80,6 +87,8 @@ let socket;
 let peer;
 let tracks = [];
 let withoutUdp = false;
+/** MIME type of the only codec to take; null takes what the robot prefers. */
+let codec = null;
 
 /** A new socket to the robot; resolves when it is open. */
 function open() {
@@ -91,6 +100,13 @@ function open() {
 }
 
 window.ready = open();
+
+/** Answers with this codec and its retransmissions alone. */
+function takeAlone(mimeType) {
+  const { codecs } = RTCRtpReceiver.getCapabilities('video');
+  const taken = codecs.filter(known => [mimeType, 'video/rtx'].includes(known.mimeType));
+  for (const transceiver of peer.getTransceivers()) transceiver.setCodecPreferences(taken);
+}
 
 /**
  * Asks for the cameras; milliseconds until the offer came, the connection stood, this many pictures came out of the decoder,
@@ -115,6 +131,7 @@ async function request(count) {
       mark('offer');
       const sdp = withoutUdp ? message.sdp.replace(/a=candidate:\S+ \d+ udp .*\r\n/g, '') : message.sdp;
       await peer.setRemoteDescription({ type: 'offer', sdp });
+      if (codec) takeAlone(codec);
       await peer.setLocalDescription();
       socket.send(JSON.stringify({ type: 'webrtc-answer', sdp: peer.localDescription.sdp }));
     };

@@ -96,7 +96,7 @@ fn who_gives_the_lease_back_goes_on_recording() {
     room.engage(A);
     room.record(A);
     room.episodes();
-    ask(&mut room, A, LeaseOp::Release, 1);
+    room.arbiter.on_lease(room.now, A, LeaseRequest { op: LeaseOp::Release, n: 1 }, &mut room.events);
     room.send(A, in_state(VrState::DataCollection));
     assert_eq!(room.episodes(), [SAVE]);
 }

@@ -262,7 +262,7 @@ proptest! {
             if let Some(targets) = arbiter.targets(now) {
                 let driver = seen.lease.driver.expect("somebody drives").number as usize;
                 prop_assert!(now.since(seen.newest[driver].expect("a frame came")) < STALE_AFTER);
-                prop_assert_eq!(targets.scale.position, seen.scale);
+                prop_assert_eq!(targets.scale.pos, seen.scale);
                 let highest = targets.hands.iter().map(|h| h.engagement).max().unwrap_or(0);
                 prop_assert!(highest >= seen.engagement, "engagement numbers never fall");
                 seen.engagement = highest;
