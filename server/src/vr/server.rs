@@ -408,3 +408,33 @@ async fn watch(service: Arc<Service>, shutdown: CancellationToken) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_short_settings_have_the_defaults_of_the_wire() {
+        let settings = Settings::from(VrServerConfig::default());
+        assert_eq!((settings.port, settings.certfile, settings.keyfile), (8000, None, None));
+        let PlayoutConfig { enabled, profile, min_delay, max_delay, smooth_window, outlier_k } = settings.playout;
+        assert_eq!((enabled, profile), (true, waldo_protocol::vr::PlayoutProfile::Compatible));
+        assert_eq!([min_delay, max_delay, smooth_window].map(|time| time.as_millis()), [0, 150, 120]);
+        assert_eq!((outlier_k, settings.motion), (4.0, MotionScale { pos: 1.0, rot: 1.0 }));
+    }
+
+    #[test]
+    fn the_short_settings_are_those_of_the_server() {
+        let motion = MotionScale { pos: 0.5, rot: 2.0 };
+        let playout = PlayoutConfig { enabled: false, ..PlayoutConfig::default() };
+        let (certfile, keyfile) = (Some(PathBuf::from("/a.pem")), Some(PathBuf::from("/b.pem")));
+        let server = VrServer::new(VrServerConfig { port: 9, certfile, keyfile, playout, motion });
+        let settings = &server.0.settings;
+        assert_eq!((settings.port, settings.playout, settings.motion), (9, playout, motion));
+        assert_eq!(settings.certfile.as_deref(), Some(Path::new("/a.pem")));
+        assert_eq!(settings.keyfile.as_deref(), Some(Path::new("/b.pem")));
+        assert_eq!(server.0.service.arbiter.lock().unwrap().scale(), motion);
+    }
+}

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{
-    Capability, ClientHello, Episode, HoldReason, HudValue, RecordingEdges, Refusal, Role, ServerHello, ServerMessage,
-    VrFrame, VrState,
+    Capability, ClientHello, Episode, Hand, HoldReason, HudValue, RecordingEdges, Refusal, Role, ServerHello,
+    ServerMessage, VrFrame, VrState,
 };
 
+use super::lost_hands::LostHands;
 use super::session::{Client, ConnId, Session};
 use super::streams::{Streams, Verdict};
 use super::telling::hold_of;
@@ -46,6 +47,7 @@ pub(super) struct Video {
 pub(super) struct Ingest {
     pub(super) streams: Streams,
     events: Vec<Event>,
+    pub(super) lost_hands: LostHands,
 }
 
 /// What happened to an episode that an operator records.
@@ -99,7 +101,7 @@ impl Service {
     pub(super) fn new(metrics: Metrics, network: Network, settings: &Settings) -> Self {
         let streams = Streams::new(settings.max_pose_rate);
         Self {
-            ingest: Mutex::new(Ingest { streams, events: Vec::new() }),
+            ingest: Mutex::new(Ingest { streams, events: Vec::new(), lost_hands: LostHands::default() }),
             episodes: Mutex::default(),
             interrupted: Mutex::default(),
             later: Mutex::default(),
@@ -184,6 +186,14 @@ impl Service {
         let mut session = self.session();
         session.state = state;
         session.broadcast(&ServerMessage::State(state));
+    }
+
+    /// The hands, of the stream whose frame came last, that begin to count as lost at `now`, with how long they have been
+    /// held.
+    pub(super) fn newly_lost_hands(&self, ingest: &mut Ingest, now: MonoTime) -> Vec<(Hand, Duration)> {
+        let shown = *lock(&self.frame);
+        let rendered = shown.and_then(|(stream, _)| lock(&self.arbiter).render(now, stream));
+        ingest.lost_hands.news(rendered.as_ref())
     }
 
     pub(super) fn take_episodes(&self) -> Vec<EpisodeEvent> {
@@ -284,7 +294,7 @@ impl Service {
         {
             tracing::warn!(conn = conn.0, lost, "decisions about episodes were lost; the latest one counts");
         }
-        if panicked {
+        if panicked && self.log_due("on_frame") {
             tracing::error!("the on_frame callback panicked; mend it, frames go on");
         }
     }

@@ -251,6 +251,16 @@ mod tests {
     }
 
     #[test]
+    fn a_newcomer_is_told_that_an_episode_is_being_saved_and_that_something_is_wrong() {
+        for state in [VrState::Saving, VrState::Error] {
+            let mut session = Session { state, tracking: Some(false), ..Session::default() };
+            let (_, inbox) = join(&mut session);
+            let expected = [ServerMessage::Tracking(false), ServerMessage::State(state)].map(|m| m.encode());
+            assert_eq!(received(&inbox), expected);
+        }
+    }
+
+    #[test]
     fn a_hud_goes_to_the_others_only_and_is_cleared_when_its_publisher_leaves() {
         let mut session = Session::default();
         let (a, inbox_a) = join(&mut session);

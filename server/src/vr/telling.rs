@@ -120,6 +120,12 @@ impl Service {
         self.arbitrate(&mut ingest, |arbiter, events| arbiter.on_tick(clock::now(), events));
         self.tell(&ingest);
         self.report_health(&mut ingest, &feeds);
+        let lost = self.newly_lost_hands(&mut ingest, clock::now());
+        // Logs may block, which nobody's frames shall wait for.
+        drop(ingest);
+        for (hand, held) in lost {
+            tracing::warn!(?hand, ?held, "the headset does not see this controller; its arm holds");
+        }
     }
 
     /// Tells every client, twice a second, how its poses travel.

@@ -19,6 +19,7 @@ use crate::metrics::Metrics;
 use crate::rtc::Network;
 
 mod greeting;
+mod log;
 
 /// A service with a robot that is ready.
 fn service() -> Arc<Service> {
