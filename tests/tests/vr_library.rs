@@ -111,7 +111,7 @@ async fn grips_and_resets_before_the_robot_has_started_move_nothing() -> Result<
     let start = waldo.control().status().grippers.clone();
     while waldo.control().status().ticks < 60 {
         client.send_frame(operator.capture()).await?;
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(waldo.control().status().grippers, start);
     assert!(!waldo.server().tracking());
