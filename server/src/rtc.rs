@@ -14,6 +14,7 @@ mod network;
 mod pace;
 mod ports;
 mod pose_peer;
+mod relay_secret;
 mod resend;
 mod runtime;
 mod sockets;

@@ -11,3 +11,4 @@ pub mod process;
 pub mod robot;
 pub mod scripted;
 pub mod soak;
+pub mod vectors;

@@ -19,6 +19,7 @@ use rtc::rtp::codec::h264::H264Packet;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
+use waldo_protocol::vr::VrFrame;
 use waldo_server::sensors::stamp;
 use webrtc::data_channel::{DataChannel, DataChannelEvent};
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
@@ -222,6 +223,16 @@ fn relays(listed: &Value) -> Option<Vec<RTCIceServer>> {
 pub struct PoseChannel(Arc<dyn DataChannel>);
 
 impl PoseChannel {
+    /// Sends a pose frame.
+    ///
+    /// # Errors
+    /// If the connection has ended.
+    pub async fn send_frame(&self, frame: &VrFrame) -> Result<()> {
+        let mut text = String::new();
+        frame.encode(&mut text);
+        self.send(&text).await
+    }
+
     /// Sends a text.
     ///
     /// # Errors

@@ -38,6 +38,14 @@ impl Stage {
         Ok(stage)
     }
 
+    /// In data collection with counters, where an episode is about to start.
+    async fn counting_down() -> Result<Self> {
+        let stage = Self::in_vr(Some(vec!["counters"]), vec![mode("data_collection")]).await?;
+        stage.tab.until("document.body.dataset.state === 'DataCollection'").await?;
+        press(&stage.tab, Hand::Right, "a-button").await?;
+        Ok(stage)
+    }
+
     async fn close(self) -> Result<()> {
         self.chromium.close().await?;
         self.page.waldo.stop().await;
@@ -80,10 +88,8 @@ async fn a_robot_of_the_first_generation_gets_what_it_knows_and_pulses_of_ten_fr
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_episode_is_started_and_discarded_with_confirmation_and_the_popup_is_published() -> Result<()> {
-    let stage = Stage::in_vr(Some(vec!["counters"]), vec![mode("data_collection")]).await?;
+    let stage = Stage::counting_down().await?;
     let (tab, robot) = (&stage.tab, &stage.robot);
-    tab.until("document.body.dataset.state === 'DataCollection'").await?;
-    press(tab, Hand::Right, "a-button").await?;
     tab.until("document.body.dataset.countdown").await?;
     tab.screenshot("countdown").await?;
     tab.until("document.body.dataset.state === 'Recording'").await?;
@@ -109,10 +115,8 @@ async fn an_episode_is_started_and_discarded_with_confirmation_and_the_popup_is_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_socket_starts_from_scratch_in_the_same_presentation() -> Result<()> {
-    let stage = Stage::in_vr(Some(vec!["counters"]), vec![mode("data_collection")]).await?;
+    let stage = Stage::counting_down().await?;
     let (tab, robot) = (&stage.tab, &stage.robot);
-    tab.until("document.body.dataset.state === 'DataCollection'").await?;
-    press(tab, Hand::Right, "a-button").await?;
     tab.until("document.body.dataset.state === 'Recording'").await?;
     press(tab, Hand::Right, "a-button").await?;
     tab.until("document.body.dataset.question === 'Save'").await?;

@@ -43,9 +43,7 @@ async fn pictures_and_poses_go_over_ipv6_alone() -> Result<()> {
                 timeout(PATIENCE, camera.picture()).await.context("no picture in time")??;
             }
             let mut poses = Peer::poses(&mut client, headset).await?;
-            let mut frame = String::new();
-            Operator::default().capture().encode(&mut frame);
-            poses.channel().await?.send(&frame).await?;
+            poses.channel().await?.send_frame(Operator::default().capture()).await?;
             Ok((client, video, poses))
         })
         .await?;

@@ -62,9 +62,7 @@ impl Joined {
     /// Sends a frame over the channel, with a grip that tells whose it is.
     async fn pose(&mut self, grip: f64) -> Result<()> {
         self.operator.frame.left.grip = grip;
-        let mut text = String::new();
-        self.operator.capture().encode(&mut text);
-        self.channel.send(&text).await
+        self.channel.send_frame(self.operator.capture()).await
     }
 }
 

@@ -114,9 +114,7 @@ async fn poses_go_through_a_second_channel_if_the_handshake_of_the_first_was_los
     let (first, lossy) = answer_by_a_lossy_way(&mut client, "control").await?;
     let mut second = Peer::pushed_poses(&mut client, HERE).await?;
     assert!(lossy.lost.load(Ordering::Relaxed) > 0, "the first connection got as far as its handshake");
-    let mut frame = String::new();
-    Operator::default().capture().encode(&mut frame);
-    second.channel().await?.send(&frame).await?;
+    second.channel().await?.send_frame(Operator::default().capture()).await?;
     robot.until("the frame", |robot| robot.waldo.server().frame().is_some()).await?;
     drop(first);
     Ok(())

@@ -8,18 +8,7 @@ use waldo_server::video::VideoSource;
 use waldo_server::vr::VrServer;
 use waldo_tests::client::{Client, PATIENCE, connect_tls, trusting};
 use waldo_tests::robot::local;
-
-const VECTORS: &str = include_str!("../vectors/vr.json");
-
-fn vectors(direction: &str) -> Vec<Value> {
-    let all: Vec<Value> = serde_json::from_str(VECTORS).expect("the vectors are JSON");
-    all.into_iter().filter(|v| v["direction"] == direction).collect()
-}
-
-fn vector(name: &str) -> Value {
-    let all: Vec<Value> = serde_json::from_str(VECTORS).expect("the vectors are JSON");
-    all.into_iter().find(|v| v["name"] == name).expect("an example of this name")
-}
+use waldo_tests::vectors::{matches, vector, vectors};
 
 /// A server as the example demands, without a robot.
 async fn server(given: &Value) -> (VrServer, tempfile::TempDir) {
@@ -44,21 +33,9 @@ async fn connect(server: &VrServer) -> Client {
     Client::connect(server.addr().expect("a running server"), &tls, "/ws").await.expect("a socket")
 }
 
-/// `<any>` matches any text.
-fn matches(got: &Value, wanted: &Value) -> bool {
-    match (got, wanted) {
-        (Value::String(_), Value::String(any)) if any == "<any>" => true,
-        (Value::Object(g), Value::Object(w)) => {
-            g.len() == w.len() && w.iter().all(|(k, v)| g.get(k).is_some_and(|g| matches(g, v)))
-        }
-        (Value::Array(g), Value::Array(w)) => g.len() == w.len() && g.iter().zip(w).all(|(g, w)| matches(g, w)),
-        _ => got == wanted,
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_example_of_a_client_message_gets_its_replies_and_keeps_the_socket() {
-    let examples = vectors("c2s");
+    let examples = vectors("c2s").expect("examples");
     assert_eq!(examples.len(), 37);
     for example in examples {
         let name = example["name"].as_str().expect("a name");
@@ -98,7 +75,7 @@ async fn a_greeting_comes_in_the_order_of_the_examples() {
     let mut nothing_set = connect(&server).await;
     assert_eq!(nothing_set.receive_all().await.expect("replies"), Vec::<Value>::new());
 
-    let example = vector("connect_greeting_order");
+    let example = vector("connect_greeting_order").expect("an example");
     let (given, expect) = (&example["given"], &example["expect"]);
     server.set_mode(given["mode"].as_str().and_then(Mode::from_name));
     server.set_episode(given["episode"].as_u64());
@@ -113,7 +90,7 @@ async fn a_greeting_comes_in_the_order_of_the_examples() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_offered_subprotocol_is_not_selected_and_the_socket_opens() {
-    let example = vector("connect_subprotocol_offered");
+    let example = vector("connect_subprotocol_offered").expect("an example");
     let expect = &example["expect"];
     assert_eq!((&expect["accepted"], &expect["selected_subprotocol"]), (&json!(true), &Value::Null));
     let (server, _data) = server(&Value::Null).await;

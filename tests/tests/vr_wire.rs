@@ -1,6 +1,6 @@
 //! A whole robot, driven and annoyed over real sockets.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use glam::DVec3;
@@ -8,11 +8,8 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 use tokio_tungstenite::tungstenite;
-use waldo_tests::client::{Client, Operator, PATIENCE, connect_tls};
+use waldo_tests::client::{Client, FRAME, Operator, PATIENCE, connect_tls};
 use waldo_tests::robot::Robotics;
-
-/// A headset at its usual rate.
-const FRAME: Duration = Duration::from_millis(11);
 
 async fn engage(client: &mut Client, operator: &mut Operator) -> Result<()> {
     client.send_frame(operator.squeeze(false).capture()).await?;

@@ -67,27 +67,28 @@ pub(super) async fn serve(service: Arc<Service>, socket: WebSocket, shutdown: Ca
     // First the stream, so that the arms hold at once; then the socket, which may take its time.
     service.leave(conn);
     negotiation.close().await;
-    let frame = match end {
+    // What to say, for how long at most, and how long to rest when nothing more is to be read.
+    let farewell = match end {
         End::Gone => None,
-        End::TooLarge => Some((1009, "message above 1 MiB")),
-        End::Unresponsive => Some((1008, "the client reads too slowly or answers no pings")),
-        End::Shutdown => Some((1001, "the server stops")),
+        // The rest of the message is not read, so that the client is not seen hanging up.
+        End::TooLarge => Some((1009, "message above 1 MiB", LINGER, LINGER)),
+        End::Unresponsive => {
+            Some((1008, "the client reads too slowly or answers no pings", LINGER / 10, Duration::ZERO))
+        }
+        End::Shutdown => Some((1001, "the server stops", LINGER / 10, Duration::ZERO)),
     };
-    if let Some((code, reason)) = frame {
+    if let Some((code, reason, limit, rest)) = farewell {
         tracing::info!(conn = conn.0, code, reason, "closing");
         let close = Message::Close(Some(CloseFrame { code, reason: Utf8Bytes::from_static(reason) }));
-        let linger = if matches!(end, End::TooLarge) { LINGER } else { LINGER / 10 };
         let farewell = async {
             if sink.send(close).await.is_ok() {
                 // A reset of the socket would overtake the reason; wait until the client has hung up.
                 while let Some(Ok(_)) = stream.next().await {}
-                if matches!(end, End::TooLarge) {
-                    sleep(linger).await;
-                }
+                sleep(rest).await;
             }
         };
         tokio::select! {
-            _ = tokio::time::timeout(linger, farewell) => {}
+            _ = tokio::time::timeout(limit, farewell) => {}
             () = shutdown.cancelled(), if !matches!(end, End::Shutdown) => {}
         }
     }

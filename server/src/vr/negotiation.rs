@@ -241,7 +241,7 @@ impl Negotiation {
         }
         self.jobs.spawn(async move {
             let network = service.network.clone();
-            let ice_servers = network.ice_servers().to_vec();
+            let ice_servers = network.ice_servers(&conn.0.to_string());
             let built = match peer {
                 Peer::Video => {
                     let feeds = service.video().feeds;

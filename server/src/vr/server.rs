@@ -133,7 +133,8 @@ impl VrServer {
     /// A server that does not listen yet; takes a [`VrServerConfig`] or [`Settings`].
     pub fn new(settings: impl Into<Settings>) -> Self {
         let settings = settings.into();
-        let network = Network::new(settings.media_ports.map(PortRange::ports), settings.ice_servers.clone());
+        let network = Network::new(settings.media_ports.map(PortRange::ports), settings.ice_servers.clone())
+            .with_ice_secret(settings.ice_secret.as_deref());
         let service = Arc::new(Service::new(Metrics::default(), network, &settings));
         Self(Arc::new(Inner { settings, service, running: Mutex::default() }))
     }

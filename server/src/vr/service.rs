@@ -362,7 +362,7 @@ impl Service {
         let Some(client) = session.clients.get_mut(&conn) else { return };
         client.caps.clone_from(&reply.caps);
         client.send(&ServerMessage::Hello(reply));
-        client.owed_snapshot = true;
+        client.owe_snapshot();
         client.tell_standing(now, Some(&snapshot), hold);
         // Only the driver must hear what was asked before it came, and not as a part of the greeting.
         client.owed_request = lease.request.is_some() && stream.is_some() && stream == lease.driver;

@@ -92,9 +92,14 @@ impl Client {
         self.tell(Capability::Haptic, &ServerMessage::Haptic(haptic));
     }
 
+    /// The state of the service changed; who has that extension is told with the next word.
+    pub(super) fn owe_snapshot(&mut self) {
+        self.owed_snapshot = self.has(Capability::Snapshot);
+    }
+
     /// Tells the client what it does not know yet: the state of the service if one is owed, and why motion is held.
     pub(super) fn tell_standing(&mut self, now: MonoTime, snapshot: Option<&Snapshot>, hold: Option<Hold>) {
-        let snapshot = snapshot.filter(|_| self.owed_snapshot && self.has(Capability::Snapshot));
+        let snapshot = snapshot.filter(|_| self.owed_snapshot);
         let news = self.has(Capability::Hold) && !same_hold(self.told_hold.as_ref(), hold.as_ref());
         if (snapshot.is_none() && !news) || !self.hold_words.take(now) {
             return;

@@ -9,7 +9,7 @@ use waldo_protocol::vr::{
 };
 
 use super::service::{EpisodeEvent, Ingest, Service, lock};
-use super::session::{ConnId, Session};
+use super::session::{Client, ConnId, Session};
 use super::streams::Streams;
 use crate::clock;
 use crate::control::{Arbiter, Event, LeaseAnswer, LeaseView};
@@ -71,7 +71,7 @@ impl Service {
         };
         let told = std::mem::replace(&mut session.told_lease, lease);
         if lease.driver != told.driver {
-            session.clients.values_mut().for_each(|client| client.owed_snapshot = true);
+            session.clients.values_mut().for_each(Client::owe_snapshot);
         }
         let owed = session.clients.values().any(|client| client.owed_snapshot);
         let snapshot = owed.then(|| self.snapshot(&ingest.streams, &session));
@@ -136,7 +136,8 @@ impl Service {
             return;
         }
         // From when it was due, so that late calls do not add up; what was missed is left out.
-        session.health_due = Some(session.health_due.map_or(now, |due| due + HEALTH_PERIOD).max(now));
+        let next = session.health_due.unwrap_or(now) + HEALTH_PERIOD;
+        session.health_due = Some(if next > now { next } else { now + HEALTH_PERIOD });
         let since = session.health_told.replace(now).map(|told| now.since(told).as_secs_f64());
         let ticks = lock(&self.arbiter).take_control_ticks();
         let ik_hz = since.filter(|s| *s > 0.0).map_or(0.0, |seconds| f64::from(ticks) / seconds);

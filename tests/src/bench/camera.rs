@@ -145,7 +145,6 @@ mod tests {
                     unread += usize::from(read.is_none_or(|read| read.wrapping_sub(expected).wrapping_add(1) > 2));
                 }
             }
-            println!("{unread} of {seen} pictures {smaller} wide");
             assert!(unread == 0, "{unread} of {seen} pictures {smaller} wide");
         }
     }
