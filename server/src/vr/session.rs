@@ -108,7 +108,8 @@ impl Client {
         match snapshot {
             Some(snapshot) => {
                 self.owed_snapshot = false;
-                self.send(&ServerMessage::Snapshot(Snapshot { hold, ..snapshot.clone() }));
+                let motion = snapshot.motion.filter(|_| self.has(Capability::Motion));
+                self.send(&ServerMessage::Snapshot(Snapshot { hold, motion, ..snapshot.clone() }));
             }
             None => self.send(&ServerMessage::Hold(hold)),
         }
@@ -252,6 +253,16 @@ mod tests {
             .map(|m| serde_json::from_str::<serde_json::Value>(m).expect("JSON")["type"].clone())
             .collect();
         assert_eq!(types, ["mode", "episode", "hud", "tracking"]);
+    }
+
+    #[test]
+    fn a_newcomer_is_told_that_an_episode_is_being_saved_and_that_something_is_wrong() {
+        for state in [VrState::Saving, VrState::Error] {
+            let mut session = Session { state, tracking: Some(false), ..Session::default() };
+            let (_, inbox) = join(&mut session);
+            let expected = [ServerMessage::Tracking(false), ServerMessage::State(state)].map(|m| m.encode());
+            assert_eq!(received(&inbox), expected);
+        }
     }
 
     #[test]

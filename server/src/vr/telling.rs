@@ -31,6 +31,7 @@ impl Service {
             reset_n: arbiter.resets(),
             driver: arbiter.lease().driver.and_then(|id| streams.public_name(id)).map(str::to_owned),
             cameras: self.camera_names(),
+            motion: Some(arbiter.scale()),
         }
     }
 
@@ -48,6 +49,7 @@ impl Service {
                 }
                 Event::Episode(decision) => self.note_episode(EpisodeEvent::Decided(decision)),
                 Event::Interrupted(_) => self.note_episode(EpisodeEvent::Interrupted),
+                Event::Resumed(_) => self.note_episode(EpisodeEvent::Resumed),
                 Event::DecisionsLost(lost) => self.metrics.lost_decisions(lost),
                 Event::Tracking(_) | Event::Lease | Event::Scale | Event::Answer(_) => {}
             }
@@ -118,6 +120,12 @@ impl Service {
         self.arbitrate(&mut ingest, |arbiter, events| arbiter.on_tick(clock::now(), events));
         self.tell(&ingest);
         self.report_health(&mut ingest, &feeds);
+        let lost = self.newly_lost_hands(&mut ingest, clock::now());
+        // Logs may block, which nobody's frames shall wait for.
+        drop(ingest);
+        for (hand, held) in lost {
+            tracing::warn!(?hand, ?held, "the headset does not see this controller; its arm holds");
+        }
     }
 
     /// Tells every client, twice a second, how its poses travel.
@@ -174,7 +182,7 @@ fn tell(session: &Session, streams: &Streams, [before, lease]: [&LeaseView; 2], 
         }
         Event::Scale => {}
         // The lease is told to everybody by comparing with what was told before, episodes to whoever asks.
-        Event::Lease | Event::Episode(_) | Event::DecisionsLost(_) | Event::Interrupted(_) => {}
+        Event::Lease | Event::Episode(_) | Event::DecisionsLost(_) | Event::Interrupted(_) | Event::Resumed(_) => {}
     }
 }
 

@@ -19,6 +19,9 @@ use crate::control::{LeaseView, frame, squeezed};
 use crate::metrics::Metrics;
 use crate::rtc::Network;
 
+mod greeting;
+mod log;
+
 /// A service with a robot that is ready.
 fn service() -> Arc<Service> {
     let network = Network::new(None, Vec::new());
