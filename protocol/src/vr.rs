@@ -56,7 +56,7 @@ pub use client_recording::{
     COUNTDOWN_MS, Confirmation, EDGE_WAIT_MS, HeadsetRecording, PressCounters, RESET_FRAMES, RecordingButtons,
     RecordingStep,
 };
-pub use clutch::{Clutch, ClutchScale};
+pub use clutch::Clutch;
 pub use dispatch::{dispatch, dispatch_channel};
 pub use elbow::estimate_elbow;
 pub use engage::EngageToggle;

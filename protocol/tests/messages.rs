@@ -19,14 +19,10 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);
 
 fn frame() -> VrFrame {
-    let hand = |side: f64| Controller {
-        pose: Pose::new(DVec3::new(0.2 * side, 1.05, -0.32), DQuat::from_xyzw(0.6, 0.0, 0.0, 0.8 * side)).unwrap(),
-        elbow: DVec3::new(0.3 * side, 0.95, 0.0),
-        grip: 1.0,
-        lock: false,
-        tracked: true,
-        stick_x: 0.0,
-        stick_click: false,
+    let hand = |side: f64| {
+        let aim = DQuat::from_xyzw(0.6, 0.0, 0.0, 0.8 * side);
+        let pose = Pose::new(DVec3::new(0.2 * side, 1.05, -0.32), aim).unwrap();
+        Controller::new(pose, DVec3::new(0.3 * side, 0.95, 0.0))
     };
     VrFrame {
         left: Controller { grip: 0.996_078_431_606_292_7, lock: true, ..hand(-1.0) },

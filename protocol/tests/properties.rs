@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use waldo_protocol::geometry::{Frame, MAX_COORDINATE, Pose};
 use waldo_protocol::vr::{
-    ClientMessage, Clutch, ClutchScale, Controller, EngageToggle, EpisodeOp, Hand, RobotAddress, ServerMessage,
+    ClientMessage, Clutch, Controller, EngageToggle, EpisodeOp, Hand, MotionScale, RobotAddress, ServerMessage,
     VrFrame, VrState, dispatch, dispatch_channel, estimate_elbow,
 };
 
@@ -207,7 +207,7 @@ proptest! {
     fn the_first_engaged_frame_moves_nothing(
         controller in pose(10.0), gripper in pose(2.0), position in 0.1..4.0, rotation in 0.1..4.0,
     ) {
-        let target = Clutch::engage(controller, gripper, ClutchScale { position, rotation }).target(controller);
+        let target = Clutch::engage(controller, gripper, MotionScale { pos: position, rot: rotation }).target(controller);
         prop_assert!((target.position() - gripper.position()).length() < 1e-12);
         prop_assert!(angle(target.orientation(), gripper.orientation()) < 1e-12);
     }
@@ -218,7 +218,7 @@ proptest! {
         heading in rotation(), place in point(10.0), position in 0.1..4.0,
     ) {
         let moved = |p: Pose<_>| Pose::new(heading * p.position() + place, heading * p.orientation()).unwrap();
-        let scale = ClutchScale { position, rotation: 1.0 };
+        let scale = MotionScale { pos: position, rot: 1.0 };
         let here = Clutch::engage(engaged, gripper, scale).target(now);
         let there = Clutch::engage(moved(engaged), gripper, scale).target(moved(now));
         prop_assert!((here.position() - there.position()).length() < 1e-12 * 1e3);
@@ -229,7 +229,7 @@ proptest! {
     fn targets_are_unit_rotations_whatever_the_scale(
         engaged in pose(2.0), now in pose(2.0), gripper in pose(2.0), rotation in -20.0..20.0,
     ) {
-        let target = Clutch::engage(engaged, gripper, ClutchScale { position: 1.0, rotation }).target(now);
+        let target = Clutch::engage(engaged, gripper, MotionScale { pos: 1.0, rot: rotation }).target(now);
         prop_assert!((target.orientation().length() - 1.0).abs() < 1e-12);
     }
 
@@ -237,7 +237,7 @@ proptest! {
     fn the_angle_is_scaled_and_the_length_of_the_way_too(
         engaged in pose(2.0), now in pose(2.0), gripper in pose(2.0), scale in 0.0..1.0,
     ) {
-        let clutch = Clutch::engage(engaged, gripper, ClutchScale { position: scale, rotation: scale });
+        let clutch = Clutch::engage(engaged, gripper, MotionScale { pos: scale, rot: scale });
         let target = clutch.target(now);
         let way = (now.position() - engaged.position()).length();
         prop_assert!(((target.position() - gripper.position()).length() - scale * way).abs() < 1e-12);
@@ -251,7 +251,7 @@ proptest! {
     ) {
         let axis = axis * DVec3::X;
         let at = |angle| Pose::new(DVec3::ZERO, DQuat::from_axis_angle(axis, angle)).unwrap();
-        let clutch = Clutch::engage(Pose::IDENTITY, gripper, ClutchScale { position: 1.0, rotation });
+        let clutch = Clutch::engage(Pose::IDENTITY, gripper, MotionScale { pos: 1.0, rot: rotation });
         let near = std::f64::consts::PI - beside - step;
         let (a, b) = (clutch.target(at(near)), clutch.target(at(near - step)));
         prop_assert!(angle(a.orientation(), b.orientation()) < 2.0 * step * rotation + 1e-12);

@@ -108,6 +108,22 @@ fn an_episode_that_the_server_ended_is_not_ended_again() {
 }
 
 #[test]
+fn a_discard_that_crosses_the_servers_own_end_of_the_episode_starts_no_rest_move() {
+    let mut edges = recording();
+    edges.end();
+    let seen = observe(&mut edges, [frame(3, Recording), reset(4, DataCollection), reset(5, DataCollection)]);
+    assert!(seen.iter().all(|e| *e == Edges::default()), "{seen:?}");
+    assert_eq!(resets(&mut edges, [frame(6, DataCollection), reset(7, DataCollection)]), 1, "the next press is one");
+
+    let mut edges = with_counters();
+    let (start, discard) = (EpisodeOp::Start, EpisodeOp::Discard);
+    assert_eq!(episodes(&mut edges, [counted(0, 0, discard), counted(0, 1, start)]), [Episode::Start]);
+    edges.end();
+    assert_eq!(observe(&mut edges, [counted(1, 2, discard)]), [Edges::default()]);
+    assert_eq!(resets(&mut edges, [counted(2, 2, discard)]), 1);
+}
+
+#[test]
 fn the_first_frame_of_another_stream_is_no_save() {
     let mut old = recording();
     assert!(old.interrupt(), "the episode is open and kept for review");

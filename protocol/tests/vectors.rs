@@ -9,7 +9,7 @@ use glam::{DQuat, DVec3};
 use serde_json::{Map, Value, json};
 use waldo_protocol::geometry::{Frame, Pose};
 use waldo_protocol::vr::{
-    Action, Cameras, Capability, CartCommand, ClientMessage, Clutch, ClutchScale, Controller, EngageToggle, Event,
+    Action, Cameras, Capability, CartCommand, ClientMessage, Clutch, Controller, EngageToggle, Event, MotionScale,
     Peer, RobotAddress, ServerHello, ServerMessage, Signalling, Snapshot, VrFrame, VrState, dispatch, dispatch_channel,
 };
 
@@ -287,7 +287,7 @@ fn the_toggle_follows_the_edges_of_the_grips() {
 fn the_clutch_maps_controllers_to_grippers() {
     run("calc", Some("clutch"), 11, |entry, name| {
         let m = &entry["message"];
-        let scale = ClutchScale { position: m["m_pos"].as_f64().unwrap(), rotation: m["m_rot"].as_f64().unwrap() };
+        let scale = MotionScale { pos: m["m_pos"].as_f64().unwrap(), rot: m["m_rot"].as_f64().unwrap() };
         let clutch = Clutch::engage(pose(&m["p_c0"], &m["q_c0"]), pose(&m["p_fk0"], &m["q_fk0"]), scale);
         let target = clutch.target(pose(&m["p_c"], &m["q_c"]));
         let expect = &entry["expect"];

@@ -73,7 +73,7 @@ fn parse<P: Parser>(
 fn serve(args: &ServeArgs, robot: Box<dyn Robot>) -> anyhow::Result<()> {
     log::init(&args.log);
     let settings = args.settings();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = crate::serve::runtime()?;
     let result = runtime.block_on(crate::serve::serve(settings, robot));
     runtime.shutdown_timeout(STRAGGLERS);
     Ok(result?)

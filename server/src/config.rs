@@ -4,6 +4,7 @@ mod bitrate;
 mod cameras;
 mod port_range;
 pub(crate) mod private_file;
+mod rising;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -39,6 +40,9 @@ pub struct Settings {
     pub media_ports: Option<PortRange>,
     /// STUN and TURN servers, for the robot and for its clients. Empty means none, not a public one.
     pub ice_servers: Vec<IceServer>,
+    /// Secret that the TURN servers share with the robot, in place of name and password in `ice_servers`: each client
+    /// then gets some of its own, which end after 12 hours.
+    pub ice_secret: Option<String>,
     /// Pose frames that one socket may send per second; `None` for no limit.
     pub max_pose_rate: Option<u32>,
     /// How pose streams are smoothed before the arms follow them.
@@ -61,6 +65,7 @@ impl Default for Settings {
             mdns: true,
             media_ports: None,
             ice_servers: Vec::new(),
+            ice_secret: None,
             max_pose_rate: Some(250),
             playout: PlayoutConfig { profile: PlayoutProfile::LowDelay, ..PlayoutConfig::default() },
             cameras: CameraSettings::default(),

@@ -16,7 +16,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub(crate) use tests::frame;
+pub(crate) use tests::{frame, squeezed};
 
 pub use arbiter::{
     Admission, Arbiter, Event, HandTarget, LeaseAnswer, LeaseView, MAX_STREAMS, SourceId, SourceKind, TAKEOVER_AFTER,

@@ -59,6 +59,7 @@ pub mod control;
 pub mod http;
 pub mod mdns;
 pub mod metrics;
+mod priority;
 pub mod robot;
 pub mod rtc;
 pub mod sensors;

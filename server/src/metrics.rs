@@ -19,6 +19,7 @@ struct Inner {
     frames: Counter,
     duplicate_frames: Counter,
     excess_frames: Counter,
+    lost_decisions: Counter,
     refusals: Family<Labels<2>, Counter>,
     clients: Family<Labels<1>, Gauge>,
     connections: Gauge,
@@ -37,6 +38,12 @@ impl Default for Inner {
         registry.register("vr_duplicate_frames", "Pose frames seen before on another path", duplicate_frames.clone());
         let excess_frames = Counter::default();
         registry.register("vr_excess_frames", "Pose frames above the allowed rate", excess_frames.clone());
+        let lost_decisions = Counter::default();
+        registry.register(
+            "vr_lost_decisions",
+            "Decisions about episodes lost on the way from a headset",
+            lost_decisions.clone(),
+        );
         let refusals = Family::default();
         registry.register("refusals", "Messages refused", refusals.clone());
         let clients = Family::default();
@@ -61,6 +68,7 @@ impl Default for Inner {
             frames,
             duplicate_frames,
             excess_frames,
+            lost_decisions,
             refusals,
             clients,
             connections,
@@ -88,6 +96,11 @@ impl Metrics {
         self.0.excess_frames.inc();
     }
 
+    /// So many decisions about episodes were lost on the way from a headset.
+    pub fn lost_decisions(&self, lost: u32) {
+        self.0.lost_decisions.inc_by(lost.into());
+    }
+
     /// A message on the named wire was refused; `kind` says why, such as `not_json`.
     pub fn refusal(&self, wire: &'static str, kind: &'static str) {
         self.0.refusals.get_or_create(&[("wire", wire), ("kind", kind)]).inc();
@@ -98,7 +111,7 @@ impl Metrics {
         Present::new(self.0.clients.get_or_create(&[("wire", wire)]).clone())
     }
 
-    /// An HTTP request was refused; `reason` is `token`, `origin`, `path` or the like.
+    /// An HTTP request was refused; `reason` is `token`, `origin`, `path`, `clients` or the like.
     pub(crate) fn http_refusal(&self, reason: &'static str) {
         self.0.http_refusals.get_or_create(&[("reason", reason)]).inc();
     }

@@ -129,7 +129,8 @@ pub struct Applied {
 #[error("{0}")]
 pub struct RobotError(pub String);
 
-/// A robot. All methods are called on one control thread and must not block.
+/// A robot. All methods are called on one control thread, of real-time priority where the system allows it, and must not
+/// block. Threads that they start are ordinary ones.
 pub trait Robot: Send {
     /// What the robot is made of. Does not change after [`Robot::start`].
     fn description(&self) -> &Description;

@@ -1,7 +1,9 @@
 //! `waldo serve`: a robot, its control loop and its services, put together.
 
+use std::io;
 use std::sync::{Arc, Mutex};
 
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -9,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::cli;
 use crate::config::{Settings, Stereo};
 use crate::control::{Arbiter, ControlLoop};
+use crate::priority::{Urgent, become_urgent};
 use crate::robot::{Robot, RobotError};
 use crate::sensors::{Camera, SensorHub, V4l2Camera, V4l2Error};
 use crate::video::{NoEncoder, VideoSource};
@@ -32,7 +35,7 @@ pub enum ServeError {
     Encoder(#[from] NoEncoder),
     /// The addresses cannot be printed, or Ctrl-C cannot be heard.
     #[error(transparent)]
-    Io(#[from] std::io::Error),
+    Io(#[from] io::Error),
 }
 
 /// A running robot with its services.
@@ -145,6 +148,18 @@ fn sources(mut cameras: Vec<Camera>, stereo: Stereo) -> Vec<(String, VideoSource
         });
     }
     sources
+}
+
+/// The runtime for [`serve`]: one thread that does nothing but what is small and bounded, with real-time priority where
+/// the system allows it, so that poses reach the robot however busy the computer is.
+///
+/// # Errors
+/// If the system has no thread or no file for it.
+pub fn runtime() -> io::Result<Runtime> {
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    // On the one worker; threads that block for it stay ordinary ones.
+    runtime.spawn(async { become_urgent(Urgent::Poses) });
+    Ok(runtime)
 }
 
 /// Runs until Ctrl-C or a termination signal.

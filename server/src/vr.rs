@@ -2,15 +2,20 @@
 //!
 //! [`VrServer`] is the handle that programs hold. Inside, `connection` is one socket, `session` is what all clients
 //! share, `streams` tells which sockets are one stream of poses and drops its duplicates, `extensions` is what only clients
-//! get that agreed on it in `hello`.
+//! get that agreed on it in `hello`, `telling` is what clients are told without asking.
 
+mod bucket;
 mod connection;
 mod extensions;
 mod negotiation;
+mod outbox;
 mod server;
 mod service;
 mod session;
 mod streams;
+mod telling;
+#[cfg(test)]
+mod tests;
 
 pub use server::{StartError, VrServer, VrServerConfig};
 pub use service::{EpisodeEvent, OnFrame};

@@ -22,6 +22,9 @@ use waldo_protocol::vr::{Controller, VrFrame, VrState};
 /// How long anything may take before a test gives up; far above what it takes.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Time between the frames of a headset at its usual rate, 90 Hz.
+pub const FRAME: Duration = Duration::from_nanos(1_000_000_000 / 90);
+
 /// TLS for clients that trust exactly this certificate.
 pub fn trusting(certificate: CertificateDer<'static>) -> Result<TlsConnector> {
     let mut roots = rustls::RootCertStore::empty();

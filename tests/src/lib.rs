@@ -13,3 +13,4 @@ pub mod robot;
 pub mod scripted;
 pub mod soak;
 pub mod stage;
+pub mod vectors;

@@ -8,11 +8,13 @@ mod cable;
 mod link;
 mod namespace;
 mod profile;
+mod wire;
 
 pub use cable::{Cable, Direction};
 pub use link::{Conditions, Counts, Fate, Link, Rate};
 pub use namespace::{Inside, Namespace, robot};
 pub use profile::{Profile, Profiles};
+pub use wire::Wire;
 
 /// Whether namespaces and cables can be made here. Where they cannot, says so in one line for the developer whose test
 /// does nothing then.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use async_trait::async_trait;
 use openh264::decoder::Decoder;
 use openh264::formats::YUVSource;
@@ -12,18 +12,20 @@ use rtc::ice::mdns::MulticastDnsMode;
 use rtc::interceptor::Registry;
 use rtc::media::io::sample_builder::SampleBuilder;
 use rtc::peer_connection::configuration::interceptor_registry::register_default_interceptors;
+use rtc::peer_connection::configuration::{RTCIceServer, RTCIceTransportPolicy};
 use rtc::peer_connection::sdp::RTCSessionDescription;
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc::rtp::codec::h264::H264Packet;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
+use waldo_protocol::vr::VrFrame;
 use waldo_server::sensors::stamp;
 use webrtc::data_channel::{DataChannel, DataChannelEvent};
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
 use webrtc::peer_connection::{
-    MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceGatheringState,
-    SettingEngineBuilder,
+    MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder,
+    RTCIceGatheringState, SettingEngineBuilder,
 };
 
 use crate::client::{Client, PATIENCE};
@@ -78,6 +80,25 @@ impl Peer {
         Self::negotiate(client, address, "webrtc").await
     }
 
+    /// As [`Self::video`], by the relays that the offer names and in no other way.
+    ///
+    /// # Errors
+    /// If the server has none to show, no offer comes, or no relay lets this client in.
+    pub async fn relayed_video(client: &mut Client, address: IpAddr) -> Result<Self> {
+        client.send(r#"{"type":"webrtc-request"}"#).await?;
+        let offer = client.receive_type("webrtc-offer").await?;
+        let relays = relays(&offer["iceServers"]).context("an offer without relays")?;
+        let sdp = offer["sdp"].as_str().context("an offer without SDP")?;
+        let (peer, answer) = Self::answer_by(sdp, address, Some(relays)).await?;
+        let ways: Vec<_> = answer.lines().filter(|line| line.starts_with("a=candidate:")).collect();
+        ensure!(
+            !ways.is_empty() && ways.iter().all(|way| way.contains(" typ relay")),
+            "not by a relay alone: {ways:?}"
+        );
+        client.send(json!({ "type": "webrtc-answer", "sdp": answer }).to_string()).await?;
+        Ok(peer)
+    }
+
     /// Asks on this socket for the pose channel, from this address of the client.
     ///
     /// # Errors
@@ -99,6 +120,14 @@ impl Peer {
         Self::answer_next(client, address, "webrtc").await
     }
 
+    /// Takes the next offer of a pose channel that comes without having been asked for, from this address of the client.
+    ///
+    /// # Errors
+    /// If no offer comes.
+    pub async fn pushed_poses(client: &mut Client, address: IpAddr) -> Result<Self> {
+        Self::answer_next(client, address, "control").await
+    }
+
     async fn answer_next(client: &mut Client, address: IpAddr, kind: &str) -> Result<Self> {
         let offer = client.receive_type(&format!("{kind}-offer")).await?;
         let (peer, answer) = Self::answer(offer["sdp"].as_str().context("an offer without SDP")?, address).await?;
@@ -106,7 +135,22 @@ impl Peer {
         Ok(peer)
     }
 
-    async fn answer(offer: &str, address: IpAddr) -> Result<(Self, String)> {
+    /// A connection that has taken this offer, and its answer with all candidates, which belong to this address.
+    ///
+    /// # Errors
+    /// If the offer is none, or no socket can be bound.
+    pub async fn answer(offer: &str, address: IpAddr) -> Result<(Self, String)> {
+        Self::answer_by(offer, address, None).await
+    }
+
+    /// By these relays alone, if there are any.
+    async fn answer_by(offer: &str, address: IpAddr, relays: Option<Vec<RTCIceServer>>) -> Result<(Self, String)> {
+        let configuration = match relays {
+            Some(relays) => RTCConfigurationBuilder::new()
+                .with_ice_servers(relays)
+                .with_ice_transport_policy(RTCIceTransportPolicy::Relay),
+            None => RTCConfigurationBuilder::new(),
+        };
         let mut engine = MediaEngine::default();
         engine.register_default_codecs()?;
         let registry = register_default_interceptors(Registry::new(), &mut engine)?;
@@ -115,6 +159,7 @@ impl Peer {
         let (tracks, received_tracks) = mpsc::channel(MOST);
         let (channels, received_channels) = mpsc::channel(MOST);
         let connection = PeerConnectionBuilder::new()
+            .with_configuration(configuration.build())
             .with_media_engine(engine)
             .with_interceptor_registry(registry)
             .with_setting_engine(
@@ -164,10 +209,30 @@ impl Peer {
     }
 }
 
+/// The list of an offer.
+fn relays(listed: &Value) -> Option<Vec<RTCIceServer>> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let server = |entry: &Value| {
+        let urls = entry["urls"].as_array()?.iter().map(text).collect::<Option<_>>()?;
+        Some(RTCIceServer { urls, username: text(&entry["username"])?, credential: text(&entry["credential"])? })
+    };
+    listed.as_array()?.iter().map(server).collect()
+}
+
 /// The data channel that carries poses.
 pub struct PoseChannel(Arc<dyn DataChannel>);
 
 impl PoseChannel {
+    /// Sends a pose frame.
+    ///
+    /// # Errors
+    /// If the connection has ended.
+    pub async fn send_frame(&self, frame: &VrFrame) -> Result<()> {
+        let mut text = String::new();
+        frame.encode(&mut text);
+        self.send(&text).await
+    }
+
     /// Sends a text.
     ///
     /// # Errors
@@ -183,6 +248,8 @@ pub struct RemoteCamera {
     track: Arc<dyn TrackRemote>,
     frames: SampleBuilder<H264Packet>,
     decoder: Decoder,
+    /// The widest picture so far: the camera's width, of which a narrow network leaves less.
+    widest: usize,
 }
 
 /// A decoded picture.
@@ -192,7 +259,7 @@ pub struct Seen {
     pub width: usize,
     /// Rows.
     pub height: usize,
-    /// The latency stamp, if the picture has one.
+    /// The latency stamp, if the picture has one. A camera is taken to be as wide as its widest picture so far.
     pub stamp: Option<u32>,
     /// Brightness, blue and red difference of the pixel in the middle.
     pub middle: [u8; 3],
@@ -201,7 +268,7 @@ pub struct Seen {
 impl RemoteCamera {
     fn new(track: Arc<dyn TrackRemote>) -> Result<Self> {
         let frames = SampleBuilder::new(LATE, H264Packet::default(), CLOCK_RATE).with_max_time_delay(LATEST);
-        Ok(Self { track, frames, decoder: Decoder::new()? })
+        Ok(Self { track, frames, decoder: Decoder::new()?, widest: 0 })
     }
 
     /// The next picture. Safe to cancel.
@@ -219,7 +286,8 @@ impl RemoteCamera {
                         picture.u()[y * u_stride + x],
                         picture.v()[y * v_stride + x],
                     ];
-                    let stamp = stamp::read(width, height, |x, y| picture.y()[y * stride + x]);
+                    self.widest = self.widest.max(width);
+                    let stamp = stamp::read_scaled(self.widest, width, height, |x, y| picture.y()[y * stride + x]);
                     return Ok(Seen { width, height, stamp, middle });
                 }
                 self.request_keyframe().await?;

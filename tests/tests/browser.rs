@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use glam::{DQuat, DVec3};
 use waldo_protocol::geometry::Pose;
-use waldo_protocol::vr::{Clutch, ClutchScale, Hand, VrFrame};
+use waldo_protocol::vr::{Clutch, Hand, MotionScale, VrFrame};
 use waldo_server::sensors::RgbImage;
 use waldo_server::video::VideoSource;
 use waldo_tests::browser::{Chromium, PATIENCE, Tab};
@@ -71,7 +71,7 @@ async fn controllers_reach_the_server_as_set_and_drive_the_simulated_arms() -> R
 
     engage(&tab).await?;
     let at_engage = robot.waldo.control().status().grippers.clone();
-    let clutch = Clutch::engage(Pose::new(left, turned)?, at_engage[0], ClutchScale::default());
+    let clutch = Clutch::engage(Pose::new(left, turned)?, at_engage[0], MotionScale::default());
     let moved = left + turned * DVec3::new(0.02, 0.03, -0.06);
     place(&tab, Hand::Left, moved, turned).await?;
     let wanted = clutch.target(Pose::new(moved, turned)?).position();

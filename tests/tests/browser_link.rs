@@ -52,6 +52,25 @@ const MARK_FIRST_PICTURES: &str = "window.marks = { open: 0, pictures: [] };
         });
     };";
 
+/// Counts in `ways` what poses went through.
+const COUNT_POSES: &str = "window.ways = { channel: 0, socket: 0 };
+    for (const [type, way] of [[RTCDataChannel, 'channel'], [WebSocket, 'socket']]) {
+        const send = type.prototype.send;
+        type.prototype.send = function (text) {
+            if (text.startsWith('{\"l_ee\"')) ways[way] += 1;
+            send.call(this, text);
+        };
+    }";
+
+/// A headset in whose page this script runs before the page's own.
+async fn headset(script: impl Into<String>) -> Result<(Chromium, Tab)> {
+    let chromium = Chromium::launch(1280, 640).await?;
+    let tab = chromium.tab().await?;
+    with_headset(&tab).await?;
+    tab.page.add_init_script(script.into()).await?;
+    Ok((chromium, tab))
+}
+
 const TWO_CAMERAS: &str = "document.body.dataset.cameras.split(' ').length >= 2";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,10 +78,7 @@ async fn after_a_kill_and_a_restart_of_the_robot_everything_comes_back_in_the_sa
     let (program, data) = (Path::new(env!("CARGO_BIN_EXE_robot")), TempDir::new()?);
     let mut robot = RobotProcess::start(program, data.path(), 0)?;
     let port = robot.addr.port();
-    let chromium = Chromium::launch(1280, 640).await?;
-    let tab = chromium.tab().await?;
-    with_headset(&tab).await?;
-    tab.page.add_init_script(MARK_FIRST_PICTURES).await?;
+    let (chromium, tab) = headset(MARK_FIRST_PICTURES).await?;
     tab.open(port, "").await?;
     tab.until("document.body.dataset.link === 'Connected'").await?;
     enter_vr(&tab).await?;
@@ -103,10 +119,7 @@ async fn after_a_kill_and_a_restart_of_the_robot_everything_comes_back_in_the_sa
 #[tokio::test(flavor = "multi_thread")]
 async fn a_socket_that_broke_is_opened_again_and_all_pictures_move_on() -> Result<()> {
     let robot = Robotics::simulated().await?;
-    let chromium = Chromium::launch(1280, 640).await?;
-    let tab = chromium.tab().await?;
-    with_headset(&tab).await?;
-    tab.page.add_init_script(MARK_FIRST_PICTURES).await?;
+    let (chromium, tab) = headset(MARK_FIRST_PICTURES).await?;
     tab.open(robot.addr.port(), "").await?;
     enter_vr(&tab).await?;
     tab.until(TWO_CAMERAS).await?;
@@ -128,22 +141,7 @@ async fn a_socket_that_broke_is_opened_again_and_all_pictures_move_on() -> Resul
 #[tokio::test(flavor = "multi_thread")]
 async fn poses_take_the_channel_and_the_socket_when_there_is_none() -> Result<()> {
     let robot = Robotics::simulated().await?;
-    let chromium = Chromium::launch(1280, 640).await?;
-    let tab = chromium.tab().await?;
-    with_headset(&tab).await?;
-    // Remembers what poses went through.
-    tab.page
-        .add_init_script(
-            "window.ways = { channel: 0, socket: 0 };
-            for (const [type, way] of [[RTCDataChannel, 'channel'], [WebSocket, 'socket']]) {
-                const send = type.prototype.send;
-                type.prototype.send = function (text) {
-                    if (text.startsWith('{\"l_ee\"')) ways[way] += 1;
-                    send.call(this, text);
-                };
-            }",
-        )
-        .await?;
+    let (chromium, tab) = headset(COUNT_POSES).await?;
     tab.open(robot.addr.port(), "").await?;
     tab.until("document.body.dataset.transport === 'Channel'").await?;
     enter_vr(&tab).await?;
@@ -292,10 +290,7 @@ async fn a_robot_that_wants_its_token_takes_every_frame_over_network_and_cable_o
     robot.waldo.server().on_frame(Some(Arc::new(move |frame: &VrFrame| {
         slot.lock().expect("the slot").push(frame.seq);
     })));
-    let chromium = Chromium::launch(1280, 640).await?;
-    let tab = chromium.tab().await?;
-    with_headset(&tab).await?;
-    tab.page.add_init_script(forward_cable(robot.addr.port())).await?;
+    let (chromium, tab) = headset(forward_cable(robot.addr.port())).await?;
     // The headset's own end of the cable is another origin than the robot's address in the network.
     let private = |ip: &IpAddr| matches!(ip, IpAddr::V4(v4) if v4.is_private());
     let network = Names::of_this_machine().addresses().find(private).unwrap_or([127, 0, 0, 2].into());

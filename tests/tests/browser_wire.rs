@@ -5,13 +5,21 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::{Value, json};
 use waldo_protocol::vr::Hand;
-use waldo_tests::headset::{frames, hold, press};
+use waldo_tests::headset::{enter_vr, frames, hold, press};
 use waldo_tests::scripted::ScriptedRobot;
 use waldo_tests::stage::Stage;
 
 /// The stream id of the page.
 fn stream(robot: &ScriptedRobot) -> Value {
     robot.messages("hello")[0]["stream"].clone()
+}
+
+/// In data collection with counters, where an episode is about to start.
+async fn counting_down() -> Result<Stage> {
+    let stage = Stage::in_vr(Some(vec!["counters"]), vec![mode("data_collection")]).await?;
+    stage.tab.until("document.body.dataset.state === 'DataCollection'").await?;
+    press(&stage.tab, Hand::Right, "a-button").await?;
+    Ok(stage)
 }
 
 fn mode(value: &str) -> Value {
@@ -48,10 +56,8 @@ async fn a_robot_of_the_first_generation_gets_what_it_knows_and_pulses_of_ten_fr
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_episode_is_started_and_discarded_with_confirmation_and_the_popup_is_published() -> Result<()> {
-    let stage = Stage::in_vr(Some(vec!["counters"]), vec![mode("data_collection")]).await?;
+    let stage = counting_down().await?;
     let (tab, robot) = (&stage.tab, &stage.robot);
-    tab.until("document.body.dataset.state === 'DataCollection'").await?;
-    press(tab, Hand::Right, "a-button").await?;
     tab.until("document.body.dataset.countdown").await?;
     tab.screenshot("countdown").await?;
     tab.until("document.body.dataset.state === 'Recording'").await?;
@@ -76,11 +82,34 @@ async fn an_episode_is_started_and_discarded_with_confirmation_and_the_popup_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_socket_starts_from_scratch_in_the_same_presentation() -> Result<()> {
-    let stage = Stage::in_vr(Some(vec!["counters"]), vec![mode("data_collection")]).await?;
+async fn a_recording_that_the_robot_ends_after_its_operator_has_left_is_over_and_the_page_says_why() -> Result<()> {
+    let stage = counting_down().await?;
     let (tab, robot) = (&stage.tab, &stage.robot);
-    tab.until("document.body.dataset.state === 'DataCollection'").await?;
+    tab.until("document.body.dataset.state === 'Recording'").await?;
     press(tab, Hand::Right, "a-button").await?;
+    hold(tab, Hand::Left, "y-button", 1).await?;
+    tab.until("document.body.dataset.presence === 'Out'").await?;
+    hold(tab, Hand::Left, "y-button", 0).await?;
+    assert_eq!(tab.eval::<String>("document.body.dataset.state").await?, "Recording", "nobody decided anything");
+    let why = "The episode was interrupted.";
+    let value = json!({"reason": "saving", "hand": "both", "severity": "info", "text": why, "since_ms": 0});
+    robot.say(&json!({"type": "hold", "value": value}));
+    robot.say(&json!({"type": "state", "value": "data_collection"}));
+    tab.until(&format!("document.body.innerText.includes('{why}')")).await?;
+    tab.until("document.body.dataset.state === 'DataCollection' && document.body.dataset.question === ''").await?;
+    let before = robot.frames().len();
+    enter_vr(tab).await?;
+    frames(tab, 5).await?;
+    robot.until("frames", |robot| robot.frames().len() > before).await?;
+    let after = robot.frames().split_off(before);
+    assert!(after.iter().all(|frame| frame["state"] == "data_collection" && frame["ep_n"] == 1), "{after:?}");
+    stage.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_socket_starts_from_scratch_in_the_same_presentation() -> Result<()> {
+    let stage = counting_down().await?;
+    let (tab, robot) = (&stage.tab, &stage.robot);
     tab.until("document.body.dataset.state === 'Recording'").await?;
     press(tab, Hand::Right, "a-button").await?;
     tab.until("document.body.dataset.question === 'Save'").await?;

@@ -6,11 +6,8 @@ use anyhow::{Context, Result};
 use tokio::time::sleep;
 use waldo_protocol::time::MonoTime;
 use waldo_server::sensors::BaseReading;
-use waldo_tests::client::Operator;
+use waldo_tests::client::{FRAME, Operator};
 use waldo_tests::robot::Robotics;
-
-/// A headset at its usual rate.
-const FRAME: Duration = Duration::from_millis(11);
 
 /// Where the base is, and when that was measured.
 fn base(robot: &Robotics) -> Result<(MonoTime, BaseReading)> {

@@ -1,7 +1,10 @@
 //! What clients get that agreed on it in `hello`, over real sockets, on a whole robot.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Result;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 use waldo_tests::client::{Client, Operator};
 use waldo_tests::robot::Robotics;
 
@@ -20,6 +23,24 @@ async fn hello(robot: &Robotics, stream: &str, role: &str, caps: &[&str]) -> Res
     Ok(client)
 }
 
+/// What a client has heard by the time all that it sent before is done.
+async fn heard(client: &mut Client) -> Result<Vec<Value>> {
+    client.send(json!({"type": "ping", "n": -1, "t": 0}).to_string()).await?;
+    let mut heard = Vec::new();
+    loop {
+        let message = client.receive().await?;
+        if message["type"] == "pong" && message["n"] == -1 {
+            return Ok(heard);
+        }
+        heard.push(message);
+    }
+}
+
+/// How often it was told something of this kind.
+fn count(heard: &[Value], kind: &str) -> usize {
+    heard.iter().filter(|message| message["type"] == kind).count()
+}
+
 async fn engage(client: &mut Client, operator: &mut Operator) -> Result<()> {
     client.send_frame(operator.squeeze(false).capture()).await?;
     client.send_frame(operator.squeeze(true).capture()).await?;
@@ -27,24 +48,28 @@ async fn engage(client: &mut Client, operator: &mut Operator) -> Result<()> {
     Ok(())
 }
 
-/// The answer to the client's own request `n`.
-async fn answer(client: &mut Client, n: i64) -> Result<Value> {
+async fn ask(client: &mut Client, op: &str, n: i64) -> Result<()> {
+    client.send(json!({"type": "lease", "op": op, "n": n}).to_string()).await
+}
+
+/// The first word about the lease that fits.
+async fn lease(client: &mut Client, fits: impl Fn(&Value) -> bool) -> Result<Value> {
     loop {
         let message = client.receive_type("lease").await?;
-        if message["n"] == n {
+        if fits(&message) {
             return Ok(message);
         }
     }
 }
 
+/// The answer to the client's own request `n`.
+async fn answer(client: &mut Client, n: i64) -> Result<Value> {
+    lease(client, |message| message["n"] == n).await
+}
+
 /// The first word to everybody about the lease that fits.
 async fn notice(client: &mut Client, fits: impl Fn(&Value) -> bool) -> Result<Value> {
-    loop {
-        let message = client.receive_type("lease").await?;
-        if fits(&message["value"]) {
-            return Ok(message["value"].clone());
-        }
-    }
+    Ok(lease(client, |message| fits(&message["value"])).await?["value"].clone())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,11 +77,12 @@ async fn a_driver_is_asked_and_may_deny_or_grant() -> Result<()> {
     let robot = Robotics::simulated().await?;
     let mut driver = hello(&robot, "first", "driver", &ALL).await?;
     let mut other = hello(&robot, "second", "driver", &ALL).await?;
+    let mut bystander = hello(&robot, "third", "driver", &ALL).await?;
     let mut operator = Operator::default();
     engage(&mut driver, &mut operator).await?;
     notice(&mut other, |v| v["driver"] == "first").await?;
 
-    other.send(json!({"type": "lease", "op": "take", "n": 1}).to_string()).await?;
+    ask(&mut other, "take", 1).await?;
     let pending = answer(&mut other, 1).await?;
     assert_eq!(
         (&pending["ok"], &pending["state"], &pending["driver"]),
@@ -65,14 +91,16 @@ async fn a_driver_is_asked_and_may_deny_or_grant() -> Result<()> {
     let asked = notice(&mut driver, |v| v["requested_by"] == "second").await?;
     let left = asked["deadline_ms"].as_f64().expect("a deadline");
     assert!((0.0..=10_000.0).contains(&left), "{left}");
-    driver.send(json!({"type": "lease", "op": "deny", "n": 1}).to_string()).await?;
+    ask(&mut driver, "deny", 1).await?;
     let denied = answer(&mut other, 1).await?;
+    let others = heard(&mut bystander).await?;
+    assert!(others.iter().all(|message| message.get("n").is_none()), "answers are for who asked: {others:?}");
     assert_eq!((&denied["ok"], &denied["reason"]), (&json!(false), &json!("denied")));
 
-    other.send(json!({"type": "lease", "op": "take", "n": 2}).to_string()).await?;
+    ask(&mut other, "take", 2).await?;
     notice(&mut driver, |v| v["requested_by"] == "second").await?;
     driver.send_frame(operator.capture()).await?;
-    driver.send(json!({"type": "lease", "op": "grant", "n": 2}).to_string()).await?;
+    ask(&mut driver, "grant", 2).await?;
     assert_eq!(driver.receive_type("tracking").await?["value"], false, "the arms hold before the role changes");
     while answer(&mut other, 2).await?["ok"] != true {}
     engage(&mut other, &mut Operator::default()).await?;
@@ -86,9 +114,9 @@ async fn whoever_waits_has_the_lease_as_soon_as_the_drivers_link_is_lost() -> Re
     let mut driver = robot.client().await?;
     engage(&mut driver, &mut Operator::default()).await?;
     let mut other = hello(&robot, "second", "driver", &["lease"]).await?;
-    other.send(json!({"type": "lease", "op": "claim", "n": 1}).to_string()).await?;
+    ask(&mut other, "claim", 1).await?;
     assert_eq!(answer(&mut other, 1).await?["reason"], "held");
-    other.send(json!({"type": "lease", "op": "take", "n": 2}).to_string()).await?;
+    ask(&mut other, "take", 2).await?;
     assert_eq!(answer(&mut other, 2).await?["state"], "pending");
     drop(driver);
     let granted = answer(&mut other, 2).await?;
@@ -103,17 +131,17 @@ async fn a_viewer_may_stop_the_robot_but_neither_drive_nor_clear_the_drivers_sto
     let mut viewer = hello(&robot, "dashboard", "viewer", &ALL).await?;
     let mut operator = Operator::default();
     engage(&mut driver, &mut operator).await?;
-    viewer.send(json!({"type": "lease", "op": "take", "n": 1}).to_string()).await?;
+    ask(&mut viewer, "take", 1).await?;
     assert_eq!(answer(&mut viewer, 1).await?["ok"], false);
 
     viewer.send(json!({"type": "stop", "n": 1}).to_string()).await?;
     assert_eq!(driver.receive_type("tracking").await?["value"], false);
     while driver.receive_type("hold").await?["value"]["reason"] != "stopped" {}
     viewer.send(json!({"type": "stop", "n": 2, "clear": true}).to_string()).await?;
+    heard(&mut viewer).await?;
     driver.send_frame(operator.squeeze(false).capture()).await?;
     driver.send_frame(operator.squeeze(true).capture()).await?;
-    driver.send(json!({"type": "ping", "n": 1, "t": 0}).to_string()).await?;
-    driver.receive_type("pong").await?;
+    heard(&mut driver).await?;
     assert!(!robot.waldo.server().tracking());
 
     driver.send(json!({"type": "stop", "n": 1, "clear": true}).to_string()).await?;
@@ -125,6 +153,9 @@ async fn a_viewer_may_stop_the_robot_but_neither_drive_nor_clear_the_drivers_sto
 async fn pings_health_haptics_and_the_scale_of_motion_are_told_to_those_who_asked() -> Result<()> {
     let robot = Robotics::simulated().await?;
     let mut client = hello(&robot, "first", "driver", &ALL).await?;
+    let mut beside = hello(&robot, "second", "driver", &ALL).await?;
+    let mut pinging = hello(&robot, "third", "driver", &["ping"]).await?;
+    heard(&mut beside).await?;
     client.send(json!({"type": "ping", "n": 4, "t": 1234.5}).to_string()).await?;
     let pong = client.receive_type("pong").await?;
     assert_eq!((&pong["n"], &pong["t"]), (&json!(4), &json!(1234.5)));
@@ -138,6 +169,11 @@ async fn pings_health_haptics_and_the_scale_of_motion_are_told_to_those_who_aske
     assert_eq!(client.receive_type("haptic").await?["pattern"], "engage");
     client.send(json!({"type": "motion", "value": {"pos": 2, "rot": 1}}).to_string()).await?;
     assert_eq!(client.receive_type("motion").await?["value"], json!({"pos": 0.5, "rot": 2.0}), "not while engaged");
+    assert_eq!(beside.receive_type("motion").await?["value"], json!({"pos": 0.5, "rot": 2.0}), "to all");
+    let others = heard(&mut beside).await?;
+    assert_eq!((count(&others, "pong"), count(&others, "haptic")), (0, 0), "{others:?}");
+    let others = heard(&mut pinging).await?;
+    assert!(others.iter().all(|message| message["type"] == "tracking"), "{others:?}");
 
     operator.frame.seq = operator.frame.seq.map(|seq| seq + 3);
     client.send_frame(operator.capture()).await?;
@@ -169,5 +205,27 @@ async fn clients_that_agreed_on_nothing_are_told_nothing_of_it() -> Result<()> {
     while other.receive_type("hold").await?["value"]["reason"] != "stopped" {}
     let heard: Vec<Value> = plain.receive_all().await?;
     assert_eq!(heard, [json!({"type": "tracking", "value": false})]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_words_is_cut_and_a_stop_in_it_is_heard() -> Result<()> {
+    const SENT: usize = 1_000;
+    let robot = Robotics::simulated().await?;
+    let mut noisy = hello(&robot, "noisy", "viewer", &["ping", "stop"]).await?;
+    let mut beside = hello(&robot, "beside", "driver", &ALL).await?;
+    let begin = Instant::now();
+    for clear in [false, true] {
+        for n in 0..SENT {
+            noisy.send(json!({"type": "ping", "n": n, "t": 0}).to_string()).await?;
+        }
+        noisy.send(json!({"type": "stop", "n": i32::from(clear), "clear": clear}).to_string()).await?;
+        while beside.receive_type("hold").await?["value"].is_null() != clear {}
+    }
+    let most = 60 + (30.0 * begin.elapsed().as_secs_f64()).ceil() as usize;
+    // Enough for one more word to pass.
+    sleep(Duration::from_millis(200)).await;
+    let answered = count(&heard(&mut noisy).await?, "pong");
+    assert!((50..=most).contains(&answered), "{answered} of {SENT} twice, and {most} may pass");
     Ok(())
 }

@@ -1,12 +1,14 @@
 //! The server as a library: with an arm consumer of the user's own, and with a robot that takes its time.
 
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use anyhow::{Context, Result};
 use glam::DVec3;
 use tempfile::TempDir;
 use waldo_protocol::time::MonoTime;
+use waldo_protocol::vr::IceServer;
 use waldo_server::config::Settings;
 use waldo_server::robot::sim::{SimOptions, SimRobot};
 use waldo_server::robot::{Applied, Command, Description, Robot, RobotError};
@@ -114,4 +116,20 @@ async fn grips_and_resets_before_the_robot_has_started_move_nothing() -> Result<
     assert!(!waldo.server().tracking());
     waldo.stop().await;
     Ok(())
+}
+
+#[test]
+fn a_program_that_prints_its_server_prints_no_password() {
+    let relay = IceServer {
+        urls: vec!["turn:192.0.2.1".to_owned()],
+        username: Some("user".to_owned()),
+        credential: Some("of the relay".to_owned()),
+    };
+    let settings = Settings {
+        ice_servers: vec![relay],
+        ice_secret: Some("known to the relay".to_owned()),
+        ..local(Path::new("/nowhere"))
+    };
+    let text = format!("{:?}", VrServer::new(settings));
+    assert!(text.contains("127.0.0.1") && !text.contains("the relay"), "{text}");
 }

@@ -19,8 +19,8 @@ use waldo_server::vr::{EpisodeEvent, VrServer};
 use waldo_tests::client::{Client, PATIENCE, trusting};
 use waldo_tests::peer::{Peer, PoseChannel, Seen};
 use waldo_tests::robot::local;
+use waldo_tests::vectors::{matches, vectors};
 
-const VECTORS: &str = include_str!("../vectors/vr.json");
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// A server with everybody who takes part in a scenario.
@@ -191,19 +191,6 @@ fn texts(events: &[EpisodeEvent]) -> Vec<&'static str> {
     events.iter().map(text).collect()
 }
 
-/// `<any>` matches any text, `<ms>` any number.
-fn matches(got: &Value, wanted: &Value) -> bool {
-    match (got, wanted) {
-        (Value::String(_), Value::String(any)) if any == "<any>" => true,
-        (Value::Number(_), Value::String(any)) if any == "<ms>" => true,
-        (Value::Object(g), Value::Object(w)) => {
-            g.len() == w.len() && w.iter().all(|(k, v)| g.get(k).is_some_and(|g| matches(g, v)))
-        }
-        (Value::Array(g), Value::Array(w)) => g.len() == w.len() && g.iter().zip(w).all(|(g, w)| matches(g, w)),
-        _ => got == wanted,
-    }
-}
-
 async fn judge(scenario: &Value) -> Result<()> {
     let expect = scenario["expect"].as_object().context("expectations")?;
     let (mut stage, mut outcome) = act(scenario).await?;
@@ -251,11 +238,10 @@ async fn judge(scenario: &Value) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_scenario_ends_as_its_example_says() {
-    let all: Vec<Value> = serde_json::from_str(VECTORS).expect("the vectors are JSON");
-    let scenarios: Vec<_> = all.iter().filter(|v| v["direction"] == "scenario").collect();
+    let scenarios = vectors("scenario").expect("examples");
     assert_eq!(scenarios.len(), 23);
     let mut failed = Vec::new();
-    for scenario in scenarios {
+    for scenario in &scenarios {
         let name = scenario["name"].as_str().expect("a name");
         eprintln!("{name}");
         if let Err(error) = judge(scenario).await {

@@ -1,17 +1,15 @@
 //! A whole robot, driven and annoyed over real sockets.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use glam::DVec3;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
-use waldo_tests::client::{Client, Operator, PATIENCE, connect_tls};
+use tokio_tungstenite::tungstenite;
+use waldo_tests::client::{Client, FRAME, Operator, PATIENCE, connect_tls};
 use waldo_tests::robot::Robotics;
-
-/// A headset at its usual rate.
-const FRAME: Duration = Duration::from_millis(11);
 
 async fn engage(client: &mut Client, operator: &mut Operator) -> Result<()> {
     client.send_frame(operator.squeeze(false).capture()).await?;
@@ -180,6 +178,42 @@ async fn bad_input_is_counted_and_disturbs_nobody() -> Result<()> {
     assert_eq!(good.receive_all().await?, Vec::<serde_json::Value>::new(), "the other client noticed nothing");
     let accepted = robot.waldo.server().frame().map(|frame| frame.seq);
     assert_eq!(accepted, Some(operator.frame.seq), "and its frames are taken");
+    robot.waldo.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_client_too_many_is_told_so_and_disturbs_nobody() -> Result<()> {
+    let robot = Robotics::simulated().await?;
+    let mut driver = greeted(&robot).await?;
+    let mut operator = Operator::default();
+    engage(&mut driver, &mut operator).await?;
+    let mut others = Vec::new();
+    for _ in 1..64 {
+        others.push(robot.client().await?);
+        // A robot that hears nothing from its driver would disengage.
+        driver.send_frame(operator.capture()).await?;
+    }
+    for refused in 1..=2 {
+        let error = robot.client().await.err().context("there is no place left")?;
+        let Some(tungstenite::Error::Http(answer)) = error.downcast_ref() else { bail!("another error: {error:#}") };
+        let body = String::from_utf8_lossy(answer.body().as_deref().unwrap_or_default()).into_owned();
+        assert_eq!(answer.status(), 503);
+        assert!(body.contains("64 clients") && body.contains("close a page"), "{body}");
+        let counted = format!("waldo_http_refusals_total{{reason=\"clients\"}} {refused}");
+        let metrics = get(&robot, "/metrics").await?;
+        assert!(metrics.contains(&counted), "{metrics}");
+    }
+    push_5_cm(&robot, &mut driver, &mut operator).await?;
+    assert!(robot.waldo.server().tracking());
+    assert_eq!(driver.receive_all().await?, Vec::<serde_json::Value>::new(), "the driver noticed nothing");
+
+    others.pop();
+    let begin = Instant::now();
+    while robot.client().await.is_err() {
+        assert!(begin.elapsed() < PATIENCE, "the place of a client that left is free again");
+        sleep(FRAME).await;
+    }
     robot.waldo.stop().await;
     Ok(())
 }

@@ -36,20 +36,6 @@ use crate::xr;
 /// Period of the timer, and of what the page gets to see.
 const TICK_MS: i32 = 100;
 
-/// What this page can do, on each of its sockets.
-const CAPABILITIES: [Capability; 10] = [
-    Capability::Snapshot,
-    Capability::Lease,
-    Capability::Counters,
-    Capability::Hold,
-    Capability::Haptic,
-    Capability::Ping,
-    Capability::Health,
-    Capability::ElbowEst,
-    Capability::Motion,
-    Capability::Stop,
-];
-
 /// See the module.
 pub(crate) struct Engine {
     /// Id of this page load, the same on every socket.
@@ -161,7 +147,7 @@ impl Engine {
             client: concat!("waldo-web/", env!("CARGO_PKG_VERSION")).to_owned(),
             stream: self.stream.clone(),
             role: self.role,
-            caps: CAPABILITIES.to_vec(),
+            caps: Capability::ALL.to_vec(),
         })
     }
 

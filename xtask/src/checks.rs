@@ -115,11 +115,8 @@ const CHECKS: &[Check] = &[
     Check {
         name: "codecs",
         about: "the tests of video with the optional encoders: VP8 and GStreamer",
-        needs: &[Need::Cxx, Need::Nasm, Need::Codecs, Need::Tool(&tools::NEXTEST)],
-        run: |c| {
-            let video = "test(video::) | binary(video) | binary(rtc)";
-            c.cargo(&["nextest", "run", "--package", "waldo-server", "--all-features", "--filterset", video])
-        },
+        needs: &[Need::Cxx, Need::Nasm, Need::Codecs, Need::Tool(&tools::NEXTEST), Need::Chromium],
+        run: codecs,
     },
     Check {
         name: "wasm",
@@ -231,6 +228,14 @@ fn soak(c: &Context<'_>) -> Result<()> {
     let mut soak = c.toolbox.command(workspace::target_dir()?.join("debug/soak"));
     soak.args(["--minutes", "2"]);
     child::show(soak)
+}
+
+fn codecs(c: &Context<'_>) -> Result<()> {
+    let features = "waldo-server/gstreamer,waldo-server/vp8,waldo-tests/browser,waldo-tests/vp8";
+    let mut args = vec!["nextest", "run", "--package", "waldo-server", "--package", "waldo-tests"];
+    args.extend(["--features", features, "--lib", "--test", "video", "--test", "rtc", "--test", "browser_codecs"]);
+    args.extend(["--filterset", "test(video::) | binary(video) | binary(rtc) | binary(browser_codecs)"]);
+    c.cargo(&args)
 }
 
 fn wasm(c: &Context<'_>) -> Result<()> {

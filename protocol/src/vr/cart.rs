@@ -139,33 +139,13 @@ impl Cart {
 mod tests {
     use super::*;
     use crate::geometry::Pose;
-    use crate::vr::{Controller, VrState};
+    use crate::vr::Controller;
 
     const TICK: Duration = Duration::from_millis(20);
 
     fn pushed(forward: f64, left: f64, counter_clockwise: f64) -> VrFrame {
-        let hand = |stick_x| Controller {
-            pose: Pose::IDENTITY,
-            elbow: glam::DVec3::ZERO,
-            grip: 1.0,
-            lock: false,
-            tracked: true,
-            stick_x,
-            stick_click: false,
-        };
-        VrFrame {
-            left: hand(-left),
-            right: hand(-counter_clockwise),
-            l_stick_y: -forward,
-            reset: false,
-            state: VrState::Teleop,
-            t: None,
-            seq: None,
-            elbow_est: false,
-            reset_n: None,
-            ep_n: None,
-            ep_op: None,
-        }
+        let hand = |stick_x| Controller { stick_x, ..Controller::new(Pose::IDENTITY, glam::DVec3::ZERO) };
+        VrFrame { l_stick_y: -forward, ..VrFrame::new(hand(-left), hand(-counter_clockwise)) }
     }
 
     fn way(command: CartCommand) -> DVec2 {

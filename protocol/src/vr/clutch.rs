@@ -2,34 +2,20 @@
 
 use glam::{DQuat, DVec3};
 
+use super::MotionScale;
 use crate::geometry::{Base, LocalFloor, MAX_COORDINATE, Pose};
-
-/// Factors applied to the controller's motion.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ClutchScale {
-    /// Position multiplier, 1.0 by default.
-    pub position: f64,
-    /// Rotation multiplier, 1.0 by default: scales the angle, keeps the axis.
-    pub rotation: f64,
-}
-
-impl Default for ClutchScale {
-    fn default() -> Self {
-        Self { position: 1.0, rotation: 1.0 }
-    }
-}
 
 /// Snapshot of one arm at the moment of engaging.
 #[derive(Clone, Copy, Debug)]
 pub struct Clutch {
     controller: Pose<LocalFloor>,
     gripper: Pose<Base>,
-    scale: ClutchScale,
+    scale: MotionScale,
 }
 
 impl Clutch {
     /// Engages: from now on `controller` maps to `gripper`, the gripper mount's commanded pose.
-    pub fn engage(controller: Pose<LocalFloor>, gripper: Pose<Base>, scale: ClutchScale) -> Self {
+    pub fn engage(controller: Pose<LocalFloor>, gripper: Pose<Base>, scale: MotionScale) -> Self {
         Self { controller, gripper, scale }
     }
 
@@ -41,9 +27,9 @@ impl Clutch {
     pub fn target(&self, controller: Pose<LocalFloor>) -> Pose<Base> {
         let to_engaged = self.controller.orientation().conjugate();
         let moved = to_engaged * (controller.position() - self.controller.position());
-        let turned = power(to_engaged * controller.orientation(), self.scale.rotation);
+        let turned = power(to_engaged * controller.orientation(), self.scale.rot);
 
-        let position = self.gripper.position() + self.gripper.orientation() * flip(moved) * self.scale.position;
+        let position = self.gripper.position() + self.gripper.orientation() * flip(moved) * self.scale.pos;
         // A clamp would turn not-a-number into a corner of the range.
         if !position.is_finite() {
             return self.gripper;
@@ -89,7 +75,7 @@ mod tests {
     }
 
     fn scaled(rotation: f64) -> Clutch {
-        Clutch::engage(Pose::IDENTITY, Pose::IDENTITY, ClutchScale { position: 1.0, rotation })
+        Clutch::engage(Pose::IDENTITY, Pose::IDENTITY, MotionScale { pos: 1.0, rot: rotation })
     }
 
     #[test]
@@ -131,7 +117,7 @@ mod tests {
     fn a_scale_that_is_not_finite_moves_nothing() {
         let far = Pose::new(DVec3::ONE, DQuat::from_rotation_x(1.0)).unwrap();
         for (position, rotation) in [(f64::NAN, 1.0), (1.0, f64::INFINITY)] {
-            let clutch = Clutch::engage(Pose::IDENTITY, Pose::IDENTITY, ClutchScale { position, rotation });
+            let clutch = Clutch::engage(Pose::IDENTITY, Pose::IDENTITY, MotionScale { pos: position, rot: rotation });
             assert_eq!(clutch.target(far), Pose::IDENTITY);
         }
     }
@@ -139,7 +125,7 @@ mod tests {
     #[test]
     fn the_target_stays_within_the_largest_coordinate() {
         let corner = |c| Pose::<LocalFloor>::new(DVec3::splat(c), DQuat::IDENTITY).unwrap();
-        let clutch = Clutch::engage(corner(-1000.0), Pose::IDENTITY, ClutchScale::default());
+        let clutch = Clutch::engage(corner(-1000.0), Pose::IDENTITY, MotionScale::default());
         assert_eq!(clutch.target(corner(1000.0)).position(), DVec3::new(-1000.0, -1000.0, 1000.0));
     }
 }

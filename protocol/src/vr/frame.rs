@@ -16,46 +16,36 @@ pub enum Hand {
     Right,
 }
 
-/// Recording state as shown in the headset and echoed on the wire.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum VrState {
-    /// Driving without recording.
-    #[default]
-    Teleop,
-    /// Driving between episodes.
-    DataCollection,
-    /// An episode is being recorded.
-    Recording,
-    /// The server writes an episode.
-    Saving,
-    /// The server failed.
-    Error,
+wire_names! {
+    /// Recording state as shown in the headset and echoed on the wire.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub enum VrState {
+        /// Driving without recording.
+        #[default]
+        Teleop = "teleop",
+        /// Driving between episodes.
+        DataCollection = "data_collection",
+        /// An episode is being recorded.
+        Recording = "recording",
+        /// The server writes an episode.
+        Saving = "saving",
+        /// The server failed.
+        Error = "error",
+    }
 }
 
-wire_names!(VrState {
-    Teleop = "teleop",
-    DataCollection = "data_collection",
-    Recording = "recording",
-    Saving = "saving",
-    Error = "error",
-});
-
-/// What the operator decided about an episode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum EpisodeOp {
-    /// Begin to record.
-    Start,
-    /// Keep what was recorded.
-    Save,
-    /// Throw away what was recorded.
-    Discard,
+wire_names! {
+    /// What the operator decided about an episode.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum EpisodeOp {
+        /// Begin to record.
+        Start = "start",
+        /// Keep what was recorded.
+        Save = "save",
+        /// Throw away what was recorded.
+        Discard = "discard",
+    }
 }
-
-wire_names!(EpisodeOp {
-    Start = "start",
-    Save = "save",
-    Discard = "discard",
-});
 
 /// One hand of a pose frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,6 +64,13 @@ pub struct Controller {
     pub stick_x: f64,
     /// Stick pressed in. Wire: `l_stick_click`, `r_stick_click`; default false.
     pub stick_click: bool,
+}
+
+impl Controller {
+    /// A tracked controller with nothing pressed and the gripper open: what a frame says that has no more than these two.
+    pub const fn new(pose: Pose<LocalFloor>, elbow: DVec3) -> Self {
+        Self { pose, elbow, grip: 1.0, lock: false, tracked: true, stick_x: 0.0, stick_click: false }
+    }
 }
 
 /// One pose frame: both controllers and the buttons that matter, at one capture time.
@@ -104,6 +101,23 @@ pub struct VrFrame {
 }
 
 impl VrFrame {
+    /// A frame that says nothing beside its controllers: every other field as if missing on the wire.
+    pub const fn new(left: Controller, right: Controller) -> Self {
+        Self {
+            left,
+            right,
+            l_stick_y: 0.0,
+            reset: false,
+            state: VrState::Teleop,
+            t: None,
+            seq: None,
+            elbow_est: false,
+            reset_n: None,
+            ep_n: None,
+            ep_op: None,
+        }
+    }
+
     /// One hand of the frame.
     pub fn controller(&self, hand: Hand) -> &Controller {
         match hand {

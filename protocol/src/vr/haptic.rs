@@ -7,28 +7,22 @@ use super::Hands;
 use super::message::{Message, integer, number};
 use super::names::wire_names;
 
-/// What a pulse is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HapticPattern {
-    /// The arms follow now.
-    Engage,
-    /// The arms no longer follow.
-    Disengage,
-    /// Motion is limited.
-    Clamp,
-    /// Motion is held.
-    Hold,
-    /// The arm touches something.
-    Contact,
+wire_names! {
+    /// What a pulse is about.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum HapticPattern {
+        /// The arms follow now.
+        Engage = "engage",
+        /// The arms no longer follow.
+        Disengage = "disengage",
+        /// Motion is limited.
+        Clamp = "clamp",
+        /// Motion is held.
+        Hold = "hold",
+        /// The arm touches something.
+        Contact = "contact",
+    }
 }
-
-wire_names!(HapticPattern {
-    Engage = "engage",
-    Disengage = "disengage",
-    Clamp = "clamp",
-    Hold = "hold",
-    Contact = "contact",
-});
 
 /// One pulse; it replaces one that is running.
 #[derive(Clone, Copy, Debug, PartialEq)]

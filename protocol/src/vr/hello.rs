@@ -15,58 +15,44 @@ pub const MAX_PROGRAM_NAME: usize = 128;
 /// Longest `stream` and `conn` id, bytes.
 pub const MAX_STREAM_ID: usize = 64;
 
-/// An extension both sides may agree on in `hello`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Capability {
-    /// The state of the service at once after hello, instead of guessing.
-    Snapshot,
-    /// Who drives is asked for, granted and told, see [`super::LeaseOp`].
-    Lease,
-    /// Presses and decisions are counted in every frame instead of pulsed in one.
-    Counters,
-    /// Reasons of every hold and clamp.
-    Hold,
-    /// Pulses of the controllers, see [`super::Haptic`].
-    Haptic,
-    /// Round trips and the offset of the clocks, see [`super::Pong`].
-    Ping,
-    /// How well poses and pictures travel, see [`super::Health`].
-    Health,
-    /// The client may estimate elbows. Needs no agreement: such frames are valid everywhere.
-    ElbowEst,
-    /// The scale of the clutch is the driver's to set, see [`super::MotionScale`].
-    Motion,
-    /// The stop latch, see [`super::Stop`].
-    Stop,
+wire_names! {
+    /// An extension both sides may agree on in `hello`. Waldo's server and page both have all of them.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    #[non_exhaustive]
+    pub enum Capability {
+        /// The state of the service at once after hello, instead of guessing.
+        Snapshot = "snapshot",
+        /// Who drives is asked for, granted and told, see [`super::LeaseOp`].
+        Lease = "lease",
+        /// Presses and decisions are counted in every frame instead of pulsed in one.
+        Counters = "counters",
+        /// Reasons of every hold and clamp.
+        Hold = "hold",
+        /// Pulses of the controllers, see [`super::Haptic`].
+        Haptic = "haptic",
+        /// Round trips and the offset of the clocks, see [`super::Pong`].
+        Ping = "ping",
+        /// How well poses and pictures travel, see [`super::Health`].
+        Health = "health",
+        /// The client may estimate elbows. Needs no agreement: such frames are valid everywhere.
+        ElbowEst = "elbow-est",
+        /// The scale of the clutch is the driver's to set, see [`super::MotionScale`].
+        Motion = "motion",
+        /// The stop latch, see [`super::Stop`].
+        Stop = "stop",
+    }
 }
 
-wire_names!(Capability {
-    Snapshot = "snapshot",
-    Lease = "lease",
-    Counters = "counters",
-    Hold = "hold",
-    Haptic = "haptic",
-    Ping = "ping",
-    Health = "health",
-    ElbowEst = "elbow-est",
-    Motion = "motion",
-    Stop = "stop",
-});
-
-/// What a client wants to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Sends poses.
-    Driver,
-    /// Watches.
-    Viewer,
+wire_names! {
+    /// What a client wants to be.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Role {
+        /// Sends poses.
+        Driver = "driver",
+        /// Watches.
+        Viewer = "viewer",
+    }
 }
-
-wire_names!(Role {
-    Driver = "driver",
-    Viewer = "viewer",
-});
 
 /// A client's `hello`.
 #[derive(Clone, Debug, PartialEq, Eq)]

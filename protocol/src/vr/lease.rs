@@ -7,28 +7,22 @@ use super::message::{Message, integer};
 use super::names::wire_names;
 use super::{Refusal, RefusalKind};
 
-/// What a client wants of the lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LeaseOp {
-    /// To drive, if nobody does.
-    Claim,
-    /// To drive no longer.
-    Release,
-    /// To drive instead of the one who does.
-    Take,
-    /// The driver agrees to be replaced.
-    Grant,
-    /// The driver does not agree.
-    Deny,
+wire_names! {
+    /// What a client wants of the lease.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum LeaseOp {
+        /// To drive, if nobody does.
+        Claim = "claim",
+        /// To drive no longer.
+        Release = "release",
+        /// To drive instead of the one who does.
+        Take = "take",
+        /// The driver agrees to be replaced.
+        Grant = "grant",
+        /// The driver does not agree.
+        Deny = "deny",
+    }
 }
-
-wire_names!(LeaseOp {
-    Claim = "claim",
-    Release = "release",
-    Take = "take",
-    Grant = "grant",
-    Deny = "deny",
-});
 
 /// A client's word about the lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,42 +46,33 @@ impl LeaseRequest {
     }
 }
 
-/// How the lease stands for the one who asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LeaseState {
-    /// Somebody holds it: the asker if `ok`, otherwise somebody else.
-    Held,
-    /// Nobody holds it.
-    Free,
-    /// The driver was asked; another answer follows.
-    Pending,
+wire_names! {
+    /// How the lease stands for the one who asked.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum LeaseState {
+        /// Somebody holds it: the asker if `ok`, otherwise somebody else.
+        Held = "held",
+        /// Nobody holds it.
+        Free = "free",
+        /// The driver was asked; another answer follows.
+        Pending = "pending",
+    }
 }
 
-wire_names!(LeaseState {
-    Held = "held",
-    Free = "free",
-    Pending = "pending",
-});
-
-/// Why a request ended as it did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LeaseReason {
-    /// Somebody else holds it.
-    Held,
-    /// The driver said no.
-    Denied,
-    /// The driver did not answer in time.
-    Timeout,
-    /// The driver's link was lost.
-    Link,
+wire_names! {
+    /// Why a request ended as it did.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum LeaseReason {
+        /// Somebody else holds it.
+        Held = "held",
+        /// The driver said no.
+        Denied = "denied",
+        /// The driver did not answer in time.
+        Timeout = "timeout",
+        /// The driver's link was lost.
+        Link = "link",
+    }
 }
-
-wire_names!(LeaseReason {
-    Held = "held",
-    Denied = "denied",
-    Timeout = "timeout",
-    Link = "link",
-});
 
 /// Answer to a [`LeaseRequest`]; a `take` that is pending gets a second one.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,13 +6,19 @@ use serde_json::{Map, Value};
 use super::message::number;
 use super::{Refusal, RefusalKind};
 
-/// Scale of the clutch, each 0.1 to 2.
+/// Factors that [`super::Clutch`] applies to the motion of a controller; on the wire each is within 0.1…2.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct MotionScale {
-    /// Of positions.
+    /// Of positions, 1 by default.
     pub pos: f64,
-    /// Of rotations.
+    /// Of rotations, 1 by default: scales the angle, keeps the axis.
     pub rot: f64,
+}
+
+impl Default for MotionScale {
+    fn default() -> Self {
+        Self { pos: 1.0, rot: 1.0 }
+    }
 }
 
 impl MotionScale {

@@ -1,23 +1,31 @@
 //! Enums that are one of a few texts on the wire.
 
-/// Gives an enum its names on the wire: `ALL`, `name`, `from_name` and `Serialize`.
+/// An enum with the name of each value on the wire, and with `ALL`, `name`, `from_name` and `Serialize`.
 macro_rules! wire_names {
-    ($type:ident { $($variant:ident = $name:literal,)+ }) => {
+    (
+        $(#[$about:meta])*
+        pub enum $type:ident { $($(#[$about_value:meta])* $value:ident = $name:literal,)+ }
+    ) => {
+        $(#[$about])*
+        pub enum $type {
+            $($(#[$about_value])* $value,)+
+        }
+
         impl $type {
             /// Every value.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            pub const ALL: &'static [Self] = &[$(Self::$value),+];
 
             /// The name on the wire.
             pub const fn name(self) -> &'static str {
                 match self {
-                    $(Self::$variant => $name,)+
+                    $(Self::$value => $name,)+
                 }
             }
 
             /// The value of that name; case-sensitive.
             pub fn from_name(name: &str) -> Option<Self> {
                 match name {
-                    $($name => Some(Self::$variant),)+
+                    $($name => Some(Self::$value),)+
                     _ => None,
                 }
             }

@@ -40,6 +40,8 @@ pub struct RecordingEdges {
     ep_n: Option<u32>,
     recording: bool,
     interrupted: bool,
+    /// The server ended the episode, and the stream has not left it yet.
+    ended: bool,
 }
 
 /// What the next frame is compared with.
@@ -84,9 +86,10 @@ impl RecordingEdges {
         self.recording
     }
 
-    /// The server itself ended the episode: a later save or discard of the stream is without a start.
+    /// The server itself ended the episode: a later save or discard of the stream is without a start. One that was on its
+    /// way already decides nothing, but a discard takes its reset with it all the same: it was not meant as one.
     pub fn end(&mut self) {
-        self.recording = false;
+        self.ended |= std::mem::take(&mut self.recording);
     }
 
     /// Feeds one frame. With `counts` false (another stream drives) nothing is an edge, an open episode is no longer
@@ -98,7 +101,7 @@ impl RecordingEdges {
         self.before = Some(Before { reset: frame.reset, state: frame.state, seq: frame.seq });
         self.interrupted = false;
         if !counts {
-            self.recording = false;
+            (self.recording, self.ended) = (false, false);
             return Edges::default();
         }
         let episode = match &decision {
@@ -112,7 +115,9 @@ impl RecordingEdges {
         if let Some(episode) = episode {
             self.recording = episode == Episode::Start;
         }
-        let reset = reset && episode != Some(Episode::Discard);
+        let ended = decision.is_some() && std::mem::take(&mut self.ended);
+        let discards = matches!(decision, Some(Decision { op: EpisodeOp::Discard, .. }));
+        let reset = reset && episode != Some(Episode::Discard) && !(ended && discards);
         Edges { reset, episode, lost: decision.map_or(0, |d| d.lost) }
     }
 

@@ -10,19 +10,16 @@ use super::{
     Haptic, Health, Hold, IceServer, LeaseNotice, LeaseReply, MotionScale, Pong, ServerHello, Snapshot, VrState,
 };
 
-/// Operating mode announced on connect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Drive only.
-    Teleop,
-    /// Drive and record episodes.
-    DataCollection,
+wire_names! {
+    /// Operating mode announced on connect.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Mode {
+        /// Drive only.
+        Teleop = "teleop",
+        /// Drive and record episodes.
+        DataCollection = "data_collection",
+    }
 }
-
-wire_names!(Mode {
-    Teleop = "teleop",
-    DataCollection = "data_collection",
-});
 
 /// The popup state of a headset: a JSON object relayed with every key it has, or nothing.
 pub type HudValue = Option<Map<String, Value>>;

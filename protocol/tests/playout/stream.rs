@@ -5,35 +5,15 @@ use std::time::Duration;
 use glam::{DQuat, DVec3};
 use waldo_protocol::geometry::Pose;
 use waldo_protocol::time::MonoTime;
-use waldo_protocol::vr::{Controller, Playout, PlayoutConfig, Rendered, VrFrame, VrState};
+use waldo_protocol::vr::{Controller, Playout, PlayoutConfig, Rendered, VrFrame};
 
 /// Frames of the synthetic streams per second.
 pub(crate) const RATE: f64 = 90.0;
 
 /// Both hands at rest, tracked, grippers open.
 pub(crate) fn frame() -> VrFrame {
-    let hand = Controller {
-        pose: Pose::IDENTITY,
-        elbow: DVec3::ZERO,
-        grip: 1.0,
-        lock: false,
-        tracked: true,
-        stick_x: 0.0,
-        stick_click: false,
-    };
-    VrFrame {
-        left: hand,
-        right: hand,
-        l_stick_y: 0.0,
-        reset: false,
-        state: VrState::Teleop,
-        t: None,
-        seq: None,
-        elbow_est: false,
-        reset_n: None,
-        ep_n: None,
-        ep_op: None,
-    }
+    let hand = Controller::new(Pose::IDENTITY, DVec3::ZERO);
+    VrFrame::new(hand, hand)
 }
 
 /// A frame with the left hand at `x`.

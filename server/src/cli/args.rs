@@ -87,7 +87,7 @@ pub(super) struct ServeArgs {
     /// Mode announced to headsets; without it each headset chooses
     #[arg(long)]
     mode: Option<ModeArg>,
-    /// Address to listen on
+    /// Address to listen on; `::` for IPv6 as well
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0")]
     bind: IpAddr,
     /// Port of page and sockets; 0 takes a free one
@@ -116,6 +116,10 @@ pub(super) struct ServeArgs {
     /// Password for the TURN servers; better in the file or in a variable than in sight of everybody on this computer
     #[arg(long, value_name = "PASSWORD")]
     ice_credential: Option<String>,
+    /// Secret shared with the TURN servers (`use-auth-secret` of coturn), in place of name and password: each client gets
+    /// some of its own, for 12 hours
+    #[arg(long, value_name = "SECRET", conflicts_with_all = ["ice_username", "ice_credential"])]
+    ice_secret: Option<String>,
     /// Folder of the web app, instead of the built-in one
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     static_dir: Option<PathBuf>,
@@ -206,6 +210,7 @@ impl ServeArgs {
             cameras: self.cameras.settings(),
             media_ports: self.media_ports,
             ice_servers: self.ice_servers(),
+            ice_secret: self.ice_secret.clone(),
             ..self.data.settings()
         }
     }

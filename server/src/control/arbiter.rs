@@ -6,6 +6,7 @@ mod source;
 mod standing;
 mod stop;
 mod stream;
+mod takeover;
 #[cfg(test)]
 mod tests;
 
@@ -13,8 +14,8 @@ use std::time::Duration;
 
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{
-    Cart, CartCommand, ClutchScale, Episode, Hold, HoldReason, LeaseOp, LeaseReason, LeaseRequest, LeaseState,
-    MotionScale, PlayoutConfig, RecordingEdges, Rendered, Stop, VrFrame,
+    Cart, CartCommand, Episode, HoldReason, LeaseReason, MotionScale, PlayoutConfig, RecordingEdges, Rendered, Stop,
+    VrFrame,
 };
 
 use self::hands::FollowedHand;
@@ -23,7 +24,6 @@ pub use self::hands::{HandTarget, Targets};
 use self::lease::Lease;
 pub use self::lease::{LeaseAnswer, LeaseView, TAKEOVER_AFTER};
 pub use self::source::{SourceId, SourceKind};
-use self::standing::Standing;
 use self::stop::StopLatch;
 use self::stream::Stream;
 
@@ -60,6 +60,8 @@ pub enum Event {
     Answer(LeaseAnswer),
     /// The operator decided something about an episode.
     Episode(Episode),
+    /// So many decisions about episodes were lost on the way.
+    DecisionsLost(u32),
     /// The source that recorded an episode is gone: [`Arbiter::take_interrupted`] tells how to go on when it returns.
     Interrupted(SourceId),
 }
@@ -80,7 +82,7 @@ pub struct Arbiter {
     hands: Option<[FollowedHand; 2]>,
     /// When the frame came that engaged. It moves nothing itself, so hands are followed from the next one on.
     engaged: MonoTime,
-    scale: ClutchScale,
+    scale: MotionScale,
     cart: Cart,
     /// Whose sticks move the cart.
     cart_of: Option<SourceId>,
@@ -143,6 +145,13 @@ impl Arbiter {
         }
     }
 
+    /// The server itself ended the open episode, of whichever source: what its operator decides about it later counts for
+    /// nothing.
+    pub fn end_episode(&mut self) {
+        let left = self.interrupted.iter_mut();
+        self.streams.iter_mut().map(|s| &mut s.edges).chain(left).for_each(RecordingEdges::end);
+    }
+
     /// The source agreed to count what its buttons decide.
     pub fn use_counters(&mut self, now: MonoTime, source: SourceId) {
         if let Some(stream) = self.stream_or_new(now, source) {
@@ -180,37 +189,11 @@ impl Arbiter {
         self.change_lease(now, events, |lease| lease.on_tick(now));
     }
 
-    /// A source's word about the lease; the answers come as events.
-    pub fn on_lease(&mut self, now: MonoTime, who: SourceId, request: LeaseRequest, events: &mut Vec<Event>) {
-        self.on_tick(now, events);
-        let LeaseRequest { op, n } = request;
-        let answer = |ok, state, reason| Event::Answer(LeaseAnswer { to: who, n, ok, state, reason });
-        let refused = answer(false, LeaseState::Held, Some(LeaseReason::Held));
-        let drives = |arbiter: &Self| arbiter.lease.holder() == Some(who);
-        match op {
-            LeaseOp::Claim => {
-                let claimed = self.claim(now, who, events);
-                events.push(if claimed { answer(true, LeaseState::Held, None) } else { refused });
-            }
-            LeaseOp::Take => self.change_lease(now, events, |lease| Some(lease.take(now, who, n))),
-            // These three are the driver's alone to say.
-            LeaseOp::Release | LeaseOp::Grant | LeaseOp::Deny if !drives(self) => events.push(refused),
-            LeaseOp::Release | LeaseOp::Grant | LeaseOp::Deny => {
-                self.change_lease(now, events, |lease| match op {
-                    LeaseOp::Release => lease.release(who, None),
-                    LeaseOp::Grant => lease.grant(who),
-                    _ => lease.deny(who),
-                });
-                let state = if self.lease.holder().is_some() { LeaseState::Held } else { LeaseState::Free };
-                events.push(answer(true, state, None));
-            }
-        }
-    }
-
-    /// Sets the stop latch, or clears it: a driver's stop only the driver clears. Copies of one message count once.
-    pub fn on_stop(&mut self, now: MonoTime, from: SourceId, stop: Stop, events: &mut Vec<Event>) {
+    /// Sets the stop latch, or clears it: a driver's stop only the driver clears. Copies of one message count once. True
+    /// if it counted.
+    pub fn on_stop(&mut self, now: MonoTime, from: SourceId, stop: Stop, events: &mut Vec<Event>) -> bool {
         if !self.stop.is_news(from, stop) {
-            return;
+            return false;
         }
         if !stop.clear {
             self.stop.set(now);
@@ -219,25 +202,26 @@ impl Arbiter {
         } else if self.lease.holder().is_none_or(|driver| driver == from) {
             self.stop.clear();
         } else {
-            return;
+            return false;
         }
         // After either, engaging needs grips that were seen released.
         self.disengage(events);
+        true
     }
 
     /// Sets how far the grippers move for a motion of the hands: the driver's to set, or anybody's while nobody drives,
     /// and only while disengaged. Returns the scale in force.
     pub fn set_scale(&mut self, from: SourceId, scale: MotionScale) -> MotionScale {
         if !self.engaged() && self.lease.holder().is_none_or(|driver| driver == from) {
-            self.scale = ClutchScale { position: scale.pos, rotation: scale.rot };
+            self.scale = scale;
             self.scaled_by = Some(from);
         }
-        self.scale()
+        self.scale
     }
 
     /// The scale of motion in force.
     pub fn scale(&self) -> MotionScale {
-        MotionScale { pos: self.scale.position, rot: self.scale.rotation }
+        self.scale
     }
 
     /// What the hands of the driver ask for at `now`, while engaged; none while held.
@@ -303,23 +287,6 @@ impl Arbiter {
         }
     }
 
-    /// The reason why motion is held or limited now.
-    pub fn hold(&self, now: MonoTime) -> Option<Hold> {
-        self.standing(now, |_| true).map(|s| s.tell(now))
-    }
-
-    /// Why this stream's frames move nothing, for its own operator: as [`Arbiter::hold`], or that another one drives.
-    pub fn hold_for(&self, now: MonoTime, stream: SourceId) -> Option<Hold> {
-        let standing = match self.stream(stream) {
-            Some(own) if self.lease.holder().is_some_and(|d| d != stream) => {
-                let watching = own.squeezed_since(now).map(|since| Standing::hold(HoldReason::NotDriver, since));
-                watching.or_else(|| self.robot_standing())
-            }
-            _ => self.standing(now, |s| s.id == stream),
-        };
-        standing.map(|s| s.tell(now))
-    }
-
     /// Who drives, and who asks to.
     pub fn lease(&self) -> LeaseView {
         self.lease.view()
@@ -346,6 +313,9 @@ impl Arbiter {
         self.move_cart(now, id, frame);
         if seen.leapt && self.disengage(events) {
             self.lapse = Some((HoldReason::Velocity, now));
+        }
+        if seen.edges.lost > 0 {
+            events.push(Event::DecisionsLost(seen.edges.lost));
         }
         events.extend(seen.edges.episode.map(Event::Episode));
         if matches!(self.lapse, Some((HoldReason::LinkStale, _))) {
@@ -407,54 +377,6 @@ impl Arbiter {
         was
     }
 
-    /// Takes the lease without asking anybody, if that is possible. Whoever gives way so was not engaged.
-    fn claim(&mut self, now: MonoTime, who: SourceId, events: &mut Vec<Event>) -> bool {
-        let before = self.lease.view();
-        let claimed = self.lease.claim(who);
-        self.note_lease(now, before, events);
-        claimed
-    }
-
-    /// Does something to the lease that may end the driver's role; the next driver must engage deliberately.
-    fn change_lease(
-        &mut self,
-        now: MonoTime,
-        events: &mut Vec<Event>,
-        change: impl FnOnce(&mut Lease) -> Option<LeaseAnswer>,
-    ) {
-        let before = self.lease.view();
-        let answer = change(&mut self.lease);
-        if before.driver != self.lease.holder() {
-            self.disengage(events);
-        }
-        self.note_lease(now, before, events);
-        events.extend(answer.map(Event::Answer));
-    }
-
-    fn note_lease(&mut self, now: MonoTime, before: LeaseView, events: &mut Vec<Event>) {
-        let after = self.lease.view();
-        if before.driver != after.driver {
-            self.leased = now;
-            if after.driver.is_none() || after.driver != self.cart_of {
-                self.cart.stop();
-            }
-            let scaled = after.driver.is_some() && after.driver != self.scaled_by;
-            if scaled && self.scale != ClutchScale::default() {
-                self.scale = ClutchScale::default();
-                events.push(Event::Scale);
-            }
-            if let Some(stream) = self.streams.iter_mut().find(|s| Some(s.id) == before.driver)
-                && stream.edges.recording()
-            {
-                stream.edges.end();
-                events.push(Event::Interrupted(stream.id));
-            }
-        }
-        if before != after {
-            events.push(Event::Lease);
-        }
-    }
-
     fn stream(&self, id: SourceId) -> Option<&Stream> {
         self.streams.iter().find(|s| s.id == id)
     }
@@ -473,31 +395,5 @@ impl Arbiter {
             }
         };
         self.streams.get_mut(place)
-    }
-
-    fn robot_standing(&self) -> Option<Standing> {
-        let stopped = self.stop.since().map(|since| (HoldReason::Stopped, since));
-        stopped.or(self.robot_hold).map(|(reason, since)| Standing::hold(reason, since))
-    }
-
-    /// Both grips of a stream that may drive are held and do not engage.
-    fn refused_squeeze(&self, stream: &Stream, now: MonoTime) -> Option<Standing> {
-        let waiting = !self.engaged() && self.lease.would_give(stream.id);
-        let since = stream.squeezed_since(now).filter(|_| waiting)?;
-        Some(Standing::hold(HoldReason::ReleaseGrips, since))
-    }
-
-    /// The one reason that matters most now to those whose squeezes count.
-    fn standing(&self, now: MonoTime, whose: impl Fn(&Stream) -> bool) -> Option<Standing> {
-        self.robot_standing()
-            .or_else(|| self.lapse.map(|(reason, since)| Standing::hold(reason, since)))
-            .or_else(|| self.streams.iter().filter(|s| whose(s)).find_map(|s| self.refused_squeeze(s, now)))
-            .or_else(|| {
-                let lost = self.hands.map(|h| h.map(|h| h.lost_since.map(|t| (HoldReason::TrackingLost, t))));
-                lost.and_then(Standing::clamp)
-            })
-            .or_else(|| {
-                Standing::clamp(self.clamps.map(|c| c.filter(|(_, t)| now.since(*t) >= standing::CLAMP_TOLD_AFTER)))
-            })
     }
 }

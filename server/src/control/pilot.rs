@@ -129,6 +129,9 @@ impl Pilot {
         self.command.base = self.base.as_ref().map(|base| base_command(base, cart));
         if !self.fault {
             self.follow(orders.targets, dt);
+        }
+        // A robot that is left alone hears no commands, so it moves by none; one that reported a failure brakes.
+        if !self.robot.left_alone {
             let guarded = self.rest.is_none();
             self.limits.step(&self.arms, &mut self.command, &mut self.wanted, guarded, dt);
         }
@@ -227,11 +230,15 @@ impl Pilot {
         match outcome? {
             Ok(value) => Some(value),
             Err(failure) => {
-                self.fault = true;
+                let failed_before = std::mem::replace(&mut self.fault, true);
                 self.rest = None;
-                // Nothing was followed any more, so nothing is in motion.
-                self.wanted.clone_from(&self.command);
-                self.limits = Limits::new(&self.command);
+                if self.robot.left_alone {
+                    // It stands where it was sent last, and goes on from there when it is called again.
+                    self.wanted.clone_from(&self.command);
+                    self.limits = Limits::new(&self.command);
+                } else if !failed_before {
+                    self.limits.brake(&self.arms, &mut self.wanted);
+                }
                 if self.fault_logged.is_none_or(|t| self.last.since(t) >= FAULT_LOG_PAUSE) {
                     self.fault_logged = Some(self.last);
                     error!("the robot failed, motion is held until a reset: {failure}");

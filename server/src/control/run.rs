@@ -14,6 +14,7 @@ use waldo_protocol::vr::HoldReason;
 use super::pilot::{ControlStatus, Pilot, lock};
 use super::{Arbiter, Event};
 use crate::clock;
+use crate::priority::{Urgent, become_urgent};
 use crate::robot::{Robot, RobotError};
 use crate::sensors::SensorHub;
 
@@ -83,6 +84,7 @@ struct Rim {
 
 impl Rim {
     fn main(self, robot: Box<dyn Robot>, hub: &SensorHub, started: &SyncSender<Result<(), RobotError>>) {
+        become_urgent(Urgent::Control);
         let mut pilot = match Pilot::start(robot, hub, Arc::clone(&self.arbiter), clock::now()) {
             Ok(pilot) => pilot,
             Err(refusal) => {

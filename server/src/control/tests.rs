@@ -2,6 +2,7 @@
 
 mod bench;
 mod cart;
+mod faults;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use glam::{DQuat, DVec3};
 use proptest::prelude::*;
 use waldo_protocol::time::MonoTime;
-use waldo_protocol::vr::{Controller, Hands, HoldReason, VrFrame};
+use waldo_protocol::vr::{Controller, Hands, HoldReason, PlayoutConfig, PlayoutProfile, VrFrame};
 
 use super::pilot::Pilot;
 use super::{Admission, Arbiter};
@@ -19,9 +20,9 @@ use crate::robot::kinematics::forward;
 use crate::robot::sim::{SimOptions, SimRobot, model};
 use crate::sensors::SensorHub;
 
-pub(crate) use bench::frame;
 use bench::{A, B, Bench, Failure, TICK, moved};
-pub(super) use bench::{FakeRobot, pose, rest_command, squeezed};
+pub(super) use bench::{FakeRobot, pose, rest_command};
+pub(crate) use bench::{frame, squeezed};
 
 #[track_caller]
 fn assert_moves(at: VrFrame, by: [f64; 3], turned: DQuat, gripper_by: [f64; 3], gripper_turned: DQuat) {
@@ -218,48 +219,37 @@ fn a_lost_controller_holds_its_arm_and_does_not_jump_when_it_returns() {
 }
 
 #[test]
-fn a_failing_robot_holds_until_a_reset() {
-    for failure in [Failure::Error, Failure::Panic] {
-        let mut bench = Bench::new();
-        bench.engage(A, &frame());
-        bench.script.lock().unwrap().failure = Some(failure);
-        bench.drive(A, &moved(DVec3::Z * -0.05, DQuat::IDENTITY), 0.1);
-        assert_eq!((bench.hold(), bench.engaged()), (Some(HoldReason::Fault), false));
-        bench.script.lock().unwrap().failure = None;
-        let held = bench.command();
-        bench.drive(A, &frame(), 0.1);
-        bench.drive(A, &squeezed(frame()), 1.0);
-        assert_eq!((bench.hold(), bench.engaged()), (Some(HoldReason::Fault), false));
-        assert_eq!(bench.command(), held);
-        bench.drive(A, &VrFrame { reset: true, ..frame() }, 2.0);
-        assert_eq!(bench.hold(), None);
-        assert_eq!(bench.command().arms[0].joints, rest_command().arms[0].joints);
-        bench.engage(A, &frame());
+fn a_hand_that_is_suddenly_elsewhere_for_good_is_followed_within_the_limits_of_the_arms() {
+    for profile in [PlayoutProfile::Compatible, PlayoutProfile::LowDelay] {
+        let mut bench = Bench::with_playout(PlayoutConfig { profile, ..PlayoutConfig::default() });
+        let (begin, mut commands) = (bench.now, Vec::new());
+        let mut drive = |bench: &mut Bench, frame: VrFrame, seconds: f64| {
+            for _ in 0..(seconds * 120.0) as usize {
+                let t = Some(bench.now.since(begin).as_secs_f64() * 1e3);
+                bench.drive(A, &VrFrame { t, ..frame }, 1.0 / 120.0);
+                commands.push(bench.command());
+            }
+        };
+        drive(&mut bench, frame(), 0.5);
+        drive(&mut bench, squeezed(frame()), 0.1);
+        drive(&mut bench, frame(), 0.5);
+        let before = bench.gripper(0);
+        drive(&mut bench, moved(DVec3::Z * -0.15, DQuat::IDENTITY), 3.0);
+        let after = bench.gripper(0);
+        assert!(bench.engaged());
+        let way = before.orientation().conjugate() * (after.position() - before.position());
+        assert!(way.distance(DVec3::Z * -0.15) < 1e-3, "{profile:?}: {way}");
+        for (i, arm) in model::description().arms.iter().enumerate() {
+            for (j, joint) in arm.joints.iter().enumerate() {
+                let velocity = |n: usize| (commands[n].arms[i].joints[j] - commands[n - 1].arms[i].joints[j]) * 120.0;
+                for n in 2..commands.len() {
+                    let acceleration = (velocity(n) - velocity(n - 1)) * 120.0;
+                    assert!(velocity(n).abs() <= joint.max_velocity * 1.001, "{profile:?}, {}", joint.name);
+                    assert!(acceleration.abs() <= joint.max_acceleration * 1.001, "{profile:?}, {}", joint.name);
+                }
+            }
+        }
     }
-}
-
-#[test]
-fn a_robot_that_panicked_is_left_alone_until_a_reset() {
-    let mut bench = Bench::new();
-    bench.script.lock().unwrap().failure = Some(Failure::Panic);
-    bench.ticks(1.0);
-    let script = bench.script.lock().unwrap();
-    assert_eq!((script.commands.len(), script.holds.len()), (1, 0));
-}
-
-#[test]
-fn what_limits_the_robot_is_told_once_it_lasts() {
-    let mut bench = Bench::new();
-    bench.script.lock().unwrap().limited = Some(HoldReason::Contact);
-    bench.tick();
-    assert_eq!(bench.hold(), None);
-    bench.ticks(0.3);
-    assert_eq!(bench.hold(), Some(HoldReason::Contact));
-    let told = bench.arbiter.lock().unwrap().hold(bench.now).unwrap();
-    assert_eq!(told.hand, Hands::Both);
-    bench.script.lock().unwrap().limited = None;
-    bench.ticks(0.3);
-    assert_eq!(bench.hold(), None);
 }
 
 /// The most that a joint may move in one tick, however long the pause before it.

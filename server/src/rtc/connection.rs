@@ -41,6 +41,10 @@ const KEEPALIVE: Duration = Duration::from_secs(1);
 const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 const CHECKS: u16 = 50;
 
+/// How long a way through a relay waits for a better one. Direct ways of most networks are found by then, and what is left of
+/// [`CONNECT_LIMIT`] is enough for the encryption handshake.
+const RELAY_WAIT: Duration = Duration::from_millis(500);
+
 /// After an answer a connection stands within this time or never: the DTLS handshake below does not recover from every
 /// lost packet.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
@@ -248,6 +252,7 @@ fn settings() -> SettingEngine {
         .with_multicast_dns_mode(mdns)
         .with_host_acceptance_min_wait(Some(Duration::ZERO))
         .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
+        .with_relay_acceptance_min_wait(Some(RELAY_WAIT))
         .with_ice_connection_attempts(Some(CHECK_INTERVAL), Some(CHECKS))
         .with_ice_timeouts(Some(INTERRUPTED_AFTER), Some(FAILED_AFTER), Some(KEEPALIVE))
         .with_sctp_max_message_size(SctpMaxMessageSize::Bounded(MAX_MESSAGE_SIZE))

@@ -4,8 +4,12 @@
 //! can. Jitter delays some packets, a full queue delays all, so jitter alone takes nothing away. And *loss that follows
 //! our rate*: what is lost as well when less is sent is the weather on the radio link, and sending less would not help.
 
+mod loss;
+
 use std::collections::VecDeque;
 use std::time::Duration;
+
+use self::loss::Loss;
 
 /// Bounds of every estimate, in bits per second.
 const LOWEST: f64 = 50_000.0;
@@ -35,20 +39,14 @@ const BASE_WINDOW: Duration = Duration::from_secs(10);
 const RATE_WINDOW: Duration = Duration::from_millis(500);
 const SHORTEST_RATE: Duration = Duration::from_millis(100);
 
-/// Loss is judged over this time and so many packets.
-const LOSS_PERIOD: Duration = Duration::from_secs(1);
-const LOSS_PACKETS: u32 = 100;
-/// Loss that is nobody's fault on a radio link.
-const USUAL_LOSS: f64 = 0.08;
-/// The most that is ever put down to the weather.
-const BAD_WEATHER: f64 = 0.4;
-/// Everything is lost for longer than this: the path was gone, which says nothing about how much it carries.
-const OUTAGE: Duration = Duration::from_millis(250);
-
-/// Growth per second: while nothing has ever been too much, near what was, and beyond that again.
-const FIRST_GROWTH: f64 = 1.5;
+/// Growth per second: near a rate that was too much more than once, or where nothing is sent that would prove it; near one
+/// that was so once, and on the way to the other kind; everywhere else.
 const CAREFUL_GROWTH: f64 = 1.08;
 const GROWTH: f64 = 1.3;
+const QUICK_GROWTH: f64 = 2.0;
+
+/// Rates that differ by less than this factor are the same limit.
+const SAME_LIMIT: f64 = 1.5;
 
 /// What became of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,9 +71,20 @@ pub(super) struct Estimate {
     /// The queue of the period before.
     queue: i64,
     cut: Option<Duration>,
-    /// The rate that was too much last.
-    limit: Option<f64>,
+    /// What the path carried when it was too much last.
+    limit: Option<Limit>,
     loss: Loss,
+}
+
+/// What a path carried when more was sent.
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    rate: f64,
+    /// There was no queue any more since.
+    left: bool,
+    /// It was met again later. A path that was too slow once may only have stumbled, as radio links do, and busy
+    /// receivers, and a network that comes back.
+    confirmed: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -151,8 +160,10 @@ impl Estimate {
         }
         let rates = self.rates();
         let target = self.loss.judge(now, self.target, rates.as_ref().map(|rates| rates.offered));
-        if target < self.target {
-            self.limit = rates.map(|rates| rates.delivered).or(self.limit);
+        if target < self.target
+            && let Some(rates) = rates
+        {
+            self.met_limit(rates.delivered);
         }
         self.target = target.clamp(LOWEST, HIGHEST);
     }
@@ -160,6 +171,11 @@ impl Estimate {
     fn judge_queue(&mut self, now: Duration, period: Duration) {
         let queue = self.period.smallest_queue;
         let before = std::mem::replace(&mut self.queue, queue);
+        if queue <= NO_QUEUE
+            && let Some(limit) = &mut self.limit
+        {
+            limit.left = true;
+        }
         let Some(Rates { offered, delivered }) = self.rates() else { return };
         if queue > QUEUE {
             let settled = self.cut.is_none_or(|cut| now.saturating_sub(cut) >= SETTLE);
@@ -167,29 +183,40 @@ impl Estimate {
                 let share = if queue > LONG_QUEUE { 0.7 } else { 0.85 };
                 if offered > 1.05 * delivered {
                     // Not all of it came through: what did is what the path carries.
-                    self.limit = Some(delivered);
+                    self.met_limit(delivered);
                     self.target = self.target.min(delivered * share);
                 } else {
                     self.target *= share;
                 }
                 self.cut = Some(now);
+                self.loss.begin_anew(now);
             }
-        } else if queue <= NO_QUEUE && !self.loss.is_excessive() && self.target < self.guess.max(1.5 * delivered) {
+            return;
+        }
+        let proven = self.target < 1.5 * delivered;
+        if queue <= NO_QUEUE && !self.loss.is_excessive() && (proven || self.target < self.guess) {
             // Beyond the guess no further than what is really sent proves. Up to it the proof is missing where a picture
             // that was made smaller needs less than it may take, and would stay small for ever.
-            self.target *= self.growth().powf(period.min(Duration::from_secs(1)).as_secs_f64());
+            self.target *= self.growth(proven).powf(period.min(Duration::from_secs(1)).as_secs_f64());
         }
     }
 
-    fn growth(&mut self) -> f64 {
-        match self.limit {
-            Some(limit) if self.target > 1.3 * limit => {
-                self.limit = None;
-                GROWTH
-            }
-            Some(limit) if self.target > 0.8 * limit => CAREFUL_GROWTH,
-            None if self.cut.is_none() => FIRST_GROWTH,
-            _ => GROWTH,
+    fn met_limit(&mut self, rate: f64) {
+        let same = |limit: &Limit| rate < SAME_LIMIT * limit.rate && limit.rate < SAME_LIMIT * rate;
+        let confirmed = self.limit.is_some_and(|limit| same(&limit) && (limit.left || limit.confirmed));
+        self.limit = Some(Limit { rate, left: false, confirmed });
+    }
+
+    /// `proven`: what is really sent is not far below the target, so that too much of it would show.
+    fn growth(&mut self, proven: bool) -> f64 {
+        let limit = self.limit.filter(|limit| self.target <= 1.3 * limit.rate);
+        self.limit = limit;
+        let near = limit.is_some_and(|limit| self.target > 0.8 * limit.rate);
+        let confirmed = limit.is_some_and(|limit| limit.confirmed);
+        match (near, confirmed, proven) {
+            (true, true, _) | (true, _, false) => CAREFUL_GROWTH,
+            (true, false, true) | (false, true, _) | (false, _, false) => GROWTH,
+            (false, false, true) => QUICK_GROWTH,
         }
     }
 
@@ -243,103 +270,6 @@ impl BaseDelay {
 
     fn base(&self) -> Option<i64> {
         self.current.into_iter().chain(self.before).min()
-    }
-}
-
-/// Whether packets are lost because of how much is sent.
-#[derive(Debug)]
-struct Loss {
-    since: Duration,
-    packets: u32,
-    lost: u32,
-    /// Packets lost in a row, and when the first of them left.
-    row: Option<(u32, Duration)>,
-    /// The path was gone meanwhile: what was counted before says nothing about the path that there is now.
-    outage: bool,
-    /// The loss that is there anyway.
-    weather: f64,
-    trial: Option<Trial>,
-}
-
-/// Less is sent, to see whether less is lost.
-#[derive(Clone, Copy, Debug)]
-struct Trial {
-    /// What was lost and what was sent before, and what was thought to fit.
-    loss: f64,
-    sent: f64,
-    target: f64,
-    /// The first period still saw what was sent before.
-    settled: bool,
-}
-
-impl Trial {
-    /// Whether this much was lost because of how much was sent: a bottleneck passes as many packets as before, a bad
-    /// radio link passes the same share of them.
-    fn was_ours(&self, loss: f64, sent: f64) -> bool {
-        let at_a_bottleneck = 1.0 - (1.0 - self.loss) * self.sent / sent;
-        loss < f64::midpoint(self.loss, at_a_bottleneck.max(0.0))
-    }
-}
-
-impl Loss {
-    fn new(now: Duration) -> Self {
-        Self { since: now, packets: 0, lost: 0, row: None, outage: false, weather: USUAL_LOSS, trial: None }
-    }
-
-    fn count(&mut self, report: &Report) {
-        if report.lost {
-            let (lost, first) = self.row.unwrap_or((0, report.sent));
-            self.row = Some((lost.saturating_add(1), first));
-            return;
-        }
-        let (lost, first) = self.row.take().unwrap_or((0, report.sent));
-        self.packets = self.packets.saturating_add(1);
-        if report.sent.saturating_sub(first) < OUTAGE {
-            self.packets = self.packets.saturating_add(lost);
-            self.lost = self.lost.saturating_add(lost);
-        } else {
-            self.outage = true;
-        }
-    }
-
-    /// Whether more is lost than the weather explains, or that is being found out.
-    fn is_excessive(&self) -> bool {
-        self.trial.is_some() || f64::from(self.lost) > self.weather * f64::from(self.packets.max(LOSS_PACKETS))
-    }
-
-    /// The new target, where packets that arrived were sent at this rate lately.
-    fn judge(&mut self, now: Duration, target: f64, offered: Option<f64>) -> f64 {
-        if self.outage {
-            *self = Self { weather: self.weather, ..Self::new(now) };
-            return target;
-        }
-        let Some(offered) = offered else { return target };
-        if now.saturating_sub(self.since) < LOSS_PERIOD || self.packets < LOSS_PACKETS {
-            return target;
-        }
-        let loss = f64::from(self.lost) / f64::from(self.packets);
-        let sent = offered / (1.0 - loss).max(0.01);
-        let trial = self.trial.take();
-        *self = Self { row: self.row, weather: self.weather, ..Self::new(now) };
-        match trial {
-            Some(trial) if !trial.settled => {
-                self.trial = Some(Trial { settled: true, ..trial });
-                target
-            }
-            Some(trial) if !trial.was_ours(loss, sent) => {
-                self.weather = (loss * 1.25 + 0.02).min(BAD_WEATHER);
-                target.max(trial.target)
-            }
-            _ if loss > self.weather => {
-                self.trial = Some(Trial { loss, sent, target, settled: false });
-                target.min(sent) * (1.0 - loss / 2.0)
-            }
-            _ => {
-                // The weather is taken to clear up, slowly.
-                self.weather = USUAL_LOSS.max(self.weather * 0.98);
-                target
-            }
-        }
     }
 }
 

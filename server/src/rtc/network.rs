@@ -3,18 +3,21 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
-use rtc::ice::url::{SchemeType, Url};
+use rtc::ice::url::{ProtoType, SchemeType, Url};
 use rtc::peer_connection::configuration::RTCIceServer;
 use waldo_protocol::vr::IceServer;
 
 use super::ports::{Lease, MediaPorts};
+use super::relay_secret::RelaySecret;
 use super::{RtcError, addresses};
+use crate::clock;
 
 /// Ports and relays of all peer connections of a server. Cheap to clone; clones share the ports.
 #[derive(Clone, Debug, Default)]
 pub struct Network {
     ports: Option<MediaPorts>,
     ice_servers: Vec<IceServer>,
+    secret: Option<RelaySecret>,
 }
 
 /// What one connection listens on. Gives its port back when dropped.
@@ -27,7 +30,14 @@ pub(super) struct Sockets {
 impl Network {
     /// Media inside of these ports, or on any free one; STUN and TURN servers for both sides, or none at all.
     pub fn new(ports: Option<RangeInclusive<u16>>, ice_servers: Vec<IceServer>) -> Self {
-        Self { ports: ports.map(MediaPorts::new), ice_servers }
+        Self { ports: ports.map(MediaPorts::new), ice_servers, secret: None }
+    }
+
+    /// A secret that the TURN servers know as well: in place of the name and password in the list, each client gets
+    /// some of its own, which end after 12 hours (`use-auth-secret` of coturn).
+    #[must_use]
+    pub fn with_ice_secret(self, secret: Option<&str>) -> Self {
+        Self { secret: secret.map(RelaySecret::new), ..self }
     }
 
     /// Whether the STUN and TURN servers can be used.
@@ -39,29 +49,42 @@ impl Network {
             for url in &server.urls {
                 let parsed = Url::parse_url(url).map_err(|error| RtcError(format!("`{url}`: {error}")))?;
                 let named = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.is_empty());
-                let relay = matches!(parsed.scheme, SchemeType::Turn | SchemeType::Turns);
-                if relay && !(named(&server.username) && named(&server.credential)) {
-                    let wanted = "--ice-username and --ice-credential";
+                let relay = is_relay(&parsed);
+                if relay && self.secret.is_none() && !(named(&server.username) && named(&server.credential)) {
+                    let wanted = "--ice-secret, or --ice-username and --ice-credential";
                     return Err(RtcError(format!("`{url}` is a relay, which needs {wanted}")));
+                }
+                // As far as the crate goes. One side with a relay is enough.
+                if relay && (parsed.is_secure() || parsed.proto != ProtoType::Udp) {
+                    tracing::info!("`{url}` is for clients alone: the robot itself uses relays over UDP only");
                 }
             }
         }
         Ok(())
     }
 
-    /// The servers, as clients are told.
-    pub fn ice_servers(&self) -> &[IceServer] {
-        &self.ice_servers
+    /// The servers, as a client is told. Clients with a secret in common get different names.
+    pub fn ice_servers(&self, client: &str) -> Vec<IceServer> {
+        let mut servers = self.ice_servers.clone();
+        let Some(secret) = &self.secret else { return servers };
+        let now = clock::unix_time(clock::now());
+        for server in &mut servers {
+            if server.urls.iter().any(|url| Url::parse_url(url).is_ok_and(|url| is_relay(&url))) {
+                let (username, credential) = secret.credentials(client, now);
+                (server.username, server.credential) = (Some(username), Some(credential));
+            }
+        }
+        servers
     }
 
     /// The servers, as our side is told. Explicitly none if there are none: the robot asks no foreign server.
     pub(super) fn our_ice_servers(&self) -> Vec<RTCIceServer> {
-        let ours = |server: &IceServer| RTCIceServer {
-            urls: server.urls.clone(),
-            username: server.username.clone().unwrap_or_default(),
-            credential: server.credential.clone().unwrap_or_default(),
+        let ours = |server: IceServer| RTCIceServer {
+            urls: server.urls,
+            username: server.username.unwrap_or_default(),
+            credential: server.credential.unwrap_or_default(),
         };
-        self.ice_servers.iter().map(ours).collect()
+        self.ice_servers("robot").into_iter().map(ours).collect()
     }
 
     /// Addresses for one connection, on every interface.
@@ -72,6 +95,10 @@ impl Network {
         let addresses = ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
         Ok(Sockets { addresses, lease })
     }
+}
+
+fn is_relay(url: &Url) -> bool {
+    matches!(url.scheme, SchemeType::Turn | SchemeType::Turns)
 }
 
 #[cfg(test)]
@@ -95,6 +122,21 @@ mod tests {
                 assert!(error.contains(url) && error.contains("--ice-credential"), "{error}");
             }
         }
+    }
+
+    #[test]
+    fn with_a_secret_each_client_has_a_name_of_its_own_for_relays_only() {
+        let servers = ["stun:192.0.2.1", "turn:192.0.2.1"].map(|url| IceServer {
+            urls: vec![url.to_owned()],
+            username: None,
+            credential: None,
+        });
+        let network = Network::new(None, servers.into()).with_ice_secret(Some("secret"));
+        assert!(network.check().is_ok());
+        let [one, other] = ["1", "2"].map(|client| network.ice_servers(client));
+        assert_eq!((&one[0].username, &one[0].credential), (&None, &None));
+        assert!(one[1].username.as_deref().is_some_and(|name| name.ends_with(":1")));
+        assert!(one[1].credential.is_some() && one[1].credential != other[1].credential);
     }
 
     #[test]

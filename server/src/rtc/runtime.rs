@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::RtcError;
+use crate::priority::{Urgent, become_urgent};
 
 /// What a connection carries. Each kind has one thread for all its connections, so that encrypting pictures never
 /// delays a pose.
@@ -20,9 +21,9 @@ static RUNTIMES: [Mutex<Option<Runtime>>; 2] = [const { Mutex::new(None) }; 2];
 
 /// Where the tasks of such connections run.
 pub(super) fn handle(lane: Lane) -> Result<Handle, RtcError> {
-    let name = match lane {
-        Lane::Video => "rtc video",
-        Lane::Poses => "rtc poses",
+    let (name, urgent) = match lane {
+        Lane::Video => ("rtc video", Urgent::Media),
+        Lane::Poses => ("rtc poses", Urgent::Poses),
     };
     let mut slot = RUNTIMES[lane as usize].lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(runtime) = &*slot {
@@ -34,5 +35,7 @@ pub(super) fn handle(lane: Lane) -> Result<Handle, RtcError> {
         .enable_all()
         .build()
         .map_err(|error| RtcError(format!("no thread for peer connections: {error}")))?;
+    // On the one worker; threads that block for it stay ordinary ones.
+    runtime.spawn(async move { become_urgent(urgent) });
     Ok(slot.insert(runtime).handle().clone())
 }

@@ -9,6 +9,9 @@ use std::time::Duration;
 /// Side of a cell in pixels.
 pub const CELL: usize = 16;
 
+/// The smallest that is read in a picture that was made smaller.
+const SMALLEST_CELL: usize = 4;
+
 const BITS: usize = 40;
 
 /// The stamp of a capture time: whole milliseconds of Unix time modulo 2^32.
@@ -21,11 +24,11 @@ pub fn millis(unix_time: Duration) -> u32 {
 pub fn draw(rgb: &mut [u8], width: usize, millis: u32) {
     let code = code(millis);
     let row_bytes = width * 3;
-    if row_bytes == 0 || !fits(width, rgb.len() / row_bytes) {
+    if row_bytes == 0 || !fits(CELL, width, rgb.len() / row_bytes) {
         return;
     }
     for bit in 0..BITS {
-        let (x, y) = cell(bit, width);
+        let (x, y) = place(bit, CELL, width);
         let value = if code >> (BITS - 1 - bit) & 1 == 1 { 255 } else { 0 };
         for row in rgb.chunks_exact_mut(row_bytes).skip(y).take(CELL) {
             row[x * 3..(x + CELL) * 3].fill(value);
@@ -38,13 +41,27 @@ pub fn draw(rgb: &mut [u8], width: usize, millis: u32) {
 /// `None` if the picture is too small or the check bits are wrong. Each cell is judged by the mean of its middle, so
 /// that the stamp survives compression.
 pub fn read(width: usize, height: usize, luma: impl Fn(usize, usize) -> u8) -> Option<u32> {
-    if !fits(width, height) {
+    read_cells(CELL, width, height, luma)
+}
+
+/// Like [`read`], for a picture that was made smaller on its way, where the camera's was `camera_width` pixels wide.
+///
+/// Cells become smaller with the picture. `None` also if they are no whole number of pixels, or fewer than 4, from which
+/// compression leaves too little.
+pub fn read_scaled(camera_width: usize, width: usize, height: usize, luma: impl Fn(usize, usize) -> u8) -> Option<u32> {
+    let cell = (CELL * width).checked_div(camera_width)?;
+    let whole = cell * camera_width == CELL * width;
+    (whole && (SMALLEST_CELL..=CELL).contains(&cell)).then(|| read_cells(cell, width, height, luma))?
+}
+
+fn read_cells(cell: usize, width: usize, height: usize, luma: impl Fn(usize, usize) -> u8) -> Option<u32> {
+    if !fits(cell, width, height) {
         return None;
     }
     let mut seen = 0u64;
     for bit in 0..BITS {
-        let (left, top) = cell(bit, width);
-        let middle = CELL / 4..CELL * 3 / 4;
+        let (left, top) = place(bit, cell, width);
+        let middle = cell / 4..cell * 3 / 4;
         let sum: usize = middle
             .clone()
             .flat_map(|y| middle.clone().map(move |x| (x, y)))
@@ -61,14 +78,15 @@ fn code(millis: u32) -> u64 {
     u64::from(millis) << 8 | u64::from(check)
 }
 
-fn cell(bit: usize, width: usize) -> (usize, usize) {
-    let per_row = width / CELL;
-    (bit % per_row * CELL, bit / per_row * CELL)
+/// Left and upper edge of the cell of a bit.
+fn place(bit: usize, cell: usize, width: usize) -> (usize, usize) {
+    let per_row = width / cell;
+    (bit % per_row * cell, bit / per_row * cell)
 }
 
-fn fits(width: usize, height: usize) -> bool {
-    let per_row = width / CELL;
-    per_row > 0 && BITS.div_ceil(per_row) * CELL <= height
+fn fits(cell: usize, width: usize, height: usize) -> bool {
+    let per_row = width / cell;
+    per_row > 0 && BITS.div_ceil(per_row) * cell <= height
 }
 
 #[cfg(test)]
@@ -116,6 +134,14 @@ mod tests {
     }
 
     #[test]
+    fn a_scale_that_leaves_no_whole_cells_or_too_small_ones_reads_as_nothing() {
+        for (camera_width, width) in [(640, 80), (640, 300), (320, 640), (0, 640), (640, 0)] {
+            let seen = read_scaled(camera_width, width, 480, |_, _| unreachable!("nothing is looked at"));
+            assert_eq!(seen, None, "{width} of {camera_width}");
+        }
+    }
+
+    #[test]
     fn a_picture_without_a_stamp_reads_as_nothing() {
         assert_eq!(read(640, 480, |_, _| 0), None);
         assert_eq!(read(640, 480, |_, _| 255), None);
@@ -137,6 +163,20 @@ mod tests {
                 *byte = if i % 2 == 0 { byte.saturating_add(noise) } else { byte.saturating_sub(noise) };
             }
             prop_assert_eq!(read_rgb(&rgb, width), Some(millis));
+        }
+
+        #[test]
+        fn what_is_drawn_is_read_in_pictures_made_smaller(millis: u32, width in 4usize..200, halvings in 0usize..3) {
+            let width = 4 * width;
+            let rgb = stamped(width, 700, millis);
+            let (side, small) = (1 << halvings, width >> halvings);
+            let mean = |x: usize, y: usize| {
+                let pixels = (0..side * side).map(|i| (y * side + i / side) * width + x * side + i % side);
+                (pixels.map(|pixel| usize::from(rgb[pixel * 3])).sum::<usize>() / (side * side)) as u8
+            };
+            // Narrower ones have no room for all cells.
+            let expected = (width >= 16).then_some(millis);
+            prop_assert_eq!(read_scaled(width, small, 700 >> halvings, mean), expected);
         }
 
         #[test]

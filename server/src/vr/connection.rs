@@ -7,14 +7,16 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use waldo_protocol::vr::{ClientMessage, Refusal, RefusalKind, dispatch};
 
+use super::bucket::Bucket;
 use super::negotiation::Negotiation;
+use super::outbox::Outbox;
 use super::service::Service;
-use super::session::{Client, ConnId, OUTBOX_CAPACITY};
+use super::session::{Client, ConnId};
 use crate::clock;
 
 /// Largest message a client may send.
@@ -26,6 +28,11 @@ const PING: Duration = Duration::from_secs(20);
 
 /// How long a refused client may take to read why.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// Messages other than poses and stops that one socket may send. A page sends fewer than five per second, and a few
+/// more when it connects; beyond it they are dropped and counted.
+const WORDS_PER_SECOND: f64 = 30.0;
+const WORDS_AT_ONCE: f64 = 60.0;
 
 /// Why a connection ends from our side.
 enum End {
@@ -41,9 +48,9 @@ enum End {
 
 /// Serves one client until it leaves or `shutdown` resolves.
 pub(super) async fn serve(service: Arc<Service>, socket: WebSocket, shutdown: CancellationToken) {
-    let (outbox, inbox) = mpsc::channel(OUTBOX_CAPACITY);
+    let outbox = Arc::<Outbox>::default();
     let (kick, video_changed) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let client = Client::new(outbox, Arc::clone(&kick), Arc::clone(&video_changed));
+    let client = Client::new(Arc::clone(&outbox), Arc::clone(&kick), Arc::clone(&video_changed));
     let drives = Arc::clone(&client.drives);
     let conn = service.join(client);
     let _counted = service.metrics.client("vr");
@@ -53,53 +60,47 @@ pub(super) async fn serve(service: Arc<Service>, socket: WebSocket, shutdown: Ca
     let mut negotiation = Negotiation::new(Arc::clone(&service), conn, drives);
     let end = tokio::select! {
         end = receive(&service, conn, &mut stream, &alive, &mut negotiation, &video_changed) => end,
-        end = send(&mut sink, inbox, &alive) => end,
+        end = send(&mut sink, &outbox, &alive) => end,
         () = kick.notified() => End::Unresponsive,
         () = shutdown.cancelled() => End::Shutdown,
     };
     // First the stream, so that the arms hold at once; then the socket, which may take its time.
     service.leave(conn);
     negotiation.close().await;
-    let frame = match end {
+    // What to say, for how long at most, and how long to rest when nothing more is to be read.
+    let farewell = match end {
         End::Gone => None,
-        End::TooLarge => Some((1009, "message above 1 MiB")),
-        End::Unresponsive => Some((1008, "the client reads too slowly or answers no pings")),
-        End::Shutdown => Some((1001, "the server stops")),
+        // The rest of the message is not read, so that the client is not seen hanging up.
+        End::TooLarge => Some((1009, "message above 1 MiB", LINGER, LINGER)),
+        End::Unresponsive => {
+            Some((1008, "the client reads too slowly or answers no pings", LINGER / 10, Duration::ZERO))
+        }
+        End::Shutdown => Some((1001, "the server stops", LINGER / 10, Duration::ZERO)),
     };
-    if let Some((code, reason)) = frame {
+    if let Some((code, reason, limit, rest)) = farewell {
         tracing::info!(conn = conn.0, code, reason, "closing");
         let close = Message::Close(Some(CloseFrame { code, reason: Utf8Bytes::from_static(reason) }));
-        let linger = if matches!(end, End::TooLarge) { LINGER } else { LINGER / 10 };
         let farewell = async {
             if sink.send(close).await.is_ok() {
                 // A reset of the socket would overtake the reason; wait until the client has hung up.
                 while let Some(Ok(_)) = stream.next().await {}
-                if matches!(end, End::TooLarge) {
-                    sleep(linger).await;
-                }
+                sleep(rest).await;
             }
         };
         tokio::select! {
-            _ = tokio::time::timeout(linger, farewell) => {}
+            _ = tokio::time::timeout(limit, farewell) => {}
             () = shutdown.cancelled(), if !matches!(end, End::Shutdown) => {}
         }
     }
     tracing::info!(conn = conn.0, "client disconnected");
 }
 
-async fn send(
-    sink: &mut SplitSink<WebSocket, Message>,
-    mut inbox: mpsc::Receiver<Utf8Bytes>,
-    alive: &AtomicBool,
-) -> End {
+async fn send(sink: &mut SplitSink<WebSocket, Message>, outbox: &Outbox, alive: &AtomicBool) -> End {
     let mut ping = interval(PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let message = tokio::select! {
-            text = inbox.recv() => match text {
-                Some(text) => Message::Text(text),
-                None => return End::Gone,
-            },
+            text = outbox.next() => Message::Text(text),
             _ = ping.tick() => {
                 if !alive.swap(false, Ordering::Relaxed) {
                     return End::Unresponsive;
@@ -121,6 +122,7 @@ async fn receive(
     negotiation: &mut Negotiation,
     video_changed: &Notify,
 ) -> End {
+    let mut words = Bucket::new(WORDS_PER_SECOND, WORDS_AT_ONCE);
     loop {
         let message = tokio::select! {
             biased;
@@ -132,7 +134,7 @@ async fn receive(
             }
         };
         match message {
-            Some(Ok(Message::Text(text))) => on_text(service, conn, &text, negotiation),
+            Some(Ok(Message::Text(text))) => on_text(service, conn, &text, &mut words, negotiation),
             Some(Ok(Message::Binary(_))) => service.refuse(conn, &BINARY),
             Some(Ok(Message::Pong(_))) => alive.store(true, Ordering::Relaxed),
             Some(Ok(Message::Ping(_))) => {}
@@ -148,13 +150,15 @@ const BINARY: Refusal = Refusal {
     detail: std::borrow::Cow::Borrowed("binary; text expected"),
 };
 
-fn on_text(service: &Service, conn: ConnId, text: &str, negotiation: &mut Negotiation) {
+fn on_text(service: &Service, conn: ConnId, text: &str, words: &mut Bucket, negotiation: &mut Negotiation) {
     match dispatch(text) {
+        // Poses have a limit of their own, and a stop always passes.
         Ok(ClientMessage::Pose(frame)) => service.accept(conn, &frame),
+        Ok(ClientMessage::Stop(stop)) => service.on_stop(conn, stop),
+        Ok(_) if !words.take(clock::now()) => service.complain(conn, "too_many", &"too many messages in a second"),
         Ok(ClientMessage::Hud(value)) => service.publish_hud(conn, value),
         Ok(ClientMessage::Hello(hello)) => service.hello(conn, &hello),
         Ok(ClientMessage::Lease(request)) => service.on_lease(conn, request),
-        Ok(ClientMessage::Stop(stop)) => service.on_stop(conn, stop),
         Ok(ClientMessage::Motion(scale)) => service.on_motion(conn, scale),
         Ok(ClientMessage::Ping(ping)) => service.on_ping(conn, ping, clock::now()),
         Ok(message) => negotiation.on_message(message),

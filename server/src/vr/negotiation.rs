@@ -209,7 +209,7 @@ impl Negotiation {
                 Action::Send(message) => {
                     // By way of the client, whose full outbox ends the connection: a reply is never lost silently.
                     if let Some(client) = self.service.session().clients.get(&self.conn) {
-                        client.send(message.encode().into());
+                        client.send(&message);
                     }
                 }
                 Action::Build(peer) => self.build(peer),
@@ -241,7 +241,7 @@ impl Negotiation {
         }
         self.jobs.spawn(async move {
             let network = service.network.clone();
-            let ice_servers = network.ice_servers().to_vec();
+            let ice_servers = network.ice_servers(&conn.0.to_string());
             let built = match peer {
                 Peer::Video => {
                     let feeds = service.video().feeds;

@@ -8,16 +8,19 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{State, WebSocketUpgrade};
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use rustls_pki_types::CertificateDer;
 use serde_json::json;
+use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use waldo_protocol::vr::{HoldReason, Mode, PlayoutConfig, ServerMessage, VrFrame, VrState};
 
 use super::connection::{self, MAX_MESSAGE};
+use super::outbox::Outgoing;
 use super::service::{EpisodeEvent, OnFrame, Service};
 use crate::config::{PortRange, Settings};
 use crate::control::{Arbiter, Event};
@@ -27,6 +30,10 @@ use crate::metrics::Metrics;
 use crate::rtc::{Network, RtcError};
 use crate::tls::{Identity, ServerTls, TlsError};
 use crate::video::{Feed, VideoSource};
+
+/// Clients at a time: several times what one robot's operators, their cables and everybody who watches open. One more is
+/// told so instead of taking processor time and network from those who drive.
+const MAX_CLIENTS: usize = 64;
 
 /// Period of the watchdogs and of what is told to operators about holds.
 const TICK: Duration = Duration::from_millis(100);
@@ -97,7 +104,9 @@ pub struct VrServer(Arc<Inner>);
 
 impl fmt::Debug for VrServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VrServer").field("settings", &self.0.settings).finish_non_exhaustive()
+        // Not all settings: passwords of relays are among them.
+        let Settings { bind, port, .. } = self.0.settings;
+        f.debug_struct("VrServer").field("bind", &bind).field("port", &port).finish_non_exhaustive()
     }
 }
 
@@ -120,7 +129,8 @@ impl VrServer {
     /// A server that does not listen yet; takes a [`VrServerConfig`] or [`Settings`].
     pub fn new(settings: impl Into<Settings>) -> Self {
         let settings = settings.into();
-        let network = Network::new(settings.media_ports.map(PortRange::ports), settings.ice_servers.clone());
+        let network = Network::new(settings.media_ports.map(PortRange::ports), settings.ice_servers.clone())
+            .with_ice_secret(settings.ice_secret.as_deref());
         let service = Arc::new(Service::new(Metrics::default(), network, &settings));
         Self(Arc::new(Inner { settings, service, running: Mutex::default() }))
     }
@@ -144,7 +154,12 @@ impl VrServer {
         let shutdown = CancellationToken::new();
         let tasks = TaskTracker::new();
         let service = &self.0.service;
-        let sockets = Sockets { service: Arc::clone(service), tasks: tasks.clone(), shutdown: shutdown.clone() };
+        let sockets = Sockets {
+            service: Arc::clone(service),
+            places: Arc::new(Semaphore::new(MAX_CLIENTS)),
+            tasks: tasks.clone(),
+            shutdown: shutdown.clone(),
+        };
         let router = http::site(Site {
             access: Arc::clone(&access),
             metrics: service.metrics.clone(),
@@ -229,14 +244,13 @@ impl VrServer {
 
     /// Queues a text for every connected client.
     pub fn broadcast_text(&self, text: &str) {
-        self.0.service.session().broadcast_text(&text.into());
+        self.0.service.session().broadcast(Outgoing::text(text.into()));
     }
 
-    /// Pushes a state that overrides the headsets' own.
+    /// Pushes a state that overrides the headsets' own. Any but `recording` ends an open episode: what the program does
+    /// with it is its own decision, and no episode event follows.
     pub fn send_feedback_state(&self, state: VrState) {
-        let mut session = self.0.service.session();
-        session.state = state;
-        session.broadcast(&ServerMessage::State(state));
+        self.0.service.push_state(state);
     }
 
     /// Pushes the state `error` and waits until it is on its way to every client, at most for `limit`, so that it is out
@@ -343,16 +357,26 @@ impl VrServer {
 #[derive(Clone)]
 struct Sockets {
     service: Arc<Service>,
+    places: Arc<Semaphore>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 }
 
 async fn upgrade(State(sockets): State<Sockets>, upgrade: WebSocketUpgrade) -> Response {
-    let Sockets { service, tasks, shutdown } = sockets;
-    upgrade
-        .max_message_size(MAX_MESSAGE)
-        .max_frame_size(MAX_MESSAGE)
-        .on_upgrade(move |socket| tasks.track_future(connection::serve(service, socket, shutdown)))
+    let Sockets { service, places, tasks, shutdown } = sockets;
+    let Ok(place) = places.try_acquire_owned() else {
+        service.metrics.http_refusal("clients");
+        tracing::debug!("refused: {MAX_CLIENTS} clients are connected");
+        let text =
+            format!("This robot has {MAX_CLIENTS} clients already: close a page that watches it, then try again.\n");
+        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    };
+    upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE).on_upgrade(move |socket| {
+        tasks.track_future(async move {
+            connection::serve(service, socket, shutdown).await;
+            drop(place);
+        })
+    })
 }
 
 fn health(service: &Arc<Service>) -> Arc<dyn Fn() -> serde_json::Value + Send + Sync> {

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{
-    Capability, ClientHello, Episode, Hold, HoldReason, HudValue, RecordingEdges, Refusal, Role, ServerHello,
-    ServerMessage, Snapshot, VrFrame,
+    Capability, ClientHello, Episode, HoldReason, HudValue, RecordingEdges, Refusal, Role, ServerHello, ServerMessage,
+    VrFrame, VrState,
 };
 
-use super::extensions::{self, OFFERED, lease_notice};
 use super::session::{Client, ConnId, Session};
 use super::streams::{Streams, Verdict};
+use super::telling::hold_of;
 use crate::clock;
 use crate::config::Settings;
 use crate::control::{Admission, Arbiter, Event, SourceId};
@@ -28,7 +28,7 @@ use crate::video::Feed;
 /// Called once per accepted frame, in order of arrival, on the thread that received it; it must not block.
 pub type OnFrame = Arc<dyn Fn(&VrFrame) + Send + Sync>;
 
-/// Refusals of one kind are logged at most this often.
+/// What clients cause is logged at most this often, per kind.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
 /// Which cameras there are to offer.
@@ -46,8 +46,6 @@ pub(super) struct Video {
 pub(super) struct Ingest {
     pub(super) streams: Streams,
     events: Vec<Event>,
-    /// Name of a stream that left in the middle of an episode, and what it had decided.
-    interrupted: Option<(String, RecordingEdges)>,
 }
 
 /// What happened to an episode that an operator records.
@@ -69,15 +67,17 @@ pub(super) struct Service {
     session: Mutex<Session>,
     pub(super) arbiter: Arc<Mutex<Arbiter>>,
     /// What happened and was not told yet: on the control thread nobody may wait for `ingest`.
-    later: Mutex<Vec<Event>>,
+    pub(super) later: Mutex<Vec<Event>>,
     episodes: Mutex<VecDeque<EpisodeEvent>>,
+    /// Name of a stream that left in the middle of an episode, and what it had decided.
+    interrupted: Mutex<Option<(String, RecordingEdges)>>,
     frame: Mutex<Option<(SourceId, VrFrame)>>,
     callback: Mutex<Option<OnFrame>>,
-    /// When each kind of refusal was last logged.
+    /// When each kind of line was last logged.
     logged: Mutex<BTreeMap<&'static str, MonoTime>>,
     video: Mutex<Video>,
     /// Whether a control loop follows `arbiter`; otherwise an arm consumer of the user's own tells what is engaged.
-    attached: AtomicBool,
+    pub(super) attached: AtomicBool,
     pub(super) metrics: Metrics,
     pub(super) network: Network,
 }
@@ -97,8 +97,9 @@ impl Service {
     pub(super) fn new(metrics: Metrics, network: Network, settings: &Settings) -> Self {
         let streams = Streams::new(settings.max_pose_rate);
         Self {
-            ingest: Mutex::new(Ingest { streams, events: Vec::new(), interrupted: None }),
+            ingest: Mutex::new(Ingest { streams, events: Vec::new() }),
             episodes: Mutex::default(),
+            interrupted: Mutex::default(),
             later: Mutex::default(),
             session: Mutex::default(),
             arbiter: Arc::new(Mutex::new(Arbiter::new(settings.playout))),
@@ -125,12 +126,23 @@ impl Service {
         lock(&self.ingest)
     }
 
+    /// Whether one of the locks is held that author's code must not meet.
+    #[cfg(test)]
+    pub(super) fn is_locked(&self) -> bool {
+        self.ingest.try_lock().is_err() || self.session.try_lock().is_err() || self.callback.try_lock().is_err()
+    }
+
     pub(super) fn session(&self) -> MutexGuard<'_, Session> {
         lock(&self.session)
     }
 
     pub(super) fn video(&self) -> Video {
         lock(&self.video).clone()
+    }
+
+    /// The cameras by name, in order; keeps none of them alive.
+    pub(super) fn camera_names(&self) -> Vec<String> {
+        lock(&self.video).feeds.iter().map(|feed| feed.name().to_owned()).collect()
     }
 
     /// Replaces the cameras and wakes every connection that waits for them.
@@ -158,12 +170,28 @@ impl Service {
         Some(rendered.map_or(latest, |rendered| rendered.frame))
     }
 
+    /// Pushes a state that overrides the headsets' own. Any but `recording` takes them out of an episode, which the server
+    /// has ended by that: the change that their next frames show is no decision of an operator.
+    pub(super) fn push_state(&self, state: VrState) {
+        if state != VrState::Recording {
+            lock(&self.arbiter).end_episode();
+            if let Some((_, edges)) = &mut *lock(&self.interrupted) {
+                edges.end();
+            }
+        }
+        let mut session = self.session();
+        session.state = state;
+        session.broadcast(&ServerMessage::State(state));
+    }
+
     pub(super) fn take_episodes(&self) -> Vec<EpisodeEvent> {
         lock(&self.episodes).drain(..).collect()
     }
 
     pub(super) fn set_callback(&self, callback: Option<OnFrame>) {
-        *lock(&self.callback) = callback;
+        let before = std::mem::replace(&mut *lock(&self.callback), callback);
+        // Its author's code may run with it, so not under the lock.
+        drop(before);
     }
 
     /// A socket opened.
@@ -191,7 +219,9 @@ impl Service {
             arbiter.on_closed(clock::now(), stream, events);
             arbiter.take_interrupted()
         });
-        ingest.interrupted = name.zip(interrupted).or(ingest.interrupted.take());
+        if let Some(left) = name.zip(interrupted) {
+            *lock(&self.interrupted) = Some(left);
+        }
     }
 
     /// Does something to the arbiter and tells everybody what came of it.
@@ -209,6 +239,8 @@ impl Service {
     /// A pose frame arrived on a socket.
     pub(super) fn accept(&self, conn: ConnId, frame: &VrFrame) {
         let now = clock::now();
+        // Outlives the lock: if it was replaced meanwhile, its author's code runs with it.
+        let callback = lock(&self.callback).clone();
         let mut ingest = self.ingest();
         let (verdict, left) = ingest.streams.admit(now, conn, frame);
         if let Some(left) = left {
@@ -221,22 +253,31 @@ impl Service {
         };
         self.metrics.accepted_frame();
         let attached = self.attached.load(Ordering::Acquire);
-        let admission = self.arbitrate(&mut ingest, |arbiter, events| {
+        let (admission, lost) = self.arbitrate(&mut ingest, |arbiter, events| {
             let admission = arbiter.on_frame(now, stream, frame, events);
+            let lost = events.iter().find_map(|event| match event {
+                Event::DecisionsLost(lost) => Some(*lost),
+                _ => None,
+            });
             if !attached {
                 // Resets are the business of the user's own consumer; a pending one would keep everybody from engaging.
                 arbiter.take_reset();
             }
-            admission
+            (admission, lost)
         });
         let mut panicked = false;
         if admission == Admission::Admitted {
             *lock(&self.frame) = Some((stream, *frame));
-            let callback = lock(&self.callback).clone();
-            panicked = callback.is_some_and(|callback| catch_unwind(AssertUnwindSafe(|| callback(frame))).is_err());
+            panicked =
+                callback.as_ref().is_some_and(|callback| catch_unwind(AssertUnwindSafe(|| callback(frame))).is_err());
         }
         // Logs may block, which nobody else's frames shall wait for.
         drop(ingest);
+        if let Some(lost) = lost
+            && self.log_due("lost_decisions")
+        {
+            tracing::warn!(conn = conn.0, lost, "decisions about episodes were lost; the latest one counts");
+        }
         if panicked {
             tracing::error!("the on_frame callback panicked; mend it, frames go on");
         }
@@ -250,16 +291,20 @@ impl Service {
     /// Counts and logs what a client did wrong, at most one line per kind and second.
     pub(super) fn complain(&self, conn: ConnId, kind: &'static str, what: &dyn fmt::Display) {
         self.metrics.refusal("vr", kind);
+        if self.log_due(kind) {
+            tracing::warn!(conn = conn.0, kind, "message refused: {what}");
+        }
+    }
+
+    /// Whether a line of this kind may be logged now: one per second.
+    pub(super) fn log_due(&self, kind: &'static str) -> bool {
         let now = clock::now();
         let mut logged = lock(&self.logged);
         let due = logged.get(kind).is_none_or(|at| now.since(*at) >= LOG_EVERY);
         if due {
             logged.insert(kind, now);
         }
-        drop(logged);
-        if due {
-            tracing::warn!(conn = conn.0, kind, "message refused: {what}");
-        }
+        due
     }
 
     /// Popup state of a headset; while somebody drives, only the driver's counts.
@@ -281,7 +326,7 @@ impl Service {
         }
         let now = clock::now();
         let stream = ingest.streams.of(conn).filter(|_| hello.role == Role::Driver);
-        let resumed = ingest.interrupted.take_if(|(name, _)| stream.is_some() && *name == hello.stream);
+        let resumed = lock(&self.interrupted).take_if(|(name, _)| stream.is_some() && *name == hello.stream);
         if let (Some(stream), Some((_, edges))) = (stream, resumed) {
             lock(&self.arbiter).resume(now, stream, edges);
         }
@@ -291,57 +336,23 @@ impl Service {
             lock(&self.arbiter).use_counters(now, stream);
         }
         let server = concat!("waldo/", env!("CARGO_PKG_VERSION")).to_owned();
-        let reply = ServerHello::answer(hello, OFFERED, server, conn.0.to_string());
+        let reply = ServerHello::answer(hello, Capability::ALL, server, conn.0.to_string());
         let mut session = self.session();
         let snapshot = self.snapshot(&ingest.streams, &session);
-        let lease = lock(&self.arbiter).lease();
-        let notice = lease_notice(&lease, &ingest.streams);
+        let (lease, hold) = {
+            let arbiter = lock(&self.arbiter);
+            (arbiter.lease(), hold_of(&arbiter, &ingest.streams, conn))
+        };
         let Some(client) = session.clients.get_mut(&conn) else { return };
         client.caps.clone_from(&reply.caps);
-        client.send(ServerMessage::Hello(reply).encode().into());
-        let hold = hold_of(&lock(&self.arbiter), &ingest.streams, conn);
-        client.tell_snapshot(snapshot, hold);
-        if lease.request.is_some() {
-            client.tell(Capability::Lease, &ServerMessage::LeaseNotice(notice));
-        }
+        client.send(&ServerMessage::Hello(reply));
+        client.owe_snapshot();
+        client.tell_standing(now, Some(&snapshot), hold);
+        // Only the driver must hear what was asked before it came, and not as a part of the greeting.
+        client.owed_request = lease.request.is_some() && stream.is_some() && stream == lease.driver;
     }
 
-    /// What a snapshot tells everybody alike.
-    fn snapshot(&self, streams: &Streams, session: &Session) -> Snapshot {
-        let arbiter = lock(&self.arbiter);
-        Snapshot {
-            mode: session.mode,
-            episode: session.episode,
-            state: session.state,
-            tracking: session.tracking.unwrap_or(false),
-            hold: None,
-            reset_n: arbiter.resets(),
-            driver: arbiter.lease().driver.and_then(|id| streams.public_name(id)).map(str::to_owned),
-            cameras: self.video().feeds.iter().map(|feed| feed.name().to_owned()).collect(),
-        }
-    }
-
-    /// Tells the clients what happened: the engage toggle at once, all else with the next [`Service::tell`]. Values are
-    /// read anew under the session's lock, so that two events from two threads can never leave the clients with the
-    /// older one.
-    pub(super) fn publish(&self, events: impl IntoIterator<Item = Event>) {
-        for event in events {
-            match event {
-                Event::Tracking(_) if self.attached.load(Ordering::Acquire) => {
-                    let mut session = self.session();
-                    let engaged = lock(&self.arbiter).engaged();
-                    session.tracking = Some(engaged);
-                    session.broadcast(&ServerMessage::Tracking(engaged));
-                }
-                Event::Episode(decision) => self.note_episode(EpisodeEvent::Decided(decision)),
-                Event::Interrupted(_) => self.note_episode(EpisodeEvent::Interrupted),
-                Event::Tracking(_) | Event::Lease | Event::Scale | Event::Answer(_) => {}
-            }
-            lock(&self.later).push(event);
-        }
-    }
-
-    fn note_episode(&self, event: EpisodeEvent) {
+    pub(super) fn note_episode(&self, event: EpisodeEvent) {
         let mut episodes = lock(&self.episodes);
         if episodes.len() == MAX_EPISODES {
             episodes.pop_front();
@@ -349,60 +360,8 @@ impl Service {
         episodes.push_back(event);
     }
 
-    /// Tells the clients what has changed since the last call: who drives, why motion is held, what became of requests.
-    fn tell(&self, ingest: &Ingest) {
-        let later = std::mem::take(&mut *lock(&self.later));
-        let mut session = self.session();
-        let lease = lock(&self.arbiter).lease();
-        let told = std::mem::replace(&mut session.told_lease, lease);
-        let snapshot = (lease.driver != told.driver).then(|| self.snapshot(&ingest.streams, &session));
-        let arbiter = lock(&self.arbiter);
-        let scale = arbiter.scale();
-        for (conn, client) in &mut session.clients {
-            let hold = hold_of(&arbiter, &ingest.streams, *conn);
-            let drives = lease.driver.is_some() && ingest.streams.of(*conn) == lease.driver;
-            client.drives.store(drives, Ordering::Relaxed);
-            if drives {
-                client.feel_hold(hold.as_ref());
-            }
-            match &snapshot {
-                Some(snapshot) => client.tell_snapshot(snapshot.clone(), hold),
-                None => client.tell_hold(hold),
-            }
-        }
-        drop(arbiter);
-        if lease != told {
-            session.tell_all(Capability::Lease, &ServerMessage::LeaseNotice(lease_notice(&lease, &ingest.streams)));
-        }
-        for event in later {
-            if event == Event::Scale {
-                session.tell_all(Capability::Motion, &ServerMessage::Motion(scale));
-            }
-            extensions::tell(&session, &ingest.streams, &lease, event);
-        }
-    }
-
-    /// Watchdogs, frames that were too fast, and all that is told without anybody asking; called about ten times a
-    /// second.
-    pub(super) fn tick(&self) {
-        let overdue = self.ingest().streams.overdue(clock::now());
-        for (conn, frame) in overdue {
-            self.accept(conn, &frame);
-        }
-        let mut ingest = self.ingest();
-        self.arbitrate(&mut ingest, |arbiter, events| arbiter.on_tick(clock::now(), events));
-        self.tell(&ingest);
-        self.report_health(&mut ingest);
-    }
-
     /// What keeps the arms from following, if they are in such a state.
     pub(super) fn hold(&self) -> Option<HoldReason> {
         lock(&self.arbiter).hold(clock::now()).map(|hold| hold.reason)
     }
-}
-
-/// Why this client's frames move nothing.
-fn hold_of(arbiter: &Arbiter, streams: &Streams, conn: ConnId) -> Option<Hold> {
-    let now = clock::now();
-    streams.of(conn).map_or_else(|| arbiter.hold(now), |stream| arbiter.hold_for(now, stream))
 }

@@ -4,17 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use axum::extract::ws::Utf8Bytes;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{
     Capability, Haptic, HapticPattern, Hold, HoldReason, HudValue, Mode, ServerMessage, Severity, Snapshot, VrState,
 };
 
+use super::bucket::Bucket;
+use super::outbox::{Outbox, Outgoing};
 use crate::control::LeaseView;
-
-/// Messages waiting for one client. A client that falls this far behind is disconnected: it has stopped reading.
-pub(super) const OUTBOX_CAPACITY: usize = 64;
 
 /// One socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,8 +21,8 @@ pub(super) struct ConnId(pub(super) u64);
 /// One connected client as others see it.
 #[derive(Debug)]
 pub(super) struct Client {
-    /// Text on its way to the socket.
-    pub(super) outbox: mpsc::Sender<Utf8Bytes>,
+    /// What is on its way to the socket.
+    pub(super) outbox: Arc<Outbox>,
     /// Ends the connection.
     pub(super) kick: Arc<Notify>,
     /// Wakes the connection when the camera sources change.
@@ -35,18 +33,35 @@ pub(super) struct Client {
     pub(super) caps: Vec<Capability>,
     /// The hold this client was told last.
     told_hold: Option<Hold>,
+    /// At most ten words about holds in any second; later ones wait for the next look at what holds.
+    hold_words: Bucket,
+    /// The state of the service changed, and the client has not been told yet.
+    pub(super) owed_snapshot: bool,
+    /// The client drives and joined after it was asked for the lease.
+    pub(super) owed_request: bool,
     /// The hold this client, driving, felt last.
     felt: Option<HoldReason>,
 }
 
 impl Client {
-    pub(super) fn new(outbox: mpsc::Sender<Utf8Bytes>, kick: Arc<Notify>, video_changed: Arc<Notify>) -> Self {
-        Self { outbox, kick, video_changed, drives: Arc::default(), caps: Vec::new(), told_hold: None, felt: None }
+    pub(super) fn new(outbox: Arc<Outbox>, kick: Arc<Notify>, video_changed: Arc<Notify>) -> Self {
+        Self {
+            outbox,
+            kick,
+            video_changed,
+            drives: Arc::default(),
+            caps: Vec::new(),
+            told_hold: None,
+            hold_words: Bucket::new(5.0, 5.0),
+            owed_snapshot: false,
+            owed_request: false,
+            felt: None,
+        }
     }
 
     /// Queues a message; a full queue ends the connection instead of delaying anybody.
-    pub(super) fn send(&self, text: Utf8Bytes) {
-        if self.outbox.try_send(text).is_err() {
+    pub(super) fn send(&self, message: impl Into<Outgoing>) {
+        if !self.outbox.push(message.into()) {
             self.kick.notify_one();
         }
     }
@@ -59,7 +74,7 @@ impl Client {
     /// Sends a message of an extension, if the client has it.
     pub(super) fn tell(&self, capability: Capability, message: &ServerMessage) {
         if self.has(capability) {
-            self.send(message.encode().into());
+            self.send(message);
         }
     }
 
@@ -67,31 +82,36 @@ impl Client {
     pub(super) fn feel_hold(&mut self, hold: Option<&Hold>) {
         let before = std::mem::replace(&mut self.felt, hold.map(|h| h.reason));
         let Some(hold) = hold.filter(|h| before != Some(h.reason)) else { return };
-        let pattern = match hold.severity {
-            Severity::Info => return,
-            Severity::Clamp => HapticPattern::Clamp,
-            Severity::Hold => HapticPattern::Hold,
+        let pattern = match (hold.severity, hold.reason) {
+            (Severity::Info, _) => return,
+            (_, HoldReason::Contact) => HapticPattern::Contact,
+            (Severity::Clamp, _) => HapticPattern::Clamp,
+            (Severity::Hold, _) => HapticPattern::Hold,
         };
         let haptic = Haptic { hand: hold.hand, amplitude: 0.5, ms: 60, pattern: Some(pattern) };
         self.tell(Capability::Haptic, &ServerMessage::Haptic(haptic));
     }
 
-    /// Sends the state of the service, the hold included; without that extension only the hold.
-    pub(super) fn tell_snapshot(&mut self, snapshot: Snapshot, hold: Option<Hold>) {
-        if !self.has(Capability::Snapshot) {
-            return self.tell_hold(hold);
-        }
-        self.told_hold.clone_from(&hold);
-        self.send(ServerMessage::Snapshot(Snapshot { hold, ..snapshot }).encode().into());
+    /// The state of the service changed; who has that extension is told with the next word.
+    pub(super) fn owe_snapshot(&mut self) {
+        self.owed_snapshot = self.has(Capability::Snapshot);
     }
 
-    /// Tells the client why motion is held, if it understands and does not know yet.
-    pub(super) fn tell_hold(&mut self, hold: Option<Hold>) {
-        if !self.has(Capability::Hold) || same_hold(self.told_hold.as_ref(), hold.as_ref()) {
+    /// Tells the client what it does not know yet: the state of the service if one is owed, and why motion is held.
+    pub(super) fn tell_standing(&mut self, now: MonoTime, snapshot: Option<&Snapshot>, hold: Option<Hold>) {
+        let snapshot = snapshot.filter(|_| self.owed_snapshot);
+        let news = self.has(Capability::Hold) && !same_hold(self.told_hold.as_ref(), hold.as_ref());
+        if (snapshot.is_none() && !news) || !self.hold_words.take(now) {
             return;
         }
-        self.send(ServerMessage::Hold(hold.clone()).encode().into());
-        self.told_hold = hold;
+        self.told_hold.clone_from(&hold);
+        match snapshot {
+            Some(snapshot) => {
+                self.owed_snapshot = false;
+                self.send(&ServerMessage::Snapshot(Snapshot { hold, ..snapshot.clone() }));
+            }
+            None => self.send(&ServerMessage::Hold(hold)),
+        }
     }
 }
 
@@ -118,6 +138,8 @@ pub(super) struct Session {
     pub(super) told_lease: LeaseView,
     /// When the clients were told last how their poses travel.
     pub(super) health_told: Option<MonoTime>,
+    /// When they are to be told next.
+    pub(super) health_due: Option<MonoTime>,
     hud: HudValue,
     hud_publisher: Option<ConnId>,
     next: u64,
@@ -136,7 +158,7 @@ impl Session {
             matches!(self.state, VrState::Saving | VrState::Error).then_some(ServerMessage::State(self.state)),
         ];
         for message in greeting.into_iter().flatten() {
-            client.send(message.encode().into());
+            client.send(&message);
         }
         self.clients.insert(id, client);
         id
@@ -162,49 +184,48 @@ impl Session {
     pub(super) fn publish_hud(&mut self, from: ConnId, value: HudValue) {
         self.hud = value;
         self.hud_publisher = Some(from);
-        let text = Utf8Bytes::from(ServerMessage::Hud(self.hud.clone()).encode());
+        let message = Outgoing::from(&ServerMessage::Hud(self.hud.clone()));
         for (_, client) in self.clients.iter().filter(|(id, _)| **id != from) {
-            client.send(text.clone());
+            client.send(message.clone());
         }
     }
 
     /// Whether every client's socket has taken all that was queued.
     pub(super) fn all_sent(&self) -> bool {
-        self.clients.values().all(|client| client.outbox.capacity() == client.outbox.max_capacity())
+        self.clients.values().all(|client| client.outbox.is_empty())
     }
 
     /// Queues a message of an extension for everybody who has it.
     pub(super) fn tell_all(&self, capability: Capability, message: &ServerMessage) {
-        let text = Utf8Bytes::from(message.encode());
+        let message = Outgoing::from(message);
         for client in self.clients.values().filter(|client| client.has(capability)) {
-            client.send(text.clone());
+            client.send(message.clone());
         }
     }
 
     /// Queues a message for everybody.
-    pub(super) fn broadcast(&self, message: &ServerMessage) {
-        self.broadcast_text(&message.encode().into());
-    }
-
-    /// Queues a text for everybody.
-    pub(super) fn broadcast_text(&self, text: &Utf8Bytes) {
+    pub(super) fn broadcast(&self, message: impl Into<Outgoing>) {
+        let message = message.into();
         for client in self.clients.values() {
-            client.send(text.clone());
+            client.send(message.clone());
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use waldo_protocol::vr::Hands;
+
+    use super::super::outbox;
     use super::*;
 
-    fn join(session: &mut Session) -> (ConnId, mpsc::Receiver<Utf8Bytes>) {
-        let (outbox, inbox) = mpsc::channel(OUTBOX_CAPACITY);
-        (session.join(Client::new(outbox, Arc::default(), Arc::default())), inbox)
+    fn join(session: &mut Session) -> (ConnId, Arc<Outbox>) {
+        let outbox = Arc::<Outbox>::default();
+        (session.join(Client::new(Arc::clone(&outbox), Arc::default(), Arc::default())), outbox)
     }
 
-    fn received(inbox: &mut mpsc::Receiver<Utf8Bytes>) -> Vec<String> {
-        std::iter::from_fn(|| inbox.try_recv().ok()).map(|text| text.to_string()).collect()
+    fn received(inbox: &Outbox) -> Vec<String> {
+        std::iter::from_fn(|| inbox.pop()).map(|text| text.to_string()).collect()
     }
 
     fn popup() -> HudValue {
@@ -214,8 +235,8 @@ mod tests {
     #[test]
     fn nothing_is_said_when_nothing_is_set() {
         let mut session = Session::default();
-        let (_, mut inbox) = join(&mut session);
-        assert!(received(&mut inbox).is_empty());
+        let (_, inbox) = join(&mut session);
+        assert!(received(&inbox).is_empty());
     }
 
     #[test]
@@ -225,8 +246,8 @@ mod tests {
         session.state = VrState::DataCollection;
         let (publisher, _inbox) = join(&mut session);
         session.publish_hud(publisher, popup());
-        let (_, mut inbox) = join(&mut session);
-        let types: Vec<_> = received(&mut inbox)
+        let (_, inbox) = join(&mut session);
+        let types: Vec<_> = received(&inbox)
             .iter()
             .map(|m| serde_json::from_str::<serde_json::Value>(m).expect("JSON")["type"].clone())
             .collect();
@@ -236,37 +257,59 @@ mod tests {
     #[test]
     fn a_hud_goes_to_the_others_only_and_is_cleared_when_its_publisher_leaves() {
         let mut session = Session::default();
-        let (a, mut inbox_a) = join(&mut session);
-        let (_, mut inbox_b) = join(&mut session);
+        let (a, inbox_a) = join(&mut session);
+        let (_, inbox_b) = join(&mut session);
         session.publish_hud(a, popup());
-        assert!(received(&mut inbox_a).is_empty());
-        assert_eq!(received(&mut inbox_b).len(), 1);
+        assert!(received(&inbox_a).is_empty());
+        assert_eq!(received(&inbox_b).len(), 1);
         session.leave(a);
-        assert_eq!(received(&mut inbox_b), [ServerMessage::Hud(None).encode()]);
+        assert_eq!(received(&inbox_b), [ServerMessage::Hud(None).encode()]);
     }
 
     #[test]
     fn a_hud_that_was_already_null_is_not_cleared_again() {
         let mut session = Session::default();
         let (a, _inbox_a) = join(&mut session);
-        let (_, mut inbox_b) = join(&mut session);
+        let (_, inbox_b) = join(&mut session);
         session.publish_hud(a, None);
-        assert_eq!(received(&mut inbox_b).len(), 1);
+        assert_eq!(received(&inbox_b).len(), 1);
         session.leave(a);
-        assert!(received(&mut inbox_b).is_empty());
+        assert!(received(&inbox_b).is_empty());
     }
 
     #[tokio::test]
     async fn a_client_that_stops_reading_is_disconnected_and_delays_nobody() {
         let mut session = Session::default();
         let kick = Arc::new(Notify::new());
-        let (outbox, _stuck) = mpsc::channel(OUTBOX_CAPACITY);
-        session.join(Client::new(outbox, Arc::clone(&kick), Arc::default()));
-        let (_, mut inbox) = join(&mut session);
-        for _ in 0..=OUTBOX_CAPACITY {
-            session.broadcast(&ServerMessage::Tracking(true));
-            assert_eq!(received(&mut inbox).len(), 1);
+        session.join(Client::new(Arc::default(), Arc::clone(&kick), Arc::default()));
+        let (_, inbox) = join(&mut session);
+        for _ in 0..=outbox::CAPACITY {
+            session.broadcast(Outgoing::text("a word of the program's own".into()));
+            assert_eq!(received(&inbox).len(), 1);
         }
         kick.notified().await;
+    }
+
+    #[test]
+    fn a_client_is_told_of_holds_at_most_ten_times_in_a_second_and_of_the_last_one() {
+        let mut client = Client::new(Arc::default(), Arc::default(), Arc::default());
+        client.caps = vec![Capability::Hold];
+        let hold = |n: u64| Hold {
+            reason: if n.is_multiple_of(2) { HoldReason::Stopped } else { HoldReason::ReleaseGrips },
+            hand: Hands::Both,
+            severity: Severity::Hold,
+            text: "".into(),
+            since_ms: 0.0,
+        };
+        let mut told = Vec::new();
+        for ms in 0..5_000 {
+            client.tell_standing(MonoTime::from_nanos(ms * 1_000_000), None, Some(hold(ms)));
+            told.extend(received(&client.outbox).into_iter().map(|text| (ms, text)));
+        }
+        let in_a_second = |from: u64| told.iter().filter(|(at, _)| (from..from + 1_000).contains(at)).count();
+        assert!((0..4_000).all(|from| in_a_second(from) <= 10));
+        assert!(told.len() >= 25, "five per second: {}", told.len());
+        client.tell_standing(MonoTime::from_nanos(6_000_000_000), None, None);
+        assert_eq!(received(&client.outbox), [ServerMessage::Hold(None).encode()]);
     }
 }

@@ -198,17 +198,10 @@ impl Streams {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use waldo_protocol::vr::{ClientMessage, dispatch};
+    use crate::control;
 
     fn frame(seq: Option<i64>) -> VrFrame {
-        let hand = r#"{"position":{"x":0,"y":1,"z":0},"quaternion":{"x":0,"y":0,"z":0,"w":1}}"#;
-        let elbow = r#"{"x":0,"y":1,"z":0}"#;
-        let seq = seq.map_or("null".to_owned(), |s| s.to_string());
-        let text = format!(r#"{{"l_ee":{hand},"r_ee":{hand},"l_elbow":{elbow},"r_elbow":{elbow},"seq":{seq}}}"#);
-        match dispatch(&text) {
-            Ok(ClientMessage::Pose(frame)) => frame,
-            other => panic!("not a pose: {other:?}"),
-        }
+        VrFrame { seq, ..control::frame() }
     }
 
     fn admit(streams: &mut Streams, conn: ConnId, frame: &VrFrame) -> Option<SourceId> {

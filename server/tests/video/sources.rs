@@ -144,20 +144,29 @@ async fn one_of_two_cameras_may_come_late_go_or_change_its_size() {
 }
 
 /// Access units of plain pictures.
-struct Stream(Encoder);
+struct Stream {
+    encoder: Encoder,
+    size: (usize, usize),
+}
 
 impl Stream {
     fn new() -> Self {
-        Self(Encoder::with_api_config(OpenH264API::from_source(), EncoderConfig::new().skip_frames(false)).unwrap())
+        Self::of(64, 48)
+    }
+
+    fn of(width: usize, height: usize) -> Self {
+        let config = EncoderConfig::new().skip_frames(false);
+        let encoder = Encoder::with_api_config(OpenH264API::from_source(), config).unwrap();
+        Self { encoder, size: (width, height) }
     }
 
     fn next(&mut self, rgb: [u8; 3], keyframe: bool) -> Bytes {
         if keyframe {
-            self.0.force_intra_frame();
+            self.encoder.force_intra_frame();
         }
-        let pixels = rgb.repeat(64 * 48);
-        let picture = YUVBuffer::from_rgb8_source(RgbSliceU8::new(&pixels, (64, 48)));
-        self.0.encode(&picture).unwrap().to_vec().into()
+        let pixels = rgb.repeat(self.size.0 * self.size.1);
+        let picture = YUVBuffer::from_rgb8_source(RgbSliceU8::new(&pixels, self.size));
+        self.encoder.encode(&picture).unwrap().to_vec().into()
     }
 }
 
@@ -223,4 +232,22 @@ async fn the_author_of_a_stream_is_told_of_keyframe_requests_and_the_rate_and_ma
     assert!(timeout(Duration::from_millis(50), viewer.next()).await.is_err(), "the track stays");
     drop(feed);
     assert!(timeout(LIMIT, viewer.next()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_pre_encoded_stream_that_changes_its_size_shows_it_to_old_and_new_viewers() {
+    let (sender, source) = VideoSource::encoded();
+    let feed = Feed::new("c", source);
+    let (mut viewer, mut eyes) = (feed.subscribe(), Eyes::new());
+    sender.push(Stream::new().next(RED, true), clock::now()).unwrap();
+    assert_eq!(eyes.see(&next(&mut viewer).await).0, (64, 48));
+    let mut larger = Stream::of(128, 96);
+    sender.push(larger.next(BLUE, true), clock::now()).unwrap();
+    let (size, colour) = eyes.see(&next(&mut viewer).await);
+    assert_eq!(size, (128, 96));
+    assert_close(colour, BLUE);
+    let mut late = feed.subscribe();
+    until("a keyframe is asked for", || sender.take_keyframe_request()).await;
+    sender.push(larger.next(BLUE, true), clock::now()).unwrap();
+    assert_eq!(Eyes::new().see(&next(&mut late).await).0, (128, 96));
 }

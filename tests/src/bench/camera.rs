@@ -106,6 +106,12 @@ fn scene(width: usize, height: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
+    use openh264::decoder::Decoder;
+    use openh264::formats::YUVSource;
+    use waldo_server::video::{Feed, VideoSource};
+
     use super::*;
 
     #[test]
@@ -117,5 +123,29 @@ mod tests {
         // Converting the same time twice may differ by what the two clocks were read apart.
         let expected = stamp::millis(clock::unix_time(frame.captured));
         assert!(read.wrapping_sub(expected).wrapping_add(1) <= 2, "{read} instead of {expected}");
+    }
+    #[tokio::test]
+    async fn stamps_are_read_in_pictures_that_a_low_bitrate_made_smaller() {
+        let painted = PaintedCameras::start(1, 640, 480);
+        let feed = Feed::new("painted", VideoSource::Camera(painted.cameras[0].clone()));
+        let mut viewer = feed.subscribe();
+        let mut decoder = Decoder::new().unwrap();
+        for (bps, smaller) in [(100_000, 320), (30_000, 160)] {
+            feed.set_target_bitrate(NonZeroU32::new(bps));
+            let mut seen = 0;
+            let mut unread = 0;
+            while seen < 60 {
+                let frame = viewer.next().await.unwrap();
+                let picture = decoder.decode(&frame.data).unwrap().unwrap();
+                let ((width, height), (stride, ..)) = (picture.dimensions(), picture.strides());
+                let read = stamp::read_scaled(640, width, height, |x, y| picture.y()[y * stride + x]);
+                if width == smaller {
+                    seen += 1;
+                    let expected = stamp::millis(clock::unix_time(frame.captured));
+                    unread += usize::from(read.is_none_or(|read| read.wrapping_sub(expected).wrapping_add(1) > 2));
+                }
+            }
+            assert!(unread == 0, "{unread} of {seen} pictures {smaller} wide");
+        }
     }
 }

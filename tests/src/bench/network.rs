@@ -38,7 +38,14 @@ const SEED: u64 = 1;
 /// What the page tells, times in milliseconds.
 #[derive(Deserialize)]
 struct Pictures {
+    /// Pictures that left the decoder; of those, the ones that are smaller than the camera's, and those without a stamp
+    /// that can be read.
+    all: f64,
+    smaller: f64,
+    unreadable: f64,
     decoded: Vec<Decoded>,
+    /// Ages on the screen.
+    presented: Vec<f64>,
     fps: f64,
     kbps: f64,
     freezes: f64,
@@ -110,7 +117,7 @@ async fn one(profile: Profile, duration: Duration, report: &mut Report) -> Resul
     let starting = server.clone();
     near.run(async move { Ok(starting.start().await?) }).await?;
     let port = server.addr().context("the server has no address")?.port();
-    let url = format!("https://{}:{port}/network.html", cable.robot);
+    let url = format!("https://{}:{port}/?network", cable.robot);
 
     let (chromium, tab, first, attempts) = far.run(open(url)).await?;
     sleep(WARM_UP).await;
@@ -156,6 +163,10 @@ async fn one(profile: Profile, duration: Duration, report: &mut Report) -> Resul
     row("video: decoded", "1/s", pictures.fps);
     row("video: capture → decoded p50", "ms", percentile(&ages, 0.5));
     row("video: capture → decoded p99", "ms", percentile(&ages, 0.99));
+    row("video: glass to glass p50", "ms", percentile(&pictures.presented, 0.5));
+    row("video: glass to glass p99", "ms", percentile(&pictures.presented, 0.99));
+    row("video: made smaller", "%", pictures.smaller / pictures.all * 100.0);
+    row("video: unreadable stamps", "%", pictures.unreadable / pictures.all * 100.0);
     row("video: freezes", "", pictures.freezes);
     row("video: frozen", "ms", pictures.frozen_ms);
     row("video: received", "kbit/s", pictures.kbps);
@@ -175,7 +186,7 @@ async fn open(url: String) -> Result<(Chromium, Tab, f64, f64)> {
     let tab = chromium.tab().await?;
     tab.page.goto(url).await?;
     tab.until("window.ready").await?;
-    let [first, for_video]: [f64; 2] = in_time(&tab, "watch()").await?;
+    let [first, for_video]: [f64; 2] = in_time(&tab, &format!("watch({})", SIZE.0)).await?;
     let mut frame = String::new();
     Operator::default().frame.encode(&mut frame);
     let for_channel: f64 = in_time(&tab, &format!("drive({frame})")).await?;

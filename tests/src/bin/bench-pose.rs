@@ -192,7 +192,7 @@ fn tls(certificate: CertificateDer<'static>) -> Result<Link> {
 
 fn through_the_server(arrivals: Arc<Arrivals>) -> Result<(Sender, Receiving)> {
     let data = TempDir::new()?;
-    let runtime = Runtime::new()?;
+    let runtime = waldo_server::serve::runtime()?;
     let server = VrServer::new(Settings { max_pose_rate: None, ..local(data.path()) });
     server.on_frame(Some(Arc::new(move |frame: &VrFrame| {
         if let Some(index) = frame.seq.and_then(PoseTexts::index) {

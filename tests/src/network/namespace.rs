@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -40,6 +41,11 @@ impl Namespace {
         Ok(setns(&*self.0, CloneFlags::CLONE_NEWNET)?)
     }
 
+    /// How `ip` of iproute2 calls it, as long as this process lives.
+    pub(super) fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
+    }
+
     /// Runs something on a thread inside.
     ///
     /// # Errors
@@ -50,6 +56,14 @@ impl Namespace {
             work()
         };
         thread::scope(|scope| scope.spawn(inside).join().map_err(|_| anyhow!("a thread in the namespace panicked"))?)
+    }
+
+    /// Runs `ip` of iproute2 inside, such as `route add …`.
+    ///
+    /// # Errors
+    /// What `ip` says.
+    pub fn ip(&self, args: &[&str]) -> Result<()> {
+        self.run(|| ip(args))
     }
 
     /// A runtime whose tasks, and whatever they start, are inside.

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::{interval, sleep, timeout};
 use tokio_rustls::TlsConnector;
 
-use crate::client::{Client, Operator, connect_tls};
+use crate::client::{Client, FRAME, Operator, connect_tls};
 use crate::peer::{Peer, PoseChannel};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -98,15 +98,14 @@ enum Path<'a> {
 /// Poses until the time is over; grips are squeezed now and then.
 async fn send_poses(mut path: Path<'_>, stay: Duration) -> Result<()> {
     let mut operator = Operator::default();
-    let mut frames = interval(Duration::from_secs(1) / 90);
+    let mut frames = interval(FRAME);
     let sending = async {
         for number in 0_u64.. {
             frames.tick().await;
-            let mut text = String::new();
-            operator.squeeze(number / 90 % 2 == 1).capture().encode(&mut text);
+            let frame = operator.squeeze(number / 90 % 2 == 1).capture();
             match &mut path {
-                Path::Socket(client) => client.send(text).await?,
-                Path::Channel(channel) => channel.send(&text).await?,
+                Path::Socket(client) => client.send_frame(frame).await?,
+                Path::Channel(channel) => channel.send_frame(frame).await?,
             }
         }
         Ok(())

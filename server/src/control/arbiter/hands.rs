@@ -2,7 +2,7 @@
 
 use waldo_protocol::geometry::{LocalFloor, Pose};
 use waldo_protocol::time::MonoTime;
-use waldo_protocol::vr::{ClutchScale, Controller, Hand};
+use waldo_protocol::vr::{Controller, Hand, MotionScale};
 
 /// What the driver asks of the arms at this moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -10,7 +10,7 @@ pub struct Targets {
     /// The left and the right hand.
     pub hands: [HandTarget; 2],
     /// How far the grippers move for a motion of the hands; changes only between engagements.
-    pub scale: ClutchScale,
+    pub scale: MotionScale,
 }
 
 impl Targets {

@@ -6,8 +6,11 @@ use std::time::Duration;
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{Hands, Hold, HoldReason, Severity};
 
+use super::stream::Stream;
+use super::{Arbiter, SourceId};
+
 /// A clamp shorter than this is part of any brisk motion and not worth a word.
-pub(super) const CLAMP_TOLD_AFTER: Duration = Duration::from_millis(100);
+const CLAMP_TOLD_AFTER: Duration = Duration::from_millis(100);
 
 /// A hold or clamp that is in force.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,12 +23,12 @@ pub(super) struct Standing {
 
 impl Standing {
     /// Both arms are held.
-    pub(super) fn hold(reason: HoldReason, since: MonoTime) -> Self {
+    fn hold(reason: HoldReason, since: MonoTime) -> Self {
         Self { reason, hand: Hands::Both, severity: Severity::Hold, since }
     }
 
     /// The reason of one hand (left, right), or of both where they agree; the left one's if they differ.
-    pub(super) fn clamp(hands: [Option<(HoldReason, MonoTime)>; 2]) -> Option<Self> {
+    fn clamp(hands: [Option<(HoldReason, MonoTime)>; 2]) -> Option<Self> {
         let (hand, (reason, since)) = match hands {
             [Some((left, since)), Some((right, other))] if left == right => (Hands::Both, (left, since.min(other))),
             [Some(left), _] => (Hands::Left, left),
@@ -35,7 +38,7 @@ impl Standing {
         Some(Self { reason, hand, severity: Severity::Clamp, since })
     }
 
-    pub(super) fn tell(&self, now: MonoTime) -> Hold {
+    fn tell(&self, now: MonoTime) -> Hold {
         Hold {
             reason: self.reason,
             hand: self.hand,
@@ -43,6 +46,49 @@ impl Standing {
             text: Cow::Borrowed(text(self.reason)),
             since_ms: now.since(self.since).as_secs_f64() * 1e3,
         }
+    }
+}
+
+impl Arbiter {
+    /// The reason why motion is held or limited now.
+    pub fn hold(&self, now: MonoTime) -> Option<Hold> {
+        self.standing(now, |_| true).map(|s| s.tell(now))
+    }
+
+    /// Why this stream's frames move nothing, for its own operator: as [`Arbiter::hold`], or that another one drives.
+    pub fn hold_for(&self, now: MonoTime, stream: SourceId) -> Option<Hold> {
+        let standing = match self.stream(stream) {
+            Some(own) if self.lease.holder().is_some_and(|d| d != stream) => {
+                let watching = own.squeezed_since(now).map(|since| Standing::hold(HoldReason::NotDriver, since));
+                watching.or_else(|| self.robot_standing())
+            }
+            _ => self.standing(now, |s| s.id == stream),
+        };
+        standing.map(|s| s.tell(now))
+    }
+
+    pub(super) fn robot_standing(&self) -> Option<Standing> {
+        let stopped = self.stop.since().map(|since| (HoldReason::Stopped, since));
+        stopped.or(self.robot_hold).map(|(reason, since)| Standing::hold(reason, since))
+    }
+
+    /// Both grips of a stream that may drive are held and do not engage.
+    fn refused_squeeze(&self, stream: &Stream, now: MonoTime) -> Option<Standing> {
+        let waiting = !self.engaged() && self.lease.would_give(stream.id);
+        let since = stream.squeezed_since(now).filter(|_| waiting)?;
+        Some(Standing::hold(HoldReason::ReleaseGrips, since))
+    }
+
+    /// The one reason that matters most now to those whose squeezes count.
+    fn standing(&self, now: MonoTime, whose: impl Fn(&Stream) -> bool) -> Option<Standing> {
+        self.robot_standing()
+            .or_else(|| self.lapse.map(|(reason, since)| Standing::hold(reason, since)))
+            .or_else(|| self.streams.iter().filter(|s| whose(s)).find_map(|s| self.refused_squeeze(s, now)))
+            .or_else(|| {
+                let lost = self.hands.map(|h| h.map(|h| h.lost_since.map(|t| (HoldReason::TrackingLost, t))));
+                lost.and_then(Standing::clamp)
+            })
+            .or_else(|| Standing::clamp(self.clamps.map(|c| c.filter(|(_, t)| now.since(*t) >= CLAMP_TOLD_AFTER))))
     }
 }
 

@@ -8,7 +8,12 @@ use waldo_protocol::vr::{Edges, EngageToggle, Hand, Playout, PlayoutConfig, Reco
 
 use super::SourceId;
 
-/// No hand gets farther than this, metres, faster than [`LEAP_SPEED`]; the playout erases shorter glitches.
+/// No hand gets farther than this, metres, faster than [`LEAP_SPEED`].
+///
+/// A shorter step may be a glitch, which the playout erases, so it does not disengage. One that lasts is where the hand
+/// is: it is followed, and what never jumps then is the arm. The low-delay playout lets the step fade in, the compatible
+/// one shows it as its mean moves over, and the limits of the joints bound velocity and acceleration of the command
+/// whatever is wanted. To hold the arm where it was would be no safer: the operator sees the arm lag, and lets go.
 const LEAP: f64 = 0.7;
 
 /// Metres per second; the fastest punch has ten.

@@ -1,10 +1,12 @@
 use glam::DQuat;
-use waldo_protocol::vr::{Controller, Hand, Hands, VrState};
+use waldo_protocol::vr::{Controller, Hand, Hands, LeaseOp, LeaseRequest, LeaseState, VrState};
 
 use super::*;
 use crate::control::tests::{frame, pose, squeezed};
 
+mod lease;
 mod properties;
+mod stop;
 
 const A: SourceId = SourceId::person(1);
 const B: SourceId = SourceId::person(2);
@@ -36,9 +38,14 @@ impl Room {
         }
     }
 
-    fn engage(&mut self, stream: SourceId) {
+    /// Both grips, seen released before.
+    fn squeeze(&mut self, stream: SourceId) -> Admission {
         self.send(stream, frame());
-        self.send(stream, squeezed(frame()));
+        self.send(stream, squeezed(frame()))
+    }
+
+    fn engage(&mut self, stream: SourceId) {
+        self.squeeze(stream);
         assert!(self.arbiter.engaged());
         self.send(stream, frame());
     }
@@ -95,8 +102,7 @@ fn letting_go_keeps_the_driver_role() {
     room.engage(A);
     room.send(A, squeezed(frame()));
     assert!(!room.arbiter.engaged());
-    room.send(B, frame());
-    assert_eq!(room.send(B, squeezed(frame())), Admission::Watching);
+    assert_eq!(room.squeeze(B), Admission::Watching);
     assert_eq!((room.arbiter.lease().driver, room.arbiter.engaged()), (Some(A), false));
 }
 
@@ -118,8 +124,7 @@ fn who_tries_to_drive_beside_the_driver_is_told() {
 fn grips_held_while_the_driver_leaves_do_not_engage() {
     let mut room = Room::new();
     room.engage(A);
-    room.send(B, frame());
-    room.send(B, squeezed(frame()));
+    room.squeeze(B);
     room.arbiter.on_closed(room.now, A, &mut room.events);
     assert_eq!(room.arbiter.lease().driver, None);
     room.send(B, squeezed(frame()));
@@ -200,8 +205,7 @@ fn a_reset_beats_a_squeeze_in_the_same_frame_and_blocks_until_it_is_taken() {
     room.send(A, frame());
     room.send(A, squeezed(reset()));
     assert_eq!((room.arbiter.resets(), room.arbiter.engaged()), (1, false));
-    room.send(A, frame());
-    room.send(A, squeezed(frame()));
+    room.squeeze(A);
     assert!(!room.arbiter.engaged());
     room.arbiter.take_reset();
     room.engage(A);
@@ -228,8 +232,7 @@ fn while_the_robot_holds_nobody_engages_and_grips_held_to_its_end_do_not_either(
     room.engage(A);
     room.robot_hold(Some(HoldReason::Resetting));
     assert_eq!((room.tracking(), room.reason()), (vec![true, false], Some(HoldReason::Resetting)));
-    room.send(A, frame());
-    room.send(A, squeezed(frame()));
+    room.squeeze(A);
     room.robot_hold(None);
     room.send(A, squeezed(frame()));
     assert_eq!((room.arbiter.engaged(), room.reason()), (false, Some(HoldReason::ReleaseGrips)));
@@ -369,113 +372,6 @@ fn a_full_table_lets_newcomers_watch_until_somebody_falls_silent() {
     assert_eq!((room.arbiter.streams.len(), room.arbiter.engaged()), (MAX_STREAMS, true));
 }
 
-fn ask(room: &mut Room, who: SourceId, op: LeaseOp, n: i64) -> Vec<Event> {
-    room.events.clear();
-    room.arbiter.on_lease(room.now, who, LeaseRequest { op, n }, &mut room.events);
-    room.events.clone()
-}
-
-fn answers(events: &[Event]) -> Vec<(SourceId, i64, bool)> {
-    let answer = |e: &Event| match e {
-        Event::Answer(a) => Some((a.to, a.n, a.ok)),
-        _ => None,
-    };
-    events.iter().filter_map(answer).collect()
-}
-
-#[test]
-fn a_granted_takeover_disengages_first_and_the_new_driver_engages_deliberately() {
-    let mut room = Room::new();
-    room.engage(A);
-    room.send(B, squeezed(frame()));
-    assert_eq!(answers(&ask(&mut room, B, LeaseOp::Take, 1)), [(B, 1, false)]);
-    assert!(room.arbiter.engaged(), "asking changes nothing");
-    let events = ask(&mut room, A, LeaseOp::Grant, 2);
-    assert_eq!(events[..2], [Event::Tracking(false), Event::Lease]);
-    assert_eq!(answers(&events), [(B, 1, true), (A, 2, true)]);
-    room.send(B, squeezed(frame()));
-    assert!(!room.arbiter.engaged());
-    room.engage(B);
-    room.send(A, frame());
-    assert_eq!(room.send(A, squeezed(frame())), Admission::Watching);
-}
-
-#[test]
-fn a_request_to_a_driver_who_is_silent_is_granted_with_the_loss_of_the_link() {
-    let mut room = Room::new();
-    room.engage(A);
-    ask(&mut room, B, LeaseOp::Take, 1);
-    room.send(B, frame());
-    room.events.clear();
-    room.wait(1_999);
-    assert_eq!(answers(&room.events), [(B, 1, true)]);
-    assert_eq!(room.arbiter.lease().driver, Some(B));
-    room.wait(2_001);
-    assert_eq!(room.arbiter.lease().driver, None, "who has the lease and sends nothing loses it too");
-}
-
-#[test]
-fn only_the_driver_speaks_for_the_lease() {
-    let mut room = Room::new();
-    room.engage(A);
-    for op in [LeaseOp::Release, LeaseOp::Grant, LeaseOp::Deny, LeaseOp::Claim] {
-        assert_eq!(answers(&ask(&mut room, B, op, 3)), [(B, 3, false)], "{op:?}");
-    }
-    assert!(room.arbiter.engaged());
-    let events = ask(&mut room, A, LeaseOp::Release, 4);
-    assert_eq!(answers(&events), [(A, 4, true)]);
-    assert_eq!((room.arbiter.engaged(), room.arbiter.lease().driver), (false, None));
-    assert_eq!(answers(&ask(&mut room, B, LeaseOp::Claim, 5)), [(B, 5, true)]);
-}
-
-#[test]
-fn a_stop_holds_until_it_is_cleared_and_then_needs_released_grips() {
-    let mut room = Room::new();
-    room.engage(A);
-    let stop = |n, clear| Stop { n: Some(n), clear };
-    room.arbiter.on_stop(room.now, B, stop(1, false), &mut room.events);
-    assert_eq!((room.arbiter.engaged(), room.reason()), (false, Some(HoldReason::Stopped)));
-    room.send(A, frame());
-    room.send(A, squeezed(frame()));
-    room.send(A, reset());
-    assert!(!room.arbiter.engaged() && !room.arbiter.take_reset(), "a move to rest is motion too");
-    room.arbiter.on_stop(room.now, B, stop(2, true), &mut room.events);
-    assert!(room.arbiter.stopped(), "a driver is there, and only the driver clears");
-    room.send(A, squeezed(frame()));
-    room.arbiter.on_stop(room.now, A, stop(1, true), &mut room.events);
-    room.send(A, squeezed(frame()));
-    assert_eq!((room.arbiter.engaged(), room.reason()), (false, Some(HoldReason::ReleaseGrips)));
-    room.engage(A);
-}
-
-#[test]
-fn a_late_copy_of_a_stop_does_not_stop_again() {
-    let mut room = Room::new();
-    room.send(A, frame());
-    for (n, clear, stopped) in
-        [(1, false, true), (2, true, false), (1, false, false), (3, false, true), (2, true, true)]
-    {
-        room.arbiter.on_stop(room.now, A, Stop { n: Some(n), clear }, &mut room.events);
-        assert_eq!(room.arbiter.stopped(), stopped, "{n}");
-    }
-    let unnumbered = Stop { n: None, clear: true };
-    room.arbiter.on_stop(room.now, A, unnumbered, &mut room.events);
-    assert!(!room.arbiter.stopped());
-}
-
-#[test]
-fn the_scale_of_motion_changes_only_while_nothing_moves() {
-    let mut room = Room::new();
-    let half = MotionScale { pos: 0.5, rot: 0.5 };
-    assert_eq!(room.arbiter.set_scale(A, half), half, "nobody drives");
-    room.engage(A);
-    assert_eq!(room.arbiter.set_scale(A, MotionScale { pos: 2.0, rot: 1.0 }), half);
-    room.send(A, squeezed(frame()));
-    assert_eq!(room.arbiter.set_scale(B, MotionScale { pos: 2.0, rot: 1.0 }), half, "not the driver");
-    let double = MotionScale { pos: 2.0, rot: 1.0 };
-    assert_eq!(room.arbiter.set_scale(A, double), double);
-}
-
 #[test]
 fn a_hand_that_is_suddenly_elsewhere_disengages() {
     let mut room = Room::new();
@@ -487,32 +383,6 @@ fn a_hand_that_is_suddenly_elsewhere_disengages() {
     room.send(A, left_at(1.5, true));
     room.send(A, squeezed(left_at(1.5, true)));
     assert!(room.arbiter.engaged(), "from there on, deliberately");
-}
-
-#[test]
-fn the_scale_of_one_person_is_not_the_next_ones() {
-    let mut room = Room::new();
-    let double = MotionScale { pos: 2.0, rot: 2.0 };
-    room.arbiter.set_scale(A, double);
-    room.engage(A);
-    assert_eq!(room.arbiter.scale(), double);
-    room.arbiter.on_closed(room.now, A, &mut room.events);
-    room.engage(B);
-    assert_eq!(room.arbiter.scale(), MotionScale { pos: 1.0, rot: 1.0 });
-    assert!(room.events.contains(&Event::Scale));
-}
-
-#[test]
-fn an_episode_whose_driver_is_replaced_is_interrupted() {
-    let mut room = Room::new();
-    let state = |state| VrFrame { state, ..frame() };
-    room.engage(A);
-    room.send(A, state(VrState::DataCollection));
-    room.send(A, state(VrState::Recording));
-    ask(&mut room, B, LeaseOp::Take, 1);
-    room.events.clear();
-    room.arbiter.on_lease(room.now, A, LeaseRequest { op: LeaseOp::Grant, n: 1 }, &mut room.events);
-    assert!(room.events.contains(&Event::Interrupted(A)));
 }
 
 #[test]

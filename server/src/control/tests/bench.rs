@@ -7,7 +7,7 @@ use std::time::Duration;
 use glam::{DQuat, DVec3};
 use waldo_protocol::geometry::{Base, LocalFloor, Pose};
 use waldo_protocol::time::MonoTime;
-use waldo_protocol::vr::{Controller, HoldReason, VrFrame, VrState};
+use waldo_protocol::vr::{Controller, HoldReason, PlayoutConfig, VrFrame};
 
 use crate::control::pilot::Pilot;
 use crate::control::{Admission, Arbiter, Event, SourceId};
@@ -101,31 +101,11 @@ pub(in crate::control) fn pose(position: [f64; 3], orientation: DQuat) -> Pose<L
 
 /// A frame with both controllers in front of the operator, nothing pressed.
 pub(crate) fn frame() -> VrFrame {
-    let controller = |x: f64| Controller {
-        pose: pose([x, 1.1, -0.4], DQuat::IDENTITY),
-        elbow: DVec3::new(x, 1.0, -0.1),
-        grip: 1.0,
-        lock: false,
-        tracked: true,
-        stick_x: 0.0,
-        stick_click: false,
-    };
-    VrFrame {
-        left: controller(-0.2),
-        right: controller(0.2),
-        l_stick_y: 0.0,
-        reset: false,
-        state: VrState::Teleop,
-        t: None,
-        seq: None,
-        elbow_est: false,
-        reset_n: None,
-        ep_n: None,
-        ep_op: None,
-    }
+    let controller = |x: f64| Controller::new(pose([x, 1.1, -0.4], DQuat::IDENTITY), DVec3::new(x, 1.0, -0.1));
+    VrFrame::new(controller(-0.2), controller(0.2))
 }
 
-pub(in crate::control) fn squeezed(frame: VrFrame) -> VrFrame {
+pub(crate) fn squeezed(frame: VrFrame) -> VrFrame {
     let held = |c: Controller| Controller { lock: true, ..c };
     VrFrame { left: held(frame.left), right: held(frame.right), ..frame }
 }
@@ -157,9 +137,17 @@ impl Bench {
     }
 
     pub(in crate::control) fn with(prepare: impl FnOnce(&mut FakeRobot)) -> Self {
+        Self::of(PlayoutConfig::default(), prepare)
+    }
+
+    pub(in crate::control) fn with_playout(playout: PlayoutConfig) -> Self {
+        Self::of(playout, |_| ())
+    }
+
+    fn of(playout: PlayoutConfig, prepare: impl FnOnce(&mut FakeRobot)) -> Self {
         let (mut robot, script) = FakeRobot::new();
         prepare(&mut robot);
-        let arbiter = Arc::new(Mutex::new(Arbiter::default()));
+        let arbiter = Arc::new(Mutex::new(Arbiter::new(playout)));
         let now = MonoTime::from_nanos(3_600_000_000_000);
         let pilot = Pilot::start(Box::new(robot), &SensorHub::default(), Arc::clone(&arbiter), now).unwrap();
         Self { arbiter, pilot, script, now, events: Vec::new() }
@@ -167,6 +155,11 @@ impl Bench {
 
     pub(in crate::control) fn send(&mut self, from: SourceId, frame: &VrFrame) -> Admission {
         self.arbiter.lock().unwrap().on_frame(self.now, from, frame, &mut self.events)
+    }
+
+    /// From now on the robot fails like this, or no longer.
+    pub(in crate::control) fn fail(&self, failure: Option<Failure>) {
+        self.script.lock().unwrap().failure = failure;
     }
 
     pub(in crate::control) fn tick(&mut self) {

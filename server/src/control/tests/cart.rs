@@ -128,10 +128,10 @@ fn the_stop_latch_stops_the_base_until_it_is_cleared() {
 #[test]
 fn a_fault_stops_the_base_until_a_reset() {
     let mut bench = rolling();
-    bench.script.lock().unwrap().failure = Some(Failure::Error);
+    bench.fail(Some(Failure::Error));
     bench.drive(A, &pushed(frame()), 2.0 / 120.0);
     assert_eq!(base(&bench), STANDS, "the first command after the one that failed");
-    bench.script.lock().unwrap().failure = None;
+    bench.fail(None);
     bench.drive(A, &pushed(frame()), 1.0);
     assert_eq!((base(&bench), bench.hold()), (STANDS, Some(HoldReason::Fault)));
     bench.drive(A, &VrFrame { reset: true, ..frame() }, 2.0);
@@ -142,10 +142,10 @@ fn a_fault_stops_the_base_until_a_reset() {
 #[test]
 fn a_robot_that_panicked_while_driving_is_told_to_stand_when_it_is_called_again() {
     let mut bench = rolling();
-    bench.script.lock().unwrap().failure = Some(Failure::Panic);
+    bench.fail(Some(Failure::Panic));
     bench.drive(A, &pushed(frame()), 0.1);
     let heard = bench.script.lock().unwrap().commands.len();
-    bench.script.lock().unwrap().failure = None;
+    bench.fail(None);
     bench.drive(A, &pushed(frame()), 1.0);
     assert_eq!(bench.script.lock().unwrap().commands.len(), heard, "it is left alone");
     bench.send(A, &VrFrame { reset: true, ..pushed(frame()) });

@@ -3,6 +3,8 @@
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::VrFrame;
 
+use crate::vr::bucket::Bucket;
+
 /// Frames that may come at once, in seconds of the rate: what a headset sends after a gap of its network.
 const BURST: f64 = 0.5;
 
@@ -10,11 +12,15 @@ const BURST: f64 = 0.5;
 /// poses swallows no edge; of the others the newest is kept.
 #[derive(Debug)]
 pub(super) struct Limiter {
-    rate: Option<f64>,
-    poses: Bucket,
-    edges: Bucket,
+    limits: Option<Limits>,
     buttons: Option<Buttons>,
     held: Option<VrFrame>,
+}
+
+#[derive(Debug)]
+struct Limits {
+    poses: Bucket,
+    edges: Bucket,
 }
 
 /// What must not be lost of a frame.
@@ -24,50 +30,28 @@ fn buttons(frame: &VrFrame) -> Buttons {
     (frame.left.lock, frame.right.lock, frame.reset, frame.state, frame.reset_n, frame.ep_n)
 }
 
-#[derive(Debug, Default)]
-struct Bucket {
-    tokens: f64,
-    filled: Option<MonoTime>,
-}
-
-impl Bucket {
-    fn take(&mut self, now: MonoTime, rate: f64) -> bool {
-        let full = rate * BURST;
-        let passed = self.filled.map_or(BURST, |filled| now.since(filled).as_secs_f64());
-        self.filled = Some(now);
-        self.tokens = (self.tokens + passed * rate).min(full);
-        let passes = self.tokens >= 1.0;
-        if passes {
-            self.tokens -= 1.0;
-        }
-        passes
-    }
-}
-
 impl Limiter {
     pub(super) fn new(rate: Option<u32>) -> Self {
-        Self {
-            rate: rate.map(f64::from),
-            poses: Bucket::default(),
-            edges: Bucket::default(),
-            buttons: None,
-            held: None,
-        }
+        let limits = rate.map(f64::from).map(|rate| {
+            let bucket = || Bucket::new(rate, rate * BURST);
+            Limits { poses: bucket(), edges: bucket() }
+        });
+        Self { limits, buttons: None, held: None }
     }
 
     /// Whether this frame may pass; if not, it is kept until a newer one comes.
     pub(super) fn passes(&mut self, now: MonoTime, frame: &VrFrame) -> bool {
-        let Some(rate) = self.rate else { return true };
+        let Some(limits) = &mut self.limits else { return true };
         let pressed = self.buttons.replace(buttons(frame)).is_some_and(|before| before != buttons(frame));
-        let passes = self.poses.take(now, rate) || (pressed && self.edges.take(now, rate));
+        let passes = limits.poses.take(now) || (pressed && limits.edges.take(now));
         self.held = (!passes).then_some(*frame);
         passes
     }
 
     /// The frame that was kept, if it may pass now.
     pub(super) fn overdue(&mut self, now: MonoTime) -> Option<VrFrame> {
-        let (Some(_), Some(rate)) = (self.held, self.rate) else { return None };
-        if self.poses.take(now, rate) { self.held.take() } else { None }
+        let (Some(_), Some(limits)) = (self.held, &mut self.limits) else { return None };
+        if limits.poses.take(now) { self.held.take() } else { None }
     }
 }
 

@@ -14,41 +14,35 @@ class Track {
     this.video.srcObject = new MediaStream([receiver.track]);
     this.shown = new Promise(resolve => this.video.requestVideoFrameCallback(resolve));
     this.output = new Promise(resolve => (this.onOutput = resolve));
+    this.firstSecond = this.output.then(() => new Promise(resolve => setTimeout(resolve, 1000))).then(() => this.counters());
     this.video.play();
-    this.watchDecoder();
-    this.watchScreen();
+    watchDecoder(receiver.track, (frame, at) => {
+      this.onOutput();
+      return this.note(this.decoded, frame, at);
+    });
+    watchScreen(this.video, (frame, at) => this.note(this.presented, frame, at));
   }
 
-  note(ages, stamp, at) {
+  async note(ages, frame, at) {
+    // Nothing makes pictures smaller on this machine.
+    const stamp = await readStamp(frame, frame.visibleRect.width);
     if (stamp === null) this.unreadable += 1;
     else ages.push(age(stamp, at));
   }
 
-  async watchDecoder() {
-    const reader = new MediaStreamTrackProcessor({ track: this.receiver.track.clone() }).readable.getReader();
-    for (;;) {
-      const { value: frame, done } = await reader.read();
-      if (done) return;
-      this.onOutput();
-      const at = performance.now();
-      this.note(this.decoded, await readStamp(frame), at);
-      frame.close();
-    }
-  }
-
-  watchScreen() {
-    this.video.requestVideoFrameCallback(async (_, { expectedDisplayTime }) => {
-      const frame = new VideoFrame(this.video);
-      this.watchScreen();
-      this.note(this.presented, await readStamp(frame), expectedDisplayTime);
-      frame.close();
-    });
-  }
-
   async counters() {
     const all = [...(await this.receiver.getStats()).values()];
-    const { framesDecoded, bytesReceived, totalProcessingDelay, freezeCount } = all.find(s => s.type === 'inbound-rtp');
-    return { framesDecoded, bytesReceived, totalProcessingDelay, freezeCount, at: performance.now() };
+    const { framesDecoded, bytesReceived, totalProcessingDelay, freezeCount, qpSum } = all.find(
+      s => s.type === 'inbound-rtp',
+    );
+    return { framesDecoded, bytesReceived, totalProcessingDelay, freezeCount, qpSum, at: performance.now() };
+  }
+
+  /** MIME type of what is received. */
+  async codec() {
+    const all = [...(await this.receiver.getStats()).values()];
+    const { codecId } = all.find(s => s.type === 'inbound-rtp');
+    return all.find(s => s.id === codecId).mimeType;
   }
 
   async begin() {
@@ -59,7 +53,7 @@ class Track {
   }
 
   async end() {
-    const end = await this.counters();
+    const [end, first] = [await this.counters(), await this.firstSecond];
     const { decoded, presented, unreadable, start } = this;
     const seconds = (end.at - start.at) / 1000;
     const frames = end.framesDecoded - start.framesDecoded;
@@ -71,6 +65,8 @@ class Track {
       fps: frames / seconds,
       presented_fps: presented.length / seconds,
       kbps: ((end.bytesReceived - start.bytesReceived) * 8) / seconds / 1000,
+      first_quantiser: first.qpSum / first.framesDecoded,
+      quantiser: (end.qpSum - start.qpSum) / frames,
       receiver_ms: ((end.totalProcessingDelay - start.totalProcessingDelay) / frames) * 1000,
     };
   }
@@ -80,6 +76,8 @@ let socket;
 let peer;
 let tracks = [];
 let withoutUdp = false;
+/** MIME type of the only codec to take; null takes what the robot prefers. */
+let codec = null;
 
 /** A new socket to the robot; resolves when it is open. */
 function open() {
@@ -91,6 +89,13 @@ function open() {
 }
 
 window.ready = open();
+
+/** Answers with this codec and its retransmissions alone. */
+function takeAlone(mimeType) {
+  const { codecs } = RTCRtpReceiver.getCapabilities('video');
+  const taken = codecs.filter(known => [mimeType, 'video/rtx'].includes(known.mimeType));
+  for (const transceiver of peer.getTransceivers()) transceiver.setCodecPreferences(taken);
+}
 
 /**
  * Asks for the cameras; milliseconds until the offer came, the connection stood, this many pictures came out of the decoder,
@@ -115,6 +120,7 @@ async function request(count) {
       mark('offer');
       const sdp = withoutUdp ? message.sdp.replace(/a=candidate:\S+ \d+ udp .*\r\n/g, '') : message.sdp;
       await peer.setRemoteDescription({ type: 'offer', sdp });
+      if (codec) takeAlone(codec);
       await peer.setLocalDescription();
       socket.send(JSON.stringify({ type: 'webrtc-answer', sdp: peer.localDescription.sdp }));
     };

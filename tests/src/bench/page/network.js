@@ -50,11 +50,14 @@ async function connect(socket, kind, event) {
 }
 
 let receiver;
-let decoded = [];
+let pictures;
 let start;
 
-/** Milliseconds from the request until the camera showed its first picture, and attempts to connect. */
-async function watch() {
+/**
+ * Looks at a camera whose pictures are so many pixels wide. Milliseconds from the request until it showed its first one,
+ * and attempts to connect.
+ */
+async function watch(cameraWidth) {
   const socket = await open();
   const began = performance.now();
   const { attempts, value } = await connect(socket, 'webrtc', 'track');
@@ -65,21 +68,24 @@ async function watch() {
   video.srcObject = new MediaStream([receiver.track]);
   const shown = new Promise(resolve => video.requestVideoFrameCallback(resolve));
   video.play();
-  note();
+  forget();
+  watchDecoder(receiver.track, async (frame, at) => {
+    pictures.all += 1;
+    if (frame.visibleRect.width < cameraWidth) pictures.smaller += 1;
+    const stamp = await readStamp(frame, cameraWidth);
+    if (stamp === null) pictures.unreadable += 1;
+    else pictures.decoded.push({ at: at + offset, age: age(stamp, at) });
+  });
+  watchScreen(video, async (frame, at) => {
+    const stamp = await readStamp(frame, cameraWidth);
+    if (stamp !== null) pictures.presented.push(age(stamp, at));
+  });
   await shown;
   return [performance.now() - began, attempts];
 }
 
-async function note() {
-  const reader = new MediaStreamTrackProcessor({ track: receiver.track.clone() }).readable.getReader();
-  for (;;) {
-    const { value: frame, done } = await reader.read();
-    if (done) return;
-    const at = performance.now();
-    const stamp = await readStamp(frame);
-    frame.close();
-    if (stamp !== null) decoded.push({ at: at + offset, age: age(stamp, at) });
-  }
+function forget() {
+  pictures = { all: 0, smaller: 0, unreadable: 0, decoded: [], presented: [] };
 }
 
 /**
@@ -109,7 +115,7 @@ async function counters() {
 
 /** Starts counting anew. */
 async function begin() {
-  decoded = [];
+  forget();
   start = await counters();
   return true;
 }
@@ -119,7 +125,7 @@ async function end() {
   const now = await counters();
   const seconds = (now.at - start.at) / 1000;
   return {
-    decoded,
+    ...pictures,
     fps: (now.framesDecoded - start.framesDecoded) / seconds,
     kbps: ((now.bytesReceived - start.bytesReceived) * 8) / seconds / 1000,
     freezes: now.freezeCount - start.freezeCount,

@@ -1,0 +1,84 @@
+//! What comes of a word about the lease, and of a driver who is gone: whoever drives next engages deliberately.
+
+use waldo_protocol::time::MonoTime;
+use waldo_protocol::vr::{LeaseOp, LeaseReason, LeaseRequest, LeaseState, MotionScale};
+
+use super::lease::Lease;
+use super::{Arbiter, Event, LeaseAnswer, LeaseView, SourceId};
+
+impl Arbiter {
+    /// A source's word about the lease; the answers come as events.
+    pub fn on_lease(&mut self, now: MonoTime, who: SourceId, request: LeaseRequest, events: &mut Vec<Event>) {
+        self.on_tick(now, events);
+        let LeaseRequest { op, n } = request;
+        let answer = |ok, state, reason| Event::Answer(LeaseAnswer { to: who, n, ok, state, reason });
+        let refused = answer(false, LeaseState::Held, Some(LeaseReason::Held));
+        let drives = |arbiter: &Self| arbiter.lease.holder() == Some(who);
+        match op {
+            LeaseOp::Claim => {
+                let claimed = self.claim(now, who, events);
+                events.push(if claimed { answer(true, LeaseState::Held, None) } else { refused });
+            }
+            LeaseOp::Take => self.change_lease(now, events, |lease| Some(lease.take(now, who, n))),
+            // These three are the driver's alone to say.
+            LeaseOp::Release | LeaseOp::Grant | LeaseOp::Deny if !drives(self) => events.push(refused),
+            LeaseOp::Release | LeaseOp::Grant | LeaseOp::Deny => {
+                self.change_lease(now, events, |lease| match op {
+                    LeaseOp::Release => lease.release(who, None),
+                    LeaseOp::Grant => lease.grant(who),
+                    _ => lease.deny(who),
+                });
+                let state = if self.lease.holder().is_some() { LeaseState::Held } else { LeaseState::Free };
+                events.push(answer(true, state, None));
+            }
+        }
+    }
+
+    /// Takes the lease without asking anybody, if that is possible. Whoever gives way so was not engaged.
+    pub(super) fn claim(&mut self, now: MonoTime, who: SourceId, events: &mut Vec<Event>) -> bool {
+        let before = self.lease.view();
+        let claimed = self.lease.claim(who);
+        self.note_lease(now, before, events);
+        claimed
+    }
+
+    /// Does something to the lease that may end the driver's role; the next driver must engage deliberately.
+    pub(super) fn change_lease(
+        &mut self,
+        now: MonoTime,
+        events: &mut Vec<Event>,
+        change: impl FnOnce(&mut Lease) -> Option<LeaseAnswer>,
+    ) {
+        let before = self.lease.view();
+        let answer = change(&mut self.lease);
+        if before.driver != self.lease.holder() {
+            self.disengage(events);
+        }
+        self.note_lease(now, before, events);
+        events.extend(answer.map(Event::Answer));
+    }
+
+    fn note_lease(&mut self, now: MonoTime, before: LeaseView, events: &mut Vec<Event>) {
+        let after = self.lease.view();
+        if before.driver != after.driver {
+            self.leased = now;
+            if after.driver.is_none() || after.driver != self.cart_of {
+                self.cart.stop();
+            }
+            let scaled = after.driver.is_some() && after.driver != self.scaled_by;
+            if scaled && self.scale != MotionScale::default() {
+                self.scale = MotionScale::default();
+                events.push(Event::Scale);
+            }
+            if let Some(stream) = self.streams.iter_mut().find(|s| Some(s.id) == before.driver)
+                && stream.edges.recording()
+            {
+                stream.edges.end();
+                events.push(Event::Interrupted(stream.id));
+            }
+        }
+        if before != after {
+            events.push(Event::Lease);
+        }
+    }
+}

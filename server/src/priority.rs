@@ -1,0 +1,67 @@
+//! Real-time priority for the few threads between the operator and the robot.
+//!
+//! Encoders, cameras, a browser or a perception stack may keep every core busy. An ordinary thread then waits a few
+//! milliseconds before it runs; one with real-time priority runs at once. Only threads whose work is small and bounded
+//! may ask for it, and no kind of them has more than one, so that the other cores stay everybody's.
+
+#![expect(unsafe_code, reason = "sched_setscheduler has no safe wrapper")]
+
+use std::io;
+
+/// What a thread of real-time priority does. A later one runs before an earlier one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Urgent {
+    /// Sends encoded pictures.
+    Media = 1,
+    /// Takes poses from the network.
+    Poses = 2,
+    /// Moves the robot.
+    Control = 3,
+}
+
+/// Gives the calling thread, and none that it starts, real-time priority. Where the system does not allow that, it
+/// stays an ordinary thread.
+pub(crate) fn become_urgent(work: Urgent) {
+    if let Err(error) = real_time(work as i32) {
+        tracing::debug!(?work, %error, "no real-time priority");
+    }
+}
+
+fn real_time(priority: i32) -> io::Result<()> {
+    let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
+    let param = libc::sched_param { sched_priority: priority };
+    // SAFETY: the kernel reads the parameter during the call; 0 is the calling thread.
+    match unsafe { libc::sched_setscheduler(0, policy, &raw const param) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    /// Policy and priority of the calling thread.
+    fn scheduling() -> (i32, i32) {
+        let mut param = libc::sched_param { sched_priority: -1 };
+        // SAFETY: the kernel writes the parameter during the call; 0 is the calling thread.
+        let (policy, got) = unsafe { (libc::sched_getscheduler(0), libc::sched_getparam(0, &raw mut param)) };
+        assert!(policy >= 0 && got == 0);
+        (policy & !libc::SCHED_RESET_ON_FORK, param.sched_priority)
+    }
+
+    #[test]
+    fn an_urgent_thread_is_real_time_where_allowed_and_its_children_are_not() {
+        thread::spawn(|| {
+            let allowed = real_time(Urgent::Control as i32).is_ok();
+            let expected = if allowed { (libc::SCHED_FIFO, 3) } else { (libc::SCHED_OTHER, 0) };
+            assert_eq!(scheduling(), expected);
+            let child = thread::spawn(scheduling).join().unwrap();
+            assert_eq!(child, (libc::SCHED_OTHER, 0));
+        })
+        .join()
+        .unwrap();
+    }
+}
