@@ -4,6 +4,7 @@
 //! `cargo run --release --example sim_cameras -- FOLDER` writes `FOLDER/<camera>.ppm`. With `drive` after the folder the
 //! base drives too, until the last second.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 use std::{env, fs, thread};
@@ -60,6 +61,7 @@ fn main() -> anyhow::Result<()> {
             BaseCommand::default()
         };
         robot.apply(now, &Command { arms: rest.iter().map(arm).collect(), base: Some(base) })?;
+        // In place of the control thread, which ticks so and does nothing else either.
         thread::sleep(TICK);
     }
     let share = (cpu_seconds() - cpu) / clock::now().since(start).as_secs_f64();
@@ -74,9 +76,9 @@ fn main() -> anyhow::Result<()> {
     drop(robot);
     let counts = pictures.into_iter().filter_map(|thread| thread.join().ok());
     for (camera, count) in hub.cameras().iter().zip(counts) {
-        eprintln!("{}: {:.1} pictures per second", camera.name(), f64::from(count) / SECONDS);
+        writeln!(io::stdout(), "{}: {:.1} pictures per second", camera.name(), f64::from(count) / SECONDS)?;
     }
-    eprintln!("{:.1} % of a core; pictures in {}", share * 100.0, folder.display());
+    writeln!(io::stdout(), "{:.1} % of a core; pictures in {}", share * 100.0, folder.display())?;
     Ok(())
 }
 

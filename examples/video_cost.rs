@@ -3,6 +3,7 @@
 //!
 //! `cargo run --release --example video_cost -- 3 1280x720`
 
+use std::io::{self, Write};
 use std::time::Duration;
 use std::{env, thread};
 
@@ -53,6 +54,7 @@ fn main() -> anyhow::Result<()> {
     let own = cpu_seconds(ClockId::ThreadCPUTime);
     for number in 0..SECONDS * FPS {
         let due = began + Duration::from_secs(1) * number / FPS;
+        // A camera has a clock of its own, and this thread is nothing else.
         thread::sleep(due.since(clock::now()));
         let place = number as usize % (2 * pictures.len() - 2);
         let place = place.min(2 * pictures.len() - 2 - place);
@@ -64,15 +66,16 @@ fn main() -> anyhow::Result<()> {
     for thread in watching {
         let (bytes, frames, late) = thread.join().ok().context("a viewer panicked")??;
         let at = |share: f64| late.get((late.len() as f64 * share) as usize).copied().unwrap_or_default();
-        eprintln!(
+        writeln!(
+            io::stdout(),
             "{:.1} pictures/s, {:.2} Mbit/s, push → encoded p50 {:.1?} p99 {:.1?}",
             f64::from(frames) / took,
             bytes as f64 * 8e-6 / took,
             at(0.5),
             at(0.99)
-        );
+        )?;
     }
-    eprintln!("{count} × {size}: {:.1} % of a core", cpu / took * 100.0);
+    writeln!(io::stdout(), "{count} × {size}: {:.1} % of a core", cpu / took * 100.0)?;
     Ok(())
 }
 

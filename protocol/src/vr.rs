@@ -70,7 +70,7 @@ pub use ice::IceServer;
 pub use lease::{LeaseNotice, LeaseOp, LeaseReason, LeaseReply, LeaseRequest, LeaseState};
 pub use motion::MotionScale;
 pub use playout::{Playout, PlayoutConfig, PlayoutProfile, Rendered};
-pub use recording::{Edges, Episode, RecordingEdges};
+pub use recording::{Edges, Episode, Interruption, RecordingEdges};
 pub use refusal::{Refusal, RefusalKind};
 pub use sequence::SeqMark;
 pub use server::{HudValue, Mode, ServerMessage};

@@ -219,11 +219,13 @@ fn server_messages() -> Vec<(ServerMessage, &'static str)> {
                 reset_n: 2,
                 driver: Some("b3f0c2d1".to_owned()),
                 cameras: vec!["overhead_left".to_owned(), "left_arm".to_owned()],
+                motion: Some(MotionScale { pos: 0.5, rot: 1.0 }),
             }),
             concat!(
                 r#"{"type":"snapshot","value":{"mode":"teleop","episode":null,"state":"teleop","tracking":true,"#,
                 r#""hold":{"reason":"release_grips","hand":"both","severity":"hold","text":"Release both grips.","#,
-                r#""since_ms":12.5},"reset_n":2,"driver":"b3f0c2d1","cameras":["overhead_left","left_arm"]}}"#
+                r#""since_ms":12.5},"reset_n":2,"driver":"b3f0c2d1","cameras":["overhead_left","left_arm"],"#,
+                r#""motion":{"pos":0.5,"rot":1.0}}}"#
             ),
         ),
         (

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use waldo_protocol::vr::{
-    ClientMessage, Edges, Episode, EpisodeOp, RecordingEdges, SeqMark, VrFrame, VrState, dispatch,
+    ClientMessage, Edges, Episode, EpisodeOp, Interruption, RecordingEdges, SeqMark, VrFrame, VrState, dispatch,
 };
 
 #[cfg(target_arch = "wasm32")]
@@ -65,7 +65,7 @@ fn a_discard_takes_the_reset_of_its_press_with_it() {
     let mut edges = recording();
     let held = (3..13).map(|seq| reset(seq, DataCollection)).chain([frame(13, DataCollection)]);
     let seen = observe(&mut edges, held);
-    assert_eq!(seen[0], Edges { reset: false, episode: Some(Episode::Discard), lost: 0 });
+    assert_eq!(seen[0], Edges { episode: Some(Episode::Discard), ..Edges::default() });
     assert!(seen[1..].iter().all(|e| *e == Edges::default()));
     assert_eq!(resets(&mut edges, [reset(14, DataCollection)]), 1, "the next press is one");
 }
@@ -149,6 +149,42 @@ fn a_save_decided_while_the_stream_was_gone_is_marked_for_review() {
 }
 
 #[test]
+fn who_leaves_in_the_middle_of_a_recording_interrupts_it_at_once_and_goes_on_when_back() {
+    let mut edges = recording();
+    // The last frame comes by the channel and again by the socket, without numbers in the first generation.
+    let seen = observe(&mut edges, [reset(3, Recording), reset(3, Recording)]);
+    assert_eq!(seen[0], Edges { reset: true, interruption: Some(Interruption::Begins), ..Edges::default() });
+    assert_eq!(seen[1], Edges::default());
+    assert!(edges.recording() && edges.interrupted());
+    assert!(!edges.interrupt(), "the silence that follows is not another interruption");
+    let seen = observe(&mut edges, [frame(4, Recording), frame(5, Recording), frame(6, DataCollection)]);
+    assert_eq!(seen[0], Edges { interruption: Some(Interruption::Ends), ..Edges::default() });
+    assert_eq!(seen[1..], [Edges::default(), Edges { episode: Some(SAVE), ..Edges::default() }]);
+}
+
+#[test]
+fn with_counters_too_a_reset_that_decides_nothing_interrupts_and_a_discard_does_not() {
+    let n = |reset_n, ep_n, ep_op, state| VrFrame { state, ..counted(reset_n, ep_n, ep_op) };
+    let start = [n(0, 0, EpisodeOp::Save, DataCollection), n(0, 1, EpisodeOp::Start, Recording)];
+    let mut edges = with_counters();
+    observe(&mut edges, start);
+    let left = observe(&mut edges, [n(1, 1, EpisodeOp::Start, Recording)]);
+    assert_eq!((left[0].reset, left[0].interruption), (true, Some(Interruption::Begins)));
+    let mut edges = with_counters();
+    observe(&mut edges, start);
+    let discarded = observe(&mut edges, [n(1, 2, EpisodeOp::Discard, DataCollection)]);
+    assert_eq!(discarded, [Edges { episode: Some(Episode::Discard), ..Edges::default() }]);
+}
+
+#[test]
+fn what_the_server_ended_by_a_push_is_not_interrupted() {
+    let mut edges = recording();
+    edges.end();
+    assert_eq!(observe(&mut edges, [frame(3, Saving), frame(4, DataCollection)]), [Edges::default(); 2]);
+    assert!(!edges.interrupt() && !edges.interrupted());
+}
+
+#[test]
 fn a_lost_reset_pulse_is_known_by_its_counter_and_a_seen_one_counts_once() {
     let mut edges = with_counters();
     let n = |reset_n, reset| VrFrame { reset, ..counted(reset_n, 0, EpisodeOp::Start) };
@@ -190,7 +226,7 @@ fn counters_wrap_around() {
     let mut edges = with_counters();
     let frames = [counted(u32::MAX, u32::MAX, EpisodeOp::Save), counted(0, 0, EpisodeOp::Start)];
     let seen = observe(&mut edges, frames);
-    assert_eq!(seen[1], Edges { reset: true, episode: Some(Episode::Start), lost: 0 });
+    assert_eq!(seen[1], Edges { reset: true, episode: Some(Episode::Start), ..Edges::default() });
 }
 
 #[test]
@@ -198,7 +234,7 @@ fn of_several_decisions_the_latest_counts_and_the_lost_ones_are_told() {
     let mut edges = with_counters();
     let frames = [counted(0, 0, EpisodeOp::Save), counted(0, 1, EpisodeOp::Start), counted(0, 4, EpisodeOp::Save)];
     let seen = observe(&mut edges, frames);
-    assert_eq!(seen[2], Edges { reset: false, episode: Some(SAVE_FOR_REVIEW), lost: 2 });
+    assert_eq!(seen[2], Edges { episode: Some(SAVE_FOR_REVIEW), lost: 2, ..Edges::default() });
 }
 
 #[test]

@@ -204,6 +204,7 @@ fn empty_snapshot() -> Snapshot {
         reset_n: 0,
         driver: None,
         cameras: Vec::new(),
+        motion: None,
     }
 }
 

@@ -236,6 +236,22 @@ mod tests {
     }
 
     #[test]
+    fn the_scale_of_motion_is_one_until_a_flag_a_variable_or_the_file_says_otherwise() {
+        let scale = |args: &[&str], env: &[(&str, &str)]| {
+            let motion = settings(&[&["waldo", "serve"], args].concat(), env).unwrap().motion;
+            (motion.pos, motion.rot)
+        };
+        assert_eq!(scale(&[], &[]), (1.0, 1.0));
+        assert_eq!(scale(&["--position-scale", "0.1"], &[("WALDO_ROTATION_SCALE", "2")]), (0.1, 2.0));
+        let (_dir, path) = file("position-scale = 0.5\nrotation-scale = 1\n");
+        assert_eq!(scale(&["--config", &path], &[]), (0.5, 1.0));
+        for wrong in ["0.09", "2.1", "-1", "NaN", "much"] {
+            let error = settings(&["waldo", "serve"], &[("WALDO_POSITION_SCALE", wrong)]).unwrap_err().to_string();
+            assert!(error.starts_with("WALDO_POSITION_SCALE: ") && error.contains("from 0.1 to 2"), "{error}");
+        }
+    }
+
+    #[test]
     fn media_ports_are_a_range() {
         let ports = settings(&["waldo", "serve", "--media-ports", "50000-50100"], &[]).unwrap().media_ports;
         assert_eq!(ports.map(crate::config::PortRange::ports), Some(50000..=50100));

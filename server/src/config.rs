@@ -4,11 +4,12 @@ mod bitrate;
 mod cameras;
 mod port_range;
 pub(crate) mod private_file;
+mod rising;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
-use waldo_protocol::vr::{IceServer, Mode, PlayoutConfig, PlayoutProfile};
+use waldo_protocol::vr::{IceServer, Mode, MotionScale, PlayoutConfig, PlayoutProfile};
 
 pub use self::bitrate::{BitrateRange, BitrateRangeError};
 pub use self::cameras::{CameraSettings, Stereo};
@@ -46,6 +47,9 @@ pub struct Settings {
     pub max_pose_rate: Option<u32>,
     /// How pose streams are smoothed before the arms follow them.
     pub playout: PlayoutConfig,
+    /// How far the grippers move for a motion of the hands, until an operator sets another scale; each factor from 0.1 to
+    /// 2.
+    pub motion: MotionScale,
     /// Cameras and video.
     pub cameras: CameraSettings,
 }
@@ -66,6 +70,7 @@ impl Default for Settings {
             ice_servers: Vec::new(),
             ice_secret: None,
             max_pose_rate: Some(250),
+            motion: MotionScale::default(),
             playout: PlayoutConfig { profile: PlayoutProfile::LowDelay, ..PlayoutConfig::default() },
             cameras: CameraSettings::default(),
         }

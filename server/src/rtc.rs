@@ -12,6 +12,7 @@ mod link;
 mod media;
 mod network;
 mod pace;
+mod passage;
 mod ports;
 mod pose_peer;
 mod relay_secret;

@@ -2,11 +2,12 @@
 //!
 //! [`VrServer`] is the handle that programs hold. Inside, `connection` is one socket, `session` is what all clients
 //! share, `streams` tells which sockets are one stream of poses and drops its duplicates, `extensions` is what only clients
-//! get that agreed on it in `hello`, `telling` is what clients are told without asking.
+//! get that agreed on it in `hello`, `telling` is what clients are told without asking, `lost_hands` what the log is.
 
 mod bucket;
 mod connection;
 mod extensions;
+mod lost_hands;
 mod negotiation;
 mod outbox;
 mod server;

@@ -1,10 +1,12 @@
 //! Headless Chromium on the app of a robot under test.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use chromiumoxide::browser::{Browser, BrowserConfig};
+use chromiumoxide::cdp::browser_protocol::network;
 use chromiumoxide::page::{Page, ScreenshotParams};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
@@ -121,6 +123,31 @@ impl Tab {
         Ok(())
     }
 
+    /// Notes the address of every request and socket that pages in this tab open from now on.
+    ///
+    /// # Errors
+    /// If the browser does not tell.
+    pub async fn requests(&self) -> Result<Requests> {
+        self.page.execute(network::EnableParams::default()).await?;
+        let mut requests = self.page.event_listener::<network::EventRequestWillBeSent>().await?;
+        let mut sockets = self.page.event_listener::<network::EventWebSocketCreated>().await?;
+        let urls = Arc::new(Mutex::new(Vec::new()));
+        let noting = tokio::spawn({
+            let urls = Arc::clone(&urls);
+            async move {
+                loop {
+                    let url = tokio::select! {
+                        Some(event) = requests.next() => event.request.url.clone(),
+                        Some(event) = sockets.next() => event.url.clone(),
+                        else => return,
+                    };
+                    urls.lock().unwrap_or_else(PoisonError::into_inner).push(url);
+                }
+            }
+        });
+        Ok(Requests { urls, noting })
+    }
+
     /// A picture of the tab as PNG, kept in the artifacts folder under this name.
     pub async fn screenshot(&self, name: &str) -> Result<Vec<u8>> {
         let png = self.page.screenshot(ScreenshotParams::builder().build()).await?;
@@ -128,5 +155,24 @@ impl Tab {
         std::fs::create_dir_all(&folder)?;
         std::fs::write(folder.join(format!("{name}.png")), &png)?;
         Ok(png)
+    }
+}
+
+/// The addresses that a tab asked for. Dropping it ends the noting.
+pub struct Requests {
+    urls: Arc<Mutex<Vec<String>>>,
+    noting: JoinHandle<()>,
+}
+
+impl Requests {
+    /// In the order in which the browser told.
+    pub fn so_far(&self) -> Vec<String> {
+        self.urls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Requests {
+    fn drop(&mut self) {
+        self.noting.abort();
     }
 }

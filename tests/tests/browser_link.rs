@@ -1,6 +1,6 @@
 //! The page's ways to its robot, and what becomes of them: in headless Chromium with an emulated headset.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -10,12 +10,12 @@ use serde_json::json;
 use tempfile::TempDir;
 use waldo_protocol::vr::{Hand, VrFrame};
 use waldo_server::config::Settings;
-use waldo_server::tls::Names;
 use waldo_tests::browser::{Chromium, PATIENCE, Tab};
 use waldo_tests::headset::{engage, enter_vr, frames, hold, with_headset};
 use waldo_tests::process::RobotProcess;
 use waldo_tests::robot::{Robotics, local};
-use waldo_tests::scripted::{Script, ScriptedRobot};
+use waldo_tests::scripted::Script;
+use waldo_tests::stage::Stage;
 
 /// Mean brightness of the middle of a screenshot, where the overhead picture hangs; 0 to 255.
 async fn brightness(tab: &Tab, name: &str) -> Result<f64> {
@@ -160,20 +160,9 @@ async fn poses_take_the_channel_and_the_socket_when_there_is_none() -> Result<()
     Ok(())
 }
 
-/// The app of a real robot, connected to a scripted one.
-async fn stage(script: Script) -> Result<(Robotics, ScriptedRobot, Chromium, Tab)> {
-    let (page, robot) = (Robotics::simulated().await?, ScriptedRobot::start(script).await?);
-    let (chromium, tab) = headset(format!("localStorage['waldo.host'] = 'localhost:{}'", robot.addr.port())).await?;
-    Ok((page, robot, chromium, tab))
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_robot_that_never_said_hello_is_given_up_and_the_headset_left() -> Result<()> {
-    let (page, robot, chromium, tab) = stage(Script::default()).await?;
-    tab.open(page.addr.port(), "").await?;
-    tab.until("document.body.dataset.link === 'Connected'").await?;
-    enter_vr(&tab).await?;
-    frames(&tab, 3).await?;
+    let Stage { page, robot, chromium, tab } = Stage::in_vr(None, Vec::new()).await?;
     let lost = Instant::now();
     drop(robot);
     tab.until("document.body.dataset.link === 'Reconnecting'").await?;
@@ -189,8 +178,8 @@ async fn a_robot_that_never_said_hello_is_given_up_and_the_headset_left() -> Res
 /// Makes the headset's end of the cable lead to this port.
 fn forward_cable(port: u16) -> String {
     format!(
-        "const Plain = WebSocket;
-        window.WebSocket = class extends Plain {{
+        "const Unforwarded = WebSocket;
+        window.WebSocket = class extends Unforwarded {{
             constructor(url) {{ super(url.replace('localhost:8000/', 'localhost:{port}/')); }}
         }}"
     )
@@ -198,15 +187,15 @@ fn forward_cable(port: u16) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_the_option_every_frame_goes_over_the_usb_cable_too() -> Result<()> {
-    let (page, robot, chromium, tab) = stage(Script { caps: Some(Vec::new()), ..Script::default() }).await?;
-    tab.page.add_init_script(forward_cable(robot.addr.port())).await?;
-    tab.open(page.addr.port(), "").await?;
-    tab.until("document.body.dataset.link === 'Connected'").await?;
+    let stage = Stage::set(Script { caps: Some(Vec::new()), ..Script::default() }).await?;
+    stage.tab.page.add_init_script(forward_cable(stage.robot.addr.port())).await?;
+    stage.open_page("").await?;
+    let (tab, robot) = (&stage.tab, &stage.robot);
     assert_eq!(tab.eval::<String>("document.body.dataset.cable").await?, "Off");
     tab.click("#usb").await?;
     tab.until("document.body.dataset.cable === 'Open'").await?;
-    enter_vr(&tab).await?;
-    frames(&tab, 5).await?;
+    enter_vr(tab).await?;
+    frames(tab, 5).await?;
     robot
         .until("the same frame on both sockets", |robot| {
             let heard = robot.heard();
@@ -221,8 +210,70 @@ async fn with_the_option_every_frame_goes_over_the_usb_cable_too() -> Result<()>
 
     tab.page.reload().await?;
     tab.until("document.body.dataset.cable === 'Open'").await?;
+    stage.close().await
+}
+
+/// When each of so many attempts to reach the cable's end began, on the page's clock in milliseconds.
+async fn cable_attempts(tab: &Tab, count: usize) -> Result<Vec<f64>> {
+    tab.until(&format!("attempts.length >= {count}")).await?;
+    tab.eval("attempts").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cable_without_a_robot_is_tried_every_second_for_ever() -> Result<()> {
+    let stage = Stage::set(Script { caps: Some(Vec::new()), ..Script::default() }).await?;
+    let tab = &stage.tab;
+    // A port that nobody listens on: bound, and free again.
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+    tab.page.add_init_script(forward_cable(port)).await?;
+    let note = "window.attempts = [];
+        const Forwarded = WebSocket;
+        window.WebSocket = class extends Forwarded {
+            constructor(url) { super(url); if (url.includes('localhost:8000/')) attempts.push(performance.now()); }
+        }";
+    tab.page.add_init_script(note).await?;
+    stage.open_page("").await?;
+    tab.click("#usb").await?;
+    // More often than a link over the network is dialled before it is given up.
+    let attempts = cable_attempts(tab, 6).await?;
+    let pauses: Vec<_> = attempts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(pauses.iter().all(|pause| *pause >= 990.0), "not more often than once a second: {pauses:?}");
+    assert!(pauses.iter().any(|pause| *pause < 1300.0), "about once a second: {pauses:?}");
+    assert_eq!(tab.eval::<String>("document.body.dataset.cable").await?, "Waiting");
+    assert!(tab.eval::<bool>("!!document.querySelector('#accept-usb-certificate')").await?);
+    tab.click("#usb").await?;
+    let before = cable_attempts(tab, 6).await?.len();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert!(cable_attempts(tab, 6).await?.len() <= before + 1, "switched off it is left alone");
+    stage.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_the_page_asks_for_leaves_its_origin() -> Result<()> {
+    let robot = Robotics::simulated().await?;
+    let chromium = Chromium::launch(1280, 800).await?;
+    let tab = chromium.tab().await?;
+    let asked = tab.requests().await?;
+    let own = format!("https://localhost:{}/", robot.addr.port());
+    let socket = format!("wss://localhost:{}/ws", robot.addr.port());
+    tab.open(robot.addr.port(), "").await?;
+    tab.until("document.body.dataset.link === 'Connected'").await?;
+    // The emulator and its controls are loaded only now.
+    tab.click("#emulate").await?;
+    tab.until("!document.querySelector('#enter-vr').disabled").await?;
+    enter_vr(&tab).await?;
+    frames(&tab, 30).await?;
+    tab.until(TWO_CAMERAS).await?;
+    let asked = asked.so_far();
+    for known in [own.as_str(), &format!("{own}boot.js"), &socket] {
+        assert!(asked.iter().any(|url| url.starts_with(known)), "{known} is missing: {asked:?}");
+    }
+    let inside = |url: &&String| url.starts_with("data:") || url.starts_with("blob:");
+    let foreign: Vec<_> =
+        asked.iter().filter(|url| !inside(url) && !url.starts_with(&own) && **url != socket).collect();
+    assert!(foreign.is_empty(), "{foreign:?}");
     chromium.close().await?;
-    page.waldo.stop().await;
+    robot.waldo.stop().await;
     Ok(())
 }
 
@@ -238,14 +289,10 @@ async fn a_robot_that_wants_its_token_takes_every_frame_over_network_and_cable_o
     robot.waldo.server().on_frame(Some(Arc::new(move |frame: &VrFrame| {
         slot.lock().expect("the slot").push(frame.seq);
     })));
-    let chromium = Chromium::launch(1280, 640).await?;
-    let tab = chromium.tab().await?;
-    with_headset(&tab).await?;
-    tab.page.add_init_script(forward_cable(robot.addr.port())).await?;
-    // The headset's own end of the cable is another origin than the robot's address in the network.
-    let private = |ip: &IpAddr| matches!(ip, IpAddr::V4(v4) if v4.is_private());
-    let network = Names::of_this_machine().addresses().find(private).unwrap_or([127, 0, 0, 2].into());
-    tab.page.goto(format!("https://{network}:{}/#token={token}", robot.addr.port())).await?;
+    let (chromium, tab) = headset(forward_cable(robot.addr.port())).await?;
+    // The headset's own end of the cable is another origin than the address of the robot. Not one of this machine's
+    // networks, which browsers may not let reach loopback.
+    tab.page.goto(format!("https://127.0.0.2:{}/#token={token}", robot.addr.port())).await?;
     tab.until("document.body.dataset.link === 'Connected'").await?;
     tab.click("#usb").await?;
     tab.until("document.body.dataset.cable === 'Open'").await?;

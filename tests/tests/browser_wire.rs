@@ -5,57 +5,21 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::{Value, json};
 use waldo_protocol::vr::Hand;
-use waldo_tests::browser::{Chromium, Tab};
-use waldo_tests::headset::{enter_vr, frames, hold, press, with_headset};
-use waldo_tests::robot::Robotics;
-use waldo_tests::scripted::{Script, ScriptedRobot};
+use waldo_tests::headset::{enter_vr, frames, hold, press};
+use waldo_tests::scripted::ScriptedRobot;
+use waldo_tests::stage::Stage;
 
-/// The app of a real robot, connected to a scripted one.
-struct Stage {
-    page: Robotics,
-    robot: ScriptedRobot,
-    chromium: Chromium,
-    tab: Tab,
+/// The stream id of the page.
+fn stream(robot: &ScriptedRobot) -> Value {
+    robot.messages("hello")[0]["stream"].clone()
 }
 
-impl Stage {
-    /// `caps`: what the robot answers a hello with; `None`: nothing, as robots of the first generation do.
-    async fn open(caps: Option<Vec<&'static str>>, greeting: Vec<Value>, fragment: &str) -> Result<Self> {
-        let (page, robot) = (Robotics::simulated().await?, ScriptedRobot::start(Script { greeting, caps }).await?);
-        let chromium = Chromium::launch(1280, 900).await?;
-        let tab = chromium.tab().await?;
-        with_headset(&tab).await?;
-        tab.page.add_init_script(format!("localStorage['waldo.host'] = 'localhost:{}'", robot.addr.port())).await?;
-        tab.open(page.addr.port(), fragment).await?;
-        tab.until("document.body.dataset.link === 'Connected'").await?;
-        Ok(Self { page, robot, chromium, tab })
-    }
-
-    async fn in_vr(caps: Option<Vec<&'static str>>, greeting: Vec<Value>) -> Result<Self> {
-        let stage = Self::open(caps, greeting, "").await?;
-        enter_vr(&stage.tab).await?;
-        frames(&stage.tab, 3).await?;
-        Ok(stage)
-    }
-
-    /// In data collection with counters, where an episode is about to start.
-    async fn counting_down() -> Result<Self> {
-        let stage = Self::in_vr(Some(vec!["counters"]), vec![mode("data_collection")]).await?;
-        stage.tab.until("document.body.dataset.state === 'DataCollection'").await?;
-        press(&stage.tab, Hand::Right, "a-button").await?;
-        Ok(stage)
-    }
-
-    async fn close(self) -> Result<()> {
-        self.chromium.close().await?;
-        self.page.waldo.stop().await;
-        Ok(())
-    }
-
-    /// The stream id of the page.
-    fn stream(&self) -> Value {
-        self.robot.messages("hello")[0]["stream"].clone()
-    }
+/// In data collection with counters, where an episode is about to start.
+async fn counting_down() -> Result<Stage> {
+    let stage = Stage::in_vr(Some(vec!["counters"]), vec![mode("data_collection")]).await?;
+    stage.tab.until("document.body.dataset.state === 'DataCollection'").await?;
+    press(&stage.tab, Hand::Right, "a-button").await?;
+    Ok(stage)
 }
 
 fn mode(value: &str) -> Value {
@@ -83,12 +47,16 @@ async fn a_robot_of_the_first_generation_gets_what_it_knows_and_pulses_of_ten_fr
     for key in ["reset_n", "ep_n", "ep_op"] {
         assert!(frame.get(key).is_none(), "{key} was not agreed on");
     }
+    for elbow in ["l_elbow", "r_elbow"] {
+        assert!(["x", "y", "z"].iter().all(|axis| frame[elbow][axis].is_number()), "{elbow} is always there: {frame}");
+    }
+    assert_eq!(frame["elbow_est"], true, "this headset tracks no body");
     stage.close().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_episode_is_started_and_discarded_with_confirmation_and_the_popup_is_published() -> Result<()> {
-    let stage = Stage::counting_down().await?;
+    let stage = counting_down().await?;
     let (tab, robot) = (&stage.tab, &stage.robot);
     tab.until("document.body.dataset.countdown").await?;
     tab.screenshot("countdown").await?;
@@ -114,8 +82,33 @@ async fn an_episode_is_started_and_discarded_with_confirmation_and_the_popup_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_recording_that_the_robot_ends_after_its_operator_has_left_is_over_and_the_page_says_why() -> Result<()> {
+    let stage = counting_down().await?;
+    let (tab, robot) = (&stage.tab, &stage.robot);
+    tab.until("document.body.dataset.state === 'Recording'").await?;
+    press(tab, Hand::Right, "a-button").await?;
+    hold(tab, Hand::Left, "y-button", 1).await?;
+    tab.until("document.body.dataset.presence === 'Out'").await?;
+    hold(tab, Hand::Left, "y-button", 0).await?;
+    assert_eq!(tab.eval::<String>("document.body.dataset.state").await?, "Recording", "nobody decided anything");
+    let why = "The episode was interrupted.";
+    let value = json!({"reason": "saving", "hand": "both", "severity": "info", "text": why, "since_ms": 0});
+    robot.say(&json!({"type": "hold", "value": value}));
+    robot.say(&json!({"type": "state", "value": "data_collection"}));
+    tab.until(&format!("document.body.innerText.includes('{why}')")).await?;
+    tab.until("document.body.dataset.state === 'DataCollection' && document.body.dataset.question === ''").await?;
+    let before = robot.frames().len();
+    enter_vr(tab).await?;
+    frames(tab, 5).await?;
+    robot.until("frames", |robot| robot.frames().len() > before).await?;
+    let after = robot.frames().split_off(before);
+    assert!(after.iter().all(|frame| frame["state"] == "data_collection" && frame["ep_n"] == 1), "{after:?}");
+    stage.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_socket_starts_from_scratch_in_the_same_presentation() -> Result<()> {
-    let stage = Stage::counting_down().await?;
+    let stage = counting_down().await?;
     let (tab, robot) = (&stage.tab, &stage.robot);
     tab.until("document.body.dataset.state === 'Recording'").await?;
     press(tab, Hand::Right, "a-button").await?;
@@ -132,7 +125,7 @@ async fn a_new_socket_starts_from_scratch_in_the_same_presentation() -> Result<(
     let second: Vec<_> = robot.heard().into_iter().filter(|h| h.socket == 2).map(|h| h.message).collect();
     let hud = second.iter().find(|message| message["type"] == "hud").expect("the popup again");
     assert_eq!(hud["value"]["confirm"], "save");
-    assert_eq!(second[0]["stream"], stage.stream(), "the same page is the same stream");
+    assert_eq!(second[0]["stream"], stream(&stage.robot), "the same page is the same stream");
     assert_eq!(tab.eval::<String>("document.body.dataset.presence").await?, "Visible");
     assert_eq!(tab.eval::<String>("document.body.dataset.lost").await?, "true");
     stage.close().await
@@ -142,17 +135,24 @@ async fn a_new_socket_starts_from_scratch_in_the_same_presentation() -> Result<(
 async fn every_way_out_of_the_headset_ends_with_a_frame_that_asks_for_rest() -> Result<()> {
     let page_button =
         "[...document.querySelectorAll('button')].find(b => b.textContent.startsWith('Leave VR')).click()";
+    let other_robot = "const host = document.querySelector('#host');
+        host.value = 'localhost:1';
+        host.dispatchEvent(new Event('input', { bubbles: true }));
+        host.form.requestSubmit()";
     let ways = [
         ("Y", "headset.controllers.left.updateButtonValue('y-button', 1)"),
         ("the page's button", page_button),
+        ("disconnecting", "document.querySelector('#disconnect').click()"),
+        ("connecting to another robot", other_robot),
         ("the headset's own menu", "headset.activeSession.end()"),
     ];
     for (way, script) in ways {
         let stage = Stage::in_vr(Some(vec!["counters"]), Vec::new()).await?;
         stage.tab.run(script).await?;
         stage.tab.until("document.body.dataset.presence === 'Out'").await?;
-        let last = stage.robot.frames().pop().expect("a frame");
-        assert_eq!((&last["reset"], &last["reset_n"]), (&json!(true), &json!(1)), "{way}");
+        let asks_for_rest = |robot: &ScriptedRobot| robot.frames().last().is_some_and(|last| last["reset"] == true);
+        stage.robot.until(way, asks_for_rest).await?;
+        assert_eq!(stage.robot.frames().last().expect("a frame")["reset_n"], 1, "{way}");
         assert_eq!(resets(&stage.robot.frames()), [1], "{way}: the last frame, and only that one");
         stage.close().await?;
     }
@@ -166,7 +166,7 @@ async fn every_way_out_of_the_headset_ends_with_a_frame_that_asks_for_rest() -> 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_driver_is_asked_to_hand_over_and_others_can_ask() -> Result<()> {
     let stage = Stage::in_vr(Some(vec!["lease"]), Vec::new()).await?;
-    let (tab, robot, me) = (&stage.tab, &stage.robot, stage.stream());
+    let (tab, robot, me) = (&stage.tab, &stage.robot, stream(&stage.robot));
     let notice = |driver: &Value, by: &Value| json!({"type": "lease", "value": {"driver": driver, "requested_by": by, "deadline_ms": 10_000}});
     let ops = |robot: &ScriptedRobot| -> Vec<Value> {
         robot.messages("lease").into_iter().map(|request| request["op"].clone()).collect()
@@ -259,6 +259,12 @@ async fn the_motion_scale_is_asked_for_and_shown_as_the_robot_has_it() -> Result
     let (tab, robot) = (&stage.tab, &stage.robot);
     tab.until("document.querySelector('#scale-positions') && !document.querySelector('#scale-positions').disabled")
         .await?;
+    // A page that has just come is told what somebody else has set.
+    let shows = |label: &str, value: &str| {
+        format!("document.querySelector('label[for=scale-{label}]').textContent.endsWith('{value}')")
+    };
+    robot.say(&json!({"type": "motion", "value": {"pos": 0.7, "rot": 1.5}}));
+    tab.until(&format!("{} && {}", shows("positions", "0.70"), shows("rotations", "1.50"))).await?;
     tab.run(
         "const slider = document.querySelector('#scale-positions');
         slider.value = '0.5';
@@ -266,9 +272,11 @@ async fn the_motion_scale_is_asked_for_and_shown_as_the_robot_has_it() -> Result
     )
     .await?;
     robot.until("the wish", |robot| !robot.messages("motion").is_empty()).await?;
-    assert_eq!(robot.messages("motion")[0]["value"], json!({"pos": 0.5, "rot": 1.0}));
-    robot.say(&json!({"type": "motion", "value": {"pos": 0.6, "rot": 1.0}}));
-    tab.until("document.querySelector('label[for=scale-positions]').textContent.includes('0.60')").await?;
+    assert_eq!(robot.messages("motion")[0]["value"], json!({"pos": 0.5, "rot": 1.5}));
+    assert_eq!(tab.eval::<String>("document.querySelector('#scale-positions').value").await?, "0.7", "still in force");
+    robot.say(&json!({"type": "motion", "value": {"pos": 0.6, "rot": 1.5}}));
+    tab.until(&shows("positions", "0.60")).await?;
+    assert_eq!(tab.eval::<String>("document.querySelector('#scale-positions').value").await?, "0.6");
     robot.say(&json!({"type": "tracking", "value": true}));
     tab.until("document.querySelector('#scale-positions').disabled").await?;
     stage.close().await

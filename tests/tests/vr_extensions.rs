@@ -125,10 +125,11 @@ async fn whoever_waits_has_the_lease_as_soon_as_the_drivers_link_is_lost() -> Re
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_viewer_may_stop_the_robot_but_neither_drive_nor_clear_the_drivers_stop() -> Result<()> {
+async fn a_viewer_may_stop_the_robot_and_clear_a_stop_but_not_drive_and_other_headsets_may_not_clear() -> Result<()> {
     let robot = Robotics::simulated().await?;
     let mut driver = hello(&robot, "first", "driver", &ALL).await?;
     let mut viewer = hello(&robot, "dashboard", "viewer", &ALL).await?;
+    let mut other = hello(&robot, "second", "driver", &ALL).await?;
     let mut operator = Operator::default();
     engage(&mut driver, &mut operator).await?;
     ask(&mut viewer, "take", 1).await?;
@@ -137,14 +138,15 @@ async fn a_viewer_may_stop_the_robot_but_neither_drive_nor_clear_the_drivers_sto
     viewer.send(json!({"type": "stop", "n": 1}).to_string()).await?;
     assert_eq!(driver.receive_type("tracking").await?["value"], false);
     while driver.receive_type("hold").await?["value"]["reason"] != "stopped" {}
-    viewer.send(json!({"type": "stop", "n": 2, "clear": true}).to_string()).await?;
-    heard(&mut viewer).await?;
+    other.send(json!({"type": "stop", "n": 2, "clear": true}).to_string()).await?;
+    heard(&mut other).await?;
     driver.send_frame(operator.squeeze(false).capture()).await?;
     driver.send_frame(operator.squeeze(true).capture()).await?;
     heard(&mut driver).await?;
     assert!(!robot.waldo.server().tracking());
 
-    driver.send(json!({"type": "stop", "n": 1, "clear": true}).to_string()).await?;
+    viewer.send(json!({"type": "stop", "n": 2, "clear": true}).to_string()).await?;
+    while driver.receive_type("hold").await?["value"]["reason"] == "stopped" {}
     engage(&mut driver, &mut operator).await?;
     Ok(())
 }

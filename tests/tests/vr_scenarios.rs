@@ -187,6 +187,7 @@ fn texts(events: &[EpisodeEvent]) -> Vec<&'static str> {
         EpisodeEvent::Decided(Episode::Save { review: true }) => "save for review",
         EpisodeEvent::Decided(Episode::Discard) => "discard",
         EpisodeEvent::Interrupted => "interrupted",
+        EpisodeEvent::Resumed => "resumed",
     };
     events.iter().map(text).collect()
 }

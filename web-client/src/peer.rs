@@ -14,7 +14,7 @@ use web_sys::{
 
 use crate::browser::{error_text, now, sleep};
 
-/// A robot that never said hello waits for our candidates inside the answer, no longer than this.
+/// A robot that needs our candidates inside the answer waits for them no longer than this.
 const GATHERING_LIMIT_MS: f64 = 3000.0;
 const GATHERING_POLL_MS: i32 = 50;
 
@@ -22,9 +22,16 @@ const GATHERING_POLL_MS: i32 = 50;
 pub(crate) struct Offer {
     pub(crate) sdp: String,
     pub(crate) ice_servers: Vec<IceServer>,
-    /// It comes from a robot that never said hello: that cannot find our address by itself, so the answer must carry our
-    /// candidates.
+    /// It comes from a robot that never said hello.
     pub(crate) plain: bool,
+}
+
+impl Offer {
+    /// Our own robots find a page that can reach them by the packets it sends. One that never said hello may not; and
+    /// where servers are named that relay or tell addresses, nobody may reach anybody directly. Both need our candidates.
+    fn wants_candidates(&self) -> bool {
+        self.plain || !self.ice_servers.is_empty()
+    }
 }
 
 /// A connection. Dropping it closes it.
@@ -128,7 +135,7 @@ async fn answer(connection: &RtcPeerConnection, offer: &Offer, send: impl FnOnce
     description.set_sdp(&offer.sdp);
     JsFuture::from(connection.set_remote_description(&description)).await?;
     let answer: RtcSessionDescriptionInit = JsFuture::from(connection.create_answer()).await?.unchecked_into();
-    if !offer.plain {
+    if !offer.wants_candidates() {
         // The robot needs nothing that follows; while the browser sets itself up the answer is under way.
         send(answer.get_sdp().ok_or("an answer without a description")?);
         JsFuture::from(connection.set_local_description(&answer)).await?;

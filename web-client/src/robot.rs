@@ -99,6 +99,7 @@ impl RobotView {
                 self.set_engaged(snapshot.tracking);
                 self.hold.clone_from(&snapshot.hold);
                 self.driver = Driver::named(snapshot.driver.as_deref(), stream);
+                self.motion = snapshot.motion.or(self.motion);
             }
             ServerMessage::LeaseNotice(notice) => {
                 self.driver = Driver::named(notice.driver.as_deref(), stream);
@@ -170,6 +171,7 @@ mod tests {
             reset_n: 0,
             driver: driver.map(str::to_owned),
             cameras: Vec::new(),
+            motion: Some(MotionScale { pos: 0.5, rot: 1.0 }),
         })
     }
 

@@ -54,6 +54,8 @@ pub enum HoldReason {
     Stopped,
     /// The robot reported a fault.
     Fault,
+    /// Nothing is held, but the recording stands: its headset left or its link was lost in the middle of an episode.
+    Interrupted,
 }
 
 /// The hands a hold concerns.

@@ -17,6 +17,15 @@ pub enum Episode {
     Discard,
 }
 
+/// What happens to an open episode without a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interruption {
+    /// The operator leaves the presentation in the middle of it.
+    Begins,
+    /// The operator is back and goes on with it.
+    Ends,
+}
+
 /// What one frame decides. The reset comes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Edges {
@@ -24,6 +33,8 @@ pub struct Edges {
     pub reset: bool,
     /// An episode starts or ends.
     pub episode: Option<Episode>,
+    /// The open episode is interrupted, or is so no longer.
+    pub interruption: Option<Interruption>,
     /// Decisions about episodes before this one that were lost on the way; known of streams with counters only.
     pub lost: u32,
 }
@@ -39,6 +50,7 @@ pub struct RecordingEdges {
     reset_n: Option<u32>,
     ep_n: Option<u32>,
     recording: bool,
+    /// Of an open episode only.
     interrupted: bool,
     /// The server ended the episode, and the stream has not left it yet.
     ended: bool,
@@ -72,36 +84,43 @@ impl RecordingEdges {
         self.recording
     }
 
-    /// The stream's last socket closed. True if an episode is open: it is interrupted.
+    /// Whether that episode is interrupted: nobody records at the moment.
+    pub fn interrupted(&self) -> bool {
+        self.interrupted
+    }
+
+    /// The stream vanished: its last socket closed, or nothing came for long. True if an episode is open and was not
+    /// interrupted before.
     ///
     /// Keep this value for a stream of the same id, which goes on where it was; a save that may have been a discard is
     /// then marked for review. If none comes, keep the episode and mark it for review.
     pub fn interrupt(&mut self) -> bool {
-        self.interrupted = true;
         // What was pressed while the link was dead was not meant for later.
         self.reset_n = None;
         if let Some(before) = &mut self.before {
             before.reset = true;
         }
-        self.recording
+        let was = std::mem::replace(&mut self.interrupted, self.recording);
+        self.recording && !was
     }
 
     /// The server itself ended the episode: a later save or discard of the stream is without a start. One that was on its
     /// way already decides nothing, but a discard takes its reset with it all the same: it was not meant as one.
     pub fn end(&mut self) {
         self.ended |= std::mem::take(&mut self.recording);
+        self.interrupted = false;
     }
 
     /// Feeds one frame. With `counts` false (another stream drives) nothing is an edge, an open episode is no longer
     /// this stream's, and nothing that changes meanwhile is an edge later.
     ///
-    /// A save or discard without a start is none. A discard takes the reset of its frame with it.
+    /// A save or discard without a start is none. A discard takes the reset of its frame with it. A reset in the middle
+    /// of a recording that decides nothing comes from who leaves: any other press of its button asks first.
     pub fn observe(&mut self, frame: &VrFrame, counts: bool) -> Edges {
         let (reset, decision) = (self.reset_edge(frame), self.decision(frame));
-        self.before = Some(Before { reset: frame.reset, state: frame.state, seq: frame.seq });
-        self.interrupted = false;
+        let before = self.before.replace(Before { reset: frame.reset, state: frame.state, seq: frame.seq });
         if !counts {
-            (self.recording, self.ended) = (false, false);
+            (self.recording, self.interrupted, self.ended) = (false, false, false);
             return Edges::default();
         }
         let episode = match &decision {
@@ -113,12 +132,23 @@ impl RecordingEdges {
             _ => None,
         };
         if let Some(episode) = episode {
-            self.recording = episode == Episode::Start;
+            (self.recording, self.interrupted) = (episode == Episode::Start, false);
         }
         let ended = decision.is_some() && std::mem::take(&mut self.ended);
         let discards = matches!(decision, Some(Decision { op: EpisodeOp::Discard, .. }));
         let reset = reset && episode != Some(Episode::Discard) && !(ended && discards);
-        Edges { reset, episode, lost: decision.map_or(0, |d| d.lost) }
+        let interruption = self.recording.then(|| self.interruption(before, frame, reset)).flatten();
+        Edges { reset, episode, interruption, lost: decision.map_or(0, |d| d.lost) }
+    }
+
+    fn interruption(&mut self, before: Option<Before>, frame: &VrFrame, reset: bool) -> Option<Interruption> {
+        if reset && frame.state == VrState::Recording {
+            let was = std::mem::replace(&mut self.interrupted, true);
+            return (!was).then_some(Interruption::Begins);
+        }
+        let as_before = before.is_none_or(|before| before.state == frame.state);
+        let back = as_before && !frame.reset && std::mem::take(&mut self.interrupted);
+        back.then_some(Interruption::Ends)
     }
 
     fn reset_edge(&mut self, frame: &VrFrame) -> bool {

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::server::{episode, truth};
-use super::{Hold, Mode, VrState};
+use super::{Hold, Mode, MotionScale, VrState};
 
 /// State of the service, sent once after hello.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -25,6 +25,9 @@ pub struct Snapshot {
     pub driver: Option<String>,
     /// Camera names in the order of their tracks.
     pub cameras: Vec<String>,
+    /// The scale of motion in force; only for clients that may set it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub motion: Option<MotionScale>,
 }
 
 impl Snapshot {
@@ -41,6 +44,7 @@ impl Snapshot {
             reset_n: value["reset_n"].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
             driver: value["driver"].as_str().map(str::to_owned),
             cameras: texts(&value["cameras"]),
+            motion: MotionScale::from_value(&value["motion"]),
         })
     }
 }

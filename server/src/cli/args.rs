@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
-use waldo_protocol::vr::{IceServer, Mode, PlayoutConfig, PlayoutProfile};
+use waldo_protocol::vr::{IceServer, Mode, MotionScale, PlayoutConfig, PlayoutProfile};
 
 use crate::config::{BitrateRange, CameraSettings, PortRange, Settings, Stereo, default_data_dir};
 use crate::sensors::V4l2Address;
@@ -104,6 +104,12 @@ pub(super) struct ServeArgs {
     /// How the poses of headsets are smoothed before the arms follow them
     #[arg(long, value_enum, default_value_t = PlayoutArg::LowDelay)]
     playout: PlayoutArg,
+    /// How far the grippers move for a motion of the hands, from 0.1 to 2; operators may set it on their page
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = scale)]
+    position_scale: f64,
+    /// The same for turns of the hands
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = scale)]
+    rotation_scale: f64,
     /// Ports of video and pose channels, two per client, for a firewall: UDP, or TCP where UDP is shut [default: any free]
     #[arg(long, value_name = "FIRST-LAST")]
     media_ports: Option<PortRange>,
@@ -207,6 +213,7 @@ impl ServeArgs {
             mdns: self.mdns,
             static_dir: self.static_dir.clone(),
             playout: self.playout.config(),
+            motion: MotionScale { pos: self.position_scale, rot: self.rotation_scale },
             cameras: self.cameras.settings(),
             media_ports: self.media_ports,
             ice_servers: self.ice_servers(),
@@ -284,6 +291,14 @@ pub(super) struct SimArgs {
 pub(super) enum StampPlace {
     /// A row of black and white cells from the top left
     Corner,
+}
+
+/// Factors of the clutch.
+fn scale(text: &str) -> Result<f64, String> {
+    let factor = text.parse().ok().filter(|factor| MotionScale::RANGE.contains(factor));
+    factor.ok_or_else(|| {
+        format!("`{text}` is no number from {} to {}", MotionScale::RANGE.start(), MotionScale::RANGE.end())
+    })
 }
 
 /// Sizes the encoder can take.

@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use super::rising::rising;
+
 /// Bitrates from the lowest to the highest, both included: `300-6000`, in kbit/s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BitrateRange {
@@ -26,13 +28,9 @@ impl FromStr for BitrateRange {
     type Err = BitrateRangeError;
 
     fn from_str(text: &str) -> Result<Self, BitrateRangeError> {
-        let (lowest, highest) = text.split_once('-').unwrap_or((text, text));
-        let rate = |text: &str| match text.trim().parse() {
-            Ok(rate @ 30..=200_000) => Ok(rate),
-            _ => Err(BitrateRangeError),
-        };
-        let (lowest, highest) = (rate(lowest)?, rate(highest)?);
-        if lowest <= highest { Ok(Self { lowest, highest }) } else { Err(BitrateRangeError) }
+        let kbps = |text: &str| text.parse().ok().filter(|kbps| (30..=200_000).contains(kbps));
+        let (lowest, highest) = rising(text, kbps).ok_or(BitrateRangeError)?;
+        Ok(Self { lowest, highest })
     }
 }
 

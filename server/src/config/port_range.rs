@@ -4,6 +4,8 @@ use std::num::NonZeroU16;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use super::rising::rising;
+
 /// Ports from the first to the last, both included: `50000-50100`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortRange {
@@ -27,10 +29,8 @@ impl FromStr for PortRange {
     type Err = PortRangeError;
 
     fn from_str(text: &str) -> Result<Self, PortRangeError> {
-        let (first, last) = text.split_once('-').unwrap_or((text, text));
-        let port = |text: &str| text.trim().parse().map_err(|_| PortRangeError);
-        let (first, last) = (port(first)?, port(last)?);
-        if first <= last { Ok(Self { first, last }) } else { Err(PortRangeError) }
+        let (first, last) = rising(text, |port| port.parse().ok()).ok_or(PortRangeError)?;
+        Ok(Self { first, last })
     }
 }
 

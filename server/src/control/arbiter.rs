@@ -1,5 +1,6 @@
 //! Who drives the robot, whether the arms follow, and why not: leases, the stop latch, watchdogs, holds and clamps.
 
+mod episodes;
 mod hands;
 mod lease;
 mod source;
@@ -14,8 +15,8 @@ use std::time::Duration;
 
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{
-    Cart, CartCommand, Episode, HoldReason, LeaseReason, MotionScale, PlayoutConfig, RecordingEdges, Rendered, Stop,
-    VrFrame,
+    Cart, CartCommand, Episode, HoldReason, LeaseReason, MotionScale, PlayoutConfig, RecordingEdges, Rendered, Role,
+    Stop, VrFrame,
 };
 
 use self::hands::FollowedHand;
@@ -52,7 +53,7 @@ pub enum Admission {
 pub enum Event {
     /// The engage toggle changed.
     Tracking(bool),
-    /// The scale of motion is the default one again: another person drives.
+    /// The scale of motion is the usual one again: another person drives.
     Scale,
     /// Another source drives now, or none; [`Arbiter::lease`] tells who asks to.
     Lease,
@@ -62,8 +63,11 @@ pub enum Event {
     Episode(Episode),
     /// So many decisions about episodes were lost on the way.
     DecisionsLost(u32),
-    /// The source that recorded an episode is gone: [`Arbiter::take_interrupted`] tells how to go on when it returns.
+    /// The source that recorded an episode left, is silent, or another one drives. If its last socket closed,
+    /// [`Arbiter::take_interrupted`] tells how to go on when it returns.
     Interrupted(SourceId),
+    /// It is back, and goes on with its episode.
+    Resumed(SourceId),
 }
 
 /// Decides what may move the robot. Pure: time comes in as an argument.
@@ -83,6 +87,8 @@ pub struct Arbiter {
     /// When the frame came that engaged. It moves nothing itself, so hands are followed from the next one on.
     engaged: MonoTime,
     scale: MotionScale,
+    /// The scale of whoever has set none.
+    usual_scale: MotionScale,
     cart: Cart,
     /// Whose sticks move the cart.
     cart_of: Option<SourceId>,
@@ -108,6 +114,12 @@ impl Arbiter {
         Self { playout, ..Self::default() }
     }
 
+    /// The same, but motion is scaled like this until somebody sets another scale.
+    #[must_use]
+    pub fn scaled(self, scale: MotionScale) -> Self {
+        Self { scale, usual_scale: scale, ..self }
+    }
+
     /// Feeds one frame of a stream, already without duplicates. Events are appended in order.
     pub fn on_frame(&mut self, now: MonoTime, stream: SourceId, frame: &VrFrame, events: &mut Vec<Event>) -> Admission {
         // The watchdogs first, so that a silence counts even if no tick came while it lasted.
@@ -123,33 +135,9 @@ impl Arbiter {
         if engaged {
             self.lapse = Some((HoldReason::LinkStale, now));
         }
-        if let Some(stream) = self.streams.iter_mut().find(|s| s.id == source)
-            && stream.edges.interrupt()
-        {
-            self.interrupted = Some(stream.edges);
-            events.push(Event::Interrupted(source));
-        }
+        self.part_with_episode(source, events);
         self.streams.retain(|s| s.id != source);
         self.stop.forget(source);
-    }
-
-    /// What a source that left in the middle of an episode had decided so far, once.
-    pub fn take_interrupted(&mut self) -> Option<RecordingEdges> {
-        self.interrupted.take()
-    }
-
-    /// A source that left in the middle of an episode is back and goes on with it.
-    pub fn resume(&mut self, now: MonoTime, source: SourceId, edges: RecordingEdges) {
-        if let Some(stream) = self.stream_or_new(now, source) {
-            stream.edges = edges;
-        }
-    }
-
-    /// The server itself ended the open episode, of whichever source: what its operator decides about it later counts for
-    /// nothing.
-    pub fn end_episode(&mut self) {
-        let left = self.interrupted.iter_mut();
-        self.streams.iter_mut().map(|s| &mut s.edges).chain(left).for_each(RecordingEdges::end);
     }
 
     /// The source agreed to count what its buttons decide.
@@ -187,11 +175,18 @@ impl Arbiter {
             }
         }
         self.change_lease(now, events, |lease| lease.on_tick(now));
+        self.interrupt_silent(now, events);
     }
 
-    /// Sets the stop latch, or clears it: a driver's stop only the driver clears. Copies of one message count once. True
-    /// if it counted.
-    pub fn on_stop(&mut self, now: MonoTime, from: SourceId, stop: Stop, events: &mut Vec<Event>) -> bool {
+    /// Sets the stop latch, or clears it. While somebody drives only they do that, and whoever watches over the robot
+    /// without moving it, not others who would like to drive. Copies of one message count once. True if it counted.
+    pub fn on_stop(
+        &mut self,
+        now: MonoTime,
+        (from, role): (SourceId, Role),
+        stop: Stop,
+        events: &mut Vec<Event>,
+    ) -> bool {
         if !self.stop.is_news(from, stop) {
             return false;
         }
@@ -199,7 +194,7 @@ impl Arbiter {
             self.stop.set(now);
             // A press that nobody has heeded yet is not for later.
             self.reset = false;
-        } else if self.lease.holder().is_none_or(|driver| driver == from) {
+        } else if role == Role::Viewer || self.lease.holder().is_none_or(|driver| driver == from) {
             self.stop.clear();
         } else {
             return false;
@@ -314,10 +309,7 @@ impl Arbiter {
         if seen.leapt && self.disengage(events) {
             self.lapse = Some((HoldReason::Velocity, now));
         }
-        if seen.edges.lost > 0 {
-            events.push(Event::DecisionsLost(seen.edges.lost));
-        }
-        events.extend(seen.edges.episode.map(Event::Episode));
+        self.note_episode(id, &seen.edges, events);
         if matches!(self.lapse, Some((HoldReason::LinkStale, _))) {
             self.lapse = None;
         }

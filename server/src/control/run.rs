@@ -145,7 +145,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::control::tests::{FakeRobot, rest_command};
+    use crate::control::SourceId;
+    use crate::control::tests::{FakeRobot, frame, rest_command, squeezed};
     use crate::robot::Command;
 
     #[test]
@@ -178,6 +179,34 @@ mod tests {
         assert!(commands.recv_timeout(Duration::from_secs(20)).is_err(), "the robot is gone with its thread");
         assert_eq!(lock(&arbiter).hold(clock::now()).map(|h| h.reason), Some(HoldReason::Stopped));
         assert_eq!(script.lock().unwrap().holds.last(), Some(&HoldReason::Stopped), "the robot was told");
+    }
+
+    #[test]
+    fn a_defect_in_the_loop_holds_the_arms_for_good_and_says_so() {
+        let (robot, script) = FakeRobot::new();
+        let arbiter = Arc::new(Mutex::new(Arbiter::default()));
+        let engage = |at| {
+            let mut arbiter = lock(&arbiter);
+            for frame in [frame(), squeezed(frame())] {
+                arbiter.on_frame(at, SourceId::person(1), &frame, &mut Vec::new());
+            }
+            arbiter.engaged()
+        };
+        // So long ago that the first tick has something to report.
+        assert!(engage(MonoTime::from_nanos(1)));
+        let (reported, report) = sync_channel(10);
+        let on_event = Box::new(move |event| {
+            reported.send(event).unwrap();
+            panic!("a defect of the one who is told");
+        });
+        let control =
+            ControlLoop::start(Box::new(robot), &SensorHub::default(), Arc::clone(&arbiter), on_event).unwrap();
+        assert_eq!(report.recv_timeout(Duration::from_secs(20)), Ok(Event::Tracking(false)));
+        while report.recv_timeout(Duration::from_secs(20)).is_ok() {}
+        assert_eq!(lock(&arbiter).hold(clock::now()).map(|h| h.reason), Some(HoldReason::Fault));
+        assert_eq!(script.lock().unwrap().holds.last(), Some(&HoldReason::Fault), "the robot was told");
+        assert!(!engage(clock::now()), "nobody engages arms that no loop moves");
+        drop(control);
     }
 
     #[test]

@@ -39,8 +39,8 @@ const BASE_WINDOW: Duration = Duration::from_secs(10);
 const RATE_WINDOW: Duration = Duration::from_millis(500);
 const SHORTEST_RATE: Duration = Duration::from_millis(100);
 
-/// Growth per second: near a rate that was too much more than once; near one that was so once, and on the way to the other
-/// kind; everywhere else.
+/// Growth per second: near a rate that was too much more than once, or where nothing is sent that would prove it; near one
+/// that was so once, and on the way to the other kind; everywhere else.
 const CAREFUL_GROWTH: f64 = 1.08;
 const GROWTH: f64 = 1.3;
 const QUICK_GROWTH: f64 = 2.0;
@@ -191,10 +191,13 @@ impl Estimate {
                 self.cut = Some(now);
                 self.loss.begin_anew(now);
             }
-        } else if queue <= NO_QUEUE && !self.loss.is_excessive() && self.target < self.guess.max(1.5 * delivered) {
+            return;
+        }
+        let proven = self.target < 1.5 * delivered;
+        if queue <= NO_QUEUE && !self.loss.is_excessive() && (proven || self.target < self.guess) {
             // Beyond the guess no further than what is really sent proves. Up to it the proof is missing where a picture
             // that was made smaller needs less than it may take, and would stay small for ever.
-            self.target *= self.growth().powf(period.min(Duration::from_secs(1)).as_secs_f64());
+            self.target *= self.growth(proven).powf(period.min(Duration::from_secs(1)).as_secs_f64());
         }
     }
 
@@ -204,15 +207,16 @@ impl Estimate {
         self.limit = Some(Limit { rate, left: false, confirmed });
     }
 
-    fn growth(&mut self) -> f64 {
-        match self.limit {
-            Some(limit) if self.target > 1.3 * limit.rate => {
-                self.limit = None;
-                QUICK_GROWTH
-            }
-            Some(limit) if self.target > 0.8 * limit.rate && limit.confirmed => CAREFUL_GROWTH,
-            Some(limit) if self.target > 0.8 * limit.rate || limit.confirmed => GROWTH,
-            _ => QUICK_GROWTH,
+    /// `proven`: what is really sent is not far below the target, so that too much of it would show.
+    fn growth(&mut self, proven: bool) -> f64 {
+        let limit = self.limit.filter(|limit| self.target <= 1.3 * limit.rate);
+        self.limit = limit;
+        let near = limit.is_some_and(|limit| self.target > 0.8 * limit.rate);
+        let confirmed = limit.is_some_and(|limit| limit.confirmed);
+        match (near, confirmed, proven) {
+            (true, true, _) | (true, _, false) => CAREFUL_GROWTH,
+            (true, false, true) | (false, true, _) | (false, _, false) => GROWTH,
+            (false, false, true) => QUICK_GROWTH,
         }
     }
 

@@ -16,6 +16,7 @@ use rtc::rtp_transceiver::rtp_sender::{
 use super::RtcError;
 use super::keyframe_requests::DeliverKeyframeRequests;
 use super::link::Link;
+use super::passage::Passage;
 use super::resend::LimitRetransmissions;
 use crate::video::Codec;
 
@@ -102,8 +103,10 @@ pub(super) fn video(offer: u8, link: &Arc<Link>) -> Result<(MediaEngine, Registr
     let registry = configure_rtcp_reports(registry);
     let registry = configure_twcc_sender_only(registry, &mut engine)?;
     let registry = registry.with(Slot::CongestionControl, CongestionControlBuilder::new(link.judge()).build());
-    let registry = registry.with(LimitRetransmissions::slot(), LimitRetransmissions::new(Arc::clone(link)));
-    Ok((engine, registry.with(DeliverKeyframeRequests::slot(), DeliverKeyframeRequests::default())))
+    let again = Passage::new(LimitRetransmissions::new(Arc::clone(link)));
+    let registry = registry.with(LimitRetransmissions::slot(), again);
+    let registry = registry.with(DeliverKeyframeRequests::slot(), Passage::new(DeliverKeyframeRequests));
+    Ok((engine, registry))
 }
 
 #[cfg(test)]

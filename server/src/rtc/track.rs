@@ -255,3 +255,77 @@ fn random() -> Result<[u32; 2], RtcError> {
     let number = || getrandom::u32().map_err(|error| RtcError(format!("no random numbers: {error}")));
     Ok([number()?, number()?])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: MonoTime = MonoTime::from_nanos(5_000_000_000);
+
+    fn packets(abs_capture_time: Option<u8>) -> Packets {
+        Packets {
+            payloader: Box::new(H264Payloader::default()),
+            payload_type: 102,
+            ssrc: 7,
+            sequence: u16::MAX,
+            timestamp_offset: u32::MAX - 1_000,
+            abs_capture_time,
+            playout_delay: Some(5),
+        }
+    }
+
+    /// A picture of `size` bytes, taken and placed this many milliseconds after the start.
+    fn frame(size: usize, captured: u64, placed: u64) -> EncodedFrame {
+        let at = |ms: u64| MonoTime::from_nanos(START.as_nanos() + ms * 1_000_000);
+        let data = [&[0, 0, 0, 1, 0x65][..], &vec![0xaa; size]].concat().into();
+        EncodedFrame { data, keyframe: true, captured: at(captured), media_time: at(placed) }
+    }
+
+    #[test]
+    fn timestamps_are_capture_times_on_a_clock_of_ninety_kilohertz_that_wraps_around() {
+        let mut packets = packets(None);
+        let mut stamp = |captured, placed| {
+            let sent = packets.of(&frame(3_000, captured, placed)).unwrap();
+            assert!(sent.len() > 1 && sent.iter().all(|p| p.header.timestamp == sent[0].header.timestamp));
+            let marked: Vec<_> = sent.iter().map(|p| p.header.marker).collect();
+            assert_eq!(marked.iter().position(|marker| *marker), Some(sent.len() - 1), "the last of a picture");
+            sent[0].header.timestamp
+        };
+        let first = stamp(0, 0);
+        // Uneven, as cameras are; and a repeated picture has its place in the video, not that of its capture.
+        assert_eq!(
+            [stamp(33, 33), stamp(71, 71), stamp(71, 571)].map(|t| t.wrapping_sub(first)),
+            [2_970, 6_390, 51_390]
+        );
+        assert_eq!(first, rtp_time(START).wrapping_sub(1_001));
+    }
+
+    #[test]
+    fn sequence_numbers_go_on_from_picture_to_picture_and_wrap_around() {
+        let mut packets = packets(None);
+        let mut numbers = Vec::new();
+        for n in 0..2 {
+            numbers.extend(packets.of(&frame(3_000, n, n)).unwrap().iter().map(|p| p.header.sequence_number));
+        }
+        let expected: Vec<_> = (0..numbers.len()).map(|n| u16::MAX.wrapping_add(u16::try_from(n).unwrap())).collect();
+        assert_eq!(numbers, expected);
+    }
+
+    #[test]
+    fn each_packet_says_when_its_picture_was_taken_if_that_was_negotiated() {
+        let repeated = frame(3_000, 0, 500);
+        for packet in packets(Some(3)).of(&repeated).unwrap() {
+            let said = packet.header.get_extension(3).unwrap();
+            let ntp = u64::from_be_bytes(said[..].try_into().unwrap());
+            // Seconds since 1900, in units of 2⁻³².
+            let said = ntp as f64 / 4_294_967_296.0 - 2_208_988_800.0;
+            let taken = clock::unix_time(START).as_secs_f64();
+            // Both offsets between the clocks were read at different times, on a machine whose clock may be adjusted.
+            assert!((said - taken).abs() < 0.1, "{said} {taken}");
+        }
+        for packet in packets(None).of(&repeated).unwrap() {
+            assert_eq!(packet.header.get_extension(3), None);
+            assert_eq!(packet.header.get_extension(5).as_deref(), Some(&PLAYOUT_DELAY_VALUE[..]));
+        }
+    }
+}

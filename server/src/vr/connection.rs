@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::stream::SplitStream;
+use futures_util::{Sink, SinkExt, StreamExt};
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
@@ -95,7 +95,7 @@ pub(super) async fn serve(service: Arc<Service>, socket: WebSocket, shutdown: Ca
     tracing::info!(conn = conn.0, "client disconnected");
 }
 
-async fn send(sink: &mut SplitSink<WebSocket, Message>, outbox: &Outbox, alive: &AtomicBool) -> End {
+async fn send(sink: &mut (impl Sink<Message> + Unpin), outbox: &Outbox, alive: &AtomicBool) -> End {
     let mut ping = interval(PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -175,4 +175,37 @@ fn is_too_large(error: &axum::Error) -> bool {
         source = error.source();
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::sink::unfold;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ping_goes_out_every_twenty_seconds_and_its_pong_may_take_as_long() {
+        let (begin, alive, outbox) = (Instant::now(), AtomicBool::new(true), Outbox::default());
+        let mut pings = Vec::new();
+        let note = |(), message| {
+            assert!(matches!(message, Message::Ping(_)), "{message:?}");
+            pings.push(begin.elapsed().as_secs());
+            async { Ok::<_, axum::Error>(()) }
+        };
+        let mut sink = Box::pin(unfold((), note));
+        let mut answered = interval(Duration::from_secs(1));
+        let mut sending = Box::pin(send(&mut sink, &outbox, &alive));
+        let end = loop {
+            tokio::select! {
+                end = &mut sending => break end,
+                // A client that answers for fifty seconds, and then no more.
+                _ = answered.tick(), if begin.elapsed() < Duration::from_secs(50) => alive.store(true, Ordering::Relaxed),
+            }
+        };
+        drop(sending);
+        drop(sink);
+        assert!(matches!(end, End::Unresponsive));
+        assert_eq!((pings, begin.elapsed().as_secs()), (vec![0, 20, 40, 60], 80));
+    }
 }

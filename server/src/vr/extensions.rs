@@ -2,12 +2,13 @@
 
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{
-    Capability, LeaseReply, LeaseRequest, LeaseState, MotionScale, Ping, Pong, ServerMessage, Stop,
+    Capability, LeaseReply, LeaseRequest, LeaseState, MotionScale, Ping, Pong, Role, ServerMessage, Stop,
 };
 
 use super::service::{Service, lock};
 use super::session::ConnId;
 use crate::clock;
+use crate::control::Arbiter;
 
 impl Service {
     fn has(&self, conn: ConnId, capability: Capability) -> bool {
@@ -35,14 +36,16 @@ impl Service {
         self.arbitrate(&mut ingest, |arbiter, events| arbiter.on_lease(clock::now(), who, request, events));
     }
 
-    /// A client sets or clears the stop latch. Who only watches may stop too.
+    /// A client sets or clears the stop latch. Who only watches may do both: to the wire it is the robot's dashboard.
     pub(super) fn on_stop(&self, conn: ConnId, stop: Stop) {
         if !self.has(conn, Capability::Stop) {
             return;
         }
         let mut ingest = self.ingest();
         let Some(who) = ingest.streams.of(conn) else { return };
-        let counts = self.arbitrate(&mut ingest, |arbiter, events| arbiter.on_stop(clock::now(), who, stop, events));
+        let role = if ingest.streams.is_viewer(conn) { Role::Viewer } else { Role::Driver };
+        let stopped = |arbiter: &mut Arbiter, events: &mut _| arbiter.on_stop(clock::now(), (who, role), stop, events);
+        let counts = self.arbitrate(&mut ingest, stopped);
         drop(ingest);
         if counts && self.log_due("stop") {
             tracing::info!(conn = conn.0, clear = stop.clear, "stop");

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
-use waldo_protocol::vr::{HoldReason, Mode, PlayoutConfig, ServerMessage, VrFrame, VrState};
+use waldo_protocol::vr::{HoldReason, Mode, MotionScale, PlayoutConfig, ServerMessage, VrFrame, VrState};
 
 use super::connection::{self, MAX_MESSAGE};
 use super::outbox::Outgoing;
@@ -49,18 +49,21 @@ pub struct VrServerConfig {
     pub keyfile: Option<PathBuf>,
     /// How [`VrServer::render_frame`] smooths. Default: the compatible profile.
     pub playout: PlayoutConfig,
+    /// How far the grippers move for a motion of the hands, each factor from 0.1 to 2. Default 1.
+    pub motion: MotionScale,
 }
 
 impl Default for VrServerConfig {
     fn default() -> Self {
-        Self { port: 8000, certfile: None, keyfile: None, playout: PlayoutConfig::default() }
+        let (playout, motion) = (PlayoutConfig::default(), MotionScale::default());
+        Self { port: 8000, certfile: None, keyfile: None, playout, motion }
     }
 }
 
 impl From<VrServerConfig> for Settings {
     fn from(config: VrServerConfig) -> Self {
-        let VrServerConfig { port, certfile, keyfile, playout } = config;
-        Self { port, certfile, keyfile, playout, ..Self::default() }
+        let VrServerConfig { port, certfile, keyfile, playout, motion } = config;
+        Self { port, certfile, keyfile, playout, motion, ..Self::default() }
     }
 }
 
@@ -80,6 +83,9 @@ pub enum StartError {
     /// A STUN or TURN server cannot be used.
     #[error("--ice-server: {0}")]
     IceServer(#[from] RtcError),
+    /// A setting makes no sense.
+    #[error("the scale of motion must be from 0.1 to 2, and not {} for positions and {} for rotations", .0.pos, .0.rot)]
+    MotionScale(MotionScale),
     /// The system refused something else.
     #[error("cannot listen: {0}")]
     Io(#[from] std::io::Error),
@@ -104,7 +110,9 @@ pub struct VrServer(Arc<Inner>);
 
 impl fmt::Debug for VrServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VrServer").field("settings", &self.0.settings).finish_non_exhaustive()
+        // Not all settings: passwords of relays are among them.
+        let Settings { bind, port, .. } = self.0.settings;
+        f.debug_struct("VrServer").field("bind", &bind).field("port", &port).finish_non_exhaustive()
     }
 }
 
@@ -143,6 +151,9 @@ impl VrServer {
             return Ok(());
         }
         let settings = &self.0.settings;
+        if !settings.motion.in_range() {
+            return Err(StartError::MotionScale(settings.motion));
+        }
         self.0.service.network.check()?;
         let tls = ServerTls::new(settings)?;
         let access = Arc::new(Access::load(&settings.data_dir, settings.open)?);
@@ -398,5 +409,35 @@ async fn watch(service: Arc<Service>, shutdown: CancellationToken) {
             _ = tick.tick() => service.tick(),
             () = shutdown.cancelled() => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_short_settings_have_the_defaults_of_the_wire() {
+        let settings = Settings::from(VrServerConfig::default());
+        assert_eq!((settings.port, settings.certfile, settings.keyfile), (8000, None, None));
+        let PlayoutConfig { enabled, profile, min_delay, max_delay, smooth_window, outlier_k } = settings.playout;
+        assert_eq!((enabled, profile), (true, waldo_protocol::vr::PlayoutProfile::Compatible));
+        assert_eq!([min_delay, max_delay, smooth_window].map(|time| time.as_millis()), [0, 150, 120]);
+        assert_eq!((outlier_k, settings.motion), (4.0, MotionScale { pos: 1.0, rot: 1.0 }));
+    }
+
+    #[test]
+    fn the_short_settings_are_those_of_the_server() {
+        let motion = MotionScale { pos: 0.5, rot: 2.0 };
+        let playout = PlayoutConfig { enabled: false, ..PlayoutConfig::default() };
+        let (certfile, keyfile) = (Some(PathBuf::from("/a.pem")), Some(PathBuf::from("/b.pem")));
+        let server = VrServer::new(VrServerConfig { port: 9, certfile, keyfile, playout, motion });
+        let settings = &server.0.settings;
+        assert_eq!((settings.port, settings.playout, settings.motion), (9, playout, motion));
+        assert_eq!(settings.certfile.as_deref(), Some(Path::new("/a.pem")));
+        assert_eq!(settings.keyfile.as_deref(), Some(Path::new("/b.pem")));
+        assert_eq!(server.0.service.arbiter.lock().unwrap().scale(), motion);
     }
 }

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{
-    Capability, ClientHello, Episode, HoldReason, HudValue, RecordingEdges, Refusal, Role, ServerHello, ServerMessage,
-    VrFrame, VrState,
+    Capability, ClientHello, Episode, Hand, HoldReason, HudValue, RecordingEdges, Refusal, Role, ServerHello,
+    ServerMessage, VrFrame, VrState,
 };
 
+use super::lost_hands::LostHands;
 use super::session::{Client, ConnId, Session};
 use super::streams::{Streams, Verdict};
 use super::telling::hold_of;
@@ -46,6 +47,7 @@ pub(super) struct Video {
 pub(super) struct Ingest {
     pub(super) streams: Streams,
     events: Vec<Event>,
+    pub(super) lost_hands: LostHands,
 }
 
 /// What happened to an episode that an operator records.
@@ -53,9 +55,11 @@ pub(super) struct Ingest {
 pub enum EpisodeEvent {
     /// The operator decided.
     Decided(Episode),
-    /// The operator's link was lost. The episode stays open for the same headset; if another one starts or stops
-    /// recording first, keep it and mark it for review.
+    /// The operator left VR, their link was lost, or another headset drives. Unless that one drives when it returns, the
+    /// episode stays open for the same headset; if another one is started first, keep it and mark it for review.
     Interrupted,
+    /// The same headset is back and goes on with the episode.
+    Resumed,
 }
 
 /// Decisions about episodes that nobody has asked for yet, at most.
@@ -97,12 +101,12 @@ impl Service {
     pub(super) fn new(metrics: Metrics, network: Network, settings: &Settings) -> Self {
         let streams = Streams::new(settings.max_pose_rate);
         Self {
-            ingest: Mutex::new(Ingest { streams, events: Vec::new() }),
+            ingest: Mutex::new(Ingest { streams, events: Vec::new(), lost_hands: LostHands::default() }),
             episodes: Mutex::default(),
             interrupted: Mutex::default(),
             later: Mutex::default(),
             session: Mutex::default(),
-            arbiter: Arc::new(Mutex::new(Arbiter::new(settings.playout))),
+            arbiter: Arc::new(Mutex::new(Arbiter::new(settings.playout).scaled(settings.motion))),
             frame: Mutex::default(),
             callback: Mutex::default(),
             logged: Mutex::default(),
@@ -184,6 +188,14 @@ impl Service {
         session.broadcast(&ServerMessage::State(state));
     }
 
+    /// The hands, of the stream whose frame came last, that begin to count as lost at `now`, with how long they have been
+    /// held.
+    pub(super) fn newly_lost_hands(&self, ingest: &mut Ingest, now: MonoTime) -> Vec<(Hand, Duration)> {
+        let shown = *lock(&self.frame);
+        let rendered = shown.and_then(|(stream, _)| lock(&self.arbiter).render(now, stream));
+        ingest.lost_hands.news(rendered.as_ref())
+    }
+
     pub(super) fn take_episodes(&self) -> Vec<EpisodeEvent> {
         lock(&self.episodes).drain(..).collect()
     }
@@ -229,6 +241,10 @@ impl Service {
         let mut events = std::mem::take(&mut ingest.events);
         let result = act(&mut lock(&self.arbiter), &mut events);
         if !events.is_empty() {
+            if events.contains(&Event::Episode(Episode::Start)) {
+                // Whoever left in the middle of an episode cannot go on with it any more.
+                *lock(&self.interrupted) = None;
+            }
             self.publish(events.drain(..));
             self.tell(ingest);
         }
@@ -278,7 +294,7 @@ impl Service {
         {
             tracing::warn!(conn = conn.0, lost, "decisions about episodes were lost; the latest one counts");
         }
-        if panicked {
+        if panicked && self.log_due("on_frame") {
             tracing::error!("the on_frame callback panicked; mend it, frames go on");
         }
     }
@@ -346,7 +362,7 @@ impl Service {
         let Some(client) = session.clients.get_mut(&conn) else { return };
         client.caps.clone_from(&reply.caps);
         client.send(&ServerMessage::Hello(reply));
-        client.owed_snapshot = true;
+        client.owe_snapshot();
         client.tell_standing(now, Some(&snapshot), hold);
         // Only the driver must hear what was asked before it came, and not as a part of the greeting.
         client.owed_request = lease.request.is_some() && stream.is_some() && stream == lease.driver;

@@ -92,9 +92,14 @@ impl Client {
         self.tell(Capability::Haptic, &ServerMessage::Haptic(haptic));
     }
 
+    /// The state of the service changed; who has that extension is told with the next word.
+    pub(super) fn owe_snapshot(&mut self) {
+        self.owed_snapshot = self.has(Capability::Snapshot);
+    }
+
     /// Tells the client what it does not know yet: the state of the service if one is owed, and why motion is held.
     pub(super) fn tell_standing(&mut self, now: MonoTime, snapshot: Option<&Snapshot>, hold: Option<Hold>) {
-        let snapshot = snapshot.filter(|_| self.owed_snapshot && self.has(Capability::Snapshot));
+        let snapshot = snapshot.filter(|_| self.owed_snapshot);
         let news = self.has(Capability::Hold) && !same_hold(self.told_hold.as_ref(), hold.as_ref());
         if (snapshot.is_none() && !news) || !self.hold_words.take(now) {
             return;
@@ -103,7 +108,8 @@ impl Client {
         match snapshot {
             Some(snapshot) => {
                 self.owed_snapshot = false;
-                self.send(&ServerMessage::Snapshot(Snapshot { hold, ..snapshot.clone() }));
+                let motion = snapshot.motion.filter(|_| self.has(Capability::Motion));
+                self.send(&ServerMessage::Snapshot(Snapshot { hold, motion, ..snapshot.clone() }));
             }
             None => self.send(&ServerMessage::Hold(hold)),
         }
@@ -247,6 +253,16 @@ mod tests {
             .map(|m| serde_json::from_str::<serde_json::Value>(m).expect("JSON")["type"].clone())
             .collect();
         assert_eq!(types, ["mode", "episode", "hud", "tracking"]);
+    }
+
+    #[test]
+    fn a_newcomer_is_told_that_an_episode_is_being_saved_and_that_something_is_wrong() {
+        for state in [VrState::Saving, VrState::Error] {
+            let mut session = Session { state, tracking: Some(false), ..Session::default() };
+            let (_, inbox) = join(&mut session);
+            let expected = [ServerMessage::Tracking(false), ServerMessage::State(state)].map(|m| m.encode());
+            assert_eq!(received(&inbox), expected);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use waldo_protocol::vr::{
 };
 
 use super::service::{EpisodeEvent, Ingest, Service, lock};
-use super::session::{ConnId, Session};
+use super::session::{Client, ConnId, Session};
 use super::streams::Streams;
 use crate::clock;
 use crate::control::{Arbiter, Event, LeaseAnswer, LeaseView};
@@ -31,6 +31,7 @@ impl Service {
             reset_n: arbiter.resets(),
             driver: arbiter.lease().driver.and_then(|id| streams.public_name(id)).map(str::to_owned),
             cameras: self.camera_names(),
+            motion: Some(arbiter.scale()),
         }
     }
 
@@ -48,6 +49,7 @@ impl Service {
                 }
                 Event::Episode(decision) => self.note_episode(EpisodeEvent::Decided(decision)),
                 Event::Interrupted(_) => self.note_episode(EpisodeEvent::Interrupted),
+                Event::Resumed(_) => self.note_episode(EpisodeEvent::Resumed),
                 Event::DecisionsLost(lost) => self.metrics.lost_decisions(lost),
                 Event::Tracking(_) | Event::Lease | Event::Scale | Event::Answer(_) => {}
             }
@@ -69,7 +71,7 @@ impl Service {
         };
         let told = std::mem::replace(&mut session.told_lease, lease);
         if lease.driver != told.driver {
-            session.clients.values_mut().for_each(|client| client.owed_snapshot = true);
+            session.clients.values_mut().for_each(Client::owe_snapshot);
         }
         let owed = session.clients.values().any(|client| client.owed_snapshot);
         let snapshot = owed.then(|| self.snapshot(&ingest.streams, &session));
@@ -118,6 +120,12 @@ impl Service {
         self.arbitrate(&mut ingest, |arbiter, events| arbiter.on_tick(clock::now(), events));
         self.tell(&ingest);
         self.report_health(&mut ingest, &feeds);
+        let lost = self.newly_lost_hands(&mut ingest, clock::now());
+        // Logs may block, which nobody's frames shall wait for.
+        drop(ingest);
+        for (hand, held) in lost {
+            tracing::warn!(?hand, ?held, "the headset does not see this controller; its arm holds");
+        }
     }
 
     /// Tells every client, twice a second, how its poses travel.
@@ -128,7 +136,8 @@ impl Service {
             return;
         }
         // From when it was due, so that late calls do not add up; what was missed is left out.
-        session.health_due = Some(session.health_due.map_or(now, |due| due + HEALTH_PERIOD).max(now));
+        let next = session.health_due.unwrap_or(now) + HEALTH_PERIOD;
+        session.health_due = Some(if next > now { next } else { now + HEALTH_PERIOD });
         let since = session.health_told.replace(now).map(|told| now.since(told).as_secs_f64());
         let ticks = lock(&self.arbiter).take_control_ticks();
         let ik_hz = since.filter(|s| *s > 0.0).map_or(0.0, |seconds| f64::from(ticks) / seconds);
@@ -173,7 +182,7 @@ fn tell(session: &Session, streams: &Streams, [before, lease]: [&LeaseView; 2], 
         }
         Event::Scale => {}
         // The lease is told to everybody by comparing with what was told before, episodes to whoever asks.
-        Event::Lease | Event::Episode(_) | Event::DecisionsLost(_) | Event::Interrupted(_) => {}
+        Event::Lease | Event::Episode(_) | Event::DecisionsLost(_) | Event::Interrupted(_) | Event::Resumed(_) => {}
     }
 }
 

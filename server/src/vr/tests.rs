@@ -1,12 +1,13 @@
 //! What several clients of one service see of each other, without sockets.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::Notify;
 use waldo_protocol::vr::{
-    Capability, ClientHello, Episode, EpisodeOp, HELLO_VERSION, LeaseOp, LeaseRequest, MotionScale, Role, Stop,
-    VrFrame, VrState,
+    Capability, CartCommand, ClientHello, Episode, EpisodeOp, HELLO_VERSION, LeaseOp, LeaseRequest, MotionScale, Role,
+    Stop, VrFrame, VrState,
 };
 
 use super::outbox::Outbox;
@@ -14,9 +15,12 @@ use super::service::{EpisodeEvent, Service};
 use super::session::{Client, ConnId};
 use crate::clock;
 use crate::config::Settings;
-use crate::control::{frame, squeezed};
+use crate::control::{LeaseView, frame, squeezed};
 use crate::metrics::Metrics;
 use crate::rtc::Network;
+
+mod greeting;
+mod log;
 
 /// A service with a robot that is ready.
 fn service() -> Arc<Service> {
@@ -137,6 +141,31 @@ fn after_its_hello_and_the_snapshot_a_client_hears_nothing_though_somebody_asks_
     for visitor in [&newcomer, &late] {
         assert!(!visitor.types().contains(&"lease".to_owned()));
     }
+}
+
+#[test]
+fn a_viewer_moves_nothing_whatever_it_sends() {
+    let service = service();
+    let viewer = Visitor::with(&service, "dashboard", Role::Viewer, Capability::ALL);
+    let pushed = VrFrame { l_stick_y: -1.0, ..frame() };
+    for (n, op) in LeaseOp::ALL.iter().enumerate() {
+        viewer.lease(*op, n as i64);
+        for sent in [frame(), VrFrame { reset: true, ..frame() }, frame(), squeezed(pushed)] {
+            viewer.send(sent);
+        }
+        service.on_motion(viewer.conn, MotionScale { pos: 0.5, rot: 0.5 });
+        service.tick();
+    }
+    let mut arbiter = service.arbiter.lock().unwrap();
+    assert_eq!((arbiter.lease(), arbiter.engaged(), arbiter.take_reset()), (LeaseView::default(), false, false));
+    assert_eq!(arbiter.scale(), MotionScale::default());
+    let moment = Duration::from_millis(50);
+    assert_eq!(arbiter.cart(clock::now() + moment, moment), CartCommand::STOP);
+    drop(arbiter);
+    assert!(service.frame().is_none());
+    let answers: Vec<_> =
+        viewer.heard().into_iter().filter(|m| m["type"] == "lease").map(|m| m["ok"].clone()).collect();
+    assert_eq!(answers, vec![Value::Bool(false); LeaseOp::ALL.len()]);
 }
 
 #[test]

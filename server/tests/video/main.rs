@@ -56,6 +56,13 @@ async fn next_keyframe(viewer: &mut Subscription) -> EncodedFrame {
     }
 }
 
+/// Sees so many frames, none of which may lack the one before it.
+async fn watch(viewer: &mut Subscription, eyes: &mut Eyes, frames: usize) {
+    for _ in 0..frames {
+        eyes.see(&next(viewer).await);
+    }
+}
+
 /// Waits until a condition on something that changes on another thread holds.
 async fn until(what: &str, condition: impl Fn() -> bool) {
     let wait = async {
@@ -188,12 +195,7 @@ async fn a_second_viewer_gets_a_keyframe_and_the_first_loses_nothing() {
     let mut eyes = Eyes::new();
     eyes.see(&next(&mut first).await);
     let mut second = feed.subscribe();
-    let goes_on = async {
-        for _ in 0..20 {
-            eyes.see(&next(&mut first).await);
-        }
-    };
-    let (frame, ()) = tokio::join!(next(&mut second), goes_on);
+    let (frame, ()) = tokio::join!(next(&mut second), watch(&mut first, &mut eyes, 20));
     assert!(frame.keyframe);
     Eyes::new().see(&frame);
 }
@@ -217,10 +219,7 @@ async fn a_viewer_that_does_not_fetch_disturbs_nobody_and_resumes_with_a_keyfram
     let feed = callable_feed("c", || Some(plain(64, 48, RED)));
     let mut quick = feed.subscribe();
     let mut slow = feed.subscribe();
-    let mut eyes = Eyes::new();
-    for _ in 0..60 {
-        eyes.see(&next(&mut quick).await);
-    }
+    watch(&mut quick, &mut Eyes::new(), 60).await;
     let resumed = next(&mut slow).await;
     assert!(resumed.keyframe);
     Eyes::new().see(&resumed);

@@ -117,7 +117,7 @@ async fn one(profile: Profile, duration: Duration, report: &mut Report) -> Resul
     let starting = server.clone();
     near.run(async move { Ok(starting.start().await?) }).await?;
     let port = server.addr().context("the server has no address")?.port();
-    let url = format!("https://{}:{port}/network.html", cable.robot);
+    let url = format!("https://{}:{port}/?network", cable.robot);
 
     let (chromium, tab, first, attempts) = far.run(open(url)).await?;
     sleep(WARM_UP).await;

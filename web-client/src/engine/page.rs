@@ -13,11 +13,11 @@ use crate::target::Target;
 use crate::{certificate, emulator};
 
 impl Engine {
-    /// Connects to the robot as typed; the page's own if nothing is typed.
+    /// Connects to the robot as typed; the page's own if nothing is typed. Leaves the presentation with the old one.
     pub(crate) fn connect_to(&self, typed: &str) {
         match Target::typed(typed) {
             Ok(target) => {
-                self.end_presentation_in_silence();
+                self.leave();
                 self.paths.connection.aim_at(target);
                 self.robot.take();
                 self.stop.borrow_mut().forget();
@@ -38,9 +38,9 @@ impl Engine {
         }
     }
 
-    /// Ends the presentation and the connection. The arms stay where they are: who disconnects wants them to stop.
+    /// Leaves the presentation and ends the connection. Who wants the arms to stand still has the stop for it.
     pub(crate) fn disconnect(&self) {
-        self.end_presentation_in_silence();
+        self.leave();
         self.forget_socket(false);
         self.paths.connection.disconnect();
     }

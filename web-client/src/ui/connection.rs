@@ -44,7 +44,11 @@ pub(super) fn Connection(engine: EngineHandle, summary: RwSignal<Summary>) -> im
                 when=move || idle() || wants_other()
                 fallback=move || {
                     view! {
-                        <button type="button" on:click=move |_| engine.with_value(|engine| engine.disconnect())>
+                        <button
+                            id="disconnect"
+                            type="button"
+                            on:click=move |_| engine.with_value(|engine| engine.disconnect())
+                        >
                             {move || if status.get() == Status::Connected { "Disconnect" } else { "Cancel" }}
                         </button>
                     }

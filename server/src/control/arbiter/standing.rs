@@ -27,6 +27,11 @@ impl Standing {
         Self { reason, hand: Hands::Both, severity: Severity::Hold, since }
     }
 
+    /// Nothing is held, but the operator should know.
+    pub(super) fn info(reason: HoldReason, since: MonoTime) -> Self {
+        Self { reason, hand: Hands::Both, severity: Severity::Info, since }
+    }
+
     /// The reason of one hand (left, right), or of both where they agree; the left one's if they differ.
     fn clamp(hands: [Option<(HoldReason, MonoTime)>; 2]) -> Option<Self> {
         let (hand, (reason, since)) = match hands {
@@ -89,6 +94,7 @@ impl Arbiter {
                 lost.and_then(Standing::clamp)
             })
             .or_else(|| Standing::clamp(self.clamps.map(|c| c.filter(|(_, t)| now.since(*t) >= CLAMP_TOLD_AFTER))))
+            .or_else(|| self.streams.iter().filter(|s| whose(s)).find_map(Stream::interrupted_episode))
     }
 }
 
@@ -115,6 +121,9 @@ fn text(reason: HoldReason) -> &'static str {
         HoldReason::Stopped => "The robot is stopped; clear the stop on the page to go on.",
         HoldReason::Fault => {
             "The robot reported a fault; look at it, then press X to clear the fault and move to rest."
+        }
+        HoldReason::Interrupted => {
+            "The recording is interrupted; go on with it in VR, then save or discard it. A new one ends it."
         }
         _ => "Motion is held.",
     }

@@ -1,7 +1,7 @@
 //! What comes of a word about the lease, and of a driver who is gone: whoever drives next engages deliberately.
 
 use waldo_protocol::time::MonoTime;
-use waldo_protocol::vr::{LeaseOp, LeaseReason, LeaseRequest, LeaseState, MotionScale};
+use waldo_protocol::vr::{LeaseOp, LeaseReason, LeaseRequest, LeaseState};
 
 use super::lease::Lease;
 use super::{Arbiter, Event, LeaseAnswer, LeaseView, SourceId};
@@ -66,15 +66,12 @@ impl Arbiter {
                 self.cart.stop();
             }
             let scaled = after.driver.is_some() && after.driver != self.scaled_by;
-            if scaled && self.scale != MotionScale::default() {
-                self.scale = MotionScale::default();
+            if scaled && self.scale != self.usual_scale {
+                self.scale = self.usual_scale;
                 events.push(Event::Scale);
             }
-            if let Some(stream) = self.streams.iter_mut().find(|s| Some(s.id) == before.driver)
-                && stream.edges.recording()
-            {
-                stream.edges.end();
-                events.push(Event::Interrupted(stream.id));
+            if let Some(driver) = after.driver {
+                self.end_episodes_but_of(driver, events);
             }
         }
         if before != after {

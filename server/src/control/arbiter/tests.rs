@@ -4,6 +4,7 @@ use waldo_protocol::vr::{Controller, Hand, Hands, LeaseOp, LeaseRequest, LeaseSt
 use super::*;
 use crate::control::tests::{frame, pose, squeezed};
 
+mod episodes;
 mod lease;
 mod properties;
 mod stop;

@@ -1,6 +1,6 @@
 //! From the sticks to the velocity of the base, in virtual time.
 
-use waldo_protocol::vr::Stop;
+use waldo_protocol::vr::{Role, Stop};
 
 use super::*;
 use crate::robot::BaseCommand;
@@ -110,7 +110,7 @@ fn the_stop_latch_stops_the_base_until_it_is_cleared() {
     let mut bench = rolling();
     let stop = |bench: &mut Bench, n, clear| {
         let stop = Stop { n: Some(n), clear };
-        bench.arbiter.lock().unwrap().on_stop(bench.now, B, stop, &mut Vec::new());
+        bench.arbiter.lock().unwrap().on_stop(bench.now, (B, Role::Driver), stop, &mut Vec::new());
     };
     stop(&mut bench, 1, false);
     bench.tick();

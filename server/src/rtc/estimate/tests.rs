@@ -21,12 +21,43 @@ struct Path {
     loss: f64,
     /// No more than this is ever sent.
     encoder: f64,
+    /// A camera of 1280x720 instead, that is made smaller where it must.
+    camera: Option<Camera>,
+    /// Packets that found the queue full.
+    overflowed: usize,
     free_at: Duration,
     next_send: Duration,
     feedback: VecDeque<(Duration, Report)>,
     random: u64,
     /// The longest wait in the queue since it was last asked.
     worst_queue: Duration,
+}
+
+/// What a camera of 1280x720 sends, in whole or in half size, as the ladder of [`crate::video`] has it.
+#[derive(Default)]
+struct Camera {
+    small: bool,
+    changed: Duration,
+    /// Packets of a keyframe that are still to be sent.
+    keyframe: u32,
+}
+
+impl Camera {
+    fn sends(&mut self, now: Duration, rate: f64) -> f64 {
+        let rested = now.saturating_sub(self.changed);
+        let small = match self.small {
+            false => rate < 1.1 * MEGABIT && rested > Duration::from_millis(500),
+            true => rate < 1.55 * MEGABIT || rested < Duration::from_secs(3),
+        };
+        if small != self.small {
+            *self = Self { small, changed: now, keyframe: 20 };
+        }
+        if self.keyframe > 0 {
+            self.keyframe -= 1;
+            return 3.0 * rate;
+        }
+        rate.min(if small { 0.83 } else { 3.3 } * MEGABIT)
+    }
 }
 
 impl Path {
@@ -39,6 +70,8 @@ impl Path {
             jitter: Duration::ZERO,
             loss: 0.0,
             encoder: f64::INFINITY,
+            camera: None,
+            overflowed: 0,
             free_at: Duration::ZERO,
             next_send: Duration::ZERO,
             feedback: VecDeque::new(),
@@ -61,6 +94,7 @@ impl Path {
         let dropped = start - at > self.queue_limit || self.capacity == 0.0;
         let mut report = Report { sent: at, arrived: None, lost: true, bytes: PACKET };
         let mut back = at + 2 * self.delay;
+        self.overflowed += usize::from(dropped);
         if !dropped {
             self.worst_queue = self.worst_queue.max(start - at);
             self.free_at = start + Duration::from_secs_f64(PACKET as f64 * 8.0 / self.capacity);
@@ -87,7 +121,10 @@ impl Path {
             while self.next_send < self.now {
                 self.send(self.next_send);
                 // Headroom as the encoder is given it.
-                let rate = (0.9 * estimate.bits_per_second()).min(self.encoder);
+                let mut rate = (0.9 * estimate.bits_per_second()).min(self.encoder);
+                if let Some(camera) = &mut self.camera {
+                    rate = camera.sends(self.next_send, rate);
+                }
                 self.next_send += Duration::from_secs_f64(PACKET as f64 * 8.0 / rate);
             }
             // Packets are reported in order, once one of them or a later one has arrived.
@@ -235,10 +272,24 @@ fn packets_that_were_held_up_and_come_all_at_once_are_no_queue_of_ours() {
     }
 }
 
+#[test]
+fn a_camera_on_a_narrow_path_fills_no_queue_when_it_gets_large_again() {
+    for guess in [4.4, 2.0] {
+        let (mut path, mut estimate) = (Path::new(2.0 * MEGABIT), starting_with(guess * MEGABIT));
+        path.queue_limit = Duration::from_millis(250);
+        path.camera = Some(Camera::default());
+        path.run(&mut estimate, 5.0);
+        (path.overflowed, path.worst_queue) = (0, Duration::ZERO);
+        path.run(&mut estimate, 60.0);
+        assert!(path.worst_queue < Duration::from_millis(200), "{:?}", path.worst_queue);
+        assert_eq!(path.overflowed, 0);
+    }
+}
+
 /// Seconds from the end of a 3 s cut until a picture of 1280x720 may have its full size again, and its full bitrate.
 fn back_after_a_cut(path: &mut Path, trouble: impl Fn(&mut Path, u32)) -> [f64; 2] {
-    let mut estimate = starting_with(3.7 * MEGABIT);
-    path.encoder = 3.3 * MEGABIT;
+    let mut estimate = starting_with(4.4 * MEGABIT);
+    path.camera = Some(Camera::default());
     path.run(&mut estimate, 5.0);
     let capacity = std::mem::replace(&mut path.capacity, 0.0);
     path.run(&mut estimate, 3.0);
@@ -272,7 +323,7 @@ fn size_and_rate_are_back_soon_after_a_cut_however_the_network_returns() {
     assert_eq!([at_once, stumbling], [[0.0; 2]; 2]);
     assert!(lossy[0] == 0.0 && lossy[1] < 5.0, "{lossy:?}");
     // For the first second after the cut it carries half a megabit.
-    assert!(crawling[0] < 6.0 && crawling[1] < 7.0, "{crawling:?}");
+    assert!(crawling[0] < 7.0 && crawling[1] < 8.0, "{crawling:?}");
 }
 
 #[test]

@@ -87,6 +87,19 @@ fn the_scale_of_one_person_is_not_the_next_ones() {
 }
 
 #[test]
+fn until_somebody_sets_a_scale_everybody_drives_with_the_configured_one() {
+    let usual = MotionScale { pos: 0.5, rot: 1.5 };
+    let mut room = Room { arbiter: Arbiter::default().scaled(usual), ..Room::new() };
+    room.engage(A);
+    let scale = room.arbiter.targets(room.now).expect("engaged").scale;
+    assert_eq!((scale.pos, scale.rot), (0.5, 1.5));
+    room.arbiter.on_closed(room.now, A, &mut room.events);
+    room.arbiter.set_scale(B, MotionScale::default());
+    room.engage(A);
+    assert_eq!(room.arbiter.scale(), usual, "and again after what another person chose");
+}
+
+#[test]
 fn an_episode_whose_driver_is_replaced_is_interrupted() {
     let mut room = Room::new();
     let state = |state| VrFrame { state, ..frame() };

@@ -218,8 +218,10 @@ proptest! {
                 Deed::Stop { from, stop } => {
                     let id = SourceId::person(from);
                     let news = stop.n.is_none_or(|n| seen.stops.insert((from, n)));
-                    let may = !stop.clear || arbiter.lease().driver.is_none_or(|driver| driver == id);
-                    prop_assert_eq!(arbiter.on_stop(now, id, stop, &mut events), news && may);
+                    let role = if from == VIEWER { Role::Viewer } else { Role::Driver };
+                    let clears = arbiter.lease().driver.is_none_or(|driver| driver == id) || role == Role::Viewer;
+                    let may = !stop.clear || clears;
+                    prop_assert_eq!(arbiter.on_stop(now, (id, role), stop, &mut events), news && may);
                     if news && may {
                         seen.stopped = !stop.clear;
                         seen.reset_waits &= stop.clear;
