@@ -28,6 +28,7 @@
 //! ```
 
 mod action;
+mod action_gate;
 mod app_map;
 mod array;
 mod camera;
@@ -58,6 +59,7 @@ mod writer;
 mod zenoh_keys;
 
 pub use action::{Action, ActionHeader, ActionMarks};
+pub use action_gate::{ActionDropped, ActionGate};
 pub use app_map::{AppMap, NotForTheWire};
 pub use array::{ArrayRef, ArrayView, MAX_DIMENSIONS};
 pub use camera::{Camera, Image};

@@ -7,7 +7,9 @@ use super::ids::RequestId;
 use super::writer::{MapWriter, frame};
 use super::{Dtype, Frame, Problem, WireError};
 
-/// What a client may say about an action beyond the action itself, if `ttl` is negotiated.
+/// What a client may say about an action beyond the action itself, if `ttl` is negotiated. [`ActionGate`] applies it.
+///
+/// [`ActionGate`]: super::ActionGate
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ActionMarks {
     /// Rises with every action of a client; one that is not above the last is to be dropped.

@@ -88,6 +88,26 @@ impl ClientMessage {
         })
     }
 
+    /// Its type on the wire; `unknown` for one that is not known or was not negotiated.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Metadata(_) => "metadata",
+            Self::Reset(_) => "reset",
+            Self::ObsRequest(_) => "obs_request",
+            Self::ApplyAction(_) => "apply_action",
+            Self::Action(_) => "action",
+            Self::Chunk(_) => "action_chunk",
+            Self::Subscribe(_) => "subscribe",
+            Self::Credit(_) => "credit",
+            Self::Unsubscribe(_) => "unsubscribe",
+            Self::Configure(_) => "configure",
+            Self::Lease(_) => "lease",
+            Self::Clock(_) => "clock",
+            Self::Stats { .. } => "stats",
+            Self::Unknown { .. } => "unknown",
+        }
+    }
+
     /// The id that the reply has to repeat.
     pub fn id(&self) -> Option<RequestId> {
         match self {

@@ -54,7 +54,7 @@ impl ClientExt {
 /// What a server says in `ext` of its metadata response. Keys that are missing or wrong have the defaults.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServerExt {
-    /// Version of the extensions: the lower of both; 1 by default.
+    /// Version of the extensions: the lower of the client's and [`EXT_VERSION`]; 1 by default.
     pub v: u64,
     /// `<name>/<version>` of the program; empty by default.
     pub impl_name: String,
@@ -155,6 +155,11 @@ impl MetadataRequest {
         });
     }
 
+    /// What a server that offers `offered` has in common with this client: nothing with one that sent no `ext`.
+    pub fn agreed(&self, offered: Capabilities) -> Capabilities {
+        self.ext.as_ref().map_or(Capabilities::NONE, |ext| ext.want.and(offered))
+    }
+
     pub(super) fn read(frame: &Frame<'_>, id: Option<RequestId>) -> Result<Self, WireError> {
         let [ext] = frame.members(["ext"])?;
         Ok(Self { ext: ClientExt::read(&ext)?, id })
@@ -184,6 +189,11 @@ impl MetadataResponse {
                 header.id(id);
             }
         });
+    }
+
+    /// What a client that asked for `want` has in common with this server: nothing with one that sent no `ext`.
+    pub fn agreed(&self, want: Capabilities) -> Capabilities {
+        self.ext.as_ref().map_or(Capabilities::NONE, |ext| ext.caps.and(want))
     }
 
     pub(super) fn read(frame: &Frame<'_>, id: Option<RequestId>) -> Result<Self, WireError> {

@@ -144,6 +144,27 @@ impl ServerMessage {
         })
     }
 
+    /// Its type on the wire; `unknown` for one that is not known or was not negotiated.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Metadata(_) => "metadata_response",
+            Self::Observation(_) => "obs_response",
+            Self::Reset(_) => "reset_response",
+            Self::Step(_) => "step_response",
+            Self::Push(_) => "obs_push",
+            Self::Subscribed(_) => "subscribed",
+            Self::Unsubscribed(_) => "unsubscribed",
+            Self::Error(_) => "error",
+            Self::Configured(_) => "configure_response",
+            Self::Chunk(_) => "chunk_response",
+            Self::Lease(_) => "lease_response",
+            Self::LeaseEvent(_) => "lease_event",
+            Self::Clock(_) => "clock_response",
+            Self::Stats(_) => "stats_response",
+            Self::Unknown { .. } => "unknown",
+        }
+    }
+
     /// The id of the request that it completes.
     pub fn id(&self) -> Option<RequestId> {
         match self {

@@ -304,3 +304,36 @@ fn what_was_not_negotiated_does_not_exist() {
     assert_eq!(read, Ok(ClientMessage::ObsRequest(Default::default())));
     assert!(client(&frame(&header, &[])).is_err());
 }
+
+#[test]
+fn peers_use_what_both_have() {
+    let some = |capabilities: &[Capability]| capabilities.iter().copied().collect::<Capabilities>();
+    let header = map(&[
+        ("type", "metadata".into()),
+        (
+            "ext",
+            map(&[
+                ("v", 9.into()),
+                ("want", Value::Array(vec!["push".into(), "hologram".into(), "id".into()])),
+                ("client", "no hexadecimal".into()),
+            ]),
+        ),
+    ]);
+    let Ok(ClientMessage::Metadata(request)) = ClientMessage::decode(&frame(&header, &[]), Capabilities::NONE) else {
+        panic!("not read")
+    };
+    let ext = request.ext.as_ref().unwrap();
+    assert_eq!((ext.v, &ext.client, ext.impl_name.as_str()), (9, &None, ""));
+    let offered = some(&[Capability::Id, Capability::Err]);
+    assert_eq!(request.agreed(offered), some(&[Capability::Id]));
+    let header = map(&[
+        ("type", "metadata_response".into()),
+        ("ext", map(&[("caps", Value::Array(vec!["id".into(), "err".into(), 7.into()]))])),
+    ]);
+    let Ok(ServerMessage::Metadata(response)) = ServerMessage::decode(&frame(&header, &[]), Capabilities::NONE) else {
+        panic!("not read")
+    };
+    // A list that is not one of texts has no names.
+    assert_eq!(response.agreed(Capabilities::all()), Capabilities::NONE);
+    assert_eq!(response.ext.unwrap().limits.max_inflight, 1);
+}

@@ -176,16 +176,19 @@ fn assert_why(error: &str, expect: &Value, name: &str) {
 }
 
 fn assert_client_message(message: &ClientMessage, bytes: &[u8], expect: &Value, name: &str) {
-    let (kind, reply) = match message {
-        ClientMessage::Metadata(_) => ("metadata", "metadata_response"),
-        ClientMessage::Reset(_) => ("reset", "reset_response"),
-        ClientMessage::ObsRequest(_) => ("obs_request", "obs_response"),
-        ClientMessage::ApplyAction(_) => ("apply_action", "none"),
-        ClientMessage::Action(_) => ("action", "step_response"),
-        ClientMessage::Chunk(_) => ("action_chunk", "chunk_response"),
-        ClientMessage::Lease(_) => ("lease", "lease_response"),
-        ClientMessage::Unknown { kind, .. } => (kind.as_deref().unwrap(), "none"),
+    let reply = match message {
+        ClientMessage::Metadata(_) => "metadata_response",
+        ClientMessage::Reset(_) => "reset_response",
+        ClientMessage::ObsRequest(_) => "obs_response",
+        ClientMessage::Action(_) => "step_response",
+        ClientMessage::Chunk(_) => "chunk_response",
+        ClientMessage::Lease(_) => "lease_response",
+        ClientMessage::ApplyAction(_) | ClientMessage::Unknown { .. } => "none",
         other => panic!("{name}: {other:?}"),
+    };
+    let kind = match message {
+        ClientMessage::Unknown { kind, .. } => kind.as_deref().unwrap(),
+        known => known.kind(),
     };
     assert_eq!((expect["type"].as_str().unwrap_or(kind), &expect["reply"]), (kind, &json!(reply)), "{name}");
     if let ClientMessage::ApplyAction(action) | ClientMessage::Action(action) = message {
@@ -205,7 +208,9 @@ fn assert_client_message(message: &ClientMessage, bytes: &[u8], expect: &Value, 
     }
     if let ClientMessage::Metadata(request) = message {
         // A server has extensions for those that ask, and the id for those that may send one.
-        assert_eq!(request.ext.is_some(), expect["reply_has_ext"].as_bool().unwrap_or(false), "{name}");
+        let extended = expect["reply_has_ext"].as_bool().unwrap_or(false);
+        assert_eq!(request.ext.is_some(), extended, "{name}");
+        assert_eq!(request.agreed(Capabilities::all()) != Capabilities::NONE, extended, "{name}");
     }
     let id = message.id().map(RequestId::get);
     let expected = expect.get("reply_id").or_else(|| expect["reply_fields"].get("id"));
@@ -257,7 +262,7 @@ fn frames_of_servers_are_read_as_a_client_must() {
 
 fn assert_server_message(message: &ServerMessage, bytes: &[u8], expect: &Value, name: &str) {
     let mut read = Map::new();
-    let kind = match message {
+    match message {
         ServerMessage::Metadata(MetadataResponse { data, ext, .. }) => {
             read.insert("data".to_owned(), map_json(data));
             assert_eq!(ext.is_some(), expect.get("ext").is_some(), "{name}");
@@ -271,29 +276,25 @@ fn assert_server_message(message: &ServerMessage, bytes: &[u8], expect: &Value, 
                 });
                 assert_same(&read, expect, name);
             }
-            "metadata_response"
         }
-        ServerMessage::Observation(_) => "obs_response",
+        ServerMessage::Observation(_) => {}
         ServerMessage::Reset(response) => {
             read.insert("info".to_owned(), map_json(&response.info));
-            "reset_response"
         }
         ServerMessage::Step(response) => {
             read.insert("info".to_owned(), map_json(&response.info));
             read.insert("reward".to_owned(), json!(response.outcome.reward));
             read.insert("terminated".to_owned(), json!(response.outcome.terminated));
             read.insert("truncated".to_owned(), json!(response.outcome.truncated));
-            "step_response"
         }
         ServerMessage::Error(reply) => {
             read.insert("id".to_owned(), json!(reply.id.map(RequestId::get)));
             read.insert("code".to_owned(), json!(reply.code.name()));
             read.insert("completes_request".to_owned(), json!(message.id().map(RequestId::get)));
-            "error"
         }
         other => panic!("{name}: {other:?}"),
-    };
-    read.insert("type".to_owned(), json!(kind));
+    }
+    read.insert("type".to_owned(), json!(message.kind()));
     if let Some(observation) = message.observation() {
         read.extend(observation_json(observation, bytes, expect));
     }
