@@ -11,6 +11,8 @@ mod vectors;
 mod properties;
 #[cfg(not(target_arch = "wasm32"))]
 mod seeds;
+#[cfg(not(target_arch = "wasm32"))]
+mod strategies;
 
 #[cfg(target_arch = "wasm32")]
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);
