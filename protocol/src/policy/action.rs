@@ -36,7 +36,7 @@ pub struct Action {
 impl Action {
     pub(super) fn read(frame: &Frame<'_>, id: Option<RequestId>, caps: Capabilities) -> Result<Self, WireError> {
         let [shape, dtype, stamps, seq, ttl_ms, sent] =
-            frame.members(["shape", "dtype", "obs_timestamps", "seq", "ttl_ms", "sent"])?;
+            frame.members(["shape", "dtype", "obs_timestamps", "seq", "ttl_ms", "sent"]);
         let ttl = caps.has(Capability::Ttl);
         Ok(Self {
             array: ArrayRef::whole(dtype.dtype()?, shape.shape()?, frame.payload.clone())?,

@@ -84,7 +84,7 @@ impl ActionChunk {
             "due",
             "mode",
             "late_limit_ms",
-        ])?;
+        ]);
         let dimensions = shape.shape()?;
         // Without values in a row, an empty payload could claim any number of rows.
         let n = match dimensions[..] {
@@ -200,7 +200,7 @@ impl ChunkResponse {
     }
 
     pub(super) fn read(frame: &Frame<'_>) -> Result<Self, WireError> {
-        let [id, chunk, dropped_late, queued] = frame.members(["id", "chunk", "dropped_late", "queued"])?;
+        let [id, chunk, dropped_late, queued] = frame.members(["id", "chunk", "dropped_late", "queued"]);
         Ok(Self {
             id: id.id()?,
             chunk: chunk.integer()?,

@@ -63,7 +63,7 @@ impl ClientMessage {
     /// The frame cannot be read; nothing of it counts then.
     pub fn decode(frame: &[u8], caps: Capabilities) -> Result<Self, WireError> {
         let frame = Frame::split(frame)?;
-        let [id] = frame.members(["id"])?;
+        let [id] = frame.members(["id"]);
         let needs = |capability| caps.has(capability);
         let request_id = |field: Field<'_>| field.negotiated(needs(Capability::Id), Field::id);
         let kind = frame.kind()?;
@@ -191,7 +191,7 @@ impl ObsRequest {
     }
 
     fn read(frame: &Frame<'_>, id: Option<RequestId>, caps: Capabilities) -> Result<Self, WireError> {
-        let [newer_than, wait_ms] = frame.members(["newer_than", "wait_ms"])?;
+        let [newer_than, wait_ms] = frame.members(["newer_than", "wait_ms"]);
         let fresh = caps.has(Capability::Fresh);
         let newer_than = newer_than.negotiated(fresh, Field::counters)?;
         let wait_ms = wait_ms.negotiated(fresh, Field::magnitude)?;

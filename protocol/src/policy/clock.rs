@@ -31,7 +31,7 @@ impl ClockRequest {
     }
 
     pub(super) fn read(frame: &Frame<'_>) -> Result<Self, WireError> {
-        let [id, t0] = frame.members(["id", "t0"])?;
+        let [id, t0] = frame.members(["id", "t0"]);
         Ok(Self { id: id.id()?, t0: t0.finite()? })
     }
 }
@@ -61,7 +61,7 @@ impl ClockResponse {
     }
 
     pub(super) fn read(frame: &Frame<'_>) -> Result<Self, WireError> {
-        let [id, t0, t1, t2] = frame.members(["id", "t0", "t1", "t2"])?;
+        let [id, t0, t1, t2] = frame.members(["id", "t0", "t1", "t2"]);
         Ok(Self { id: id.id()?, t0: t0.finite()?, t1: t1.finite()?, t2: t2.finite()? })
     }
 

@@ -168,7 +168,7 @@ impl Configure {
     }
 
     pub(super) fn read(frame: &Frame<'_>) -> Result<Self, WireError> {
-        let [id, cameras, align] = frame.members(["id", "cameras", "align"])?;
+        let [id, cameras, align] = frame.members(["id", "cameras", "align"]);
         Ok(Self {
             id: id.id()?,
             cameras: cameras.optional(CameraSettings::read_all)?.unwrap_or_default(),

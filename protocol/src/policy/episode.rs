@@ -24,7 +24,7 @@ impl Outcome {
     }
 
     pub(super) fn read(frame: &Frame<'_>) -> Result<Self, WireError> {
-        let [reward, terminated, truncated] = frame.members(["reward", "terminated", "truncated"])?;
+        let [reward, terminated, truncated] = frame.members(["reward", "terminated", "truncated"]);
         Ok(Self {
             reward: reward.optional(Field::number)?.unwrap_or(0.0),
             terminated: terminated.optional(Field::flag)?.unwrap_or(false),
@@ -66,7 +66,7 @@ impl Episode {
 
     /// `None` for a message without a counter of episodes.
     pub(super) fn read(frame: &Frame<'_>) -> Result<Option<Self>, WireError> {
-        let [episode, driver] = frame.members(["episode", "driver"])?;
+        let [episode, driver] = frame.members(["episode", "driver"]);
         let Some(episode) = episode.optional(Field::integer)? else { return Ok(None) };
         let driver = driver.named(Driver::from_name, "policy, operator or none")?;
         Ok(Some(Self { outcome: Outcome::read(frame)?, episode, driver }))

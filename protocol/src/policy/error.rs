@@ -90,6 +90,9 @@ pub enum MsgpackProblem {
     /// Nested deeper than [`MAX_DEPTH`](super::MAX_DEPTH).
     #[error("nested deeper than 128 levels")]
     TooDeep,
+    /// The header has more keys than any message.
+    #[error("more than 1024 keys")]
+    TooManyKeys,
     /// A map of the application has more than [`MAX_VALUES`](super::MAX_VALUES) values.
     #[error("more than 1048576 values")]
     TooManyValues,

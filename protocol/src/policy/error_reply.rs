@@ -69,7 +69,7 @@ impl ErrorReply {
     }
 
     pub(super) fn read(frame: &Frame<'_>) -> Result<Self, WireError> {
-        let [id, code, message, retry_ms] = frame.members(["id", "code", "message", "retry_ms"])?;
+        let [id, code, message, retry_ms] = frame.members(["id", "code", "message", "retry_ms"]);
         Ok(Self {
             id: id.optional(Field::id)?,
             code: ErrorCode::from_name(code.text()?).unwrap_or(ErrorCode::Other),

@@ -161,7 +161,7 @@ impl MetadataRequest {
     }
 
     pub(super) fn read(frame: &Frame<'_>, id: Option<RequestId>) -> Result<Self, WireError> {
-        let [ext] = frame.members(["ext"])?;
+        let [ext] = frame.members(["ext"]);
         Ok(Self { ext: ClientExt::read(&ext)?, id })
     }
 }
@@ -197,7 +197,7 @@ impl MetadataResponse {
     }
 
     pub(super) fn read(frame: &Frame<'_>, id: Option<RequestId>) -> Result<Self, WireError> {
-        let [data, ext] = frame.members(["data", "ext"])?;
+        let [data, ext] = frame.members(["data", "ext"]);
         Ok(Self { data: AppMap::from_field(&data)?, ext: ServerExt::read(&ext)?, id })
     }
 }

@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use super::fields::Field;
 use super::reader::Reader;
-use super::{MsgpackProblem, Problem, RequestId, WireError};
+use super::{Problem, RequestId, WireError};
 
 /// A frame whose header was checked.
 #[derive(Clone, Debug)]
 pub(super) struct Frame<'a> {
-    header: Reader<'a>,
+    fields: Vec<(&'a str, Reader<'a>)>,
     /// The payload's bytes in the frame.
     pub(super) payload: Range<usize>,
 }
@@ -20,12 +20,18 @@ impl<'a> Frame<'a> {
         let header = u32::from_le_bytes(*length);
         let bytes = usize::try_from(header).ok().and_then(|len| rest.get(..len));
         let bytes = bytes.ok_or(WireError::HeaderLength { header, len: frame.len() })?;
-        Ok(Self { header: Reader::checked(bytes)?, payload: 4 + bytes.len()..frame.len() })
+        Ok(Self { fields: Reader::checked(bytes)?, payload: 4 + bytes.len()..frame.len() })
     }
 
-    pub(super) fn members<const N: usize>(&self, names: [&'static str; N]) -> Result<[Field<'a>; N], WireError> {
-        let members = self.header.members(names)?;
-        members.ok_or(WireError::Msgpack { at: 0, problem: MsgpackProblem::NotAMap })
+    /// The header's members of those names; of duplicate keys the last one.
+    pub(super) fn members<const N: usize>(&self, names: [&'static str; N]) -> [Field<'a>; N] {
+        names.map(|name| {
+            let mut member = Field::missing(name);
+            if let Some((_, value)) = self.fields.iter().rfind(|(key, _)| *key == name) {
+                member.set(*value);
+            }
+            member
+        })
     }
 
     /// The message's type; `None` if it is no text.
@@ -33,7 +39,7 @@ impl<'a> Frame<'a> {
     /// # Errors
     /// The message has no type.
     pub(super) fn kind(&self) -> Result<Option<&'a str>, WireError> {
-        let [kind] = self.members(["type"])?;
+        let [kind] = self.members(["type"]);
         match kind.position() {
             None => Err(kind.error(Problem::Missing)),
             Some(_) => Ok(kind.text().ok()),
@@ -43,6 +49,6 @@ impl<'a> Frame<'a> {
 
 /// The request id of a frame that was refused, for the error reply; `None` if it has none that can be read.
 pub fn request_id(frame: &[u8]) -> Option<RequestId> {
-    let [id] = Frame::split(frame).ok()?.members(["id"]).ok()?;
+    let [id] = Frame::split(frame).ok()?.members(["id"]);
     id.id().ok()
 }

@@ -43,7 +43,7 @@ impl LeaseRequest {
     }
 
     pub(super) fn read(frame: &Frame<'_>) -> Result<Self, WireError> {
-        let [id, op, ttl_ms] = frame.members(["id", "op", "ttl_ms"])?;
+        let [id, op, ttl_ms] = frame.members(["id", "op", "ttl_ms"]);
         Ok(Self {
             id: id.id()?,
             op: op.named(LeaseOp::from_name, "acquire, renew, release or take")?,
@@ -80,7 +80,7 @@ impl LeaseResponse {
     }
 
     pub(super) fn read(frame: &Frame<'_>) -> Result<Self, WireError> {
-        let [id, granted, holder, ttl_ms] = frame.members(["id", "granted", "holder", "ttl_ms"])?;
+        let [id, granted, holder, ttl_ms] = frame.members(["id", "granted", "holder", "ttl_ms"]);
         Ok(Self {
             id: id.id()?,
             granted: granted.flag()?,
@@ -129,7 +129,7 @@ impl LeaseEvent {
     }
 
     pub(super) fn read(frame: &Frame<'_>) -> Result<Self, WireError> {
-        let [holder, reason] = frame.members(["holder", "reason"])?;
+        let [holder, reason] = frame.members(["holder", "reason"]);
         Ok(Self {
             holder: holder.optional(Field::text)?.map(str::to_owned),
             reason: reason.named(LeaseReason::from_name, "acquired, released, expired, taken or operator")?,

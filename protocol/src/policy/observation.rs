@@ -88,7 +88,7 @@ impl Observation {
 
     pub(super) fn read(frame: &Frame<'_>, caps: Capabilities) -> Result<Self, WireError> {
         let [timestamp, cameras, proprios, extra, align] =
-            frame.members(["timestamp", "cameras", "proprios", "extra", "align"])?;
+            frame.members(["timestamp", "cameras", "proprios", "extra", "align"]);
         let payload = &frame.payload;
         let timestamp = timestamp.number()?;
         let mut list = Vec::new();

@@ -261,7 +261,7 @@ impl PushMark {
     }
 
     pub(super) fn read(frame: &Frame<'_>) -> Result<Self, WireError> {
-        let [stream, n, skipped, t_send] = frame.members(["stream", "n", "skipped", "t_send"])?;
+        let [stream, n, skipped, t_send] = frame.members(["stream", "n", "skipped", "t_send"]);
         Ok(Self {
             stream: stream.integer()?,
             n: n.integer()?,

@@ -15,6 +15,9 @@ pub const MAX_DEPTH: usize = 128;
 /// A value takes up to 40 times as much memory as on the wire. Arrays of numbers belong into the payload.
 pub const MAX_VALUES: usize = 1 << 20;
 
+/// Most keys of a header, so that remembering where their values are costs little.
+pub(super) const MAX_KEYS: usize = 1024;
+
 /// One msgpack value, or the head of an array or a map.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Token<'a> {
@@ -40,19 +43,23 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// The beginning of a header that is exactly one map, with text keys everywhere and not too deep.
-    pub(super) fn checked(header: &'a [u8]) -> Result<Self, WireError> {
+    /// Keys and values of a header that is exactly one map, with text keys everywhere and not too deep.
+    pub(super) fn checked(header: &'a [u8]) -> Result<Vec<(&'a str, Self)>, WireError> {
         let start = Self { header, at: 0 };
         let mut end = start;
-        if !matches!(end.token()?, Token::Map(_)) {
-            return Err(start.error(MsgpackProblem::NotAMap));
+        let Token::Map(len) = end.token()? else { return Err(start.error(MsgpackProblem::NotAMap)) };
+        let mut fields = Vec::new();
+        for _ in 0..len {
+            if fields.len() == MAX_KEYS {
+                return Err(end.error(MsgpackProblem::TooManyKeys));
+            }
+            fields.push((end.key()?, end));
+            end.skip(2)?;
         }
-        let mut end = start;
-        end.skip(1)?;
         if end.at != header.len() {
             return Err(end.error(MsgpackProblem::Trailing));
         }
-        Ok(start)
+        Ok(fields)
     }
 
     /// Bytes from the beginning of the header.

@@ -110,7 +110,7 @@ impl ServerMessage {
         let frame = Frame::split(frame)?;
         let needs = |capability| caps.has(capability);
         let observation = || Observation::read(&frame, caps);
-        let [id, info, extra, cameras] = frame.members(["id", "info", "extra", "cameras"])?;
+        let [id, info, extra, cameras] = frame.members(["id", "info", "extra", "cameras"]);
         let id = || id.negotiated(needs(Capability::Id), Field::id);
         let kind = frame.kind()?;
         Ok(match kind {

@@ -24,7 +24,7 @@ impl StatsResponse {
     }
 
     pub(super) fn read(frame: &Frame<'_>) -> Result<Self, WireError> {
-        let [id, data] = frame.members(["id", "data"])?;
+        let [id, data] = frame.members(["id", "data"]);
         Ok(Self { id: id.id()?, data: AppMap::from_field(&data)? })
     }
 }

@@ -46,7 +46,7 @@ impl Subscribe {
 
     pub(super) fn read(frame: &Frame<'_>) -> Result<Self, WireError> {
         let [id, stream, hz, cameras, proprios, depth, credit] =
-            frame.members(["id", "stream", "hz", "cameras", "proprios", "depth", "credit"])?;
+            frame.members(["id", "stream", "hz", "cameras", "proprios", "depth", "credit"]);
         let names = |field: &Field<'_>| Ok(field.texts()?.into_iter().map(str::to_owned).collect());
         Ok(Self {
             id: id.id()?,
@@ -79,7 +79,7 @@ impl Credit {
     }
 
     pub(super) fn read(frame: &Frame<'_>) -> Result<Self, WireError> {
-        let [stream, add] = frame.members(["stream", "add"])?;
+        let [stream, add] = frame.members(["stream", "add"]);
         Ok(Self { stream: stream.integer()?, add: add.integer()? })
     }
 }
@@ -117,7 +117,7 @@ impl StreamRef {
     }
 
     pub(super) fn read(frame: &Frame<'_>) -> Result<Self, WireError> {
-        let [id, stream] = frame.members(["id", "stream"])?;
+        let [id, stream] = frame.members(["id", "stream"]);
         Ok(Self { id: id.id()?, stream: stream.integer()? })
     }
 }

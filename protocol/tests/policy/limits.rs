@@ -104,6 +104,18 @@ fn an_application_map_of_too_many_values_is_refused() {
 }
 
 #[test]
+fn a_header_has_at_most_a_thousand_keys() {
+    let read = |keys: usize| {
+        let mut header = vec![(Value::from("type"), Value::from("reset"))];
+        header.extend((1..keys).map(|n| (format!("x{n}").into(), Value::Nil)));
+        client(&frame(&Value::Map(header), &[]))
+    };
+    assert!(read(1024).is_ok());
+    let error = read(1025).unwrap_err();
+    assert!(matches!(error, WireError::Msgpack { problem: MsgpackProblem::TooManyKeys, .. }), "{error}");
+}
+
+#[test]
 fn every_kind_of_value_survives_in_metadata() {
     let mut data = AppMap::default();
     for (key, value) in [
