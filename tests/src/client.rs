@@ -63,6 +63,11 @@ impl Client {
         Ok(self.socket.send(Message::Text(text.into())).await?)
     }
 
+    /// Queues a text, to be sent together with the next one.
+    pub async fn feed(&mut self, text: impl Into<Utf8Bytes>) -> Result<()> {
+        Ok(self.socket.feed(Message::Text(text.into())).await?)
+    }
+
     /// Sends a binary message.
     pub async fn send_binary(&mut self, bytes: Vec<u8>) -> Result<()> {
         Ok(self.socket.send(Message::Binary(bytes.into())).await?)
