@@ -237,7 +237,12 @@ async fn a_cable_without_a_robot_is_tried_every_second_for_ever() -> Result<()> 
     // More often than a link over the network is dialled before it is given up.
     let attempts = cable_attempts(tab, 6).await?;
     let pauses: Vec<_> = attempts.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    assert!(pauses.iter().all(|pause| *pause >= 990.0), "not more often than once a second: {pauses:?}");
+    // One that came late on a busy machine makes the pause after it shorter, but not all of them.
+    let mean = pauses.iter().sum::<f64>() / pauses.len() as f64;
+    assert!(
+        mean >= 990.0 && pauses.iter().all(|pause| *pause >= 750.0),
+        "not more often than once a second: {pauses:?}"
+    );
     assert!(pauses.iter().any(|pause| *pause < 1300.0), "about once a second: {pauses:?}");
     assert_eq!(tab.eval::<String>("document.body.dataset.cable").await?, "Waiting");
     assert!(tab.eval::<bool>("!!document.querySelector('#accept-usb-certificate')").await?);
