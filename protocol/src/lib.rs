@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod exchange;
 pub mod geometry;
 mod names;
 pub mod policy;

@@ -1,10 +1,9 @@
 //! Relating the client's clock to the server's.
 
-use std::collections::VecDeque;
-
 use super::ids::RequestId;
 use super::writer::frame;
 use super::{Frame, WireError};
+use crate::exchange::{Exchange, Exchanges};
 
 /// Exchanges that are remembered; the one with the smallest round trip counts.
 pub const CLOCK_REMEMBERED: usize = 8;
@@ -67,10 +66,11 @@ impl ClockResponse {
 
     /// What the exchange tells if the response came at `t3`, seconds of the client's clock.
     pub fn mapping(&self, t3: f64) -> ClockMapping {
-        ClockMapping {
-            offset: f64::midpoint(self.t1 - self.t0, self.t2 - t3),
-            round_trip: (t3 - self.t0) - (self.t2 - self.t1),
-        }
+        self.exchange(t3).into()
+    }
+
+    fn exchange(&self, t3: f64) -> Exchange {
+        Exchange::new(self.t0, self.t1, self.t2, t3)
     }
 }
 
@@ -81,6 +81,12 @@ pub struct ClockMapping {
     pub offset: f64,
     /// Time on the way, both ways together, seconds.
     pub round_trip: f64,
+}
+
+impl From<Exchange> for ClockMapping {
+    fn from(Exchange { offset, round_trip }: Exchange) -> Self {
+        Self { offset, round_trip }
+    }
 }
 
 impl ClockMapping {
@@ -98,27 +104,19 @@ impl ClockMapping {
 /// The last exchanges of a connection, at most [`CLOCK_REMEMBERED`].
 #[derive(Clone, Debug, Default)]
 pub struct ClockMap {
-    /// Newest last.
-    exchanges: VecDeque<ClockMapping>,
+    exchanges: Exchanges<CLOCK_REMEMBERED>,
 }
 
 impl ClockMap {
     /// A response came at `t3`, seconds of the client's clock. One that tells nothing, because a clock ran backwards in
     /// between, changes nothing.
     pub fn add(&mut self, response: &ClockResponse, t3: f64) {
-        let mapping = response.mapping(t3);
-        if !(mapping.offset.is_finite() && mapping.round_trip >= 0.0) {
-            return;
-        }
-        if self.exchanges.len() == CLOCK_REMEMBERED {
-            self.exchanges.pop_front();
-        }
-        self.exchanges.push_back(mapping);
+        self.exchanges.add(response.exchange(t3));
     }
 
     /// The exchange with the smallest round trip; `None` before the first.
     pub fn best(&self) -> Option<ClockMapping> {
-        self.exchanges.iter().copied().min_by(|a, b| a.round_trip.total_cmp(&b.round_trip))
+        self.exchanges.best().map(Into::into)
     }
 }
 

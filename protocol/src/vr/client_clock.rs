@@ -2,9 +2,8 @@
 //!
 //! Pure: times are milliseconds of the client's monotonic clock, as arguments.
 
-use std::collections::VecDeque;
-
 use super::{Ping, Pong};
+use crate::exchange::Exchanges;
 
 /// Time between two pings, milliseconds.
 pub const PING_EVERY_MS: f64 = 1000.0;
@@ -31,8 +30,7 @@ pub struct ClockSync {
     sent_at: Option<f64>,
     /// Not answered yet, oldest first; at most [`MAX_UNANSWERED`].
     waiting: Vec<Ping>,
-    /// Newest last; at most [`REMEMBERED`].
-    exchanges: VecDeque<ClockEstimate>,
+    exchanges: Exchanges<REMEMBERED>,
 }
 
 impl ClockSync {
@@ -54,19 +52,11 @@ impl ClockSync {
         let asked = self.waiting.iter().position(|ping| (ping.n, ping.t) == (pong.n, pong.t));
         let Some(asked) = asked else { return };
         self.waiting.drain(..=asked);
-        let estimate = ClockEstimate { offset_ms: pong.offset(now), round_trip_ms: pong.round_trip(now) };
-        // A server whose clock ran backwards in between tells nothing.
-        if !(estimate.offset_ms.is_finite() && estimate.round_trip_ms >= 0.0) {
-            return;
-        }
-        if self.exchanges.len() == REMEMBERED {
-            self.exchanges.pop_front();
-        }
-        self.exchanges.push_back(estimate);
+        self.exchanges.add(pong.exchange(now));
     }
 
     /// The best of the remembered exchanges.
     pub fn estimate(&self) -> Option<ClockEstimate> {
-        self.exchanges.iter().copied().min_by(|a, b| a.round_trip_ms.total_cmp(&b.round_trip_ms))
+        self.exchanges.best().map(|best| ClockEstimate { offset_ms: best.offset, round_trip_ms: best.round_trip })
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::message::{Message, integer, number};
+use crate::exchange::Exchange;
 
 /// Asks the server for a [`Pong`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,12 +34,16 @@ pub struct Pong {
 impl Pong {
     /// What the server's clock is ahead of the client's, milliseconds; `now` is the client's at arrival.
     pub fn offset(&self, now: f64) -> f64 {
-        f64::midpoint(self.rx - self.t, self.tx - now)
+        self.exchange(now).offset
     }
 
     /// The time on the way, both ways together, milliseconds; `now` is the client's clock at arrival.
     pub fn round_trip(&self, now: f64) -> f64 {
-        (now - self.t) - (self.tx - self.rx)
+        self.exchange(now).round_trip
+    }
+
+    pub(super) fn exchange(&self, now: f64) -> Exchange {
+        Exchange::new(self.t, self.rx, self.tx, now)
     }
 
     pub(super) fn encode(self) -> String {
