@@ -8,6 +8,8 @@
 
 use std::io;
 
+use tokio::runtime::{Builder, Runtime};
+
 /// What a thread of real-time priority does. A later one runs before an earlier one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Urgent {
@@ -25,6 +27,13 @@ pub(crate) fn become_urgent(work: Urgent) {
     if let Err(error) = real_time(work as i32) {
         tracing::debug!(?work, %error, "no real-time priority");
     }
+}
+
+/// A runtime of one worker, which becomes urgent; threads that block for it stay ordinary ones.
+pub(crate) fn urgent_runtime(thread_name: &str, work: Urgent) -> io::Result<Runtime> {
+    let runtime = Builder::new_multi_thread().worker_threads(1).thread_name(thread_name).enable_all().build()?;
+    runtime.spawn(async move { become_urgent(work) });
+    Ok(runtime)
 }
 
 fn real_time(priority: i32) -> io::Result<()> {

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::cli;
 use crate::config::{Settings, Stereo};
 use crate::control::{Arbiter, ControlLoop};
-use crate::priority::{Urgent, become_urgent};
+use crate::priority::{Urgent, urgent_runtime};
 use crate::robot::{Robot, RobotError};
 use crate::sensors::{Camera, SensorHub, V4l2Camera, V4l2Error};
 use crate::video::{NoEncoder, VideoSource};
@@ -156,10 +156,7 @@ fn sources(mut cameras: Vec<Camera>, stereo: Stereo) -> Vec<(String, VideoSource
 /// # Errors
 /// If the system has no thread or no file for it.
 pub fn runtime() -> io::Result<Runtime> {
-    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    // On the one worker; threads that block for it stay ordinary ones.
-    runtime.spawn(async { become_urgent(Urgent::Poses) });
-    Ok(runtime)
+    urgent_runtime("tokio-rt-worker", Urgent::Poses)
 }
 
 /// Runs until Ctrl-C or a termination signal.

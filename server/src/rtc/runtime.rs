@@ -2,10 +2,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Handle, Runtime};
 
 use super::RtcError;
-use crate::priority::{Urgent, become_urgent};
+use crate::priority::{Urgent, urgent_runtime};
 
 /// What a connection carries. Each kind has one thread for all its connections, so that encrypting pictures never
 /// delays a pose.
@@ -29,13 +29,7 @@ pub(super) fn handle(lane: Lane) -> Result<Handle, RtcError> {
     if let Some(runtime) = &*slot {
         return Ok(runtime.handle().clone());
     }
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name(name)
-        .enable_all()
-        .build()
-        .map_err(|error| RtcError(format!("no thread for peer connections: {error}")))?;
-    // On the one worker; threads that block for it stay ordinary ones.
-    runtime.spawn(async move { become_urgent(urgent) });
+    let runtime =
+        urgent_runtime(name, urgent).map_err(|error| RtcError(format!("no thread for peer connections: {error}")))?;
     Ok(slot.insert(runtime).handle().clone())
 }
