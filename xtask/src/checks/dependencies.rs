@@ -8,8 +8,9 @@ use crate::setup::Toolbox;
 const ROOMS: &[(&str, &[&str])] = &[
     ("waldo-protocol", &[]),
     ("waldo-web-client", &["waldo-protocol"]),
+    ("waldo-policy-client", &["waldo-protocol"]),
     ("waldo-server", &["waldo-protocol"]),
-    ("waldo-tests", &["waldo-protocol", "waldo-server", "waldo-web-client"]),
+    ("waldo-tests", &["waldo-policy-client", "waldo-protocol", "waldo-server", "waldo-web-client"]),
     ("xtask", &[]),
 ];
 
