@@ -88,6 +88,14 @@ pub enum Error {
         /// Most actions that may wait.
         capacity: usize,
     },
+    /// A chunk of more rows than the server takes at once.
+    #[error("a chunk of {rows} actions; the server takes {max} at once")]
+    ChunkTooLong {
+        /// Rows of the chunk.
+        rows: usize,
+        /// Most rows the server takes.
+        max: usize,
+    },
     /// The action cannot be sent.
     #[error(transparent)]
     Action(#[from] ActionError),
