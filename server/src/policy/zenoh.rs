@@ -18,15 +18,17 @@ mod settings;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 use waldo_protocol::policy::{
-    ClientId, EVERY_LIVE, LEGACY_C2S, LEGACY_S2C, RobotId, ZenohKeys, client_of, every_client, every_reply, live_key, robot_of,
+    ClientId, EVERY_LIVE, LEGACY_C2S, LEGACY_S2C, RobotId, ZenohKeys, client_of, every_client, every_reply, live_key,
+    robot_of,
 };
 use zenoh::Wait;
 use zenoh::bytes::ZBytes;
@@ -34,9 +36,9 @@ use zenoh::liveliness::LivelinessToken;
 use zenoh::qos::CongestionControl;
 use zenoh::sample::{Locality, Sample, SampleKind};
 
-pub use self::settings::ZenohConfig;
 use self::conflict::Conflict;
 use self::everybody::{Repetition, Verdict};
+pub use self::settings::ZenohConfig;
 use super::outbox::{Close, Frame, Outgoing};
 use super::robot::Peer;
 use super::service::Service;
@@ -48,14 +50,22 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How often that is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
+/// How often another robot with the same id is looked for.
+const KNOCK_EVERY: Duration = Duration::from_millis(200);
+
 /// How long the last messages may take when the server stops.
 const GOODBYE: Duration = Duration::from_millis(500);
 
-/// The service on Zenoh. Dropping it ends it.
+/// The service on Zenoh. Dropping it ends it, without waiting for that.
 pub(super) struct Transport {
     network: Arc<Network>,
-    stop: Option<SyncSender<()>>,
-    thread: Option<JoinHandle<()>>,
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    /// Dropped to end it.
+    stop: SyncSender<()>,
+    thread: JoinHandle<()>,
 }
 
 impl Transport {
@@ -76,17 +86,19 @@ impl Transport {
         let legacy = config.legacy;
         let shared = Arc::clone(&network);
         let (opened, result) = sync_channel(1);
-        let (stop, stopped) = sync_channel(1);
+        let (stop, stopped) = sync_channel::<()>(1);
         // Zenoh cannot block on every kind of Tokio runtime, so a thread without one opens and closes it.
         let thread = thread::Builder::new().name("zenoh policy".to_owned()).spawn(move || {
-            let opening = zenoh::open(settings).wait().and_then(|session| Ok((shared.serve(&session, legacy)?, session)));
+            let opening =
+                zenoh::open(settings).wait().and_then(|session| Ok((shared.serve(&session, legacy)?, session)));
             let (token, session) = match opening {
                 Ok(open) => open,
                 Err(error) => return drop(opened.send(Err(error.to_string()))),
             };
             drop(opened.send(Ok(())));
-            // Either word means the end: a message, or that nobody can send one any more.
-            let _ = stopped.recv();
+            if let Err(error) = shared.knock(&session, &stopped) {
+                tracing::warn!(%error, "the Zenoh session ended");
+            }
             drop(token);
             shared.end(&session);
         });
@@ -94,21 +106,27 @@ impl Transport {
         result.recv().unwrap_or_else(|_| Err("its thread ended".to_owned()))?;
         let locators = config.listen.join(" ");
         tracing::info!(robot = %network.robot, %locators, legacy, "policy service on Zenoh");
-        Ok(Self { network, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { network, running: Mutex::new(Some(Running { stop, thread })) })
     }
 
     /// Why actions on the keys of the original are refused, if they are.
     pub(super) fn conflict(&self) -> Option<&str> {
         self.network.conflict.refuses(true)
     }
-}
 
-impl Drop for Transport {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
+    /// Ends it when the server stops, after what waits was sent.
+    pub(super) async fn close_after(self: Arc<Self>, shutdown: CancellationToken) {
+        shutdown.cancelled().await;
+        if let Err(error) = tokio::task::spawn_blocking(move || self.close()).await {
+            tracing::error!(%error, "closing Zenoh");
+        }
+    }
+
+    fn close(&self) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Running { stop, thread }) = running else { return };
+        drop(stop);
+        if thread.join().is_err() {
             tracing::error!("the thread of Zenoh panicked");
         }
     }
@@ -195,11 +213,32 @@ impl Network {
         Ok(token)
     }
 
+    /// Until the transport ends: lets another robot with this robot's id know that there are two. Both look for replies that
+    /// are not their own. Their tokens do not tell, as they are the same.
+    fn knock(&self, session: &zenoh::Session, stopped: &Receiver<()>) -> zenoh::Result<()> {
+        let knock = session.declare_publisher(format!("chiral/{}/s2c/twin", self.robot));
+        let knock = knock.congestion_control(CongestionControl::Block).allowed_destination(Locality::Remote).wait()?;
+        let mut heard = false;
+        while stopped.recv_timeout(KNOCK_EVERY) == Err(RecvTimeoutError::Timeout) {
+            let listened_to = knock.matching_status().wait()?.matching();
+            if listened_to && !heard {
+                knock.put("").wait()?;
+            }
+            heard = listened_to;
+        }
+        Ok(())
+    }
+
     /// Looks for replies of others.
     fn watch(self: &Arc<Self>, session: &zenoh::Session, key: String, seen: fn(&Self)) -> zenoh::Result<()> {
         let network = Arc::downgrade(self);
         let others = session.declare_subscriber(key).allowed_origin(Locality::Remote);
-        others.callback(move |_| drop(network.upgrade().map(|network| seen(&network)))).background().wait()
+        let others = others.callback(move |_| {
+            if let Some(network) = network.upgrade() {
+                seen(&network);
+            }
+        });
+        others.background().wait()
     }
 
     /// Takes the messages of clients in.

@@ -52,9 +52,9 @@ fn is_metadata_response(head: &[u8]) -> bool {
 /// Whether the frame makes the robot move, whatever was negotiated.
 pub(super) fn moves(frame: &[u8]) -> bool {
     use ClientMessage::{Action, ApplyAction, Chunk, Reset};
-    [Capabilities::NONE, Capabilities::all()].into_iter().any(|caps| {
-        matches!(ClientMessage::decode(frame, caps), Ok(Reset(_) | ApplyAction(_) | Action(_) | Chunk(_)))
-    })
+    [Capabilities::NONE, Capabilities::all()]
+        .into_iter()
+        .any(|caps| matches!(ClientMessage::decode(frame, caps), Ok(Reset(_) | ApplyAction(_) | Action(_) | Chunk(_))))
 }
 
 #[cfg(test)]
@@ -79,7 +79,10 @@ mod tests {
         let observation = written(|out| ObsRequest::default().encode(out));
         let answer = written(|out| MetadataResponse::default().encode(out));
         let mut came = |frame: &[u8]| repetition.came(frame);
-        assert_eq!([came(&metadata()), came(&metadata()), came(b"x")], [Verdict::Pass, Verdict::Repeated, Verdict::Pass]);
+        assert_eq!(
+            [came(&metadata()), came(&metadata()), came(b"x")],
+            [Verdict::Pass, Verdict::Repeated, Verdict::Pass]
+        );
         assert_eq!(came(&metadata()), Verdict::Repeated, "nothing was asked for in between");
         assert_eq!([came(&observation), came(&metadata())], [Verdict::Pass; 2], "no longer consecutive");
         repetition.goes(&observation);
