@@ -260,8 +260,9 @@ impl Service {
         self.alarm.notify_one();
     }
 
-    /// Answers a client that asks about the lease.
-    pub(super) fn lease(&self, peer: &Peer, request: &LeaseRequest, now: MonoTime) -> LeaseResponse {
+    /// Answers a client that asks about the lease, then tells the others.
+    pub(super) fn lease(&self, client: &Client, request: &LeaseRequest, now: MonoTime) {
+        let peer = &client.peer();
         let (verdict, holder) = {
             let mut room = self.room();
             let verdict = room.floor.ask(peer, request.op, Duration::from_millis(request.ttl_ms), now);
@@ -270,9 +271,10 @@ impl Service {
         if verdict.granted && request.op != LeaseOp::Release {
             self.alarm.notify_one();
         }
-        self.tell(verdict.event);
         let ttl_ms = u64::try_from(verdict.patience.as_millis()).unwrap_or(u64::MAX);
-        LeaseResponse { id: request.id, granted: verdict.granted, holder, ttl_ms }
+        let response = LeaseResponse { id: request.id, granted: verdict.granted, holder, ttl_ms };
+        client.send(encode::frame(|out| response.encode(out)));
+        self.tell(verdict.event);
     }
 
     /// A person at the robot begins to drive, or is done.

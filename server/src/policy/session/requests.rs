@@ -145,8 +145,7 @@ impl Client {
     }
 
     pub(super) fn on_lease(&self, request: &LeaseRequest, arrived: MonoTime) {
-        let response = self.service.lease(&self.peer(), request, arrived);
-        self.send(encode::frame(|out| response.encode(out)));
+        self.service.lease(self, request, arrived);
     }
 
     pub(super) fn on_clock(&self, ClockRequest { id, t0 }: ClockRequest, arrived: MonoTime) {
