@@ -2,7 +2,7 @@
 
 ``{"call": "reset"}`` is answered by what the client saw, ``{"error": …}`` if the call failed. ``uri``, ``protocol``
 and ``generation`` of ``connect`` are those of :class:`PolicyClient`; arrays are written as :mod:`.report` does.
-``recode`` needs no connection: it reads a frame and writes it again.
+``recode`` and ``example_frames`` need no connection.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import numpy as np
 
 from . import frames
 from .client import PolicyClient, PolicyError
-from .frames import DTYPES, Frame, FrameError
-from .report import action_report, number_report, observation_report
+from .example import ExampleRobot
+from .frames import DTYPES, Action, FrameError
+from .report import number_report, observation_report
 
 
 def recode(data: bytes, *, cpp: bool = False) -> bytes:
@@ -39,6 +40,22 @@ def recode(data: bytes, *, cpp: bool = False) -> bytes:
             return frames.write_frame(frame.header, [frame.payload], cpp=cpp)
 
 
+def example_frames() -> list[bytes]:
+    """One frame of each type, as the example robot and a client of it write them."""
+    robot = ExampleRobot(8, 6)
+    obs, info = robot.reset()
+    step = robot.step(Action(np.linspace(-1, 1, 7), {}))
+    return [
+        *(frames.write_frame({"type": kind}) for kind in ("metadata", "reset", "obs_request")),
+        frames.write_action("apply_action", np.linspace(-1, 1, 7), obs.stamps),
+        frames.write_action("action", [[0.1, np.float32(1 / 3)]], {}),
+        frames.write_frame({"type": "metadata_response", "data": robot.metadata()}),
+        frames.write_observation("reset_response", obs, {"info": info}),
+        frames.write_observation("obs_response", obs, {}),
+        frames.write_observation("step_response", step.obs, frames.step_tail(step)),
+    ]
+
+
 class Session:
     """One client, commanded."""
 
@@ -50,6 +67,8 @@ class Session:
         call = command.pop("call")
         if call == "recode":
             return recode(bytes.fromhex(command["hex"]), cpp=command.get("cpp", False)).hex()
+        if call == "example_frames":
+            return [frame.hex() for frame in example_frames()]
         if call == "connect":
             self._client = PolicyClient(**command).connect()
             return None
