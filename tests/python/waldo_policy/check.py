@@ -99,6 +99,10 @@ class Session:
         step = client.step(_read_array(array))
         return observation_report(step.obs, frames.step_tail(step))
 
+    def _send(self, client: PolicyClient, hex: str) -> None:
+        """Any bytes, behind the client's back."""
+        client._send(bytes.fromhex(hex))
+
     def _stream(self, client: PolicyClient, hz: float, seconds: float) -> dict[str, Any]:
         """Streams for a while; how many observations came, and the stamps of the cameras of each."""
         client.start_obs_stream(hz)

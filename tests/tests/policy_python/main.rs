@@ -7,4 +7,5 @@ mod driver;
 mod encode;
 mod random;
 mod report;
+mod served;
 mod wire;

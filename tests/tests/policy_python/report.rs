@@ -36,7 +36,8 @@ pub(crate) fn array(array: &ArrayRef, frame: &[u8]) -> Value {
     json!({"shape": array.shape(), "dtype": array.dtype().name(), "hex": hex(&frame[array.bytes()])})
 }
 
-fn matrix(numbers: &[f64], side: usize) -> Value {
+/// A square matrix, row major.
+pub(crate) fn matrix(numbers: &[f64], side: usize) -> Value {
     let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
     json!({"shape": [side, side], "dtype": "float64", "hex": hex(&bytes)})
 }
