@@ -320,10 +320,10 @@ def write_observation(kind: str, obs: Observation, tail: Mapping[str, Any], *, c
     return write_frame(header | dict(tail), payload.parts, cpp=cpp)
 
 
-def step_tail(step: Step) -> dict[str, Any]:
-    """What a ``step_response`` has behind its observation."""
+def step_tail(step: Step, *, cpp: bool = False) -> dict[str, Any]:
+    """What a ``step_response`` has behind its observation; rewards are float32 in C++."""
     return {
-        "reward": float(step.reward),
+        "reward": float(np.float32(step.reward) if cpp else step.reward),
         "terminated": bool(step.terminated),
         "truncated": bool(step.truncated),
         "info": step.info,

@@ -84,7 +84,7 @@ class PolicyServer:
                     return self._observed("obs_response", self._robot.get_obs(), {})
                 case "action" if self._coupled:
                     step = self._robot.step(self._action(frame))
-                    return self._observed("step_response", step.obs, frames.step_tail(step))
+                    return self._observed("step_response", step.obs, frames.step_tail(step, cpp=self.cpp))
                 case "apply_action" if not self._coupled:
                     self._robot.apply_action(self._action(frame))
                 case ignored:

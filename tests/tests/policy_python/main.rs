@@ -5,6 +5,7 @@ mod driver;
 #[path = "../../../protocol/tests/policy/encode.rs"]
 #[expect(dead_code, reason = "shared with other tests, which use the rest")]
 mod encode;
+mod played;
 mod random;
 mod report;
 mod served;

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
-use waldo_protocol::policy::{self, AppMap, ArrayRef, Image, Observation, Outcome};
+use waldo_policy_client::{AppMap, ArrayView, Camera, Observation, Outcome};
+use waldo_protocol::policy;
 
 /// Bytes as text.
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -31,37 +32,38 @@ pub(crate) fn msgpack(value: &policy::Value) -> Value {
     json!(hex(&bytes))
 }
 
-/// Shape, element type and bytes of an array in the frame.
-pub(crate) fn array(array: &ArrayRef, frame: &[u8]) -> Value {
-    json!({"shape": array.shape(), "dtype": array.dtype().name(), "hex": hex(&frame[array.bytes()])})
-}
-
 /// A square matrix, row major.
 pub(crate) fn matrix(numbers: &[f64], side: usize) -> Value {
     let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
     json!({"shape": [side, side], "dtype": "float64", "hex": hex(&bytes)})
 }
 
-/// An observation in its frame.
-pub(crate) fn observation(observation: &Observation, frame: &[u8]) -> Value {
-    let camera = |camera: &policy::Camera| {
-        let Image::Raw(image) = &camera.image else { panic!("{:?} was not negotiated", camera.image) };
+/// An array as it was received.
+fn array(array: &ArrayView<'_>) -> Value {
+    json!({"shape": array.shape(), "dtype": array.dtype().name(), "hex": hex(array.data())})
+}
+
+/// An observation as our client shows it.
+pub(crate) fn observation(observation: &Observation) -> Value {
+    let camera = |camera: Camera<'_>| {
         json!({
-            "name": camera.name,
-            "timestamp": number(camera.timestamp),
-            "intrinsics": matrix(&camera.intrinsics, 3),
-            "extrinsics": matrix(&camera.extrinsics, 4),
-            "image": array(image, frame),
-            "depth": camera.depth.as_ref().map(|depth| array(depth, frame)),
+            "name": camera.name(),
+            "timestamp": number(camera.timestamp()),
+            "intrinsics": matrix(camera.intrinsics().as_slice().unwrap(), 3),
+            "extrinsics": matrix(camera.extrinsics().as_slice().unwrap(), 4),
+            "image": camera.raw().as_ref().map(array),
+            "depth": camera.raw_depth().as_ref().map(array),
         })
     };
-    let proprios: Map<_, _> =
-        observation.proprios.iter().map(|proprio| (proprio.name.clone(), array(&proprio.array, frame))).collect();
+    let proprios: Map<_, _> = observation
+        .proprios()
+        .map(|proprio| (proprio.name().to_owned(), json!(proprio.raw().as_ref().map(array))))
+        .collect();
     json!({
-        "timestamp": number(observation.timestamp),
-        "cameras": observation.cameras.iter().map(camera).collect::<Vec<_>>(),
+        "timestamp": number(observation.timestamp()),
+        "cameras": observation.cameras().map(camera).collect::<Vec<_>>(),
         "proprios": proprios,
-        "extra": map(&observation.extra),
+        "extra": map(observation.extra()),
     })
 }
 

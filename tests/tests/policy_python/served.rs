@@ -8,8 +8,11 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
 use waldo_protocol::policy::{self, AppMap, Outcome};
 use waldo_protocol::time::MonoTime;
-use waldo_server::policy::{ActionData, Observation, PolicyConfig, PolicyError, PolicyRobot, PolicyServer};
+use waldo_server::policy::{
+    ActionData, Observation, PolicyConfig, PolicyError, PolicyRobot, PolicyServer, StepResult, ZenohConfig,
+};
 use waldo_server::sensors::{Array, CameraConfig, ProprioConfig, SensorHub, Snapshot};
+use waldo_tests::bench::listen;
 use waldo_tests::client::PATIENCE;
 
 use crate::driver::{Python, bytes};
@@ -74,9 +77,9 @@ impl PolicyRobot for Counting {
         self.applied.send(action.clone()).map_err(PolicyError::app)
     }
 
-    fn step(&self, action: &ActionData) -> Option<Result<waldo_server::policy::StepResult, PolicyError>> {
+    fn step(&self, action: &ActionData) -> Option<Result<StepResult, PolicyError>> {
         let outcome = Outcome { reward: 1.0 / 3.0, terminated: true, truncated: false };
-        let stepped = |()| waldo_server::policy::StepResult { outcome, info: info(), ..self.see().into() };
+        let stepped = |()| StepResult { outcome, info: info(), ..self.see().into() };
         Some(self.apply_action(action).map(stepped))
     }
 
@@ -88,6 +91,7 @@ impl PolicyRobot for Counting {
 /// A service with sensors that stand still.
 struct Served {
     server: PolicyServer,
+    zenoh: String,
     hub: SensorHub,
     applied: Receiver<ActionData>,
 }
@@ -114,10 +118,15 @@ impl Served {
 
         let (sender, applied) = channel();
         let robot = Counting { hub: hub.clone(), moves: Mutex::default(), applied: sender };
-        let config = PolicyConfig { websocket: Some((Ipv4Addr::LOCALHOST, 0).into()), ..PolicyConfig::default() };
+        let zenoh = format!("tcp/{}", listen()?.1);
+        let config = PolicyConfig {
+            websocket: Some((Ipv4Addr::LOCALHOST, 0).into()),
+            zenoh: Some(ZenohConfig { listen: vec![zenoh.clone()], ..ZenohConfig::default() }),
+            ..PolicyConfig::default()
+        };
         let server = PolicyServer::new(config, hub.clone(), robot);
         server.start()?;
-        Ok(Self { server, hub, applied })
+        Ok(Self { server, zenoh, hub, applied })
     }
 
     fn client(&self, transport: Transport, arguments: Value) -> Result<Python> {
@@ -127,6 +136,10 @@ impl Served {
             Transport::WebSocket => {
                 let addr = self.server.addr().context("it listens")?;
                 connect["uri"] = json!(format!("ws://{addr}/any/path?token=none"));
+            }
+            Transport::Zenoh => {
+                connect["uri"] = json!(self.zenoh);
+                connect["protocol"] = json!("zenoh");
             }
         }
         python.ask("connect", connect)?;
@@ -143,6 +156,7 @@ impl Served {
 #[derive(Clone, Copy, Debug)]
 enum Transport {
     WebSocket,
+    Zenoh,
 }
 
 /// Not by way of a frame: from what the hub has.
@@ -269,6 +283,21 @@ fn over_a_websocket_a_python_of_the_first_generation_steps_our_robot() -> Result
 #[test]
 fn over_a_websocket_python_streams_what_our_cameras_see() -> Result<()> {
     streaming(Transport::WebSocket)
+}
+
+#[test]
+fn over_zenoh_python_sees_and_moves_our_robot() -> Result<()> {
+    decoupled(Transport::Zenoh)
+}
+
+#[test]
+fn over_zenoh_a_python_of_the_first_generation_steps_our_robot() -> Result<()> {
+    coupled(Transport::Zenoh)
+}
+
+#[test]
+fn over_zenoh_python_streams_what_our_cameras_see() -> Result<()> {
+    streaming(Transport::Zenoh)
 }
 
 #[test]
