@@ -58,20 +58,21 @@ impl Waldo {
             V4l2Camera::check(address)?;
         }
         cameras.encoder.check()?;
-        let server = VrServer::new(settings);
+        let (server, hub) = (VrServer::new(settings), SensorHub::default());
+        server.set_sensors(Some(hub.clone()));
         server.set_mode(mode);
         server.set_video_expected(true);
         // Before anybody can connect: arms that have not started are held.
         let arbiter = server.attach_control();
         server.start().await?;
-        let started = Self::start_robot(&server, arbiter, robot).await.map_err(ServeError::from);
-        let started = started.and_then(|(control, hub)| {
+        let started = Self::start_robot(&server, &hub, arbiter, robot).await.map_err(ServeError::from);
+        let started = started.and_then(|control| {
             let own = cameras.v4l2.into_iter().map(|address| V4l2Camera::start(address, &hub));
             let own: Vec<_> = own.collect::<Result<_, _>>()?;
-            Ok((control, hub, own))
+            Ok((control, own))
         });
         match started {
-            Ok((control, hub, own)) => {
+            Ok((control, own)) => {
                 let (changed, stereo) = (hub.cameras_changed(), cameras.stereo);
                 server.set_video_sources(Some(sources(hub.cameras(), stereo)));
                 let following = tokio::spawn(offer_cameras(server.clone(), hub.clone(), changed, stereo));
@@ -86,18 +87,17 @@ impl Waldo {
 
     async fn start_robot(
         server: &VrServer,
+        hub: &SensorHub,
         arbiter: Arc<Mutex<Arbiter>>,
         robot: Box<dyn Robot>,
-    ) -> Result<(ControlLoop, SensorHub), RobotError> {
-        let hub = SensorHub::default();
+    ) -> Result<ControlLoop, RobotError> {
         let reports = server.clone();
         let on_event = Box::new(move |event| reports.publish(event));
         let sensors = hub.clone();
         // Arms may take their time to find their posture; the page shows meanwhile that they are held.
-        let control = tokio::task::spawn_blocking(move || ControlLoop::start(robot, &sensors, arbiter, on_event))
+        tokio::task::spawn_blocking(move || ControlLoop::start(robot, &sensors, arbiter, on_event))
             .await
-            .map_err(|e| RobotError(e.to_string()))??;
-        Ok((control, hub))
+            .map_err(|e| RobotError(e.to_string()))?
     }
 
     /// The VR service.

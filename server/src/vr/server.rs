@@ -27,6 +27,7 @@ use crate::http::{self, Access, AccessError, BindError, Site};
 use crate::mdns;
 use crate::metrics::Metrics;
 use crate::rtc::{Network, RtcError};
+use crate::sensors::SensorHub;
 use crate::tls::{Identity, ServerTls, TlsError};
 use crate::video::{Feed, VideoSource};
 
@@ -89,6 +90,8 @@ impl fmt::Debug for VrServer {
 struct Inner {
     settings: Settings,
     service: Arc<Service>,
+    /// Shown by the pages below `/api`.
+    sensors: Mutex<Option<SensorHub>>,
     running: Mutex<Option<Running>>,
 }
 
@@ -108,7 +111,17 @@ impl VrServer {
         let network = Network::new(settings.media_ports.map(PortRange::ports), settings.ice_servers.clone())
             .with_ice_secret(settings.ice_secret.as_deref());
         let service = Arc::new(Service::new(Metrics::default(), network, &settings));
-        Self(Arc::new(Inner { settings, service, running: Mutex::default() }))
+        Self(Arc::new(Inner { settings, service, sensors: Mutex::default(), running: Mutex::default() }))
+    }
+
+    /// Sets the sensors that `/api/cameras` and `/api/proprio` show to people and scripts from the next start on; without
+    /// any there are no such pages.
+    pub fn set_sensors(&self, sensors: Option<SensorHub>) {
+        *self.sensors() = sensors;
+    }
+
+    fn sensors(&self) -> MutexGuard<'_, Option<SensorHub>> {
+        self.0.sensors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes the certificate if needed, binds the port and serves. A second call does nothing.
@@ -145,7 +158,7 @@ impl VrServer {
             health: health(service),
             static_dir: settings.static_dir.clone(),
             sockets: Router::new().route("/ws", any(upgrade)).with_state(sockets),
-            apis: Router::new(),
+            apis: self.sensors().clone().map(http::sensors).unwrap_or_default(),
         });
         let listening = http::serve(listener, Arc::clone(&tls), router, service.metrics.clone(), shutdown.clone());
         tasks.spawn(async move {
