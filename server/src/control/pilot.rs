@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tracing::{error, info};
 use waldo_protocol::geometry::{Base, Pose};
+use waldo_protocol::policy::Outcome;
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{CartCommand, HoldReason, Lift, Severity};
 
@@ -15,7 +16,7 @@ use super::limits::Limits;
 use super::rest::RestMove;
 use super::{Arbiter, Event, JointTargets, Targets, check};
 use crate::robot::kinematics::forward;
-use crate::robot::{Applied, Arm, BaseCommand, Command, MobileBase, Robot, RobotError};
+use crate::robot::{ActionLayout, Applied, Arm, BaseCommand, Command, MobileBase, Robot, RobotError};
 use crate::sensors::SensorHub;
 
 /// The longest time one tick moves the arms for: after a pause they do not catch up in one leap.
@@ -38,6 +39,8 @@ pub struct ControlStatus {
     pub openings: Vec<f64>,
     /// Control ticks since the start.
     pub ticks: u64,
+    /// What the robot says of the episode since its last reset.
+    pub outcome: Outcome,
 }
 
 /// Locks the teleoperation state. A panic elsewhere leaves it usable: every update of it is complete in itself.
@@ -70,6 +73,7 @@ pub(super) struct Pilot {
     /// A clock that stands still while the loop does, so that no motion leaps after a pause.
     motion: MonoTime,
     ticks: u64,
+    outcome: Outcome,
 }
 
 impl Pilot {
@@ -109,6 +113,7 @@ impl Pilot {
             last: now,
             motion: now,
             ticks: 0,
+            outcome: Outcome::default(),
         })
     }
 
@@ -158,6 +163,15 @@ impl Pilot {
         self.tell(Some(reason));
     }
 
+    /// What the numbers of a policy's action mean.
+    ///
+    /// # Errors
+    /// If the robot's program panics.
+    pub(super) fn action_layout(&mut self) -> Result<ActionLayout, RobotError> {
+        let layout = self.robot.call(|r| Ok(r.action_layout()));
+        layout.unwrap_or_else(|| Err(RobotError("the robot is left alone".into())))
+    }
+
     /// What the arms do now.
     pub(super) fn status(&self) -> ControlStatus {
         let commands = || self.arms.iter().zip(&self.command.arms);
@@ -166,6 +180,7 @@ impl Pilot {
             joints: commands().map(|(_, c)| c.joints.clone()).collect(),
             openings: commands().map(|(_, c)| c.gripper).collect(),
             ticks: self.ticks,
+            outcome: self.outcome,
         }
     }
 
@@ -258,6 +273,10 @@ impl Pilot {
         let applied = self.robot.call(|r| r.apply(now, command));
         if let Some(Applied { limited: Some(reason) }) = self.note(applied) {
             self.clamps = self.clamps.map(|c| c.or(Some(reason)));
+        }
+        let outcome = self.robot.call(|r| Ok(r.outcome()));
+        if let Some(outcome) = self.note(outcome) {
+            self.outcome = outcome;
         }
     }
 
