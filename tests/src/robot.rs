@@ -8,19 +8,20 @@ use anyhow::{Context, Result, bail};
 use glam::DVec3;
 use tempfile::TempDir;
 use tokio_rustls::TlsConnector;
-use waldo_server::config::Settings;
+use waldo_server::config::{PolicySettings, Settings};
 use waldo_server::robot::sim::{SimOptions, SimRobot};
 use waldo_server::serve::Waldo;
 
 use crate::client::{Client, PATIENCE, trusting};
 
-/// Settings of a server that only this machine reaches, on a free port, with its own data folder.
+/// Settings of a server that only this machine reaches, on a free port, with its own data folder. It serves no policies.
 pub fn local(data: &Path) -> Settings {
     Settings {
         bind: Ipv4Addr::LOCALHOST.into(),
         port: 0,
         data_dir: data.to_owned(),
         mdns: false,
+        policy: PolicySettings::off(),
         ..Settings::default()
     }
 }

@@ -89,6 +89,7 @@ impl Pilot {
     ) -> Result<Self, RobotError> {
         let description = robot.description().clone();
         check::description(&description)?;
+        hub.name_arms(description.arms.iter().map(|arm| arm.name.as_str()));
         let mut command = robot.start(hub)?;
         check::posture(&description, &command)?;
         command.base = description.base.as_ref().map(|_| BaseCommand::default());

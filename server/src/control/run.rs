@@ -25,6 +25,7 @@ pub const RATE_HZ: u64 = 120;
 /// The thread that owns the robot: 120 ticks per second. Stops when dropped.
 pub struct ControlLoop {
     status: Arc<ArcSwap<ControlStatus>>,
+    robot: String,
     layout: ActionLayout,
     driver: watch::Receiver<Option<SourceId>>,
     stop: Arc<AtomicBool>,
@@ -48,6 +49,7 @@ impl ControlLoop {
         let status = Arc::new(ArcSwap::from_pointee(ControlStatus::default()));
         let stop = Arc::new(AtomicBool::new(false));
         let (started, outcome) = sync_channel(1);
+        let name = robot.description().name.clone();
         let (drives, driver) = watch::channel(None);
         let rim = Rim { status: Arc::clone(&status), stop: Arc::clone(&stop), arbiter, drives, on_event };
         let hub = hub.clone();
@@ -57,13 +59,18 @@ impl ControlLoop {
             .map_err(|e| RobotError(format!("the control thread did not start: {e}")))?;
         // The sender is gone without a word only if the robot's start panicked.
         match outcome.recv().unwrap_or_else(|_| Err(RobotError("the robot's program panicked at its start".into()))) {
-            Ok(layout) => Ok(Self { status, layout, driver, stop, thread: Some(thread) }),
+            Ok(layout) => Ok(Self { status, robot: name, layout, driver, stop, thread: Some(thread) }),
             Err(refusal) => {
                 // It ends by itself; its panics are dealt with and logged there.
                 let _ = thread.join();
                 Err(refusal)
             }
         }
+    }
+
+    /// The robot's name.
+    pub fn robot(&self) -> &str {
+        &self.robot
     }
 
     /// What the numbers of a policy's action mean.

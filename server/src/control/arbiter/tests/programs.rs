@@ -242,7 +242,7 @@ fn nobody_takes_it_from_a_person_who_drove_before_the_policy_came() {
 fn a_press_for_rest_takes_over_and_the_policy_goes_on_a_second_after_the_arms_are_there() {
     let mut room = Room::new();
     room.act_beside(A, 500).unwrap();
-    room.send(A, super::reset());
+    room.send(A, reset());
     assert_eq!((room.driver(), room.act()), (Some(A), Err(Refused::Operator)));
     assert!(room.arbiter.take_reset());
     room.robot_hold(Some(HoldReason::Resetting));
@@ -325,7 +325,7 @@ fn a_reset_that_is_stopped_fails_or_is_taken_over_says_so() {
     assert_eq!(broken.act(), Err(Refused::Held(HoldReason::Fault)));
     assert_eq!(broken.reset(), Ok(()), "which ends a fault");
     let mut taken = ask();
-    taken.send(A, super::reset());
+    taken.send(A, reset());
     assert_eq!(failed(&taken), HoldReason::NotDriver);
     taken.robot_hold(None);
     assert_eq!(failed(&taken), HoldReason::NotDriver);
