@@ -46,7 +46,7 @@
 //! # }
 //! ```
 //!
-//! [`PolicyServer`] is the handle that programs hold. Inside, `websocket` is one transport, `session` is one client whatever
+//! [`PolicyServer`] is the handle that programs hold. Inside, `websocket` is one transport and `zenoh` another, `session` is one client whatever
 //! carries its frames, `service` is what all clients share, `floor` decides who controls the robot, `watchdog` whether
 //! they are silent, `worker` is the thread that calls the robot, `encode` makes frames of observations.
 //!
@@ -65,8 +65,13 @@ mod stats;
 mod watchdog;
 mod websocket;
 mod worker;
+#[cfg(feature = "zenoh")]
+mod zenoh;
 
 pub use config::{PolicyAccess, PolicyConfig};
 pub use robot::{ActionData, Observation, Peer, PolicyError, PolicyRobot, StepResult};
 pub use server::{PolicyServer, PolicyStartError};
+
+#[cfg(feature = "zenoh")]
+pub use self::zenoh::ZenohConfig;
 pub use stats::PolicyCounts;

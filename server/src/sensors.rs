@@ -19,6 +19,7 @@ mod published;
 mod sensor_watch;
 mod snapshot;
 pub mod stamp;
+pub(crate) mod transform;
 mod v4l2;
 
 /// What the slot is made of, apart from it so that a model checker can put its own in the place.
@@ -381,43 +382,6 @@ impl SensorHub {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cameras_are_listed_in_order_and_replaced_by_name() {
-        let hub = SensorHub::default();
-        let names = || hub.cameras().iter().map(|c| c.name().to_owned()).collect::<Vec<_>>();
-        let _writers = (hub.add_camera("a"), hub.add_camera("b"));
-        let first = hub.camera("a").unwrap();
-        let second = hub.add_camera("a");
-        assert_eq!(names(), ["a", "b"]);
-        let watch = hub.camera("a").unwrap().watch();
-        assert!(second.watched());
-        drop(watch);
-        assert_eq!(first.name(), "a", "who holds the earlier one may go on with it");
-        assert!(hub.camera("c").is_none());
-    }
-
-    #[test]
-    fn whoever_follows_the_list_is_told_of_each_camera() {
-        let hub = SensorHub::default();
-        let mut changed = hub.cameras_changed();
-        assert!(!changed.has_changed().unwrap());
-        for name in ["a", "b", "a"] {
-            let _writer = hub.add_camera(name);
-            assert!(changed.has_changed().unwrap());
-            changed.mark_unchanged();
-        }
-    }
-
-    #[test]
-    fn the_newest_reading_replaces_the_one_before() {
-        let hub = SensorHub::default();
-        assert!(hub.proprio().is_none());
-        let reading = |t| Proprioception { arms: Vec::new(), base: None, measured: MonoTime::from_nanos(t) };
-        hub.publish_proprio(reading(1));
-        hub.publish_proprio(reading(2));
-        assert_eq!(hub.clone().proprio().unwrap().measured, MonoTime::from_nanos(2));
-    }
-}
+mod model;
+#[cfg(test)]
+mod tests;

@@ -47,13 +47,14 @@ impl Waldo {
             V4l2Camera::check(address)?;
         }
         cameras.encoder.check()?;
-        let server = VrServer::new(settings.clone());
+        let (server, hub) = (VrServer::new(settings.clone()), SensorHub::default());
+        server.set_sensors(Some(hub.clone()));
         server.set_mode(mode);
         server.set_video_expected(true);
         // Before anybody can connect: arms that have not started are held.
         let arbiter = server.attach_control();
         server.start().await?;
-        match Self::start_rest(&server, &settings, arbiter, robot).await {
+        match Self::start_rest(&server, &settings, (arbiter, hub), robot).await {
             Ok(waldo) => Ok(waldo),
             Err(error) => {
                 server.stop().await;
@@ -66,11 +67,11 @@ impl Waldo {
     async fn start_rest(
         server: &VrServer,
         settings: &Settings,
-        arbiter: Arc<Mutex<Arbiter>>,
+        (arbiter, hub): (Arc<Mutex<Arbiter>>, SensorHub),
         robot: Box<dyn Robot>,
     ) -> Result<Self, ServeError> {
         policy::check_port(settings)?;
-        let (control, hub) = Self::start_robot(server, Arc::clone(&arbiter), robot).await?;
+        let control = Self::start_robot(server, &hub, Arc::clone(&arbiter), robot).await?;
         let own = settings.cameras.v4l2.iter().map(|address| V4l2Camera::start(address.clone(), &hub));
         let own = own.collect::<Result<_, _>>()?;
         let policies = Policies::start(settings, server, (&control, arbiter, &hub)).await?;
@@ -83,18 +84,17 @@ impl Waldo {
 
     async fn start_robot(
         server: &VrServer,
+        hub: &SensorHub,
         arbiter: Arc<Mutex<Arbiter>>,
         robot: Box<dyn Robot>,
-    ) -> Result<(ControlLoop, SensorHub), RobotError> {
-        let hub = SensorHub::default();
+    ) -> Result<ControlLoop, RobotError> {
         let reports = server.clone();
         let on_event = Box::new(move |event| reports.publish(event));
         let sensors = hub.clone();
         // Arms may take their time to find their posture; the page shows meanwhile that they are held.
-        let control = tokio::task::spawn_blocking(move || ControlLoop::start(robot, &sensors, arbiter, on_event))
+        tokio::task::spawn_blocking(move || ControlLoop::start(robot, &sensors, arbiter, on_event))
             .await
-            .map_err(|e| RobotError(e.to_string()))??;
-        Ok((control, hub))
+            .map_err(|e| RobotError(e.to_string()))?
     }
 
     /// The VR service.

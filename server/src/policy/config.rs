@@ -15,6 +15,9 @@ use crate::metrics::Metrics;
 pub struct PolicyConfig {
     /// Where to listen for WebSockets; `None` for not at all. Default `0.0.0.0:8765`; port 0 takes a free one.
     pub websocket: Option<SocketAddr>,
+    /// Where and how to be on Zenoh; `None`, the default, for not at all.
+    #[cfg(feature = "zenoh")]
+    pub zenoh: Option<super::ZenohConfig>,
     /// Who may connect. Default: everybody, as clients of the original wire know no token.
     pub access: PolicyAccess,
     /// For `wss://` instead of `ws://`. Default: none.
@@ -63,6 +66,8 @@ impl Default for PolicyConfig {
     fn default() -> Self {
         Self {
             websocket: Some(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8765))),
+            #[cfg(feature = "zenoh")]
+            zenoh: None,
             access: PolicyAccess::Open,
             tls: None,
             robot: RobotId::parse("waldo").expect("letters only"),

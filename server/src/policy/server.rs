@@ -15,6 +15,8 @@ use super::robot::{Peer, PolicyRobot};
 use super::service::Service;
 use super::stats::PolicyCounts;
 use super::websocket;
+#[cfg(feature = "zenoh")]
+use super::zenoh::Transport;
 use crate::sensors::SensorHub;
 
 /// Threads of the service's own runtime: two, so that one client's pictures on their way to the kernel hold up no other's
@@ -36,6 +38,10 @@ pub enum PolicyStartError {
         /// Why.
         source: io::Error,
     },
+    /// There is no way onto Zenoh.
+    #[cfg(feature = "zenoh")]
+    #[error("cannot serve policies over Zenoh: {0}")]
+    Zenoh(String),
     /// It was stopped before.
     #[error("the policy service was stopped; make a new one")]
     Stopped,
@@ -63,6 +69,8 @@ struct Running {
     addr: Option<SocketAddr>,
     service: Arc<Service>,
     tasks: TaskTracker,
+    #[cfg(feature = "zenoh")]
+    zenoh: Option<Arc<Transport>>,
     /// Of its own, so that neither a program that blocks its runtime nor real-time threads have to do with it.
     runtime: Option<Runtime>,
 }
@@ -102,13 +110,30 @@ impl PolicyServer {
             .build()?;
         let handle = runtime.handle().clone();
         let service = Service::start(config.clone(), hub.clone(), Arc::clone(robot), metadata.clone(), handle)?;
+        #[cfg(feature = "zenoh")]
+        let zenoh = {
+            let open = |config| Transport::open(config, &service, runtime.handle());
+            let opened = config.zenoh.as_ref().map(open).transpose();
+            opened.inspect_err(|_| service.shut_down()).map_err(PolicyStartError::Zenoh)?.map(Arc::new)
+        };
         let tasks = TaskTracker::new();
         tasks.spawn_on(Arc::clone(&service).watch(shutdown.clone()), runtime.handle());
         if let Some(listener) = listener {
             tasks.spawn_on(websocket::serve(listener, Arc::clone(&service), shutdown.clone()), runtime.handle());
         }
+        #[cfg(feature = "zenoh")]
+        if let Some(zenoh) = zenoh.clone() {
+            tasks.spawn_on(zenoh.close_after(shutdown.clone()), runtime.handle());
+        }
         tasks.close();
-        *running = Some(Running { addr, service, tasks, runtime: Some(runtime) });
+        *running = Some(Running {
+            addr,
+            service,
+            tasks,
+            #[cfg(feature = "zenoh")]
+            zenoh,
+            runtime: Some(runtime),
+        });
         Ok(())
     }
 
@@ -165,6 +190,14 @@ impl PolicyServer {
     /// Who controls the robot: the name of a client, or `operator`.
     pub fn holder(&self) -> Option<String> {
         self.service().and_then(|service| service.holder())
+    }
+
+    /// Why actions over the keys that all Zenoh clients of the original share are refused: others answer there too. `None`
+    /// as long as they are not.
+    #[cfg(feature = "zenoh")]
+    pub fn zenoh_conflict(&self) -> Option<String> {
+        let running = self.running();
+        running.as_ref()?.zenoh.as_ref()?.conflict().map(str::to_owned)
     }
 
     /// What was counted so far.

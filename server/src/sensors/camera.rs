@@ -198,14 +198,29 @@ impl Camera {
     }
 
     /// Keeps the camera drawing until the result is dropped.
-    pub(super) fn keep_awake(&self) -> Awake {
+    pub(crate) fn keep_awake(&self) -> Awake {
         self.slot.watchers.fetch_add(1, Ordering::Relaxed);
         Awake(Arc::clone(&self.slot))
+    }
+
+    /// The first picture there is, waited for if the camera rests: whatever it shows, video or not. `None` once the writer
+    /// is gone. Safe to cancel.
+    pub(crate) async fn first_picture(&self) -> Option<CameraSnapshot> {
+        let _awake = self.keep_awake();
+        let mut published = self.published.clone();
+        loop {
+            published.mark_unchanged();
+            let frame = self.snapshot();
+            if frame.stamp.is_some() {
+                return Some(frame);
+            }
+            published.changed().await.ok()?;
+        }
     }
 }
 
 /// Somebody watches a camera.
-pub(super) struct Awake(Arc<Slot>);
+pub(crate) struct Awake(Arc<Slot>);
 
 impl Drop for Awake {
     fn drop(&mut self) {

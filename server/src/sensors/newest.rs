@@ -49,6 +49,13 @@ impl<T, W> Newest<T, W> {
         }
     }
 
+    /// A reader that stops while it looks into the cell of the newest value.
+    #[cfg(test)]
+    #[allow(dead_code, reason = "the model checker stops readers itself")]
+    pub(super) fn stopped_reader(&self) -> MutexGuard<'_, Option<Arc<T>>> {
+        self.cells[self.newest.load(Ordering::Acquire)].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Waits until no other writer writes.
     pub(super) fn writing(&self) -> Writing<'_, T, W> {
         Writing { slot: self, state: self.writing.lock().unwrap_or_else(PoisonError::into_inner) }

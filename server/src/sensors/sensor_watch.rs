@@ -54,6 +54,9 @@ impl SensorWatch {
     /// Waits until every watched camera has a picture, for at most `limit`; says whether they have. Safe to cancel.
     pub async fn all_awake(&mut self, limit: Duration) -> bool {
         let all = async {
+            if self.added.has_changed().unwrap_or(false) {
+                self.wake();
+            }
             while !self.awake.iter().all(|(camera, _)| camera.newest().now.stamp.is_some()) {
                 self.changed().await;
             }

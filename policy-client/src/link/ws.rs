@@ -1,0 +1,63 @@
+//! Frames over a WebSocket.
+//!
+//! The framing of RFC 6455 is our own: messages of megabytes are read from the socket straight into the buffer in which
+//! the policy sees them, and that buffer is used again, which no library does.
+
+mod handshake;
+mod head;
+mod receiver;
+mod sender;
+
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+pub(crate) use receiver::Receiver;
+pub(crate) use sender::Sender;
+
+use super::{Dial, DialError, Link};
+use crate::Address;
+
+/// Dials once.
+pub(super) async fn dial(dial: Dial<'_>) -> Result<Link, DialError> {
+    let Address::WebSocket { tls, host, port, resource } = dial.address else {
+        return Err(DialError::for_good("no address of a WebSocket"));
+    };
+    let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    let stream = match &dial.options.proxy {
+        None => TcpStream::connect((host.as_str(), *port)).await.map_err(DialError::later)?,
+        Some(proxy) => handshake::through_proxy(proxy, &authority).await?,
+    };
+    // Requests are small and wait for nothing.
+    stream.set_nodelay(true).map_err(DialError::later)?;
+    if *tls {
+        let config = dial.options.tls.clone().ok_or_else(|| {
+            DialError::for_good("wss:// needs Options::tls, which says whose certificates are trusted")
+        })?;
+        let name = rustls_pki_types::ServerName::try_from(host.clone()).map_err(DialError::for_good)?;
+        let stream = TlsConnector::from(config).connect(name, stream).await.map_err(|error| {
+            let untrusted = error
+                .get_ref()
+                .is_some_and(|inner| matches!(inner.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))));
+            DialError { message: format!("TLS: {error}"), for_good: untrusted }
+        })?;
+        let (stream, early) = handshake::upgrade(stream, &authority, resource).await?;
+        let (read, write) = tokio::io::split(stream);
+        Ok(link(Box::new(read), Box::new(write), &early, dial.options.max_message))
+    } else {
+        let (stream, early) = handshake::upgrade(stream, &authority, resource).await?;
+        let (read, write) = stream.into_split();
+        Ok(link(Box::new(read), Box::new(write), &early, dial.options.max_message))
+    }
+}
+
+type Read = Box<dyn AsyncRead + Send + Unpin>;
+type Write = Box<dyn AsyncWrite + Send + Unpin>;
+
+fn link(read: Read, write: Write, early: &[u8], max_message: usize) -> Link {
+    let sender = Sender::new(write);
+    let receiver = Receiver::new(read, early, Arc::clone(sender.socket()), max_message);
+    Link { sender: super::Sender::Ws(sender), receiver: super::Receiver::Ws(receiver), hello_every: None }
+}

@@ -1,0 +1,314 @@
+//! Which request a reply belongs to.
+//!
+//! Every request has an owner until its reply came or the connection ended, whether anybody still waits for it or not.
+//! With ids a reply finds its request by its id. Without, the server answers in the order of the requests; then a reply
+//! that does not fit the oldest request means that the order is lost, and with it the connection.
+
+use std::collections::VecDeque;
+
+use waldo_protocol::policy::{RequestId, ServerMessage};
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Call {
+    Metadata,
+    Reset,
+    Observation,
+    /// An observation is asked for in order to see whether the server answers at all.
+    Probe,
+    Step,
+    Subscribe,
+    Unsubscribe,
+    Configure,
+    Chunk,
+    Lease,
+    Clock,
+    Stats,
+}
+
+impl Call {
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Metadata,
+        Self::Reset,
+        Self::Observation,
+        Self::Probe,
+        Self::Step,
+        Self::Subscribe,
+        Self::Unsubscribe,
+        Self::Configure,
+        Self::Chunk,
+        Self::Lease,
+        Self::Clock,
+        Self::Stats,
+    ];
+
+    /// The request's type on the wire.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Metadata => "metadata",
+            Self::Reset => "reset",
+            Self::Observation | Self::Probe => "obs_request",
+            Self::Step => "action",
+            Self::Subscribe => "subscribe",
+            Self::Unsubscribe => "unsubscribe",
+            Self::Configure => "configure",
+            Self::Chunk => "action_chunk",
+            Self::Lease => "lease",
+            Self::Clock => "clock",
+            Self::Stats => "stats",
+        }
+    }
+
+    /// Whether it always has an id, because it is none of the original wire.
+    pub(crate) const fn is_extension(self) -> bool {
+        !matches!(self, Self::Metadata | Self::Reset | Self::Observation | Self::Probe | Self::Step)
+    }
+
+    /// Whether a message can be its reply.
+    pub(crate) const fn takes(self, message: &ServerMessage) -> bool {
+        matches!(
+            (self, message),
+            (_, ServerMessage::Error(_))
+                | (Self::Metadata, ServerMessage::Metadata(_))
+                | (Self::Reset, ServerMessage::Reset(_))
+                | (Self::Observation | Self::Probe, ServerMessage::Observation(_))
+                | (Self::Step, ServerMessage::Step(_))
+                | (Self::Subscribe, ServerMessage::Subscribed(_))
+                | (Self::Unsubscribe, ServerMessage::Unsubscribed(_))
+                | (Self::Configure, ServerMessage::Configured(_))
+                | (Self::Chunk, ServerMessage::Chunk(_))
+                | (Self::Lease, ServerMessage::Lease(_))
+                | (Self::Clock, ServerMessage::Clock(_))
+                | (Self::Stats, ServerMessage::Stats(_))
+        )
+    }
+}
+
+/// Requests whose replies did not come yet, oldest first.
+#[derive(Debug)]
+pub(crate) struct Requests<T> {
+    waiting: VecDeque<Waiting<T>>,
+    /// The request that tells a server's generation stayed without an answer; one may still come.
+    probe: bool,
+    /// Answers to a first request that was repeated, which may still come.
+    surplus: u32,
+}
+
+#[derive(Debug)]
+struct Waiting<T> {
+    id: Option<RequestId>,
+    call: Call,
+    owner: T,
+}
+
+/// What to do with a reply.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Match<T> {
+    /// It belongs to this request.
+    Reply(Call, T),
+    /// It is none to the request it claims to answer, or to the oldest. Fail that call, and give up the connection:
+    /// other replies may be wrong as well.
+    Misfit(Call, T),
+    /// It answers the request that told the generation, late.
+    Probe,
+    /// It answers nothing that was asked. No call is concerned.
+    Stray,
+}
+
+impl<T> Requests<T> {
+    /// No request. `surplus` answers to repetitions of the first request may still come.
+    pub(crate) fn new(surplus: u32) -> Self {
+        Self { waiting: VecDeque::new(), probe: false, surplus }
+    }
+
+    /// A request is sent.
+    pub(crate) fn add(&mut self, id: Option<RequestId>, call: Call, owner: T) {
+        self.waiting.push_back(Waiting { id, call, owner });
+    }
+
+    /// A reply came, or what looks like one.
+    pub(crate) fn on_reply(&mut self, message: &ServerMessage) -> Match<T> {
+        let mut place = self.place(message.id());
+        let takes = |waiting: &Waiting<T>| waiting.call.takes(message);
+        if place.is_some_and(|place| self.waiting[place].call == Call::Probe && !takes(&self.waiting[place])) {
+            // Replies come in order, so this one will have none.
+            self.give_up_probe();
+            place = self.place(message.id());
+        }
+        let fits = place.is_some_and(|place| takes(&self.waiting[place]));
+        if !fits && message.id().is_none() {
+            match message {
+                ServerMessage::Observation(_) if self.probe => {
+                    self.probe = false;
+                    return Match::Probe;
+                }
+                ServerMessage::Metadata(_) if self.surplus > 0 => {
+                    self.surplus -= 1;
+                    return Match::Stray;
+                }
+                _ => {}
+            }
+        }
+        match place.and_then(|place| self.waiting.remove(place)) {
+            None => Match::Stray,
+            Some(Waiting { call, owner, .. }) if call.takes(message) => Match::Reply(call, owner),
+            Some(Waiting { call, owner, .. }) => Match::Misfit(call, owner),
+        }
+    }
+
+    /// The request that a reply with that id, or without one, is meant for.
+    fn place(&self, id: Option<RequestId>) -> Option<usize> {
+        self.waiting.iter().position(|waiting| waiting.id == id)
+    }
+
+    /// A frame came that cannot be read but has this id, or none. The request it was meant for, and whether the other
+    /// requests can still count on their replies.
+    pub(crate) fn on_unreadable(&mut self, id: Option<RequestId>) -> Option<(Call, T, bool)> {
+        let place = self.place(id)?;
+        self.waiting.remove(place).map(|waiting| (waiting.call, waiting.owner, id.is_some()))
+    }
+
+    /// The request that tells the generation is given up without an answer.
+    pub(crate) fn give_up_probe(&mut self) {
+        if let Some(place) = self.waiting.iter().position(|waiting| waiting.call == Call::Probe) {
+            self.waiting.remove(place);
+            self.probe = true;
+        }
+    }
+
+    /// Everything that still waits; the connection ended.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = (Call, T)> {
+        self.waiting.drain(..).map(|waiting| (waiting.call, waiting.owner))
+    }
+
+    /// Requests that wait.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use waldo_protocol::policy::{
+        AppMap, Capabilities, ErrorCode, ErrorReply, MetadataResponse, ObservationHeader, ObservationKind,
+    };
+
+    use super::*;
+
+    fn id(n: u64) -> Option<RequestId> {
+        RequestId::new(n)
+    }
+
+    fn metadata(id: Option<RequestId>) -> ServerMessage {
+        ServerMessage::Metadata(MetadataResponse { id, ..Default::default() })
+    }
+
+    fn observation(kind: ObservationKind<'_>, id: Option<RequestId>) -> ServerMessage {
+        let extra = AppMap::default();
+        let header = ObservationHeader {
+            timestamp: 0.0,
+            cameras: &[],
+            proprios: &[],
+            extra: &extra,
+            align: None,
+            episode: None,
+        };
+        let mut frame = Vec::new();
+        header.encode(kind, id, &mut frame);
+        ServerMessage::decode(&frame, Capabilities::all()).unwrap()
+    }
+
+    fn obs(id: Option<RequestId>) -> ServerMessage {
+        observation(ObservationKind::Requested, id)
+    }
+
+    #[test]
+    fn without_ids_replies_come_in_the_order_of_the_requests() {
+        let mut requests = Requests::new(0);
+        requests.add(None, Call::Observation, 'a');
+        requests.add(None, Call::Metadata, 'b');
+        requests.add(None, Call::Observation, 'c');
+        assert_eq!(requests.on_reply(&obs(None)), Match::Reply(Call::Observation, 'a'));
+        assert_eq!(requests.on_reply(&metadata(None)), Match::Reply(Call::Metadata, 'b'));
+        assert_eq!(requests.on_reply(&obs(None)), Match::Reply(Call::Observation, 'c'));
+        assert_eq!(requests.on_reply(&obs(None)), Match::Stray);
+    }
+
+    #[test]
+    fn a_reply_that_does_not_fit_the_oldest_request_is_nobody_elses_either() {
+        let mut requests = Requests::new(0);
+        requests.add(None, Call::Metadata, 'a');
+        requests.add(None, Call::Observation, 'b');
+        assert_eq!(requests.on_reply(&obs(None)), Match::Misfit(Call::Metadata, 'a'));
+        assert_eq!(requests.drain().collect::<Vec<_>>(), [(Call::Observation, 'b')]);
+    }
+
+    #[test]
+    fn with_ids_replies_may_come_in_any_order() {
+        let mut requests = Requests::new(0);
+        for (n, owner) in [(1, 'a'), (2, 'b'), (3, 'c')] {
+            requests.add(id(n), Call::Observation, owner);
+        }
+        assert_eq!(requests.on_reply(&obs(id(3))), Match::Reply(Call::Observation, 'c'));
+        assert_eq!(requests.on_reply(&obs(id(1))), Match::Reply(Call::Observation, 'a'));
+        // A reply to a request of another connection, or twice the same.
+        assert_eq!(requests.on_reply(&obs(id(1))), Match::Stray);
+        // No reply without an id belongs to a request with one.
+        assert_eq!(requests.on_reply(&obs(None)), Match::Stray);
+        assert_eq!(requests.on_reply(&metadata(id(2))), Match::Misfit(Call::Observation, 'b'));
+        assert_eq!(requests.len(), 0);
+    }
+
+    #[test]
+    fn an_error_completes_the_request_that_it_names() {
+        let mut requests = Requests::new(0);
+        requests.add(id(8), Call::Reset, 'a');
+        let error =
+            |id| ServerMessage::Error(ErrorReply { id, code: ErrorCode::App, message: String::new(), retry_ms: None });
+        assert_eq!(requests.on_reply(&error(None)), Match::Stray);
+        assert_eq!(requests.on_reply(&error(id(8))), Match::Reply(Call::Reset, 'a'));
+    }
+
+    #[test]
+    fn a_late_answer_to_the_probe_is_taken_for_no_other() {
+        let mut requests = Requests::new(0);
+        requests.add(None, Call::Probe, 'p');
+        requests.give_up_probe();
+        requests.add(None, Call::Reset, 'a');
+        assert_eq!(requests.on_reply(&obs(None)), Match::Probe);
+        let reset = observation(ObservationKind::Reset { info: &AppMap::default() }, None);
+        assert_eq!(requests.on_reply(&reset), Match::Reply(Call::Reset, 'a'));
+        assert_eq!(requests.on_reply(&obs(None)), Match::Stray);
+    }
+
+    #[test]
+    fn a_reply_to_a_later_request_shows_that_the_probe_will_have_none() {
+        let mut requests = Requests::new(0);
+        requests.add(None, Call::Probe, 'p');
+        requests.add(None, Call::Metadata, 'a');
+        assert_eq!(requests.on_reply(&metadata(None)), Match::Reply(Call::Metadata, 'a'));
+        assert_eq!(requests.len(), 0);
+        assert_eq!(requests.on_reply(&obs(None)), Match::Probe);
+    }
+
+    #[test]
+    fn answers_to_a_repeated_first_request_disturb_nobody() {
+        let mut requests = Requests::new(2);
+        requests.add(None, Call::Reset, 'a');
+        assert_eq!(requests.on_reply(&metadata(None)), Match::Stray);
+        assert_eq!(requests.on_reply(&metadata(None)), Match::Stray);
+        assert_eq!(requests.on_reply(&metadata(None)), Match::Misfit(Call::Reset, 'a'));
+    }
+
+    #[test]
+    fn a_frame_that_cannot_be_read_fails_the_request_it_was_meant_for() {
+        let mut requests = Requests::new(0);
+        requests.add(id(1), Call::Observation, 'a');
+        requests.add(id(2), Call::Observation, 'b');
+        assert_eq!(requests.on_unreadable(id(2)), Some((Call::Observation, 'b', true)));
+        assert_eq!(requests.on_unreadable(None), None);
+        requests.add(None, Call::Reset, 'c');
+        assert_eq!(requests.on_unreadable(None), Some((Call::Reset, 'c', false)));
+    }
+}
