@@ -1,5 +1,6 @@
 //! The policy service of `waldo serve`: where it listens, who may pass, who drives.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -58,6 +59,11 @@ impl Policies {
         let clients = robot.clients();
         let config = PolicyConfig {
             websocket: policy.port.map(|port| SocketAddr::new(settings.bind, port)),
+            #[cfg(feature = "zenoh")]
+            zenoh: policy.zenoh.as_ref().map(|endpoint| crate::policy::ZenohConfig {
+                listen: vec![endpoint.to_string()],
+                ..crate::policy::ZenohConfig::default()
+            }),
             access: vr.access().map_or(PolicyAccess::Open, PolicyAccess::Rule),
             robot: policy.robot.clone(),
             action_timeout: policy.timeout,
@@ -65,7 +71,10 @@ impl Policies {
             ..PolicyConfig::default()
         };
         let server = PolicyServer::new(config, hub.clone(), robot);
-        server.start()?;
+        let starting = server.clone();
+        // Zenoh takes its time, and has a runtime of its own.
+        let started = tokio::task::spawn_blocking(move || starting.start()).await;
+        started.map_err(|error| ServeError::Io(io::Error::other(error)))??;
         let zenoh = policy.zenoh.as_ref().map(ToString::to_string);
         if let Some(endpoint) = &policy.zenoh {
             tracing::info!(%endpoint, "policies over Zenoh: whoever reaches this endpoint may move the robot, it asks for no token");
