@@ -26,7 +26,12 @@ pub fn local(data: &Path) -> Settings {
     }
 }
 
-/// The same for a server that everybody reaches and may use.
+/// The same with policies, on a free port of this machine.
+pub fn with_policies(data: &Path) -> Settings {
+    Settings { policy: PolicySettings { port: Some(0), ..PolicySettings::default() }, ..local(data) }
+}
+
+/// Those of [`local`] for a server that everybody reaches and may use.
 pub fn reachable(data: &Path) -> Settings {
     Settings { bind: Ipv4Addr::UNSPECIFIED.into(), open: true, ..local(data) }
 }
@@ -61,6 +66,15 @@ impl Robotics {
     /// A new socket on `/ws`.
     pub async fn client(&self) -> Result<Client> {
         Client::connect(self.addr, &self.tls, "/ws").await
+    }
+
+    /// Where policies connect to.
+    ///
+    /// # Errors
+    /// If it serves none.
+    pub fn policy_uri(&self) -> Result<String> {
+        let policies = self.waldo.policies().context("policies are served")?;
+        Ok(format!("ws://{}", policies.addr().context("over WebSockets")?))
     }
 
     /// Commanded positions of the grippers (left, right), metres in the base.
