@@ -5,6 +5,8 @@
 
 pub(crate) mod pool;
 pub(crate) mod ws;
+#[cfg(feature = "zenoh")]
+pub(crate) mod zenoh;
 
 use std::time::Duration;
 
@@ -37,6 +39,9 @@ pub(crate) enum Lane {
 pub(crate) enum Sender {
     /// Over a WebSocket.
     Ws(ws::Sender),
+    /// Over Zenoh.
+    #[cfg(feature = "zenoh")]
+    Zenoh(zenoh::Sender),
 }
 
 impl Sender {
@@ -52,6 +57,8 @@ impl Sender {
                 let _ = lane;
                 sender.send(&frame)
             }
+            #[cfg(feature = "zenoh")]
+            Self::Zenoh(sender) => sender.send(frame, lane),
         }
     }
 
@@ -59,6 +66,8 @@ impl Sender {
     pub(crate) fn close(&self) {
         match self {
             Self::Ws(sender) => sender.close(),
+            #[cfg(feature = "zenoh")]
+            Self::Zenoh(sender) => sender.close(),
         }
     }
 }
@@ -67,6 +76,9 @@ impl Sender {
 pub(crate) enum Receiver {
     /// Over a WebSocket.
     Ws(ws::Receiver),
+    /// Over Zenoh.
+    #[cfg(feature = "zenoh")]
+    Zenoh(zenoh::Receiver),
 }
 
 impl Receiver {
@@ -77,6 +89,8 @@ impl Receiver {
     pub(crate) async fn next(&mut self) -> Result<Bytes, Lost> {
         match self {
             Self::Ws(receiver) => receiver.next().await,
+            #[cfg(feature = "zenoh")]
+            Self::Zenoh(receiver) => receiver.next().await,
         }
     }
 }
@@ -117,6 +131,9 @@ impl DialError {
 pub(crate) async fn dial(dial: Dial<'_>) -> Result<Link, DialError> {
     match dial.address {
         Address::WebSocket { .. } => ws::dial(dial).await,
+        #[cfg(feature = "zenoh")]
+        Address::Zenoh { .. } => zenoh::dial(dial).await,
+        #[cfg(not(feature = "zenoh"))]
         Address::Zenoh { .. } => Err(DialError::for_good("this build has no Zenoh")),
     }
 }

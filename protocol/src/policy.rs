@@ -88,7 +88,9 @@ pub use rmpv::Value;
 pub use server::{ObsPush, ObsResponse, ResetResponse, ServerMessage, StepResponse};
 pub use stats::StatsResponse;
 pub use stream::{Credit, StreamRef, Subscribe};
-pub use zenoh_keys::{EVERY_LIVE, LEGACY_C2S, LEGACY_S2C, ZenohKeys, client_of, every_client, live_key, robot_of};
+pub use zenoh_keys::{
+    EVERY_LIVE, LEGACY_C2S, LEGACY_S2C, ZenohKeys, client_of, every_client, every_reply, live_key, robot_of,
+};
 
 use frame::Frame;
 

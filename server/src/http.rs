@@ -1,7 +1,7 @@
 //! The HTTPS listener, its pages, and who may pass.
 //!
 //! [`bind()`] takes the port, [`site()`] puts the routes together, [`serve()`] answers until told to stop. [`Access`] is the
-//! one rule about who may pass.
+//! one rule about who may pass. [`sensors()`] shows a robot's sensors to people and scripts.
 
 mod access;
 mod bind;
@@ -9,11 +9,13 @@ mod connection;
 mod holder;
 mod pages;
 mod plain;
+mod sensors;
 mod serve;
 mod site;
 
 pub use access::{Access, AccessError, Denied};
-pub use bind::{BindError, bind};
+pub use bind::{BindError, bind, bind_for};
 pub use holder::Holder;
+pub use sensors::sensors;
 pub use serve::serve;
 pub use site::{Health, Site, site};

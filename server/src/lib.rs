@@ -47,6 +47,7 @@
 //! | [`sensors`] | newest camera frames and joint readings, shared without copies |
 //! | [`video`], [`rtc`] | encoders, and WebRTC to carry their pictures |
 //! | [`vr`] | the service that headsets talk to |
+//! | [`policy`] | the service that policies talk to |
 //! | [`http`], [`tls`], [`mdns`], [`metrics`] | the listener, its certificate, its name in the network, its counters |
 //! | [`config`], [`cli`], [`serve`] | settings, the command line, everything put together |
 //! | [`clock`] | the one place that reads clocks |
@@ -59,6 +60,7 @@ pub mod control;
 pub mod http;
 pub mod mdns;
 pub mod metrics;
+pub mod policy;
 mod priority;
 pub mod robot;
 pub mod rtc;

@@ -21,6 +21,7 @@ struct Inner {
     excess_frames: Counter,
     lost_decisions: Counter,
     refusals: Family<Labels<2>, Counter>,
+    policy_messages: Family<Labels<1>, Counter>,
     clients: Family<Labels<1>, Gauge>,
     connections: Gauge,
     connections_refused: Counter,
@@ -46,6 +47,8 @@ impl Default for Inner {
         );
         let refusals = Family::default();
         registry.register("refusals", "Messages refused", refusals.clone());
+        let policy_messages = Family::default();
+        registry.register("policy_messages", "Messages of policy clients", Family::clone(&policy_messages));
         let clients = Family::default();
         registry.register("clients", "Clients connected", Family::clone(&clients));
         let connections = Gauge::default();
@@ -70,6 +73,7 @@ impl Default for Inner {
             excess_frames,
             lost_decisions,
             refusals,
+            policy_messages,
             clients,
             connections,
             connections_refused,
@@ -104,6 +108,11 @@ impl Metrics {
     /// A message on the named wire was refused; `kind` says why, such as `not_json`.
     pub fn refusal(&self, wire: &'static str, kind: &'static str) {
         self.0.refusals.get_or_create(&[("wire", wire), ("kind", kind)]).inc();
+    }
+
+    /// A policy client sent a message of that type.
+    pub(crate) fn policy_message(&self, kind: &'static str) {
+        self.0.policy_messages.get_or_create(&[("type", kind)]).inc();
     }
 
     /// A client of the named wire connected; it counts until the guard is dropped.

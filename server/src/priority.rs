@@ -1,10 +1,11 @@
-//! Real-time priority for the few threads between the operator and the robot.
+//! Priority for the few threads between the operator and the robot.
 //!
 //! Encoders, cameras, a browser or a perception stack may keep every core busy. An ordinary thread then waits a few
 //! milliseconds before it runs; one with real-time priority runs at once. Only threads whose work is small and bounded
-//! may ask for it, and no kind of them has more than one, so that the other cores stay everybody's.
+//! may ask for that, and no kind of them has more than one, so that the other cores stay everybody's. Encoders have more
+//! to do; they are only preferred.
 
-#![expect(unsafe_code, reason = "sched_setscheduler has no safe wrapper")]
+#![expect(unsafe_code, reason = "sched_setscheduler and setpriority of a thread have no safe wrapper")]
 
 use std::io;
 
@@ -21,11 +22,24 @@ pub(crate) enum Urgent {
     Control = 3,
 }
 
+/// A thread of this niceness gets most of a core that it shares with one ordinary thread.
+const PREFERRED: libc::c_int = -10;
+
 /// Gives the calling thread, and none that it starts, real-time priority. Where the system does not allow that, it
 /// stays an ordinary thread.
 pub(crate) fn become_urgent(work: Urgent) {
     if let Err(error) = real_time(work as i32) {
         tracing::debug!(?work, %error, "no real-time priority");
+    }
+}
+
+/// Lets the calling thread, and those that it starts, run before ordinary ones, which still get a share of the core: for
+/// work that an operator waits for and that is too much for real-time priority. Where the system does not allow that, it
+/// stays an ordinary thread.
+pub(crate) fn become_preferred() {
+    // SAFETY: no memory is involved; 0 is the calling thread.
+    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, PREFERRED) } != 0 {
+        tracing::debug!(error = %io::Error::last_os_error(), "no preference");
     }
 }
 
@@ -59,6 +73,22 @@ mod tests {
         let (policy, got) = unsafe { (libc::sched_getscheduler(0), libc::sched_getparam(0, &raw mut param)) };
         assert!(policy >= 0 && got == 0);
         (policy & !libc::SCHED_RESET_ON_FORK, param.sched_priority)
+    }
+
+    #[test]
+    fn a_preferred_thread_comes_before_ordinary_ones_where_allowed() {
+        // SAFETY: no memory is involved; 0 is the calling thread.
+        let niceness = || unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+        let before = niceness();
+        let (own, allowed) = thread::spawn(move || {
+            become_preferred();
+            // SAFETY: as above; asking for what it has already.
+            (niceness(), unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, PREFERRED) } == 0)
+        })
+        .join()
+        .unwrap();
+        assert_eq!(own, if allowed { PREFERRED } else { before });
+        assert_eq!(niceness(), before, "the thread that started it is as before");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! get that agreed on it in `hello`, `telling` is what clients are told without asking, `lost_hands` what the log is.
 
 mod bucket;
+mod config;
 mod connection;
 mod extensions;
 mod lost_hands;
@@ -18,5 +19,6 @@ mod telling;
 #[cfg(test)]
 mod tests;
 
-pub use server::{StartError, VrServer, VrServerConfig};
+pub use config::VrServerConfig;
+pub use server::{StartError, VrServer};
 pub use service::{EpisodeEvent, OnFrame};

@@ -8,6 +8,7 @@ pub mod headset;
 pub mod network;
 pub mod offering;
 pub mod peer;
+pub mod plain_zenoh;
 pub mod process;
 pub mod robot;
 pub mod scripted;

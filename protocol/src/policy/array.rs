@@ -112,6 +112,11 @@ pub struct ArrayView<'a> {
 }
 
 impl<'a> ArrayView<'a> {
+    /// An array of these bytes, in C order, little endian. `None` if they are not as many as shape and type need.
+    pub fn new(dtype: Dtype, shape: &'a [usize], data: &'a [u8]) -> Option<Self> {
+        (byte_size(dtype, shape).ok()? == data.len()).then_some(Self { dtype, shape, data })
+    }
+
     /// Element type.
     pub fn dtype(&self) -> Dtype {
         self.dtype

@@ -39,6 +39,11 @@ pub fn every_client(robot: &RobotId) -> String {
     format!("chiral/{robot}/c2s/*")
 }
 
+/// Where a robot answers its clients; whoever else publishes there has the same id.
+pub fn every_reply(robot: &RobotId) -> String {
+    format!("chiral/{robot}/s2c/*")
+}
+
 /// The liveliness token of a robot.
 pub fn live_key(robot: &RobotId) -> String {
     format!("chiral/{robot}/live")

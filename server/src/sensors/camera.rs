@@ -1,18 +1,17 @@
 //! One camera: a slot with its newest frame, a writer, any number of readers.
 
-use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 use waldo_protocol::geometry::{Pose, World};
 use waldo_protocol::time::MonoTime;
 
-use super::RgbImage;
+use super::block::block_for;
+use super::newest::Newest;
+use super::published::{Count, Published, snapshot_of};
+use super::{CameraSnapshot, RgbImage};
 use crate::clock;
 
 /// Pinhole intrinsics in pixels. Pixel (0, 0) covers the coordinates 0 to 1; its centre is at 0.5.
@@ -40,11 +39,21 @@ pub struct CameraFrame {
     pub captured: MonoTime,
 }
 
+/// What all cameras of a hub have in common.
+#[derive(Debug, Default)]
+pub(super) struct Crowd {
+    /// Told of every picture of any of them.
+    pub(super) pictures: watch::Sender<()>,
+    /// How many align cameras, for which earlier frames are kept.
+    pub(super) aligners: AtomicUsize,
+}
+
 struct Slot {
-    name: String,
-    frame: ArcSwapOption<CameraFrame>,
+    name: Arc<str>,
+    newest: Newest<Published, Count>,
     watchers: AtomicUsize,
     dropped: AtomicU64,
+    crowd: Arc<Crowd>,
 }
 
 /// The reading side of one camera. Cheap to clone.
@@ -62,11 +71,19 @@ pub struct CameraWriter {
 
 /// A camera that nobody writes to yet, outside any hub.
 pub fn camera(name: impl Into<String>) -> (CameraWriter, Camera) {
+    camera_among(CameraSnapshot::nothing(name.into().into()), Arc::default())
+}
+
+/// A camera of a hub that shows this before its first picture.
+pub(super) fn camera_among(first: CameraSnapshot, crowd: Arc<Crowd>) -> (CameraWriter, Camera) {
+    let name = Arc::clone(&first.name);
+    let first = Published { now: first, earlier: Vec::new(), video: None, fps: 0.0 };
     let slot = Arc::new(Slot {
-        name: name.into(),
-        frame: ArcSwapOption::empty(),
+        name,
+        newest: Newest::new(first, Count::default()),
         watchers: AtomicUsize::new(0),
         dropped: AtomicU64::new(0),
+        crowd,
     });
     let published = watch::Sender::new(());
     let reader = Camera { slot: Arc::clone(&slot), published: published.subscribe() };
@@ -86,13 +103,46 @@ impl CameraWriter {
 
     /// Replaces the newest frame. Readers that hold the former one keep it.
     pub fn publish(&self, frame: CameraFrame) {
-        self.slot.frame.store(Some(Arc::new(frame)));
+        self.put(|n| {
+            let now = snapshot_of(Arc::clone(&self.slot.name), n, &frame);
+            (now, Some(Arc::new(frame)))
+        });
+    }
+
+    /// Replaces the newest frame by one that is made of its number.
+    pub(super) fn put(&self, frame: impl FnOnce(u64) -> (CameraSnapshot, Option<Arc<CameraFrame>>)) {
+        let mut writing = self.slot.newest.writing();
+        let fps = writing.state.picture(clock::now());
+        let (now, video) = frame(writing.state.n);
+        let earlier = writing.current().kept(self.slot.crowd.aligners.load(Ordering::Relaxed) > 0);
+        writing.replace(Published { now, earlier, video, fps });
+        drop(writing);
         self.published.send_replace(());
+        self.slot.crowd.pictures.send_replace(());
+    }
+
+    /// Changes something about the newest frame that makes no new picture of it.
+    pub(super) fn amend(&self, change: impl FnOnce(&mut CameraSnapshot)) {
+        let mut writing = self.slot.newest.writing();
+        let Published { now, earlier, video, fps } = &*writing.current();
+        let mut now = now.clone();
+        change(&mut now);
+        let (earlier, video) = (earlier.clone(), video.clone());
+        writing.replace(Published { now, earlier, video, fps: *fps });
+    }
+
+    /// The newest frame, with everything that later ones inherit.
+    pub(super) fn newest(&self) -> Arc<Published> {
+        self.slot.newest.load()
     }
 
     /// Forgets the newest frame. A camera that goes to rest does this, so that nobody takes an old picture for a new one.
     pub fn clear(&self) {
-        self.slot.frame.store(None);
+        let mut writing = self.slot.newest.writing();
+        if writing.current().now.stamp.is_some() {
+            let now = CameraSnapshot { n: writing.state.n, ..CameraSnapshot::nothing(Arc::clone(&self.slot.name)) };
+            writing.replace(Published { now, earlier: Vec::new(), video: None, fps: 0.0 });
+        }
     }
 
     /// Counts a frame that was dropped because slow readers held all buffers.
@@ -113,8 +163,26 @@ impl Camera {
     }
 
     /// The newest frame; none before the first, and while a camera rests because nobody watches.
+    ///
+    /// That of a declared camera ([`SensorHub::declare_camera`](super::SensorHub::declare_camera)) is for video: it has
+    /// neither depth nor pose; those are in [`Camera::snapshot`].
     pub fn latest(&self) -> Option<Arc<CameraFrame>> {
-        self.slot.frame.load_full()
+        self.newest().video.clone()
+    }
+
+    /// The newest frame with all that is known about it.
+    pub fn snapshot(&self) -> CameraSnapshot {
+        self.newest().now.clone()
+    }
+
+    /// Pictures per second, measured over the last 30; 0 before the second one. A camera that fell silent keeps its
+    /// rate: the stamp of its newest frame tells.
+    pub fn fps(&self) -> f64 {
+        self.newest().fps
+    }
+
+    pub(super) fn newest(&self) -> Arc<Published> {
+        self.slot.newest.load()
     }
 
     /// Frames dropped because slow readers held all buffers.
@@ -124,10 +192,39 @@ impl Camera {
 
     /// Starts to watch: keeps the camera drawing until the watch is dropped.
     pub fn watch(&self) -> CameraWatch {
-        self.slot.watchers.fetch_add(1, Ordering::Relaxed);
         let mut published = self.published.clone();
         published.mark_changed();
-        CameraWatch { camera: self.clone(), published, last: Weak::new() }
+        CameraWatch { camera: self.clone(), published, last: 0, _awake: self.keep_awake() }
+    }
+
+    /// Keeps the camera drawing until the result is dropped.
+    pub(crate) fn keep_awake(&self) -> Awake {
+        self.slot.watchers.fetch_add(1, Ordering::Relaxed);
+        Awake(Arc::clone(&self.slot))
+    }
+
+    /// The first picture there is, waited for if the camera rests: whatever it shows, video or not. `None` once the writer
+    /// is gone. Safe to cancel.
+    pub(crate) async fn first_picture(&self) -> Option<CameraSnapshot> {
+        let _awake = self.keep_awake();
+        let mut published = self.published.clone();
+        loop {
+            published.mark_unchanged();
+            let frame = self.snapshot();
+            if frame.stamp.is_some() {
+                return Some(frame);
+            }
+            published.changed().await.ok()?;
+        }
+    }
+}
+
+/// Somebody watches a camera.
+pub(crate) struct Awake(Arc<Slot>);
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        self.0.watchers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -135,7 +232,9 @@ impl Camera {
 pub struct CameraWatch {
     camera: Camera,
     published: watch::Receiver<()>,
-    last: Weak<CameraFrame>,
+    /// Number of the frame returned last.
+    last: u64,
+    _awake: Awake,
 }
 
 /// Why a wait brought no frame.
@@ -156,10 +255,10 @@ impl CameraWatch {
         loop {
             self.published.changed().await.ok()?;
             // A frame that replaced an announced one before it was fetched is announced a second time.
-            let newer = |frame: &Arc<CameraFrame>| !std::ptr::eq(Arc::as_ptr(frame), self.last.as_ptr());
-            if let Some(frame) = self.camera.latest().filter(newer) {
-                self.last = Arc::downgrade(&frame);
-                return Some(frame);
+            let newest = self.camera.newest();
+            if let Some(frame) = newest.video.as_ref().filter(|_| newest.now.n > self.last) {
+                self.last = newest.now.n;
+                return Some(Arc::clone(frame));
             }
         }
     }
@@ -169,32 +268,11 @@ impl CameraWatch {
     /// # Errors
     /// [`NoFrame`] says whether to try again.
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Arc<CameraFrame>, NoFrame> {
-        struct Unpark(Thread);
-        impl Wake for Unpark {
-            fn wake(self: Arc<Self>) {
-                self.0.unpark();
-            }
+        match block_for(timeout, self.next()) {
+            Some(Some(frame)) => Ok(frame),
+            Some(None) => Err(NoFrame::Ended),
+            None => Err(NoFrame::TimedOut),
         }
-        let deadline = clock::now() + timeout;
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        let mut context = Context::from_waker(&waker);
-        let mut next = pin!(self.next());
-        loop {
-            if let Poll::Ready(frame) = next.as_mut().poll(&mut context) {
-                return frame.ok_or(NoFrame::Ended);
-            }
-            let left = deadline.since(clock::now());
-            if left.is_zero() {
-                return Err(NoFrame::TimedOut);
-            }
-            thread::park_timeout(left);
-        }
-    }
-}
-
-impl Drop for CameraWatch {
-    fn drop(&mut self) {
-        self.camera.slot.watchers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -60,6 +60,11 @@ impl RgbImage {
     pub fn data(&self) -> &[u8] {
         &self.data
     }
+
+    /// The pixels; a clone shares them.
+    pub(super) fn bytes(&self) -> &Bytes {
+        &self.data
+    }
 }
 
 fn bytes(width: u32, height: u32) -> u64 {

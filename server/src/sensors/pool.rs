@@ -65,9 +65,62 @@ impl FramePool {
     }
 }
 
+/// Buffers of one size for copies of arrays, as [`FramePool`] otherwise.
+#[derive(Debug)]
+pub(super) struct ArrayPool {
+    size: usize,
+    bound: usize,
+    lent: Vec<Bytes>,
+}
+
+impl ArrayPool {
+    /// A pool for arrays of that many bytes with at most `bound` of them in the hands of readers.
+    pub(super) fn new(size: usize, bound: usize) -> Self {
+        Self { size, bound, lent: Vec::new() }
+    }
+
+    /// Zeros to begin with. They do not count: the hub gives them back with the first array.
+    pub(super) fn zeros(&self) -> Bytes {
+        BytesMut::zeroed(self.size).freeze()
+    }
+
+    /// A copy of `bytes`, which have the pool's size; or none when readers hold as many as the pool may have.
+    pub(super) fn copy(&mut self, bytes: &[u8]) -> Option<Bytes> {
+        // The one lent last is the likeliest to be in the processor's cache.
+        let free = self.lent.iter().rposition(Bytes::is_unique).map(|index| self.lent.remove(index));
+        let mut buffer = match free.map(Bytes::try_into_mut) {
+            Some(Ok(buffer)) => buffer,
+            _ if self.lent.len() < self.bound => BytesMut::with_capacity(self.size),
+            _ => return None,
+        };
+        buffer.clear();
+        buffer.extend_from_slice(bytes);
+        let copy = buffer.freeze();
+        self.lent.push(copy.clone());
+        Some(copy)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn copies_use_the_same_memory_again_once_nobody_reads_it_and_are_bounded() {
+        let mut pool = ArrayPool::new(3, 2);
+        let (first, second) = (pool.copy(b"abc").unwrap(), pool.copy(b"def").unwrap());
+        assert!(pool.copy(b"ghi").is_none(), "readers hold both");
+        assert_eq!((&first[..], &second[..]), (&b"abc"[..], &b"def"[..]));
+        let places = [first.as_ptr(), second.as_ptr()];
+        drop(first);
+        assert_eq!(pool.copy(b"ghi").unwrap().as_ptr(), places[0]);
+        drop(second);
+        for _ in 0..100 {
+            let copy = pool.copy(b"xyz").unwrap();
+            assert!(places.contains(&copy.as_ptr()) && copy == b"xyz"[..]);
+        }
+        assert_eq!(ArrayPool::new(3, 1).zeros(), [0; 3][..]);
+    }
 
     #[test]
     fn a_buffer_comes_back_when_its_last_reader_lets_it_go() {

@@ -14,12 +14,14 @@ use super::ladder::{Ladder, Rung};
 use super::schedule::{Pace, Schedule};
 use super::source::{Picture, Pictures};
 use crate::clock;
+use crate::priority::become_preferred;
 
 /// Failures of one encoder are logged at most this often.
 const LOG_SPACING: Duration = Duration::from_secs(10);
 
 /// Encodes until nobody watches.
 pub(super) fn run(shared: &Shared) {
+    become_preferred();
     // A runtime of this thread alone, for its timers: it waits for a picture, a request and a deadline at once.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
         Ok(runtime) => runtime,

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,17 +16,18 @@ use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
-use waldo_protocol::vr::{HoldReason, Mode, MotionScale, PlayoutConfig, ServerMessage, VrFrame, VrState};
+use waldo_protocol::vr::{HoldReason, Mode, MotionScale, ServerMessage, VrFrame, VrState};
 
 use super::connection::{self, MAX_MESSAGE};
 use super::outbox::Outgoing;
-use super::service::{EpisodeEvent, OnFrame, Service};
+use super::service::{EpisodeEvent, OnFrame, Service, lock};
 use crate::config::{PortRange, Settings};
 use crate::control::{Arbiter, Event};
 use crate::http::{self, Access, AccessError, BindError, Site};
 use crate::mdns;
 use crate::metrics::Metrics;
 use crate::rtc::{Network, RtcError};
+use crate::sensors::SensorHub;
 use crate::tls::{Identity, ServerTls, TlsError};
 use crate::video::{Feed, VideoSource};
 
@@ -37,35 +37,6 @@ const MAX_CLIENTS: usize = 64;
 
 /// Period of the watchdogs and of what is told to operators about holds.
 const TICK: Duration = Duration::from_millis(100);
-
-/// The short form of [`Settings`], for programs that embed the server.
-#[derive(Clone, Debug)]
-pub struct VrServerConfig {
-    /// TCP port; 0 takes a free one. Default 8000.
-    pub port: u16,
-    /// Own certificate chain, PEM. Default: the one Waldo makes itself.
-    pub certfile: Option<PathBuf>,
-    /// Private key of `certfile`, PEM.
-    pub keyfile: Option<PathBuf>,
-    /// How [`VrServer::render_frame`] smooths. Default: the compatible profile.
-    pub playout: PlayoutConfig,
-    /// How far the grippers move for a motion of the hands, each factor from 0.1 to 2. Default 1.
-    pub motion: MotionScale,
-}
-
-impl Default for VrServerConfig {
-    fn default() -> Self {
-        let (playout, motion) = (PlayoutConfig::default(), MotionScale::default());
-        Self { port: 8000, certfile: None, keyfile: None, playout, motion }
-    }
-}
-
-impl From<VrServerConfig> for Settings {
-    fn from(config: VrServerConfig) -> Self {
-        let VrServerConfig { port, certfile, keyfile, playout, motion } = config;
-        Self { port, certfile, keyfile, playout, motion, ..Self::default() }
-    }
-}
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -119,6 +90,8 @@ impl fmt::Debug for VrServer {
 struct Inner {
     settings: Settings,
     service: Arc<Service>,
+    /// Shown by the pages below `/api`.
+    sensors: Mutex<Option<SensorHub>>,
     running: Mutex<Option<Running>>,
 }
 
@@ -138,7 +111,17 @@ impl VrServer {
         let network = Network::new(settings.media_ports.map(PortRange::ports), settings.ice_servers.clone())
             .with_ice_secret(settings.ice_secret.as_deref());
         let service = Arc::new(Service::new(Metrics::default(), network, &settings));
-        Self(Arc::new(Inner { settings, service, running: Mutex::default() }))
+        Self(Arc::new(Inner { settings, service, sensors: Mutex::default(), running: Mutex::default() }))
+    }
+
+    /// Sets the sensors that `/api/cameras` and `/api/proprio` show to people and scripts from the next start on; without
+    /// any there are no such pages.
+    pub fn set_sensors(&self, sensors: Option<SensorHub>) {
+        *self.sensors() = sensors;
+    }
+
+    fn sensors(&self) -> MutexGuard<'_, Option<SensorHub>> {
+        self.0.sensors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes the certificate if needed, binds the port and serves. A second call does nothing.
@@ -175,7 +158,7 @@ impl VrServer {
             health: health(service),
             static_dir: settings.static_dir.clone(),
             sockets: Router::new().route("/ws", any(upgrade)).with_state(sockets),
-            apis: Router::new(),
+            apis: self.sensors().clone().map(http::sensors).unwrap_or_default(),
         });
         let listening = http::serve(listener, Arc::clone(&tls), router, service.metrics.clone(), shutdown.clone());
         tasks.spawn(async move {
@@ -304,6 +287,20 @@ impl VrServer {
         self.0.service.session().tracking.unwrap_or(false)
     }
 
+    /// What `/metrics` shows; other services count here too.
+    pub fn metrics(&self) -> Metrics {
+        self.0.service.metrics.clone()
+    }
+
+    /// Adds something to the answer of `/healthz`, or replaces it. `value` must not block.
+    pub(crate) fn show_in_health(
+        &self,
+        name: &'static str,
+        value: impl Fn() -> serde_json::Value + Send + Sync + 'static,
+    ) {
+        lock(&self.0.service.health).insert(name, Box::new(value));
+    }
+
     /// Attaches Waldo's control loop as the arm consumer; this is what it reads. Nobody can engage before its first tick.
     pub fn attach_control(&self) -> Arc<Mutex<Arbiter>> {
         self.0.service.attach_control()
@@ -397,7 +394,12 @@ fn health(service: &Arc<Service>) -> Arc<dyn Fn() -> serde_json::Value + Send + 
             _ => "ok",
         };
         let session = service.session();
-        json!({ "status": status, "clients": session.clients.len(), "engaged": session.tracking })
+        let mut health = json!({ "status": status, "clients": session.clients.len(), "engaged": session.tracking });
+        drop(session);
+        for (name, value) in lock(&service.health).iter() {
+            health[*name] = value();
+        }
+        health
     })
 }
 
@@ -409,35 +411,5 @@ async fn watch(service: Arc<Service>, shutdown: CancellationToken) {
             _ = tick.tick() => service.tick(),
             () = shutdown.cancelled() => return,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-
-    #[test]
-    fn the_short_settings_have_the_defaults_of_the_wire() {
-        let settings = Settings::from(VrServerConfig::default());
-        assert_eq!((settings.port, settings.certfile, settings.keyfile), (8000, None, None));
-        let PlayoutConfig { enabled, profile, min_delay, max_delay, smooth_window, outlier_k } = settings.playout;
-        assert_eq!((enabled, profile), (true, waldo_protocol::vr::PlayoutProfile::Compatible));
-        assert_eq!([min_delay, max_delay, smooth_window].map(|time| time.as_millis()), [0, 150, 120]);
-        assert_eq!((outlier_k, settings.motion), (4.0, MotionScale { pos: 1.0, rot: 1.0 }));
-    }
-
-    #[test]
-    fn the_short_settings_are_those_of_the_server() {
-        let motion = MotionScale { pos: 0.5, rot: 2.0 };
-        let playout = PlayoutConfig { enabled: false, ..PlayoutConfig::default() };
-        let (certfile, keyfile) = (Some(PathBuf::from("/a.pem")), Some(PathBuf::from("/b.pem")));
-        let server = VrServer::new(VrServerConfig { port: 9, certfile, keyfile, playout, motion });
-        let settings = &server.0.settings;
-        assert_eq!((settings.port, settings.playout, settings.motion), (9, playout, motion));
-        assert_eq!(settings.certfile.as_deref(), Some(Path::new("/a.pem")));
-        assert_eq!(settings.keyfile.as_deref(), Some(Path::new("/b.pem")));
-        assert_eq!(server.0.service.arbiter.lock().unwrap().scale(), motion);
     }
 }

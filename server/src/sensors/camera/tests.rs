@@ -1,5 +1,7 @@
 //! One camera with readers of this thread and others.
 
+use std::thread;
+
 use futures_util::FutureExt;
 
 use super::*;

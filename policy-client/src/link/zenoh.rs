@@ -1,0 +1,254 @@
+//! Zenoh as a link: one session with the network, one key to publish on, one to listen to.
+//!
+//! A Waldo robot shows a liveliness token and has a pair of keys for every client, so that nobody hears what is meant for
+//! somebody else; an original server has one pair for everybody. Which of them it will be is found out while dialling.
+//!
+//! Zenoh brings threads of its own. Whatever of it may block, such as to open and to close a session, is done by one more
+//! thread per link, because Zenoh cannot block on every kind of Tokio runtime.
+
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver as Stopped, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot, watch};
+use waldo_protocol::policy::{ClientId, EVERY_LIVE, RobotId, ZenohKeys, robot_of};
+use zenoh::bytes::ZBytes;
+use zenoh::matching::MatchingListener;
+use zenoh::pubsub::{Publisher, Subscriber};
+use zenoh::qos::{CongestionControl, Priority};
+use zenoh::sample::{Locality, Sample};
+use zenoh::{Config, Session, Wait};
+
+use super::pool::Pool;
+use super::{Dial, DialError, Lane, Link};
+use crate::{Address, Lost};
+
+/// Frames that may wait for [`Receiver::next`]; with more the link is given up, as a reply must not be lost.
+const FRAMES_WAITING: usize = 64;
+
+/// How often the first request is repeated, as the original does it.
+const HELLO_EVERY: Duration = Duration::from_millis(500);
+
+/// How long a dial looks for a policy server before it says that there is none.
+const SEARCH: Duration = Duration::from_secs(5);
+
+/// How often it looks.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// How long it waits for everybody to say whether they are alive.
+const ASK: Duration = Duration::from_millis(500);
+
+/// Sends frames.
+pub(crate) struct Sender {
+    actions: Publisher<'static>,
+    others: Publisher<'static>,
+    lost: watch::Receiver<Option<Lost>>,
+    stop: SyncSender<()>,
+}
+
+impl Sender {
+    /// Sends a whole frame. Zenoh takes a megabyte of each priority before it makes anybody wait, and gives a link up that
+    /// takes nothing for five seconds.
+    pub(crate) fn send(&self, frame: Vec<u8>, lane: Lane) -> Result<(), Lost> {
+        if let Some(lost) = &*self.lost.borrow() {
+            return Err(lost.clone());
+        }
+        let publisher = if lane == Lane::Action { &self.actions } else { &self.others };
+        publisher.put(frame).wait().map_err(|error| Lost::Network(error.to_string()))
+    }
+
+    /// Ends the link; Zenoh sends first what was given to it.
+    pub(crate) fn close(&self) {
+        // Full or gone: somebody was faster.
+        let _ = self.stop.try_send(());
+    }
+}
+
+/// Receives frames.
+pub(crate) struct Receiver {
+    frames: mpsc::Receiver<Bytes>,
+    lost: watch::Receiver<Option<Lost>>,
+}
+
+impl Receiver {
+    /// The next whole frame; those that came before the link's end come before its reason.
+    pub(crate) async fn next(&mut self) -> Result<Bytes, Lost> {
+        tokio::select! {
+            biased;
+            Some(frame) = self.frames.recv() => Ok(frame),
+            // An error means that the session is closed.
+            lost = self.lost.wait_for(Option::is_some) => Err(lost.ok().and_then(|lost| lost.clone()).unwrap_or(Lost::Here)),
+        }
+    }
+}
+
+/// Looks for the robot, for at most [`SEARCH`].
+pub(super) async fn dial(dial: Dial<'_>) -> Result<Link, DialError> {
+    let Address::Zenoh { locator, robot } = dial.address else {
+        return Err(DialError::for_good("no address of Zenoh"));
+    };
+    let config = settings::config(locator, dial.options).map_err(DialError::for_good)?;
+    let search = Search { config, locator: locator.clone(), robot: robot.clone(), client: dial.client.clone() };
+    let (found, standing) = oneshot::channel();
+    let carry = move || carry(&search, found);
+    thread::Builder::new().name("zenoh link".to_owned()).spawn(carry).map_err(DialError::later)?;
+    standing.await.unwrap_or_else(|_| Err(DialError::later("the link's thread ended")))
+}
+
+/// What a link is looked for with.
+struct Search {
+    config: Config,
+    locator: String,
+    robot: Option<RobotId>,
+    client: ClientId,
+}
+
+/// Opens the session, hands out the link, and keeps the session until the link is no longer needed.
+fn carry(search: &Search, found: oneshot::Sender<Result<Link, DialError>>) {
+    let session = match zenoh::open(search.config.clone()).wait() {
+        Ok(session) => session,
+        Err(error) => {
+            let _ = found.send(Err(DialError::later(error)));
+            return;
+        }
+    };
+    match keys(&session, search, || found.is_closed()).and_then(|keys| link(&session, &keys)) {
+        Ok((link, _listening, stopped)) => {
+            // If nobody waits any more, the link comes back and is dropped, which ends it.
+            drop(found.send(Ok(link)));
+            // Either word means the same: to be closed, or dropped without that.
+            let _ = stopped.recv();
+        }
+        Err(error) => drop(found.send(Err(error))),
+    }
+    if let Err(error) = session.close().wait() {
+        tracing::debug!(%error, "closing the Zenoh session");
+    }
+}
+
+/// The keys to speak on: those of the robot that was asked for, or of the only one there is, or those of the original.
+fn keys(session: &Session, search: &Search, unwanted: impl Fn() -> bool) -> Result<ZenohKeys, DialError> {
+    let asked_for = search.robot.as_ref().map(|robot| ZenohKeys::prefixed(robot, &search.client));
+    let keys = asked_for.clone().unwrap_or_else(ZenohKeys::legacy);
+    let listened_to = publisher(session, &keys, Priority::DEFAULT)?;
+    let until = Instant::now() + SEARCH;
+    loop {
+        let somebody = listened_to.matching_status().wait().map_err(DialError::later)?.matching();
+        match &search.robot {
+            Some(_) if somebody => return Ok(keys),
+            Some(_) => {}
+            // A Waldo robot shows its token before it listens on the keys of the original; so this order sees it.
+            None => match &robots(session)?[..] {
+                [] if somebody => return Ok(keys),
+                [] => {}
+                [robot] => return Ok(ZenohKeys::prefixed(robot, &search.client)),
+                several => return Err(choose(several)),
+            },
+        }
+        if unwanted() || Instant::now() > until {
+            return Err(nobody(session, search));
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// The robots that are alive.
+fn robots(session: &Session) -> Result<Vec<RobotId>, DialError> {
+    let replies = session.liveliness().get(EVERY_LIVE).timeout(ASK).wait().map_err(DialError::later)?;
+    let alive = replies.into_iter().filter_map(|reply| robot_of(reply.result().ok()?.key_expr()));
+    let mut robots: Vec<_> = alive.collect();
+    robots.sort();
+    robots.dedup();
+    Ok(robots)
+}
+
+fn choose(robots: &[RobotId]) -> DialError {
+    let names: Vec<_> = robots.iter().map(RobotId::as_str).collect();
+    DialError::for_good(format!("several robots are there: {}; name one with ?robot=", names.join(", ")))
+}
+
+fn nobody(session: &Session, search: &Search) -> DialError {
+    let info = session.info();
+    let alone = info.peers_zid().wait().next().is_none() && info.routers_zid().wait().next().is_none();
+    let locator = &search.locator;
+    DialError::later(match &search.robot {
+        _ if alone => format!("nobody answers at {locator}"),
+        Some(robot) => format!("{locator} answers, but no robot {robot} is there"),
+        None => format!("{locator} answers, but no policy server is there"),
+    })
+}
+
+fn publisher(session: &Session, keys: &ZenohKeys, priority: Priority) -> Result<Publisher<'static>, DialError> {
+    let publisher = session.declare_publisher(keys.c2s.clone());
+    // Express: a request waits for no other message to share a packet with.
+    let publisher = publisher.congestion_control(CongestionControl::Block).priority(priority).express(true);
+    publisher.allowed_destination(Locality::Remote).wait().map_err(DialError::later)
+}
+
+/// What a link listens with; undeclared when the session closes.
+type Listening = (Subscriber<()>, MatchingListener<()>);
+
+/// Puts a link together. It is lost when nobody listens to it any more.
+fn link(session: &Session, keys: &ZenohKeys) -> Result<(Link, Listening, Stopped<()>), DialError> {
+    let (lost, lost_too) = watch::channel(None);
+    let lost = Arc::new(lost);
+    let (taken, frames) = mpsc::channel(FRAMES_WAITING);
+    let unread = Arc::clone(&lost);
+    let subscriber = session.declare_subscriber(keys.s2c.clone()).allowed_origin(Locality::Remote);
+    let pool = Pool::default();
+    let subscriber = subscriber.callback(move |sample: Sample| {
+        let why = match contiguous(&pool, sample.payload()) {
+            Some(frame) => taken.try_send(frame).err().map(|_| format!("{FRAMES_WAITING} frames wait to be read")),
+            None => Some("no memory for what comes".to_owned()),
+        };
+        if let Some(why) = why {
+            give_up(&unread, Lost::Network(why));
+        }
+    });
+    let subscriber = subscriber.wait().map_err(DialError::later)?;
+    let others = publisher(session, keys, Priority::DEFAULT)?;
+    let actions = publisher(session, keys, Priority::RealTime)?;
+    let gone = || Lost::Network("the robot is gone".to_owned());
+    let alone = Arc::clone(&lost);
+    let listener = others.matching_listener().callback(move |status| {
+        if !status.matching() {
+            give_up(&alone, gone());
+        }
+    });
+    let listener = listener.wait().map_err(DialError::later)?;
+    if !others.matching_status().wait().map_err(DialError::later)?.matching() {
+        return Err(DialError::later(gone()));
+    }
+    let (stop, stopped) = sync_channel(1);
+    let link = Link {
+        sender: super::Sender::Zenoh(Sender { actions, others, lost: lost_too.clone(), stop }),
+        receiver: super::Receiver::Zenoh(Receiver { frames, lost: lost_too }),
+        hello_every: Some(HELLO_EVERY),
+    };
+    Ok((link, (subscriber, listener), stopped))
+}
+
+fn give_up(lost: &watch::Sender<Option<Lost>>, why: Lost) {
+    lost.send_if_modified(|lost| lost.is_none() && lost.replace(why).is_none());
+}
+
+/// The bytes in one piece, with the arrays aligned. Zenoh has long ones in the pieces in which they came; this is the only
+/// copy. `None` if there is no memory for it.
+fn contiguous(pool: &Pool, payload: &ZBytes) -> Option<Bytes> {
+    let mut message = pool.take(payload.len())?;
+    let mut header = [0; 4];
+    if payload.reader().read_exact(&mut header).is_ok() {
+        message.align(usize::try_from(u32::from_le_bytes(header)).ok()?.checked_add(header.len())?);
+    }
+    for piece in payload.slices() {
+        message.bytes().extend_from_slice(piece);
+    }
+    Some(message.freeze())
+}

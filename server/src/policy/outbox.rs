@@ -1,0 +1,278 @@
+//! What waits to be sent to one client, whatever carries it.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::{Buf, Bytes};
+use tokio::sync::Notify;
+
+/// Frames and bytes from which on a client is not listened to until it has read some.
+const ENOUGH_FRAMES: usize = 32;
+const ENOUGH_BYTES: usize = 64 << 20;
+
+/// Frames waiting for one client. One that falls this far behind is disconnected: it has stopped reading.
+const MAX_FRAMES: usize = 256;
+
+/// Longest reason that fits into a close frame, bytes.
+const MAX_REASON: usize = 123;
+
+/// A frame of the wire in parts that follow each other: what is long stays where it is and is shared.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Frame {
+    parts: VecDeque<Bytes>,
+    len: usize,
+}
+
+impl Frame {
+    /// A frame that is one piece.
+    pub(crate) fn new(bytes: impl Into<Bytes>) -> Self {
+        let mut frame = Self::default();
+        frame.add(bytes.into());
+        frame
+    }
+
+    /// Appends a part.
+    pub(crate) fn add(&mut self, part: Bytes) {
+        if !part.is_empty() {
+            self.len += part.len();
+            self.parts.push_back(part);
+        }
+    }
+
+    /// Puts something before it.
+    pub(crate) fn prepend(&mut self, part: Bytes) {
+        self.len += part.len();
+        self.parts.push_front(part);
+    }
+
+    /// Length, bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Its parts in order.
+    #[allow(dead_code, reason = "for transports that do not write slices")]
+    pub(crate) fn into_parts(self) -> impl Iterator<Item = Bytes> {
+        self.parts.into_iter()
+    }
+}
+
+/// Reading moves on over the parts; none is copied.
+impl Buf for Frame {
+    fn remaining(&self) -> usize {
+        self.len
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.parts.front().map_or(&[], |part| part)
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let parts = slices.iter_mut().zip(&self.parts);
+        parts.map(|(slice, part)| *slice = IoSlice::new(part)).count()
+    }
+
+    fn advance(&mut self, count: usize) {
+        assert!(count <= self.len, "beyond the frame's end");
+        self.len -= count;
+        let mut left = count;
+        while let Some(part) = self.parts.front_mut() {
+            if left < part.len() {
+                part.advance(left);
+                return;
+            }
+            left -= part.len();
+            self.parts.pop_front();
+        }
+    }
+}
+
+/// Why the server ends a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Close {
+    /// Code of the WebSocket protocol.
+    pub(crate) code: u16,
+    /// For people; at most 123 bytes.
+    pub(crate) reason: String,
+}
+
+impl Close {
+    pub(crate) fn new(code: u16, reason: &str) -> Self {
+        Self { code, reason: reason[..reason.floor_char_boundary(MAX_REASON)].to_owned() }
+    }
+}
+
+/// What is to be sent next.
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    /// A whole frame.
+    Frame(Frame),
+    /// The end: nothing follows.
+    Close(Close),
+}
+
+/// The frames that wait for one client, in order; a bounded number of them.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    waiting: Mutex<Waiting>,
+    news: Notify,
+    space: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    frames: VecDeque<Frame>,
+    bytes: usize,
+    close: Option<Close>,
+}
+
+impl Waiting {
+    fn has_room(&self) -> bool {
+        self.close.is_some() || (self.frames.len() < ENOUGH_FRAMES && self.bytes < ENOUGH_BYTES)
+    }
+}
+
+impl Outbox {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a frame. One too many ends the connection; after its end nothing more is taken.
+    pub(crate) fn push(&self, frame: Frame) {
+        let mut waiting = self.waiting();
+        if waiting.close.is_some() {
+            return;
+        }
+        if waiting.frames.len() == MAX_FRAMES {
+            waiting.close = Some(Close::new(1008, "the client reads too slowly"));
+            waiting.frames.clear();
+        } else {
+            waiting.bytes += frame.len();
+            waiting.frames.push_back(frame);
+        }
+        drop(waiting);
+        self.news.notify_one();
+    }
+
+    /// Ends the connection after what waits already. The first reason counts.
+    pub(crate) fn close(&self, close: Close) {
+        self.waiting().close.get_or_insert(close);
+        self.news.notify_one();
+        self.space.notify_one();
+    }
+
+    /// What is to be sent next, as soon as there is something. For one reader; safe to cancel.
+    pub(crate) async fn next(&self) -> Outgoing {
+        loop {
+            if let Some(next) = self.pop() {
+                return next;
+            }
+            self.news.notified().await;
+        }
+    }
+
+    fn pop(&self) -> Option<Outgoing> {
+        let mut waiting = self.waiting();
+        let Some(frame) = waiting.frames.pop_front() else {
+            return waiting.close.clone().map(Outgoing::Close);
+        };
+        let had_room = waiting.has_room();
+        waiting.bytes -= frame.len();
+        let has_room = waiting.has_room();
+        drop(waiting);
+        if has_room && !had_room {
+            self.space.notify_one();
+        }
+        Some(Outgoing::Frame(frame))
+    }
+
+    /// Whether the client may be listened to: it has read most of what it asked for.
+    pub(crate) fn has_room(&self) -> bool {
+        self.waiting().has_room()
+    }
+
+    /// Says that something else the client asked for was answered.
+    pub(crate) fn free(&self) {
+        self.space.notify_one();
+    }
+
+    /// Resolves when [`Self::has_room`] may have become true. For one waiter.
+    pub(crate) async fn freed(&self) {
+        self.space.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(parts: &[&'static [u8]]) -> Frame {
+        let mut frame = Frame::default();
+        parts.iter().for_each(|part| frame.add(Bytes::from_static(part)));
+        frame
+    }
+
+    #[test]
+    fn a_frame_is_read_over_the_borders_of_its_parts() {
+        let mut read = frame(&[b"ab", b"", b"cde", b"f"]);
+        read.prepend(Bytes::from_static(b"-"));
+        assert_eq!(read.len(), 7);
+        let mut slices = [IoSlice::new(&[]); 3];
+        assert_eq!(read.chunks_vectored(&mut slices), 3);
+        assert_eq!(slices.iter().map(|slice| slice.len()).collect::<Vec<_>>(), [1, 2, 3]);
+        read.advance(2);
+        assert_eq!((read.remaining(), read.chunk()), (5, &b"b"[..]));
+        read.advance(2);
+        assert_eq!(read.copy_to_bytes(3), "def");
+        assert_eq!((read.remaining(), read.chunk()), (0, &[][..]));
+    }
+
+    #[tokio::test]
+    async fn frames_come_in_order_and_the_end_after_them() {
+        let outbox = Outbox::default();
+        outbox.push(Frame::new("1"));
+        outbox.push(Frame::new("2"));
+        outbox.close(Close::new(1011, "first"));
+        outbox.close(Close::new(1001, "second"));
+        outbox.push(Frame::new("too late"));
+        for expected in ["1", "2"] {
+            let Outgoing::Frame(mut frame) = outbox.next().await else { panic!() };
+            assert_eq!(frame.copy_to_bytes(1), expected);
+        }
+        let Outgoing::Close(close) = outbox.next().await else { panic!() };
+        assert_eq!(close, Close::new(1011, "first"));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_is_first_not_heard_and_then_given_up() {
+        let outbox = Outbox::default();
+        for n in 0..MAX_FRAMES {
+            assert_eq!(outbox.has_room(), n < ENOUGH_FRAMES, "{n}");
+            outbox.push(Frame::new("x"));
+        }
+        outbox.push(Frame::new("one too many"));
+        assert!(matches!(outbox.next().await, Outgoing::Close(Close { code: 1008, .. })));
+    }
+
+    #[tokio::test]
+    async fn large_frames_fill_it_sooner_and_reading_makes_room() {
+        let outbox = std::sync::Arc::new(Outbox::default());
+        let large = Bytes::from(vec![0; ENOUGH_BYTES]);
+        outbox.push(Frame::new(large.clone()));
+        let waiter = tokio::spawn({
+            let outbox = std::sync::Arc::clone(&outbox);
+            async move { outbox.freed().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiter.is_finished());
+        assert!(matches!(outbox.next().await, Outgoing::Frame(_)));
+        waiter.await.unwrap();
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_at_a_character() {
+        let close = Close::new(1011, &"é".repeat(100));
+        assert_eq!(close.reason.len(), 122);
+    }
+}

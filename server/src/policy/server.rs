@@ -1,0 +1,235 @@
+//! The public handle of the policy service.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::runtime::{Builder, Runtime};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use waldo_protocol::policy::AppMap;
+
+use super::config::PolicyConfig;
+use super::robot::{Peer, PolicyRobot};
+use super::service::Service;
+use super::stats::PolicyCounts;
+use super::websocket;
+#[cfg(feature = "zenoh")]
+use super::zenoh::Transport;
+use crate::sensors::SensorHub;
+
+/// Threads of the service's own runtime: two, so that one client's pictures on their way to the kernel hold up no other's
+/// actions, and not more, so that strangers who flood the port leave the other cores to everybody else.
+const THREADS: usize = 2;
+
+/// Observations of the robot's own that are waited for at a time, each on its own thread; more wait for one of these.
+const OBSERVERS: usize = 64;
+
+/// Why the policy service does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PolicyStartError {
+    /// The port is not to be had.
+    #[error("cannot listen for policies on {addr}: {source}; stop what listens there, or choose another port")]
+    Listen {
+        /// The address asked for.
+        addr: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is no way onto Zenoh.
+    #[cfg(feature = "zenoh")]
+    #[error("cannot serve policies over Zenoh: {0}")]
+    Zenoh(String),
+    /// It was stopped before.
+    #[error("the policy service was stopped; make a new one")]
+    Stopped,
+    /// The system gives no threads or files.
+    #[error("the policy service cannot start: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// The server of the policy wire: observations out, actions in. Cheap to clone; all clones are one server, which ends
+/// with the last of them.
+#[derive(Clone)]
+pub struct PolicyServer(Arc<Inner>);
+
+struct Inner {
+    config: PolicyConfig,
+    hub: SensorHub,
+    robot: Arc<dyn PolicyRobot>,
+    metadata: AppMap,
+    shutdown: CancellationToken,
+    running: Mutex<Option<Running>>,
+}
+
+/// What exists after the start.
+struct Running {
+    addr: Option<SocketAddr>,
+    service: Arc<Service>,
+    tasks: TaskTracker,
+    #[cfg(feature = "zenoh")]
+    zenoh: Option<Arc<Transport>>,
+    /// Of its own, so that neither a program that blocks its runtime nor real-time threads have to do with it.
+    runtime: Option<Runtime>,
+}
+
+impl PolicyServer {
+    /// A server that does not listen yet. Asks the robot for its metadata.
+    pub fn new(config: PolicyConfig, hub: SensorHub, robot: impl PolicyRobot) -> Self {
+        let (metadata, shutdown) = (robot.metadata(), CancellationToken::new());
+        let robot: Arc<dyn PolicyRobot> = Arc::new(robot);
+        Self(Arc::new(Inner { config, hub, robot, metadata, shutdown, running: Mutex::default() }))
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the port and serves, on threads of the server's own. A second call does nothing.
+    ///
+    /// # Errors
+    /// [`PolicyStartError`] says what to do; nothing is left behind.
+    pub fn start(&self) -> Result<(), PolicyStartError> {
+        let mut running = self.running();
+        if self.0.shutdown.is_cancelled() {
+            return Err(PolicyStartError::Stopped);
+        }
+        if running.is_some() {
+            return Ok(());
+        }
+        let Inner { config, hub, robot, metadata, shutdown, .. } = &*self.0;
+        let listener = config.websocket.map(websocket::listen).transpose()?;
+        let addr = listener.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .max_blocking_threads(OBSERVERS)
+            .thread_name("policy net")
+            .enable_all()
+            .build()?;
+        let handle = runtime.handle().clone();
+        let service = Service::start(config.clone(), hub.clone(), Arc::clone(robot), metadata.clone(), handle)?;
+        #[cfg(feature = "zenoh")]
+        let zenoh = {
+            let open = |config| Transport::open(config, &service, runtime.handle());
+            let opened = config.zenoh.as_ref().map(open).transpose();
+            opened.inspect_err(|_| service.shut_down()).map_err(PolicyStartError::Zenoh)?.map(Arc::new)
+        };
+        let tasks = TaskTracker::new();
+        tasks.spawn_on(Arc::clone(&service).watch(shutdown.clone()), runtime.handle());
+        if let Some(listener) = listener {
+            tasks.spawn_on(websocket::serve(listener, Arc::clone(&service), shutdown.clone()), runtime.handle());
+        }
+        #[cfg(feature = "zenoh")]
+        if let Some(zenoh) = zenoh.clone() {
+            tasks.spawn_on(zenoh.close_after(shutdown.clone()), runtime.handle());
+        }
+        tasks.close();
+        *running = Some(Running {
+            addr,
+            service,
+            tasks,
+            #[cfg(feature = "zenoh")]
+            zenoh,
+            runtime: Some(runtime),
+        });
+        Ok(())
+    }
+
+    /// Starts, and blocks until [`stop`](Self::stop) is called, on another thread or by the robot.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn run(&self) -> Result<(), PolicyStartError> {
+        self.start()?;
+        let handle = self.running().as_ref().and_then(|running| Some(running.runtime.as_ref()?.handle().clone()));
+        if let Some(handle) = handle {
+            handle.block_on(self.stopped());
+        }
+        Ok(())
+    }
+
+    /// Starts, and waits until [`stop`](Self::stop) is called.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn serve(&self) -> Result<(), PolicyStartError> {
+        self.start()?;
+        self.stopped().await;
+        Ok(())
+    }
+
+    /// Tells every client that the server stops, closes their connections and frees the port. Does not wait for it.
+    pub fn stop(&self) {
+        self.0.shutdown.cancel();
+    }
+
+    /// Waits until the server has stopped and every connection is closed. At once if it never started.
+    pub async fn stopped(&self) {
+        let tasks = self.running().as_ref().map(|running| running.tasks.clone());
+        if let Some(tasks) = tasks {
+            tasks.wait().await;
+        }
+    }
+
+    /// Where it listens for WebSockets; none before [`start`](Self::start), or if it does not.
+    pub fn addr(&self) -> Option<SocketAddr> {
+        self.running().as_ref().and_then(|running| running.addr)
+    }
+
+    fn service(&self) -> Option<Arc<Service>> {
+        self.running().as_ref().map(|running| Arc::clone(&running.service))
+    }
+
+    /// The clients that are connected.
+    pub fn clients(&self) -> Vec<Peer> {
+        self.service().map(|service| service.clients()).unwrap_or_default()
+    }
+
+    /// Who controls the robot: the name of a client, or `operator`.
+    pub fn holder(&self) -> Option<String> {
+        self.service().and_then(|service| service.holder())
+    }
+
+    /// Why actions over the keys that all Zenoh clients of the original share are refused: others answer there too. `None`
+    /// as long as they are not.
+    #[cfg(feature = "zenoh")]
+    pub fn zenoh_conflict(&self) -> Option<String> {
+        let running = self.running();
+        running.as_ref()?.zenoh.as_ref()?.conflict().map(str::to_owned)
+    }
+
+    /// What was counted so far.
+    pub fn counts(&self) -> PolicyCounts {
+        self.service().map(|service| service.stats.counts()).unwrap_or_default()
+    }
+
+    /// A person at the robot begins to drive, or is done. Meanwhile actions and resets of policies do not count; afterwards
+    /// whoever had control has it again.
+    pub fn set_operator(&self, drives: bool) {
+        if let Some(service) = self.service() {
+            service.set_operator(drives);
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+        let running = self.running.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut running) = running {
+            running.service.shut_down();
+            if let Some(runtime) = running.runtime.take() {
+                // Waiting is not allowed here: this may be a thread of a runtime.
+                runtime.shutdown_background();
+            }
+        }
+    }
+}
+
+impl fmt::Debug for PolicyServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicyServer").field("config", &self.0.config).finish_non_exhaustive()
+    }
+}

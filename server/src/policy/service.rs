@@ -1,0 +1,387 @@
+//! What all connections share: the robot, who controls it, what is counted.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use waldo_protocol::policy::{
+    AppMap, Capabilities, Capability, Driver, Episode, ErrorCode, LeaseEvent, LeaseOp, LeaseRequest, LeaseResponse,
+    Outcome, RequestId,
+};
+use waldo_protocol::time::MonoTime;
+
+use super::config::PolicyConfig;
+use super::encode;
+use super::floor::{Floor, Held};
+use super::outbox::Close;
+use super::robot::{ActionData, Observation, Peer, PolicyError, PolicyRobot};
+use super::session::{Answer, Client, Link, Session, Ticket};
+use super::stats::Stats;
+use super::watchdog::Watchdog;
+use super::worker::{Displaced, Job, Worker, guarded};
+use crate::clock;
+use crate::sensors::{SensorHub, Snapshot};
+
+/// What clients cause is logged at most this often, per kind.
+const LOG_EVERY: Duration = Duration::from_secs(1);
+
+/// How the robot answers requests for an observation.
+const UNKNOWN: u8 = 0;
+const SNAPSHOT: u8 = 1;
+const OWN: u8 = 2;
+
+/// How long a first observation waits for cameras that were not watched before.
+const WAKING: Duration = Duration::from_secs(1);
+
+/// Waits until cameras that rested have a picture, if there are any; not on a thread that serves the network.
+pub(super) fn wait_for_cameras(hub: &SensorHub, runtime: &Handle) {
+    if Service::rests(&hub.snapshot()) {
+        let mut watch = hub.watch(None);
+        let awake = async {
+            while Service::rests(&watch.snapshot()) {
+                watch.changed().await;
+            }
+        };
+        // A camera that shows nothing by then has failed, and is sent so.
+        let _ = runtime.block_on(async { tokio::time::timeout(WAKING, awake).await });
+    }
+}
+
+/// The policy service behind all transports.
+pub(crate) struct Service {
+    pub(super) config: PolicyConfig,
+    pub(super) hub: SensorHub,
+    robot: Arc<dyn PolicyRobot>,
+    pub(super) metadata: AppMap,
+    worker: Arc<Worker>,
+    observing: AtomicU8,
+    episodes: AtomicU64,
+    room: Mutex<Room>,
+    /// Tells that a deadline came up where none was.
+    alarm: Notify,
+    pub(crate) stats: Stats,
+    /// When each kind of line was last logged.
+    logged: Mutex<BTreeMap<&'static str, MonoTime>>,
+    /// Where observations of the robot's own are waited for.
+    threads: Handle,
+}
+
+/// Who is there, and who controls the robot.
+struct Room {
+    clients: HashMap<u64, Arc<Client>>,
+    floor: Floor,
+    watchdog: Watchdog,
+}
+
+impl Service {
+    /// Asks the robot for its metadata and starts the thread that calls it.
+    pub(super) fn start(
+        config: PolicyConfig,
+        hub: SensorHub,
+        robot: Arc<dyn PolicyRobot>,
+        metadata: AppMap,
+        threads: Handle,
+    ) -> std::io::Result<Arc<Self>> {
+        let worker = Arc::<Worker>::default();
+        worker.start(Arc::clone(&robot), hub.clone(), threads.clone())?;
+        let room = Room {
+            clients: HashMap::new(),
+            floor: Floor::new(config.lease),
+            watchdog: Watchdog::new(config.action_timeout),
+        };
+        Ok(Arc::new(Self {
+            stats: Stats::new(config.metrics.clone()),
+            config,
+            hub,
+            robot,
+            metadata,
+            worker,
+            observing: AtomicU8::new(UNKNOWN),
+            episodes: AtomicU64::new(0),
+            room: Mutex::new(room),
+            alarm: Notify::new(),
+            logged: Mutex::default(),
+            threads,
+        }))
+    }
+
+    /// What is offered to clients with extensions.
+    pub(super) fn offered() -> Capabilities {
+        use Capability::{Clock, Episode, Err, Id, Lease, Ttl};
+        [Id, Err, Lease, Ttl, Clock, Episode].into_iter().collect()
+    }
+
+    fn room(&self) -> MutexGuard<'_, Room> {
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A client came, called by its address or the like; `None` if there are too many.
+    pub(crate) fn connect(self: &Arc<Self>, name: &str, link: Link) -> Option<Session> {
+        let client = Arc::new(Client::new(Arc::clone(self), Peer::new(name), link));
+        let peer = client.peer();
+        {
+            let mut room = self.room();
+            if room.clients.len() >= self.config.max_clients {
+                return None;
+            }
+            room.clients.insert(peer.number(), Arc::clone(&client));
+        }
+        tracing::info!(client = %peer, "policy client connected");
+        self.push(Job::Connected(peer));
+        Some(Session::new(client))
+    }
+
+    /// The client is gone.
+    pub(super) fn disconnect(&self, peer: &Peer) {
+        let (event, stale) = {
+            let mut room = self.room();
+            room.clients.remove(&peer.number());
+            (room.floor.leave(peer), room.watchdog.gone(peer))
+        };
+        if stale {
+            self.push(Job::Stale);
+        }
+        self.tell(event);
+        tracing::info!(client = %peer, "policy client disconnected");
+        self.push(Job::Disconnected(peer.clone()));
+    }
+
+    /// The names of the clients that are connected.
+    pub(super) fn clients(&self) -> Vec<Peer> {
+        let clients: Vec<_> = self.room().clients.values().cloned().collect();
+        clients.iter().map(|client| client.peer()).collect()
+    }
+
+    /// Who controls the robot.
+    pub(crate) fn holder(&self) -> Option<String> {
+        self.room().floor.holder().map(str::to_owned)
+    }
+
+    /// A message or an action did not count; logged at most once a second.
+    pub(crate) fn dropped(&self, reason: &'static str, client: &Peer, why: &str) {
+        self.stats.dropped(reason);
+        let now = clock::now();
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.get(reason).is_none_or(|last| now.since(*last) >= LOG_EVERY) {
+            logged.insert(reason, now);
+            tracing::warn!(%client, reason, "dropped what a policy client sent: {why}");
+        }
+    }
+
+    fn push(&self, job: Job) {
+        match self.worker.push(job) {
+            Ok(()) => {}
+            Err(Displaced::Action(client, id)) => {
+                let why = "the robot is slower than the actions come";
+                self.dropped("queue", &client.peer(), why);
+                client.refuse(id, ErrorCode::Busy, why, None);
+            }
+            Err(Displaced::Job) => self.stats.dropped("jobs"),
+        }
+    }
+
+    /// Tells everybody who agreed on the lease that it changed.
+    fn tell(&self, event: Option<LeaseEvent>) {
+        let Some(event) = event else { return };
+        tracing::info!(holder = event.holder.as_deref().unwrap_or("nobody"), reason = event.reason.name(), "lease");
+        let clients: Vec<_> = self.room().clients.values().cloned().collect();
+        let frame = encode::frame(|out| event.encode(out));
+        for client in clients.iter().filter(|client| client.caps().has(Capability::Lease)) {
+            client.send(frame.clone());
+        }
+    }
+
+    /// The client acts or resets: whether it may.
+    fn act(&self, peer: &Peer, now: MonoTime, then: impl FnOnce(&mut Room)) -> Result<(), Held> {
+        let event = {
+            let mut room = self.room();
+            let event = room.floor.act(peer, now)?;
+            then(&mut room);
+            event
+        };
+        if event.is_some() {
+            self.alarm.notify_one();
+        }
+        self.tell(event);
+        Ok(())
+    }
+
+    /// Starts an episode for the client, if it controls the robot.
+    pub(super) fn reset(&self, peer: &Peer, now: MonoTime, ticket: Ticket) -> Result<(), (Ticket, Held)> {
+        let may = self.act(peer, now, |room| {
+            room.floor.begin(peer);
+            room.watchdog.reset();
+        });
+        if let Err(held) = may {
+            return Err((ticket, held));
+        }
+        self.episodes.fetch_add(1, Ordering::Relaxed);
+        self.push(Job::Reset(ticket.moves()));
+        Ok(())
+    }
+
+    /// Applies an action of the client, if it controls the robot.
+    pub(super) fn apply(&self, client: &Arc<Client>, id: Option<RequestId>, action: ActionData) -> Result<(), Held> {
+        let (peer, now) = (&action.from, action.arrived);
+        let mut first = false;
+        self.act(peer, now, |room| {
+            first = room.watchdog.deadline().is_none();
+            room.watchdog.acted(peer, now);
+        })?;
+        if first {
+            self.alarm.notify_one();
+        }
+        self.stats.applied();
+        self.push(Job::Apply(action, Arc::clone(client), id));
+        Ok(())
+    }
+
+    /// Applies an action of a client that waits for what it leads to, if it controls the robot.
+    pub(super) fn step(&self, action: ActionData, ticket: Ticket) -> Result<(), (Ticket, Held)> {
+        let may = self.act(&action.from, action.arrived, |room| {
+            room.floor.begin(&action.from);
+            room.watchdog.stepped(&action.from);
+        });
+        if let Err(held) = may {
+            return Err((ticket, held));
+        }
+        self.stats.applied();
+        self.push(Job::Step(action, ticket.moves()));
+        Ok(())
+    }
+
+    /// The robot is done with a reset or step of the client.
+    pub(super) fn done(&self, peer: &Peer) {
+        self.room().floor.end(peer, clock::now());
+        self.alarm.notify_one();
+    }
+
+    /// Answers a client that asks about the lease.
+    pub(super) fn lease(&self, peer: &Peer, request: &LeaseRequest, now: MonoTime) -> LeaseResponse {
+        let (verdict, holder) = {
+            let mut room = self.room();
+            let verdict = room.floor.ask(peer, request.op, Duration::from_millis(request.ttl_ms), now);
+            (verdict, room.floor.holder().map(str::to_owned))
+        };
+        if verdict.granted && request.op != LeaseOp::Release {
+            self.alarm.notify_one();
+        }
+        self.tell(verdict.event);
+        let ttl_ms = u64::try_from(verdict.patience.as_millis()).unwrap_or(u64::MAX);
+        LeaseResponse { id: request.id, granted: verdict.granted, holder, ttl_ms }
+    }
+
+    /// A person at the robot begins to drive, or is done.
+    pub(super) fn set_operator(&self, drives: bool) {
+        let event = self.room().floor.set_operator(drives, clock::now());
+        self.alarm.notify_one();
+        self.tell(event);
+    }
+
+    /// How the episode stands.
+    pub(super) fn episode(&self) -> Episode {
+        let driver = {
+            let room = self.room();
+            match (room.floor.operator_drives(), room.watchdog.policy_drives()) {
+                (true, _) => Driver::Operator,
+                (false, true) => Driver::Policy,
+                (false, false) => Driver::None,
+            }
+        };
+        let outcome = guarded(|| Ok(self.robot.outcome())).unwrap_or_else(|error| {
+            tracing::error!("{error}");
+            Outcome::default()
+        });
+        Episode { outcome, episode: self.episodes.load(Ordering::Relaxed), driver }
+    }
+
+    /// The hub's snapshot, if that is how the robot answers.
+    pub(super) fn snapshot(&self) -> Option<Observation> {
+        (self.observing.load(Ordering::Relaxed) == SNAPSHOT).then(|| self.hub.snapshot().into())
+    }
+
+    /// Asks the robot for an observation, on a thread where it may wait.
+    pub(super) fn observe(self: &Arc<Self>, ticket: Ticket) {
+        let service = Arc::clone(self);
+        self.threads.spawn_blocking(move || {
+            wait_for_cameras(&service.hub, &service.threads);
+            ticket.answer(service.own_observation().map(Answer::Observation));
+        });
+    }
+
+    /// Whether a camera shows nothing yet, because nobody watched it until now.
+    pub(super) fn rests(sensors: &Snapshot) -> bool {
+        sensors.cameras.iter().any(|camera| camera.stamp.is_none() && camera.image.is_empty())
+    }
+
+    fn own_observation(&self) -> Result<Observation, PolicyError> {
+        if let Some(snapshot) = self.snapshot() {
+            return Ok(snapshot);
+        }
+        match guarded(|| self.robot.observation().transpose())? {
+            Some(observation) => {
+                self.observing.store(OWN, Ordering::Relaxed);
+                Ok(observation)
+            }
+            None => {
+                // A robot that answered once may have nothing to say another time; one that never did never will.
+                let _ = self.observing.compare_exchange(UNKNOWN, SNAPSHOT, Ordering::Relaxed, Ordering::Relaxed);
+                Ok(self.hub.snapshot().into())
+            }
+        }
+    }
+
+    /// Ends leases and tells the robot of silence, when it is time, until the service ends.
+    pub(super) async fn watch(self: Arc<Self>, shutdown: CancellationToken) {
+        loop {
+            let deadline = {
+                let room = self.room();
+                [room.floor.deadline(), room.watchdog.deadline()].into_iter().flatten().min()
+            };
+            let due = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep(deadline.since(clock::now())).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = due => self.tick(clock::now()),
+                () = self.alarm.notified() => {}
+                () = shutdown.cancelled() => return self.shut_down(),
+            }
+        }
+    }
+
+    fn tick(&self, now: MonoTime) {
+        let (event, silent) = {
+            let mut room = self.room();
+            let silent = room.watchdog.tick(now);
+            let client = silent.map(|peer| room.clients.get(&peer.number()).cloned());
+            (room.floor.tick(now), client)
+        };
+        if let Some(client) = silent {
+            tracing::warn!("the policy is silent: the robot holds");
+            self.stats.held();
+            self.push(Job::Stale);
+            if let Some(client) = client {
+                let text = format!("no action for {} ms: the robot holds", self.config.action_timeout.as_millis());
+                client.refuse(None, ErrorCode::Stale, &text, None);
+            }
+        }
+        self.tell(event);
+    }
+
+    /// Tells every client that the server ends, and ends the robot's thread.
+    pub(super) fn shut_down(&self) {
+        let clients: Vec<_> = self.room().clients.values().cloned().collect();
+        for client in clients {
+            client.refuse(None, ErrorCode::Shutdown, "the server stops", None);
+            client.outbox().close(Close::new(1001, "the server stops"));
+        }
+        self.worker.stop();
+    }
+}

@@ -1,0 +1,231 @@
+//! One client, whatever carries its frames: what it agreed on, what it waits for, what it is told.
+//!
+//! Replies to requests without an id come in the order of the requests; an observation is taken only after everything
+//! asked for before it was answered, so that one after a reset shows what the reset led to. Actions, resets and steps
+//! go to the robot in the order in which they came, past observations that wait.
+
+mod order;
+mod requests;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use waldo_protocol::policy::{
+    self, ActionGate, Capabilities, Capability, ClientMessage, ErrorCode, ErrorReply, RequestId,
+};
+use waldo_protocol::time::MonoTime;
+
+use super::encode;
+use super::outbox::{Close, Frame, Outbox};
+use super::robot::{Observation, Peer, PolicyError};
+use super::service::Service;
+use crate::clock;
+use crate::sensors::SensorWatch;
+
+pub(super) use order::{Answer, Ticket};
+use order::{Reaction, Slot};
+
+/// Requests without an id that one client may have under way; then it is not listened to.
+const MAX_WAITING: usize = 64;
+
+/// What a transport can do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Link {
+    /// Whether what is negotiated belongs to one client.
+    pub(crate) extensions: bool,
+    /// Whether a client can be hung up on. Otherwise what it does wrong is counted, and goes on without a reply.
+    pub(crate) closes: bool,
+}
+
+/// A connected client; dropping it disconnects.
+pub(crate) struct Session(Arc<Client>);
+
+impl Session {
+    pub(super) fn new(client: Arc<Client>) -> Self {
+        Self(client)
+    }
+
+    /// What is to be sent to it.
+    pub(crate) fn outbox(&self) -> &Outbox {
+        self.0.outbox()
+    }
+
+    /// The client.
+    pub(crate) fn peer(&self) -> Peer {
+        self.0.peer()
+    }
+
+    /// A whole frame of the client arrived. Never waits.
+    pub(crate) fn on_frame(&self, frame: Bytes) {
+        self.0.on_frame(&frame, clock::now());
+    }
+
+    /// Whether the client may be listened to. If it reads none of what it asked for, it shall ask for no more.
+    pub(crate) fn has_room(&self) -> bool {
+        self.0.outbox.has_room() && self.0.state().slots.len() < MAX_WAITING
+    }
+
+    /// Waits until [`Self::has_room`]. For one waiter.
+    pub(crate) async fn room(&self) {
+        while !self.has_room() {
+            self.0.outbox.freed().await;
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.0.service.disconnect(&self.0.peer());
+        // Whatever still works for it finds nobody to answer.
+        self.0.outbox.close(Close::new(1001, "the client is gone"));
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Session").field(&self.peer()).finish()
+    }
+}
+
+/// The state of a client, shared with whoever works for it.
+pub(crate) struct Client {
+    service: Arc<Service>,
+    link: Link,
+    outbox: Outbox,
+    /// Taken before the service's own lock, never while that is held.
+    state: Mutex<State>,
+}
+
+struct State {
+    peer: Peer,
+    caps: Capabilities,
+    gate: ActionGate,
+    /// Keeps cameras awake that draw only while somebody watches, from the first observation on.
+    watch: Option<SensorWatch>,
+    /// Requests with an id under way.
+    inflight: usize,
+    /// Requests without an id that were not answered, and what waits behind them.
+    slots: VecDeque<Slot>,
+    /// Number of the first of them.
+    first: u64,
+}
+
+impl Client {
+    pub(super) fn new(service: Arc<Service>, peer: Peer, link: Link) -> Self {
+        let state = State {
+            peer,
+            caps: Capabilities::NONE,
+            gate: ActionGate::default(),
+            watch: None,
+            inflight: 0,
+            slots: VecDeque::new(),
+            first: 0,
+        };
+        Self { service, link, outbox: Outbox::default(), state: Mutex::new(state) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    pub(super) fn peer(&self) -> Peer {
+        self.state().peer.clone()
+    }
+
+    /// What was negotiated.
+    pub(super) fn caps(&self) -> Capabilities {
+        self.state().caps
+    }
+
+    /// Queues a frame that answers nothing, or a request with an id.
+    pub(super) fn send(&self, frame: Frame) {
+        self.service.stats.sent(frame.len());
+        self.outbox.push(frame);
+    }
+
+    /// Tells a client that knows errors; others are told nothing.
+    pub(super) fn refuse(&self, id: Option<RequestId>, code: ErrorCode, message: &str, retry_ms: Option<f64>) {
+        if self.caps().has(Capability::Err) {
+            self.send(error_frame(id, code, message, retry_ms));
+        }
+    }
+
+    /// The robot did not execute an action.
+    pub(super) fn action_failed(&self, id: Option<RequestId>, error: PolicyError) {
+        let left_out =
+            matches!(error.code, ErrorCode::Stale | ErrorCode::NotHolder | ErrorCode::NonFinite | ErrorCode::Busy);
+        self.service.dropped(error.code.name(), &self.peer(), &error.message);
+        if left_out {
+            self.refuse(id, error.code, &error.message, None);
+        } else {
+            let reaction = self.failure(self.caps(), id, error.code, &error.message);
+            self.react(&mut self.state(), reaction);
+        }
+    }
+
+    /// What an error leads to: an error reply, or the end of a connection that knows none.
+    fn failure(&self, caps: Capabilities, id: Option<RequestId>, code: ErrorCode, message: &str) -> Reaction {
+        if caps.has(Capability::Err) {
+            Reaction::Send(error_frame(id, code, message, None))
+        } else if self.link.closes {
+            Reaction::Close(Close::new(1011, message))
+        } else {
+            Reaction::Nothing
+        }
+    }
+
+    /// The hub's snapshot, if that is how the robot answers and no camera has to wake up first.
+    fn snapshot(&self, state: &mut State) -> Option<Observation> {
+        let woken = state.watch.is_some();
+        self.wake(state);
+        let snapshot = self.service.snapshot()?;
+        (woken || !Service::rests(&snapshot.sensors)).then_some(snapshot)
+    }
+
+    /// From now on the client is somebody who watches.
+    fn wake(&self, state: &mut State) {
+        state.watch.get_or_insert_with(|| self.service.hub.watch(None));
+    }
+
+    fn on_frame(self: &Arc<Self>, frame: &Bytes, arrived: MonoTime) {
+        let caps = self.caps();
+        let message = match ClientMessage::decode(frame, caps) {
+            Ok(message) => message,
+            Err(error) => {
+                self.service.dropped("malformed", &self.peer(), &error.to_string());
+                let id = policy::request_id(frame).filter(|_| caps.has(Capability::Id));
+                let reaction = self.failure(caps, id, error.code(), &error.to_string());
+                return self.react(&mut self.state(), reaction);
+            }
+        };
+        self.service.stats.received(message.kind());
+        match message {
+            ClientMessage::Metadata(request) => self.on_metadata(&request),
+            ClientMessage::Reset(request) => self.on_reset(request.id, arrived),
+            ClientMessage::ObsRequest(request) => self.on_obs_request(&request),
+            ClientMessage::ApplyAction(action) => self.on_action(frame, action, arrived),
+            ClientMessage::Action(action) => self.on_step(frame, action, arrived),
+            ClientMessage::Lease(request) => self.on_lease(&request, arrived),
+            ClientMessage::Clock(request) => self.on_clock(request, arrived),
+            ClientMessage::Unknown { kind, id } => self.on_unknown(kind.as_deref(), id),
+            // Not offered, so not decoded.
+            other => self.on_unknown(Some(other.kind()), other.id()),
+        }
+    }
+}
+
+/// A time as the wire tells it.
+fn seconds(time: MonoTime) -> f64 {
+    time.as_nanos() as f64 / 1e9
+}
+
+fn error_frame(id: Option<RequestId>, code: ErrorCode, message: &str, retry_ms: Option<f64>) -> Frame {
+    let reply = ErrorReply { id, code, message: message.to_owned(), retry_ms };
+    encode::frame(|out| reply.encode(out))
+}

@@ -1,0 +1,209 @@
+//! A connection until it is a WebSocket.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hyper::body::Incoming;
+use hyper::header::{
+    CONNECTION, CONTENT_TYPE, HeaderMap, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+    WWW_AUTHENTICATE,
+};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use sha1::{Digest, Sha1};
+use socket2::{SockRef, TcpKeepalive};
+use subtle::ConstantTimeEq;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use super::connection;
+use crate::http::Denied;
+use crate::policy::config::PolicyAccess;
+use crate::policy::service::Service;
+use crate::policy::session::{Link, Session};
+
+/// How long a client may take for the TLS handshake, and for the head of its request.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long the kernel tries to reach a client that is gone without a word. It also ends a connection whose client reads
+/// nothing for so long, be it that its application is slow.
+const UNREACHABLE: Duration = Duration::from_secs(120);
+
+/// Largest head of a request.
+const MAX_HEAD: usize = 32 * 1024;
+
+/// Most header fields of a request.
+const MAX_HEADERS: usize = 64;
+
+/// The text that the protocol has both sides append to the client's key.
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// A request that became a WebSocket.
+struct Upgraded {
+    on_upgrade: OnUpgrade,
+    session: Session,
+}
+
+/// Serves one connection until it ends.
+pub(super) async fn handle(stream: TcpStream, peer: SocketAddr, service: Arc<Service>, shutdown: CancellationToken) {
+    if let Err(error) = prepare(&stream) {
+        tracing::debug!(%peer, "a socket is gone: {error}");
+        return;
+    }
+    match service.config.tls.clone() {
+        None => shake_hands(stream, peer, service, shutdown, TcpStream::into_split).await,
+        Some(tls) => {
+            let shaken = tokio::select! {
+                shaken = timeout(PATIENCE, TlsAcceptor::from(tls).accept(stream)) => shaken,
+                () = shutdown.cancelled() => return,
+            };
+            match shaken {
+                Ok(Ok(stream)) => shake_hands(stream, peer, service, shutdown, tokio::io::split).await,
+                Ok(Err(_)) | Err(_) => service.stats.metrics().handshake_failed(),
+            }
+        }
+    }
+}
+
+fn prepare(stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(UNREACHABLE / 4).with_interval(UNREACHABLE / 12))?;
+    socket.set_tcp_user_timeout(Some(UNREACHABLE))
+}
+
+async fn shake_hands<S, R, W>(
+    stream: S,
+    peer: SocketAddr,
+    service: Arc<Service>,
+    shutdown: CancellationToken,
+    split: fn(S) -> (R, W),
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let upgraded = Arc::new(Mutex::new(None));
+    let answering = service_fn(|request| {
+        let response = answer(request, peer, &service, &upgraded);
+        async { Ok::<_, Infallible>(response) }
+    });
+    let http = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), answering)
+        .with_upgrades();
+    tokio::select! {
+        end = http => if let Err(error) = end {
+            tracing::debug!(%peer, "connection broke: {error}");
+        },
+        () = shutdown.cancelled() => return,
+    }
+    let Some(Upgraded { on_upgrade, session }) = upgraded.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+        return;
+    };
+    let Ok(Ok(parts)) = on_upgrade.await.map(hyper::upgrade::Upgraded::downcast::<TokioIo<S>>) else { return };
+    let (reader, writer) = split(parts.io.into_inner());
+    // A client may send its first frames with its request.
+    let reader = std::io::Cursor::new(parts.read_buf).chain(reader);
+    connection::serve(&service, session, reader, writer, shutdown).await;
+}
+
+type Answer = Response<String>;
+
+fn answer(
+    mut request: Request<Incoming>,
+    peer: SocketAddr,
+    service: &Arc<Service>,
+    upgraded: &Mutex<Option<Upgraded>>,
+) -> Answer {
+    let metrics = service.stats.metrics();
+    let accept = match accept_key(request.method(), request.headers()) {
+        Ok(accept) => accept,
+        Err(refused) => return *refused,
+    };
+    if let Err(denied) = allowed(&service.config.access, peer, &request) {
+        let (status, reason) = match denied {
+            Denied::Token => (StatusCode::UNAUTHORIZED, "token"),
+            Denied::Origin => (StatusCode::FORBIDDEN, "origin"),
+        };
+        metrics.http_refusal(reason);
+        tracing::debug!(%peer, reason, "refused a policy client");
+        let mut response =
+            text(status, "This robot asks for its token: add ?token=... to the address of the socket.\n");
+        response.headers_mut().insert(WWW_AUTHENTICATE, hyper::header::HeaderValue::from_static("Bearer"));
+        return response;
+    }
+    let Some(session) = service.connect(&peer.to_string(), Link { extensions: true, closes: true }) else {
+        metrics.http_refusal("clients");
+        let max = service.config.max_clients;
+        tracing::warn!(%peer, "refused a policy client: there are {max} already");
+        let body = format!("This robot has {max} policy clients already: end one of them, then try again.\n");
+        return text(StatusCode::SERVICE_UNAVAILABLE, body);
+    };
+    let on_upgrade = hyper::upgrade::on(&mut request);
+    *upgraded.lock().unwrap_or_else(PoisonError::into_inner) = Some(Upgraded { on_upgrade, session });
+    // No subprotocol, and no extension such as compression, whatever was offered.
+    let response = Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(CONNECTION, "upgrade")
+        .header(UPGRADE, "websocket")
+        .header(SEC_WEBSOCKET_ACCEPT, accept)
+        .body(String::new());
+    response.unwrap_or_else(|_| text(StatusCode::INTERNAL_SERVER_ERROR, ""))
+}
+
+fn text(status: StatusCode, body: impl Into<String>) -> Answer {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("text/plain"));
+    response
+}
+
+/// What proves that the key was read; or the answer to a request that is none for a WebSocket.
+fn accept_key(method: &Method, headers: &HeaderMap) -> Result<String, Box<Answer>> {
+    let has = |name, token: &str| {
+        headers
+            .get_all(name)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .any(|value: &str| value.split(',').any(|one| one.trim().eq_ignore_ascii_case(token)))
+    };
+    if method != Method::GET || !has(UPGRADE, "websocket") || !has(CONNECTION, "upgrade") {
+        let mut response = text(StatusCode::UPGRADE_REQUIRED, "Here is the WebSocket of the policy service.\n");
+        response.headers_mut().insert(UPGRADE, hyper::header::HeaderValue::from_static("websocket"));
+        return Err(Box::new(response));
+    }
+    let key = headers.get(SEC_WEBSOCKET_KEY).filter(|_| headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|v| v == "13"));
+    let Some(key) = key else {
+        let mut response = text(StatusCode::BAD_REQUEST, "WebSockets of version 13 with a key are understood.\n");
+        response.headers_mut().insert(SEC_WEBSOCKET_VERSION, hyper::header::HeaderValue::from_static("13"));
+        return Err(Box::new(response));
+    };
+    Ok(STANDARD.encode(Sha1::new().chain_update(key.as_bytes()).chain_update(GUID).finalize()))
+}
+
+fn allowed(access: &PolicyAccess, peer: SocketAddr, request: &Request<Incoming>) -> Result<(), Denied> {
+    match access {
+        PolicyAccess::Open => Ok(()),
+        PolicyAccess::Token(token) => {
+            let given =
+                request.uri().query().unwrap_or_default().split('&').filter_map(|pair| pair.strip_prefix("token="));
+            let fits = given.into_iter().any(|given| given.as_bytes().ct_eq(token.as_bytes()).into());
+            if fits { Ok(()) } else { Err(Denied::Token) }
+        }
+        PolicyAccess::Rule(rule) => rule.check(peer.ip(), request.uri(), request.headers()),
+    }
+}

@@ -1,0 +1,180 @@
+//! The thread that calls the robot.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::{io, thread};
+
+use tokio::runtime::Handle;
+use waldo_protocol::policy::RequestId;
+
+use super::robot::{ActionData, Observation, Peer, PolicyError, PolicyRobot, StepResult};
+use super::service::wait_for_cameras;
+use super::session::{Answer, Client, Ticket};
+use crate::sensors::SensorHub;
+
+/// Actions that wait for the robot. With one more, the oldest gives way: the newest are worth most.
+const MAX_ACTIONS: usize = 64;
+
+/// Anything else that waits; it comes from resets, steps and connections, which are bounded themselves.
+const MAX_JOBS: usize = 4096;
+
+/// Something to do for the robot's thread.
+pub(super) enum Job {
+    /// Starts an episode.
+    Reset(Ticket),
+    /// Executes an action.
+    Apply(ActionData, Arc<Client>, Option<RequestId>),
+    /// Executes an action and says what it led to.
+    Step(ActionData, Ticket),
+    /// Tells that the policy is silent.
+    Stale,
+    /// Tells that a client came.
+    Connected(Peer),
+    /// Tells that a client went.
+    Disconnected(Peer),
+}
+
+/// The jobs of the robot's thread, in order.
+#[derive(Default)]
+pub(super) struct Worker {
+    queue: Mutex<Queue>,
+    news: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    actions: usize,
+    stopped: bool,
+}
+
+/// A job that found no place.
+pub(super) enum Displaced {
+    /// An older action gave way.
+    Action(Arc<Client>, Option<RequestId>),
+    /// The job itself: there are too many, or the service stops.
+    Job,
+}
+
+impl Worker {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a job; never waits.
+    pub(super) fn push(&self, job: Job) -> Result<(), Displaced> {
+        let mut queue = self.queue();
+        if queue.stopped || queue.jobs.len() >= MAX_JOBS {
+            drop(queue);
+            // A ticket in it tells its client.
+            drop(job);
+            return Err(Displaced::Job);
+        }
+        let mut displaced = None;
+        if matches!(job, Job::Apply(..)) {
+            queue.actions += 1;
+            if queue.actions > MAX_ACTIONS {
+                let oldest = queue.jobs.iter().position(|job| matches!(job, Job::Apply(..)));
+                displaced = oldest.and_then(|at| queue.jobs.remove(at));
+                queue.actions -= 1;
+            }
+        }
+        queue.jobs.push_back(job);
+        drop(queue);
+        self.news.notify_one();
+        match displaced {
+            Some(Job::Apply(_, client, id)) => Err(Displaced::Action(client, id)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the thread after its present job; what waits is dropped.
+    pub(super) fn stop(&self) {
+        let jobs = {
+            let mut queue = self.queue();
+            queue.stopped = true;
+            std::mem::take(&mut queue.jobs)
+        };
+        self.news.notify_one();
+        drop(jobs);
+    }
+
+    fn next(&self) -> Option<Job> {
+        let mut queue = self.queue();
+        loop {
+            if queue.stopped {
+                return None;
+            }
+            if let Some(job) = queue.jobs.pop_front() {
+                queue.actions -= usize::from(matches!(job, Job::Apply(..)));
+                return Some(job);
+            }
+            queue = self.news.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Starts the thread.
+    pub(super) fn start(
+        self: &Arc<Self>,
+        robot: Arc<dyn PolicyRobot>,
+        hub: SensorHub,
+        runtime: Handle,
+    ) -> io::Result<()> {
+        let worker = Arc::clone(self);
+        thread::Builder::new().name("policy robot".to_owned()).spawn(move || {
+            while let Some(job) = worker.next() {
+                work(&*robot, &hub, &runtime, job);
+            }
+        })?;
+        Ok(())
+    }
+}
+
+fn work(robot: &dyn PolicyRobot, hub: &SensorHub, runtime: &Handle, job: Job) {
+    match job {
+        Job::Reset(ticket) => {
+            wait_for_cameras(hub, runtime);
+            let result = guarded(|| robot.reset());
+            ticket.answer(result.map(|(observation, info)| Answer::Reset(observation, info)));
+        }
+        Job::Apply(action, client, id) => {
+            if let Err(error) = guarded(|| robot.apply_action(&action)) {
+                client.action_failed(id, error);
+            }
+        }
+        Job::Step(action, ticket) => ticket.answer(step(robot, hub, &action).map(Answer::Step)),
+        Job::Stale => told(|| robot.on_stale()),
+        Job::Connected(peer) => told(|| robot.on_connect(&peer)),
+        Job::Disconnected(peer) => told(|| robot.on_disconnect(&peer)),
+    }
+}
+
+fn step(robot: &dyn PolicyRobot, hub: &SensorHub, action: &ActionData) -> Result<StepResult, PolicyError> {
+    let own = guarded(|| robot.step(action).transpose())?;
+    match own {
+        Some(result) => Ok(result),
+        None => {
+            guarded(|| robot.apply_action(action))?;
+            Ok(Observation::from(hub.snapshot()).into())
+        }
+    }
+}
+
+fn told(call: impl FnOnce()) {
+    let told = guarded(|| {
+        call();
+        Ok(())
+    });
+    if let Err(error) = told {
+        tracing::error!("{error}");
+    }
+}
+
+/// Calls code of the user; a panic in it is an error like any other.
+pub(super) fn guarded<T>(call: impl FnOnce() -> Result<T, PolicyError>) -> Result<T, PolicyError> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Err(PolicyError::app(format!("the robot's code panicked: {}", text.unwrap_or("no message"))))
+    })
+}

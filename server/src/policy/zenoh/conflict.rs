@@ -1,0 +1,69 @@
+//! Others who answer on the same keys.
+
+use std::sync::OnceLock;
+
+use waldo_protocol::policy::RobotId;
+
+/// Others who answer on the same keys, so that nobody can know for whom an action is. Once seen they count for as long
+/// as the server runs: one that is silent now may listen all the same.
+#[derive(Debug, Default)]
+pub(super) struct Conflict {
+    legacy: OnceLock<String>,
+    own: OnceLock<String>,
+}
+
+impl Conflict {
+    /// Another robot shows that it lives; it may serve the keys of the original too.
+    pub(super) fn robot_seen(&self, robot: &RobotId) {
+        report(&self.legacy, || {
+            format!("robot {robot} is on this Zenoh network; actions on chiral/c2s, which would move both, are refused")
+        });
+    }
+
+    /// Somebody else answered on the keys of the original.
+    pub(super) fn legacy_reply_seen(&self) {
+        report(&self.legacy, || {
+            "another policy server answers on chiral/s2c; actions on chiral/c2s, which would move both robots, are refused"
+                .to_owned()
+        });
+    }
+
+    /// Somebody else answered with this robot's id.
+    pub(super) fn own_reply_seen(&self, robot: &RobotId) {
+        report(&self.own, || {
+            format!("another robot on this Zenoh network has the id {robot} too; all actions over Zenoh are refused")
+        });
+    }
+
+    /// Why nothing that comes over these keys may move the robot.
+    pub(super) fn refuses(&self, legacy: bool) -> Option<&str> {
+        let legacy = if legacy { self.legacy.get() } else { None };
+        self.own.get().or(legacy).map(String::as_str)
+    }
+}
+
+fn report(seen: &OnceLock<String>, what: impl FnOnce() -> String) {
+    seen.get_or_init(|| {
+        let what = what();
+        tracing::error!("{what} until this server is restarted");
+        what
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_seen_where_decides_which_keys_are_refused() {
+        let robot = RobotId::parse("arm-1").unwrap();
+        let conflict = Conflict::default();
+        assert_eq!((conflict.refuses(true), conflict.refuses(false)), (None, None));
+        conflict.legacy_reply_seen();
+        conflict.robot_seen(&robot);
+        assert!(conflict.refuses(true).unwrap().contains("chiral/s2c"), "the first sighting is told");
+        assert_eq!(conflict.refuses(false), None);
+        conflict.own_reply_seen(&robot);
+        assert!(conflict.refuses(false).unwrap().contains("arm-1"));
+    }
+}

@@ -1,0 +1,71 @@
+//! Waiting for whatever is new about all sensors.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::camera::{Awake, Camera};
+use super::{SensorHub, Snapshot};
+
+/// Keeps cameras awake and tells of their pictures. Follows the hub: what is added or replaced later counts too.
+pub struct SensorWatch {
+    hub: SensorHub,
+    /// Names of the cameras, or all.
+    names: Option<Vec<String>>,
+    awake: Vec<(Camera, Awake)>,
+    added: watch::Receiver<()>,
+    pictures: watch::Receiver<()>,
+}
+
+impl SensorWatch {
+    pub(super) fn new(hub: &SensorHub, names: Option<&[&str]>) -> Self {
+        let names = names.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+        let (added, pictures) = (hub.cameras_changed(), hub.crowd().pictures.subscribe());
+        let mut watch = Self { hub: hub.clone(), names, awake: Vec::new(), added, pictures };
+        watch.wake();
+        watch
+    }
+
+    fn wake(&mut self) {
+        self.added.mark_unchanged();
+        let cameras = self.hub.every_camera().into_iter();
+        let wanted = cameras.filter(|camera| match &self.names {
+            Some(names) => names.iter().any(|name| name == camera.name()),
+            None => true,
+        });
+        // The new ones first, so that none that stays falls asleep.
+        self.awake = wanted.map(|camera| (camera.clone(), camera.keep_awake())).collect();
+    }
+
+    /// Waits until a camera of the hub published a picture that this watch was not told of, watched or not. Several are
+    /// told at once. Safe to cancel.
+    pub async fn changed(&mut self) {
+        loop {
+            tokio::select! {
+                biased;
+                // The hub, which lives as long as this, has the sender.
+                _ = self.pictures.changed() => return,
+                _ = self.added.changed() => self.wake(),
+            }
+        }
+    }
+
+    /// Waits until every watched camera has a picture, for at most `limit`; says whether they have. Safe to cancel.
+    pub async fn all_awake(&mut self, limit: Duration) -> bool {
+        let all = async {
+            if self.added.has_changed().unwrap_or(false) {
+                self.wake();
+            }
+            while !self.awake.iter().all(|(camera, _)| camera.newest().now.stamp.is_some()) {
+                self.changed().await;
+            }
+        };
+        timeout(limit, all).await.is_ok()
+    }
+
+    /// The newest of every sensor, those of unwatched cameras too.
+    pub fn snapshot(&self) -> Snapshot {
+        self.hub.snapshot()
+    }
+}
