@@ -2,6 +2,7 @@
 
 mod bitrate;
 mod cameras;
+mod policy;
 mod port_range;
 pub(crate) mod private_file;
 mod rising;
@@ -13,6 +14,7 @@ use waldo_protocol::vr::{IceServer, Mode, MotionScale, PlayoutConfig, PlayoutPro
 
 pub use self::bitrate::{BitrateRange, BitrateRangeError};
 pub use self::cameras::{CameraSettings, Stereo};
+pub use self::policy::{PolicySettings, ZenohEndpoint, ZenohEndpointError};
 pub use self::port_range::{PortRange, PortRangeError};
 
 /// Everything a user can choose for `waldo serve`, except what belongs to the robot.
@@ -52,6 +54,8 @@ pub struct Settings {
     pub motion: MotionScale,
     /// Cameras and video.
     pub cameras: CameraSettings,
+    /// How policies reach the robot.
+    pub policy: PolicySettings,
 }
 
 impl Default for Settings {
@@ -73,6 +77,7 @@ impl Default for Settings {
             motion: MotionScale::default(),
             playout: PlayoutConfig { profile: PlayoutProfile::LowDelay, ..PlayoutConfig::default() },
             cameras: CameraSettings::default(),
+            policy: PolicySettings::default(),
         }
     }
 }

@@ -8,6 +8,7 @@
 
 mod arbiter;
 mod check;
+mod drive;
 pub mod ik;
 mod limits;
 mod pilot;
@@ -19,8 +20,8 @@ mod tests;
 pub(crate) use tests::{frame, squeezed};
 
 pub use arbiter::{
-    Admission, Arbiter, Event, HandTarget, LeaseAnswer, LeaseView, MAX_STREAMS, SourceId, SourceKind, TAKEOVER_AFTER,
-    Targets,
+    Admission, Arbiter, Event, HANDED_BACK_AFTER, HandTarget, JointAction, JointTargets, LeaseAnswer, LeaseView,
+    MAX_STREAMS, RAMP, Refused, ResetProgress, Resume, SourceId, SourceKind, TAKEOVER_AFTER, Targets,
 };
 pub use pilot::ControlStatus;
 pub use run::{ControlLoop, RATE_HZ};

@@ -14,7 +14,7 @@ mod serve;
 mod site;
 
 pub use access::{Access, AccessError, Denied};
-pub use bind::{BindError, bind};
+pub use bind::{BindError, bind, bind_for};
 pub use holder::Holder;
 pub use sensors::sensors;
 pub use serve::serve;

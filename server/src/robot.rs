@@ -1,15 +1,19 @@
 //! The trait a robot implements, and what it tells about itself.
 
+mod actions;
 pub mod kinematics;
 pub(crate) mod motion;
 pub mod sim;
 
 use glam::DVec3;
 use waldo_protocol::geometry::{Parent, Pose};
+use waldo_protocol::policy::Outcome;
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{Hand, HoldReason};
 
 use crate::sensors::SensorHub;
+
+pub use actions::{ActionError, ActionLayout};
 
 /// A revolute joint: how its link hangs on the one before, and its limits.
 #[derive(Clone, Debug)]
@@ -151,6 +155,18 @@ pub trait Robot: Send {
 
     /// Puts the scene back to its beginning (simulated robots) or clears faults. By default nothing.
     fn reset(&mut self) {}
+
+    /// What the numbers of a policy's action mean. Asked for once, after [`Robot::start`]. By default targets of all joints
+    /// and openings of the grippers, see [`ActionLayout::joint_targets`].
+    fn action_layout(&self) -> ActionLayout {
+        ActionLayout::joint_targets(self.description())
+    }
+
+    /// How the episode since the last [`Robot::reset`] stands, for policies; asked for at 120 Hz. By default no reward, and
+    /// never at an end.
+    fn outcome(&self) -> Outcome {
+        Outcome::default()
+    }
 
     /// Motion is held for this reason; `apply` goes on with unchanged targets of the arms. By default nothing.
     fn hold(&mut self, _reason: HoldReason) {}

@@ -1,5 +1,9 @@
 //! `waldo serve`: a robot, its control loop and its services, put together.
 
+mod driven;
+mod error;
+mod policy;
+
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -8,39 +12,23 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
+pub use self::error::ServeError;
+use self::policy::Policies;
+pub use self::policy::PolicyPlaces;
 use crate::cli;
 use crate::config::{Settings, Stereo};
 use crate::control::{Arbiter, ControlLoop};
+use crate::policy::PolicyServer;
 use crate::priority::{Urgent, urgent_runtime};
 use crate::robot::{Robot, RobotError};
-use crate::sensors::{Camera, SensorHub, V4l2Camera, V4l2Error};
-use crate::video::{NoEncoder, VideoSource};
-use crate::vr::{StartError, VrServer};
-
-/// Why Waldo does not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ServeError {
-    /// The services do not start.
-    #[error(transparent)]
-    Server(#[from] StartError),
-    /// The robot does not start.
-    #[error("the robot does not start: {0}")]
-    Robot(#[from] RobotError),
-    /// A camera of this computer cannot be used.
-    #[error(transparent)]
-    Camera(#[from] V4l2Error),
-    /// The encoder that was asked for does not work.
-    #[error(transparent)]
-    Encoder(#[from] NoEncoder),
-    /// The addresses cannot be printed, or Ctrl-C cannot be heard.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
+use crate::sensors::{Camera, SensorHub, V4l2Camera};
+use crate::video::VideoSource;
+use crate::vr::VrServer;
 
 /// A running robot with its services.
 pub struct Waldo {
     server: VrServer,
+    policies: Option<Policies>,
     control: ControlLoop,
     hub: SensorHub,
     following: AbortOnDropHandle<()>,
@@ -53,36 +41,45 @@ impl Waldo {
     /// # Errors
     /// [`ServeError`] says what to do; nothing is left running.
     pub async fn start(settings: Settings, robot: Box<dyn Robot>) -> Result<Self, ServeError> {
+        policy::check(&settings)?;
         let (mode, cameras) = (settings.mode, settings.cameras.clone());
         for address in &cameras.v4l2 {
             V4l2Camera::check(address)?;
         }
         cameras.encoder.check()?;
-        let (server, hub) = (VrServer::new(settings), SensorHub::default());
+        let (server, hub) = (VrServer::new(settings.clone()), SensorHub::default());
         server.set_sensors(Some(hub.clone()));
         server.set_mode(mode);
         server.set_video_expected(true);
         // Before anybody can connect: arms that have not started are held.
         let arbiter = server.attach_control();
         server.start().await?;
-        let started = Self::start_robot(&server, &hub, arbiter, robot).await.map_err(ServeError::from);
-        let started = started.and_then(|control| {
-            let own = cameras.v4l2.into_iter().map(|address| V4l2Camera::start(address, &hub));
-            let own: Vec<_> = own.collect::<Result<_, _>>()?;
-            Ok((control, own))
-        });
-        match started {
-            Ok((control, own)) => {
-                let (changed, stereo) = (hub.cameras_changed(), cameras.stereo);
-                server.set_video_sources(Some(sources(hub.cameras(), stereo)));
-                let following = tokio::spawn(offer_cameras(server.clone(), hub.clone(), changed, stereo));
-                Ok(Self { server, control, hub, following: AbortOnDropHandle::new(following), _cameras: own })
-            }
+        match Self::start_rest(&server, &settings, (arbiter, hub), robot).await {
+            Ok(waldo) => Ok(waldo),
             Err(error) => {
                 server.stop().await;
                 Err(error)
             }
         }
+    }
+
+    /// Everything that needs the server.
+    async fn start_rest(
+        server: &VrServer,
+        settings: &Settings,
+        (arbiter, hub): (Arc<Mutex<Arbiter>>, SensorHub),
+        robot: Box<dyn Robot>,
+    ) -> Result<Self, ServeError> {
+        policy::check_port(settings)?;
+        let control = Self::start_robot(server, &hub, Arc::clone(&arbiter), robot).await?;
+        let own = settings.cameras.v4l2.iter().map(|address| V4l2Camera::start(address.clone(), &hub));
+        let own = own.collect::<Result<_, _>>()?;
+        let policies = Policies::start(settings, server, (&control, arbiter, &hub)).await?;
+        let (changed, stereo) = (hub.cameras_changed(), settings.cameras.stereo);
+        server.set_video_sources(Some(sources(hub.cameras(), stereo)));
+        let following =
+            AbortOnDropHandle::new(tokio::spawn(offer_cameras(server.clone(), hub.clone(), changed, stereo)));
+        Ok(Self { server: server.clone(), policies, control, hub, following, _cameras: own })
     }
 
     async fn start_robot(
@@ -105,6 +102,11 @@ impl Waldo {
         &self.server
     }
 
+    /// The policy service, unless the settings leave it out.
+    pub fn policies(&self) -> Option<&PolicyServer> {
+        self.policies.as_ref().map(Policies::server)
+    }
+
     /// The control loop.
     pub fn control(&self) -> &ControlLoop {
         &self.control
@@ -118,7 +120,12 @@ impl Waldo {
     /// Holds the robot, closes every socket and frees the port.
     pub async fn stop(self) {
         drop(self.following);
+        // At once, so that whoever waits for the robot is told; the control loop ends what they wait for.
+        let policies = self.policies.map(Policies::stop);
         drop(self.control);
+        if let Some(stopped) = policies {
+            stopped.await;
+        }
         self.server.stop().await;
     }
 }
@@ -179,7 +186,8 @@ pub async fn serve(settings: Settings, robot: Box<dyn Robot>) -> Result<(), Serv
     };
     let server = waldo.server();
     if let (Some(addr), Some(access), Some(identity)) = (server.addr(), server.access(), server.identity()) {
-        cli::welcome(addr, &access, &identity)?;
+        let policies = waldo.policies.as_ref().map(Policies::places).unwrap_or_default();
+        cli::welcome(addr, &access, &identity, &policies)?;
     }
     stopped.await;
     tracing::info!("stopping");

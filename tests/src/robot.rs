@@ -8,24 +8,30 @@ use anyhow::{Context, Result, bail};
 use glam::DVec3;
 use tempfile::TempDir;
 use tokio_rustls::TlsConnector;
-use waldo_server::config::Settings;
+use waldo_server::config::{PolicySettings, Settings};
 use waldo_server::robot::sim::{SimOptions, SimRobot};
 use waldo_server::serve::Waldo;
 
 use crate::client::{Client, PATIENCE, trusting};
 
-/// Settings of a server that only this machine reaches, on a free port, with its own data folder.
+/// Settings of a server that only this machine reaches, on a free port, with its own data folder. It serves no policies.
 pub fn local(data: &Path) -> Settings {
     Settings {
         bind: Ipv4Addr::LOCALHOST.into(),
         port: 0,
         data_dir: data.to_owned(),
         mdns: false,
+        policy: PolicySettings::off(),
         ..Settings::default()
     }
 }
 
-/// The same for a server that everybody reaches and may use.
+/// The same with policies, on a free port of this machine.
+pub fn with_policies(data: &Path) -> Settings {
+    Settings { policy: PolicySettings { port: Some(0), ..PolicySettings::default() }, ..local(data) }
+}
+
+/// Those of [`local`] for a server that everybody reaches and may use.
 pub fn reachable(data: &Path) -> Settings {
     Settings { bind: Ipv4Addr::UNSPECIFIED.into(), open: true, ..local(data) }
 }
@@ -60,6 +66,15 @@ impl Robotics {
     /// A new socket on `/ws`.
     pub async fn client(&self) -> Result<Client> {
         Client::connect(self.addr, &self.tls, "/ws").await
+    }
+
+    /// Where policies connect to.
+    ///
+    /// # Errors
+    /// If it serves none.
+    pub fn policy_uri(&self) -> Result<String> {
+        let policies = self.waldo.policies().context("policies are served")?;
+        Ok(format!("ws://{}", policies.addr().context("over WebSockets")?))
     }
 
     /// Commanded positions of the grippers (left, right), metres in the base.

@@ -176,6 +176,9 @@ impl Situation<'_> {
             Some(hold) if engaged && hold.severity == Severity::Clamp => text("Driving", &hold.text, Tone::Caution),
             _ if engaged && waiting => text("Driving", "The pictures stand still. Connecting cameras…", Tone::Caution),
             _ if engaged => text("Driving", &self.state_line(), Tone::Driving),
+            None if self.robot.driver == Driver::Policy => {
+                text("A policy is driving", "Squeeze both grips to take over", Tone::Idle)
+            }
             Some(hold) => text("Not driving", &why(hold), if lost { Tone::Caution } else { Tone::Idle }),
             None if lost => text("Squeeze both grips to drive", LINK_WAS_LOST, Tone::Caution),
             None if waiting => text("Squeeze both grips to drive", "Connecting cameras…", Tone::Idle),
@@ -278,6 +281,14 @@ mod tests {
     fn arms_that_somebody_else_drives_are_not_ours() {
         let other = RobotView { driver: Driver::Other, ..robot(true, None) };
         assert_eq!((shown(&other).title.as_str(), shown(&other).tone), ("Somebody else is driving", Tone::Idle));
+    }
+
+    #[test]
+    fn whoever_watches_a_policy_is_told_how_to_take_over() {
+        let policy = RobotView { driver: Driver::Policy, ..robot(false, None) };
+        assert_eq!((shown(&policy).title.as_str(), shown(&policy).tone), ("A policy is driving", Tone::Idle));
+        let held = RobotView { driver: Driver::Policy, ..robot(false, Some(Severity::Hold)) };
+        assert_eq!(shown(&held).title, "Arms hold still");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What the robot has told this page about itself.
 
 use waldo_protocol::vr::{
-    Capability, Health, Hold, HudValue, LeaseReason, LeaseReply, LeaseState, MotionScale, ServerHello, ServerMessage,
+    Capability, Health, Hold, HudValue, LeaseReason, LeaseReply, LeaseState, MotionScale, POLICY, ServerHello,
+    ServerMessage,
 };
 
 /// Who drives, as far as this page knows.
@@ -16,6 +17,8 @@ pub enum Driver {
     Me,
     /// Another client.
     Other,
+    /// A policy, which gives way to whoever engages.
+    Policy,
 }
 
 impl Driver {
@@ -23,6 +26,7 @@ impl Driver {
         match driver {
             None => Self::Nobody,
             Some(driver) if driver == me => Self::Me,
+            Some(POLICY) => Self::Policy,
             Some(_) => Self::Other,
         }
     }
@@ -203,6 +207,7 @@ mod tests {
             assert_eq!(view(&[told(None)]).driver, Driver::Nobody);
             assert_eq!(view(&[told(Some("me"))]).driver, Driver::Me);
             assert_eq!(view(&[told(Some("you"))]).driver, Driver::Other);
+            assert_eq!(view(&[told(Some("policy"))]).driver, Driver::Policy);
         }
         assert_eq!(view(&[ServerMessage::Tracking(true)]).driver, Driver::Unknown, "engaged does not tell by whom");
     }

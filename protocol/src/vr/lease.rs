@@ -85,7 +85,7 @@ pub struct LeaseReply {
     pub state: LeaseState,
     /// Why.
     pub reason: Option<LeaseReason>,
-    /// Stream of the driver, if somebody drives whose name is known.
+    /// Stream of the driver, if somebody drives whose name is known; [`POLICY`] for a policy.
     pub driver: Option<String>,
 }
 
@@ -112,10 +112,13 @@ impl LeaseReply {
     }
 }
 
+/// The name of the driver while a policy drives. It gives way to any person at once, without being asked.
+pub const POLICY: &str = "policy";
+
 /// Who drives and who asks to, told to everybody on each change.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct LeaseNotice {
-    /// Stream of the driver, if somebody drives whose name is known.
+    /// Stream of the driver, if somebody drives whose name is known; [`POLICY`] for a policy.
     pub driver: Option<String>,
     /// Stream that asks to drive instead.
     pub requested_by: Option<String>,

@@ -1,11 +1,14 @@
 //! Commands and flags.
 
+mod policy;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use waldo_protocol::vr::{IceServer, Mode, MotionScale, PlayoutConfig, PlayoutProfile};
 
+use self::policy::PolicyArgs;
 use crate::config::{BitrateRange, CameraSettings, PortRange, Settings, Stereo, default_data_dir};
 use crate::sensors::V4l2Address;
 use crate::video::H264Encoder;
@@ -132,6 +135,8 @@ pub(super) struct ServeArgs {
     #[command(flatten)]
     cameras: CameraArgs,
     #[command(flatten)]
+    policy: PolicyArgs,
+    #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
     pub(super) log: LogArgs,
@@ -215,6 +220,7 @@ impl ServeArgs {
             playout: self.playout.config(),
             motion: MotionScale { pos: self.position_scale, rot: self.rotation_scale },
             cameras: self.cameras.settings(),
+            policy: self.policy.settings(self.open),
             media_ports: self.media_ports,
             ice_servers: self.ice_servers(),
             ice_secret: self.ice_secret.clone(),

@@ -8,15 +8,18 @@ use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 
 use crate::http::Access;
+use crate::serve::PolicyPlaces;
 use crate::tls::{Identity, Names};
 
 /// Prints the addresses to open, a QR code of the best one if a person looks on, and the certificate's fingerprint.
 ///
 /// # Errors
 /// If stdout cannot be written.
-pub fn welcome(listening: SocketAddr, access: &Access, identity: &Identity) -> io::Result<()> {
-    let links = Links::new(listening, &Names::of_this_machine(), preferred(), access.token());
+pub fn welcome(listening: SocketAddr, access: &Access, identity: &Identity, policies: &PolicyPlaces) -> io::Result<()> {
+    let names = Names::of_this_machine();
+    let links = Links::new(listening, &names, preferred(), access.token());
     let mut text = links.to_text();
+    text += &policies_in_words(policies, &names, preferred(), access.token());
     let mut stdout = io::stdout().lock();
     if stdout.is_terminal()
         && let Some(qr) = links.others.first().and_then(|link| qr(link))
@@ -29,6 +32,24 @@ pub fn welcome(listening: SocketAddr, access: &Access, identity: &Identity) -> i
     }
     stdout.write_all(text.as_bytes())?;
     stdout.flush()
+}
+
+/// Where policies connect to.
+fn policies_in_words(places: &PolicyPlaces, names: &Names, preferred: Option<IpAddr>, token: Option<&str>) -> String {
+    let mut text = String::new();
+    if let Some(listening) = places.websocket {
+        let links = Links::new(listening, names, preferred, None);
+        let query = token.map_or_else(String::new, |token| format!("?token={token}"));
+        let best = links.others.first().map(|link| format!("{}{query}", link.replacen("https", "ws", 1)));
+        let here = links.here.map(|link| format!("{}  on this computer", link.replacen("https", "ws", 1)));
+        for link in best.into_iter().chain(here) {
+            let _ = writeln!(text, "  {link}");
+        }
+    }
+    if let Some(zenoh) = &places.zenoh {
+        let _ = writeln!(text, "  {zenoh}  over Zenoh, which asks for no token");
+    }
+    if text.is_empty() { text } else { format!("\nPolicies connect to\n\n{text}") }
 }
 
 /// Addresses to open, the best one first.
@@ -130,6 +151,22 @@ mod tests {
         assert!(loopback.others.is_empty());
         assert_eq!(loopback.here.as_deref(), Some("https://127.0.0.1:1/"));
         assert!(loopback.to_text().contains("Only this computer"));
+    }
+
+    #[test]
+    fn policies_are_told_the_best_address_with_the_token_and_the_one_of_this_computer() {
+        let names = Names::new("robot", ["192.168.1.5".parse().unwrap()]);
+        let words = |websocket: Option<&str>, zenoh: Option<&str>, token| {
+            let places =
+                PolicyPlaces { websocket: websocket.map(|a| a.parse().unwrap()), zenoh: zenoh.map(str::to_owned) };
+            policies_in_words(&places, &names, None, token)
+        };
+        let both = words(Some("0.0.0.0:8765"), Some("tcp/127.0.0.1:7447"), Some("T"));
+        assert!(both.contains("  ws://192.168.1.5:8765/?token=T\n"), "{both}");
+        assert!(both.contains("  ws://localhost:8765/  on this computer\n"), "{both}");
+        assert!(both.contains("  tcp/127.0.0.1:7447  over Zenoh"), "{both}");
+        assert!(words(Some("0.0.0.0:8765"), None, None).contains("  ws://192.168.1.5:8765/\n"));
+        assert_eq!(words(None, None, Some("T")), "");
     }
 
     #[test]

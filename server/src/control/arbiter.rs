@@ -1,8 +1,10 @@
 //! Who drives the robot, whether the arms follow, and why not: leases, the stop latch, watchdogs, holds and clamps.
 
 mod episodes;
+mod frames;
 mod hands;
 mod lease;
+mod program;
 mod source;
 mod standing;
 mod stop;
@@ -24,6 +26,8 @@ pub(super) use self::hands::side;
 pub use self::hands::{HandTarget, Targets};
 use self::lease::Lease;
 pub use self::lease::{LeaseAnswer, LeaseView, TAKEOVER_AFTER};
+use self::program::Program;
+pub use self::program::{HANDED_BACK_AFTER, JointAction, JointTargets, RAMP, Refused, ResetProgress, Resume};
 pub use self::source::{SourceId, SourceKind};
 use self::stop::StopLatch;
 use self::stream::Stream;
@@ -101,6 +105,11 @@ pub struct Arbiter {
     reset: bool,
     resets: u32,
     robot_hold: Option<(HoldReason, MonoTime)>,
+    program: Program,
+    /// The program from which the present driver took the lease by driving; it gets it back when they let go.
+    lent_by: Option<SourceId>,
+    /// Since when the present driver has let go of everything.
+    let_go: Option<MonoTime>,
     /// Why the last engagement ended, if the operator did not end it.
     lapse: Option<(HoldReason, MonoTime)>,
     clamps: [Option<(HoldReason, MonoTime)>; 2],
@@ -164,7 +173,8 @@ impl Arbiter {
         {
             self.lapse = None;
         }
-        if let Some(driver) = self.lease.holder() {
+        self.watch_program(now, events);
+        if let Some(driver) = self.lease.holder().filter(|driver| driver.kind.is_human()) {
             let silence = self.stream(driver).map_or(Duration::MAX, |s| s.silence(now));
             if silence >= driver.kind.stale_after() && self.disengage(events) {
                 self.lapse = Some((HoldReason::LinkStale, now));
@@ -175,10 +185,11 @@ impl Arbiter {
             }
         }
         self.change_lease(now, events, |lease| lease.on_tick(now));
+        self.hand_back(now, events);
         self.interrupt_silent(now, events);
     }
 
-    /// Sets the stop latch, or clears it. While somebody drives only they do that, and whoever watches over the robot
+    /// Sets the stop latch, or clears it. While a person drives only they do that, and whoever watches over the robot
     /// without moving it, not others who would like to drive. Copies of one message count once. True if it counted.
     pub fn on_stop(
         &mut self,
@@ -194,20 +205,21 @@ impl Arbiter {
             self.stop.set(now);
             // A press that nobody has heeded yet is not for later.
             self.reset = false;
-        } else if role == Role::Viewer || self.lease.holder().is_none_or(|driver| driver == from) {
+        } else if role == Role::Viewer || self.lease.would_give(from) {
             self.stop.clear();
         } else {
             return false;
         }
-        // After either, engaging needs grips that were seen released.
+        // After either, engaging needs grips that were seen released, and programs must have seen what it led to.
         self.disengage(events);
+        self.program.interrupt(now, Some(HoldReason::Stopped));
         true
     }
 
-    /// Sets how far the grippers move for a motion of the hands: the driver's to set, or anybody's while nobody drives,
-    /// and only while disengaged. Returns the scale in force.
+    /// Sets how far the grippers move for a motion of the hands: the driver's to set, or anybody's while no person
+    /// drives, and only while disengaged. Returns the scale in force.
     pub fn set_scale(&mut self, from: SourceId, scale: MotionScale) -> MotionScale {
-        if !self.engaged() && self.lease.holder().is_none_or(|driver| driver == from) {
+        if !self.engaged() && self.lease.would_give(from) {
             self.scale = scale;
             self.scaled_by = Some(from);
         }
@@ -263,6 +275,7 @@ impl Arbiter {
         if self.robot_hold.map(|(r, _)| r) != reason {
             self.robot_hold = reason.map(|r| (r, now));
             self.disengage(events);
+            self.program.robot_holds(now, reason);
         }
     }
 
@@ -295,66 +308,6 @@ impl Arbiter {
     /// Whether the stop latch is set.
     pub fn stopped(&self) -> bool {
         self.stop.since().is_some()
-    }
-
-    fn ingest(&mut self, now: MonoTime, id: SourceId, frame: &VrFrame, events: &mut Vec<Event>) -> Admission {
-        let admitted = self.lease.would_give(id);
-        let may_engage = admitted && self.robot_hold.is_none() && !self.reset && !self.stopped();
-        let Some(stream) = self.stream_or_new(now, id) else { return Admission::Watching };
-        let seen = stream.observe(now, frame, admitted, may_engage);
-        if !admitted {
-            return Admission::Watching;
-        }
-        self.move_cart(now, id, frame);
-        if seen.leapt && self.disengage(events) {
-            self.lapse = Some((HoldReason::Velocity, now));
-        }
-        self.note_episode(id, &seen.edges, events);
-        if matches!(self.lapse, Some((HoldReason::LinkStale, _))) {
-            self.lapse = None;
-        }
-        if seen.clock_jumped && self.disengage(events) {
-            self.lapse = Some((HoldReason::Clock, now));
-        }
-        if seen.edges.reset && !self.stopped() {
-            self.disengage(events);
-            self.lapse = None;
-            self.reset = true;
-            self.resets = self.resets.wrapping_add(1);
-        }
-        match seen.toggled {
-            Some(true) => {
-                // Where the hands are shown to be, not where they are: from there they will be seen to move.
-                let shown = self.render(now, id).map_or(*frame, |rendered| rendered.frame);
-                self.engage(now, id, &shown, events);
-            }
-            Some(false) => {
-                self.disengage(events);
-            }
-            None => {}
-        }
-        Admission::Admitted
-    }
-
-    fn engage(&mut self, now: MonoTime, id: SourceId, frame: &VrFrame, events: &mut Vec<Event>) {
-        self.claim(now, id, events);
-        self.engagements += 1;
-        self.hands = Some([&frame.left, &frame.right].map(|c| FollowedHand::engage(now, c, self.engagements)));
-        self.engaged = now;
-        self.lapse = None;
-        events.push(Event::Tracking(true));
-    }
-
-    /// With nobody driving, the first to push a stick moves the cart, until that stream rests or is silent.
-    fn move_cart(&mut self, now: MonoTime, id: SourceId, frame: &VrFrame) {
-        let busy = self.cart_of.filter(|of| *of != id).and_then(|of| self.stream(of));
-        if busy.is_some_and(|s| s.silence(now) < CART_KEPT) && self.cart.moves() {
-            return;
-        }
-        if self.cart_of.replace(id) != Some(id) {
-            self.cart.stop();
-        }
-        self.cart.on_frame(now, frame);
     }
 
     /// Ends the engagement; every stream must then show both grips released. True if somebody was engaged.

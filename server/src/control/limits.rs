@@ -9,6 +9,9 @@ use crate::robot::{Arm, ArmCommand, Command, Joint};
 /// The gripper mount may stop so far out of its workspace, metres.
 const MARGIN: f64 = 0.008;
 
+/// Places of the way of an arm that brakes, at which it is looked at.
+const BRAKING_POINTS: u8 = 4;
+
 /// What is commanded, on its way to what is wanted.
 #[derive(Debug)]
 pub(super) struct Limits {
@@ -50,11 +53,13 @@ impl Limits {
             command.gripper = wanted.gripper;
             let mut next = stepped(arm, motions, &wanted.joints, seconds);
             if guarded {
-                let here = stops(arm, motions);
-                let allowed = outside(arm, &here).max(MARGIN);
-                if outside(arm, &stops(arm, &next)) > allowed {
-                    next = stepped(arm, motions, &here, seconds);
-                    wanted.joints = here;
+                let allowed = farthest(arm, motions).max(MARGIN);
+                if farthest(arm, &next) > allowed {
+                    next.clone_from(motions);
+                    for (joint, motion) in arm.joints.iter().zip(&mut next) {
+                        motion.brake(joint.max_acceleration, seconds);
+                    }
+                    wanted.joints = stops(arm, &next);
                 }
             }
             *motions = next;
@@ -78,11 +83,27 @@ fn stepped(arm: &Arm, motions: &[Motion], wanted: &[f64], seconds: f64) -> Vec<M
 
 /// Where each joint can stand still soonest.
 fn stops(arm: &Arm, motions: &[Motion]) -> Vec<f64> {
-    let stop = |(joint, motion): (&Joint, &Motion)| {
-        let way = motion.velocity * motion.velocity.abs() / (2.0 * joint.max_acceleration);
+    braked(arm, motions, f64::INFINITY)
+}
+
+/// Where each joint is after so many seconds of braking.
+fn braked(arm: &Arm, motions: &[Motion], seconds: f64) -> Vec<f64> {
+    let brake = |(joint, motion): (&Joint, &Motion)| {
+        let time = seconds.min(motion.velocity.abs() / joint.max_acceleration);
+        let way = time * (motion.velocity - motion.velocity.signum() * joint.max_acceleration * time / 2.0);
         (motion.position + way).clamp(joint.lower.min(motion.position), joint.upper.max(motion.position))
     };
-    arm.joints.iter().zip(motions).map(stop).collect()
+    arm.joints.iter().zip(motions).map(brake).collect()
+}
+
+/// How far out of the workspace the gripper mount gets if all joints brake now, metres.
+///
+/// Where it stands then is not all: joints that stop one after the other lead it there on a bent way.
+fn farthest(arm: &Arm, motions: &[Motion]) -> f64 {
+    let time = |(joint, motion): (&Joint, &Motion)| motion.velocity.abs() / joint.max_acceleration;
+    let longest = arm.joints.iter().zip(motions).map(time).fold(0.0, f64::max);
+    let points = (1..=BRAKING_POINTS).map(|point| longest * f64::from(point) / f64::from(BRAKING_POINTS));
+    points.map(|seconds| outside(arm, &braked(arm, motions, seconds))).fold(0.0, f64::max)
 }
 
 /// How far the gripper mount is out of the workspace with these angles, metres.

@@ -6,20 +6,24 @@ use std::time::Duration;
 
 use tracing::{error, info};
 use waldo_protocol::geometry::{Base, Pose};
+use waldo_protocol::policy::Outcome;
 use waldo_protocol::time::MonoTime;
-use waldo_protocol::vr::{CartCommand, Clutch, HoldReason, Lift, Severity};
+use waldo_protocol::vr::{CartCommand, HoldReason, Lift, Severity};
 
 use super::arbiter::side;
-use super::ik::Solver;
+use super::drive::{ArmDrive, JointDrive};
 use super::limits::Limits;
 use super::rest::RestMove;
-use super::{Arbiter, Event, Targets, check};
+use super::{Arbiter, Event, JointTargets, Targets, check};
 use crate::robot::kinematics::forward;
-use crate::robot::{Applied, Arm, ArmCommand, BaseCommand, Command, MobileBase, Robot, RobotError};
+use crate::robot::{ActionLayout, Applied, Arm, BaseCommand, Command, MobileBase, Robot, RobotError};
 use crate::sensors::SensorHub;
 
 /// The longest time one tick moves the arms for: after a pause they do not catch up in one leap.
 pub(super) const LONGEST_STEP: Duration = Duration::from_millis(16);
+
+/// A joint that is this many seconds behind a program's target, at its highest speed, is too slow for it.
+const LAG: f64 = 0.1;
 
 /// A robot that keeps failing is logged this often.
 const FAULT_LOG_PAUSE: Duration = Duration::from_secs(10);
@@ -35,6 +39,8 @@ pub struct ControlStatus {
     pub openings: Vec<f64>,
     /// Control ticks since the start.
     pub ticks: u64,
+    /// What the robot says of the episode since its last reset.
+    pub outcome: Outcome,
 }
 
 /// Locks the teleoperation state. A panic elsewhere leaves it usable: every update of it is complete in itself.
@@ -48,11 +54,12 @@ pub(super) struct Pilot {
     arbiter: Arc<Mutex<Arbiter>>,
     arms: Vec<Arm>,
     drives: Vec<ArmDrive>,
+    joints: JointDrive,
     base: Option<MobileBase>,
-    /// What hands or a rest move want; `command` follows within the limits of the joints.
+    /// What hands, a program or a rest move want; `command` follows within the limits of the joints.
     wanted: Command,
-    /// Hands or a rest move were followed in the last tick.
-    following: bool,
+    /// What was followed in the last tick.
+    followed: Option<Followed>,
     limits: Limits,
     command: Command,
     rest: Option<RestMove>,
@@ -66,6 +73,7 @@ pub(super) struct Pilot {
     /// A clock that stands still while the loop does, so that no motion leaps after a pause.
     motion: MonoTime,
     ticks: u64,
+    outcome: Outcome,
 }
 
 impl Pilot {
@@ -81,6 +89,7 @@ impl Pilot {
     ) -> Result<Self, RobotError> {
         let description = robot.description().clone();
         check::description(&description)?;
+        hub.name_arms(description.arms.iter().map(|arm| arm.name.as_str()));
         let mut command = robot.start(hub)?;
         check::posture(&description, &command)?;
         command.base = description.base.as_ref().map(|_| BaseCommand::default());
@@ -89,11 +98,12 @@ impl Pilot {
         Ok(Self {
             robot: Guarded { robot, left_alone: false },
             arbiter,
-            drives: description.arms.iter().map(|arm| ArmDrive { solver: Solver::new(arm), clutch: None }).collect(),
+            drives: description.arms.iter().map(ArmDrive::new).collect(),
+            joints: JointDrive::default(),
             arms: description.arms,
             base: description.base,
             wanted: command.clone(),
-            following: false,
+            followed: None,
             limits: Limits::new(&command),
             command,
             rest: None,
@@ -104,6 +114,7 @@ impl Pilot {
             last: now,
             motion: now,
             ticks: 0,
+            outcome: Outcome::default(),
         })
     }
 
@@ -128,12 +139,16 @@ impl Pilot {
         let cart = if self.fault { CartCommand::STOP } else { orders.cart };
         self.command.base = self.base.as_ref().map(|base| base_command(base, cart));
         if !self.fault {
-            self.follow(orders.targets, dt);
+            self.follow(orders.wish, dt);
         }
         // A robot that is left alone hears no commands, so it moves by none; one that reported a failure brakes.
         if !self.robot.left_alone {
             let guarded = self.rest.is_none();
+            let wanted = self.followed_joints().then(|| self.wanted.clone());
             self.limits.step(&self.arms, &mut self.command, &mut self.wanted, guarded, dt);
+            if let Some(wanted) = wanted {
+                self.note_lag(&wanted);
+            }
         }
         self.apply();
     }
@@ -149,6 +164,15 @@ impl Pilot {
         self.tell(Some(reason));
     }
 
+    /// What the numbers of a policy's action mean.
+    ///
+    /// # Errors
+    /// If the robot's program panics.
+    pub(super) fn action_layout(&mut self) -> Result<ActionLayout, RobotError> {
+        let layout = self.robot.call(|r| Ok(r.action_layout()));
+        layout.unwrap_or_else(|| Err(RobotError("the robot is left alone".into())))
+    }
+
     /// What the arms do now.
     pub(super) fn status(&self) -> ControlStatus {
         let commands = || self.arms.iter().zip(&self.command.arms);
@@ -157,6 +181,7 @@ impl Pilot {
             joints: commands().map(|(_, c)| c.joints.clone()).collect(),
             openings: commands().map(|(_, c)| c.gripper).collect(),
             ticks: self.ticks,
+            outcome: self.outcome,
         }
     }
 
@@ -172,19 +197,31 @@ impl Pilot {
         }
         if reset {
             self.fault = false;
+            if self.followed_joints() {
+                // A program may have wanted the arms far from where they are.
+                self.limits.brake(&self.arms, &mut self.wanted);
+            }
             self.rest = Some(RestMove::new(&self.arms, &self.wanted, self.motion));
         }
         let hold = if self.fault { Some(HoldReason::Fault) } else { self.rest.as_ref().map(|_| HoldReason::Resetting) };
         arbiter.set_robot_hold(now, hold, events);
         arbiter.set_clamps(now, self.clamps);
         let hold = arbiter.hold(now).filter(|h| h.severity == Severity::Hold).map(|h| h.reason);
-        Orders { reset, hold, targets: arbiter.targets(now), cart: arbiter.cart(now, dt) }
+        let hands = arbiter.targets(now).map(Wish::Hands);
+        let wish = hands.or_else(|| arbiter.joint_targets(now).map(Wish::Joints));
+        Orders { reset, hold, wish, cart: arbiter.cart(now, dt) }
     }
 
-    fn follow(&mut self, targets: Option<Targets>, dt: Duration) {
-        let followed = std::mem::replace(&mut self.following, self.rest.is_some() || targets.is_some());
-        if followed && !self.following {
-            // Not on to where they were wanted: the shortest way to stand still.
+    fn follow(&mut self, wish: Option<Wish>, dt: Duration) {
+        let follows = match &wish {
+            _ if self.rest.is_some() => Some(Followed::Rest),
+            Some(Wish::Hands(_)) => Some(Followed::Hands),
+            Some(Wish::Joints(targets)) => Some(Followed::Joints(targets.stretch)),
+            None => None,
+        };
+        let followed = std::mem::replace(&mut self.followed, follows);
+        if followed.is_some() && followed != follows {
+            // Not on to where they were wanted: the shortest way to stand still, and on from there.
             self.limits.brake(&self.arms, &mut self.wanted);
         }
         if let Some(rest) = &self.rest {
@@ -193,12 +230,42 @@ impl Pilot {
                 info!("the arms are at rest");
                 self.rest = None;
             }
-        } else if let Some(targets) = targets {
-            for ((arm, drive), wanted) in self.arms.iter().zip(&mut self.drives).zip(&mut self.wanted.arms) {
-                let clamp = drive.follow(arm, &targets, wanted, dt);
-                let of_hand = &mut self.clamps[side(arm.hand)];
-                *of_hand = of_hand.or(clamp);
+            return;
+        }
+        let clamps = &mut self.clamps;
+        let mut limited = |arm: &Arm, reason| {
+            clamps[side(arm.hand)].get_or_insert(reason);
+        };
+        match wish {
+            Some(Wish::Hands(targets)) => {
+                for ((arm, drive), wanted) in self.arms.iter().zip(&mut self.drives).zip(&mut self.wanted.arms) {
+                    if let Some(reason) = drive.follow(arm, &targets, wanted, dt) {
+                        limited(arm, reason);
+                    }
+                }
             }
+            Some(Wish::Joints(targets)) => self.joints.follow(&self.arms, &targets, &mut self.wanted, limited),
+            None => {}
+        }
+    }
+
+    fn followed_joints(&self) -> bool {
+        matches!(self.followed, Some(Followed::Joints(_)))
+    }
+
+    /// Notes why the command is not what a program wants: the arm would leave its workspace, or is not there yet.
+    fn note_lag(&mut self, wanted: &Command) {
+        let now = self.wanted.arms.iter().zip(&self.command.arms);
+        for ((arm, wanted), (stops, command)) in self.arms.iter().zip(&wanted.arms).zip(now) {
+            let mut far = arm.joints.iter().zip(&wanted.joints).zip(&command.joints);
+            let reason = if stops.joints != wanted.joints {
+                HoldReason::Workspace
+            } else if far.any(|((joint, wanted), at)| (wanted - at).abs() > LAG * joint.max_velocity) {
+                HoldReason::Velocity
+            } else {
+                continue;
+            };
+            self.clamps[side(arm.hand)].get_or_insert(reason);
         }
     }
 
@@ -207,6 +274,10 @@ impl Pilot {
         let applied = self.robot.call(|r| r.apply(now, command));
         if let Some(Applied { limited: Some(reason) }) = self.note(applied) {
             self.clamps = self.clamps.map(|c| c.or(Some(reason)));
+        }
+        let outcome = self.robot.call(|r| Ok(r.outcome()));
+        if let Some(outcome) = self.note(outcome) {
+            self.outcome = outcome;
         }
     }
 
@@ -253,8 +324,23 @@ impl Pilot {
 struct Orders {
     reset: bool,
     hold: Option<HoldReason>,
-    targets: Option<Targets>,
+    wish: Option<Wish>,
     cart: CartCommand,
+}
+
+/// What moves the arms, unless they move to rest.
+enum Wish {
+    Hands(Targets),
+    Joints(JointTargets),
+}
+
+/// What moved the arms in a tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Followed {
+    Rest,
+    Hands,
+    /// A program, in the stretch of motion of this number.
+    Joints(u64),
 }
 
 /// What the sticks ask, in the units of this base.
@@ -266,34 +352,6 @@ fn base_command(base: &MobileBase, cart: CartCommand) -> BaseCommand {
         Lift::Stop => 0.0,
     };
     BaseCommand { vx: cart.vx * base.max_speed, vy: cart.vy * base.max_speed, wz: cart.wz * base.max_turn, lift }
-}
-
-/// One arm's way from a hand to joint angles.
-struct ArmDrive {
-    solver: Solver,
-    /// The engagement it belongs to, and its snapshot.
-    clutch: Option<(u64, Clutch)>,
-}
-
-impl ArmDrive {
-    /// Moves what is wanted by one step. The clutch takes the gripper from there, never from measured joints: the sag of a
-    /// real arm would add up with each engagement.
-    fn follow(&mut self, arm: &Arm, targets: &Targets, wanted: &mut ArmCommand, dt: Duration) -> Option<HoldReason> {
-        let hand = targets.hand(arm.hand);
-        let clutch = match self.clutch {
-            Some((engagement, clutch)) if engagement == hand.engagement => clutch,
-            _ => {
-                let gripper = forward(arm, &wanted.joints);
-                self.solver.begin(gripper);
-                Clutch::engage(hand.origin, gripper, targets.scale)
-            }
-        };
-        self.clutch = Some((hand.engagement, clutch));
-        if let Some(opening) = hand.grip.filter(|g| g.is_finite()) {
-            wanted.gripper = opening.clamp(0.0, 1.0);
-        }
-        self.solver.step(&mut wanted.joints, clutch.target(hand.controller), dt)
-    }
 }
 
 /// The robot behind a wall: its panics become errors, and after one it is left alone until the next reset.

@@ -7,15 +7,16 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 use tracing::error;
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::HoldReason;
 
 use super::pilot::{ControlStatus, Pilot, lock};
-use super::{Arbiter, Event};
+use super::{Arbiter, Event, SourceId};
 use crate::clock;
 use crate::priority::{Urgent, become_urgent};
-use crate::robot::{Robot, RobotError};
+use crate::robot::{ActionLayout, Robot, RobotError};
 use crate::sensors::SensorHub;
 
 /// Ticks per second.
@@ -24,6 +25,9 @@ pub const RATE_HZ: u64 = 120;
 /// The thread that owns the robot: 120 ticks per second. Stops when dropped.
 pub struct ControlLoop {
     status: Arc<ArcSwap<ControlStatus>>,
+    robot: String,
+    layout: ActionLayout,
+    driver: watch::Receiver<Option<SourceId>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -45,16 +49,43 @@ impl ControlLoop {
         let status = Arc::new(ArcSwap::from_pointee(ControlStatus::default()));
         let stop = Arc::new(AtomicBool::new(false));
         let (started, outcome) = sync_channel(1);
-        let rim = Rim { status: Arc::clone(&status), stop: Arc::clone(&stop), arbiter, on_event };
+        let name = robot.description().name.clone();
+        let (drives, driver) = watch::channel(None);
+        let rim = Rim { status: Arc::clone(&status), stop: Arc::clone(&stop), arbiter, drives, on_event };
         let hub = hub.clone();
         let thread = thread::Builder::new()
             .name("control".into())
             .spawn(move || rim.main(robot, &hub, &started))
             .map_err(|e| RobotError(format!("the control thread did not start: {e}")))?;
-        let control = Self { status, stop, thread: Some(thread) };
         // The sender is gone without a word only if the robot's start panicked.
-        outcome.recv().unwrap_or_else(|_| Err(RobotError("the robot's program panicked at its start".into())))?;
-        Ok(control)
+        match outcome.recv().unwrap_or_else(|_| Err(RobotError("the robot's program panicked at its start".into()))) {
+            Ok(layout) => Ok(Self { status, robot: name, layout, driver, stop, thread: Some(thread) }),
+            Err(refusal) => {
+                // It ends by itself; its panics are dealt with and logged there.
+                let _ = thread.join();
+                Err(refusal)
+            }
+        }
+    }
+
+    /// The robot's name.
+    pub fn robot(&self) -> &str {
+        &self.robot
+    }
+
+    /// What the numbers of a policy's action mean.
+    pub fn action_layout(&self) -> &ActionLayout {
+        &self.layout
+    }
+
+    /// Who drives, seen once per tick.
+    pub fn driver(&self) -> watch::Receiver<Option<SourceId>> {
+        self.driver.clone()
+    }
+
+    /// The newest status, for those who outlive this handle.
+    pub fn statuses(&self) -> Arc<ArcSwap<ControlStatus>> {
+        Arc::clone(&self.status)
     }
 
     /// The newest status.
@@ -79,14 +110,17 @@ struct Rim {
     status: Arc<ArcSwap<ControlStatus>>,
     stop: Arc<AtomicBool>,
     arbiter: Arc<Mutex<Arbiter>>,
+    drives: watch::Sender<Option<SourceId>>,
     on_event: Box<dyn Fn(Event) + Send>,
 }
 
 impl Rim {
-    fn main(self, robot: Box<dyn Robot>, hub: &SensorHub, started: &SyncSender<Result<(), RobotError>>) {
+    fn main(self, robot: Box<dyn Robot>, hub: &SensorHub, started: &SyncSender<Result<ActionLayout, RobotError>>) {
         become_urgent(Urgent::Control);
-        let mut pilot = match Pilot::start(robot, hub, Arc::clone(&self.arbiter), clock::now()) {
-            Ok(pilot) => pilot,
+        let pilot = Pilot::start(robot, hub, Arc::clone(&self.arbiter), clock::now());
+        let (mut pilot, layout) = match pilot.and_then(|mut pilot| pilot.action_layout().map(|layout| (pilot, layout)))
+        {
+            Ok(ready) => ready,
             Err(refusal) => {
                 let _ = started.send(Err(refusal));
                 return;
@@ -94,7 +128,7 @@ impl Rim {
         };
         self.status.store(Arc::new(pilot.status()));
         // `ControlLoop::start` waits for this word, so it cannot fail; nor can the one above.
-        let _ = started.send(Ok(()));
+        let _ = started.send(Ok(layout));
         let ended = catch_unwind(AssertUnwindSafe(|| self.run(&mut pilot)));
         if ended.is_err() {
             error!("the control loop ended by a defect; the arms hold until the program is restarted");
@@ -121,6 +155,8 @@ impl Rim {
             }
             pilot.tick(now, &mut events);
             self.status.store(Arc::new(pilot.status()));
+            let driver = lock(&self.arbiter).lease().driver;
+            self.drives.send_if_modified(|known| std::mem::replace(known, driver) != driver);
             events.drain(..).for_each(&self.on_event);
             due = next_tick(begin, due, clock::now());
         }

@@ -3,6 +3,7 @@
 mod bench;
 mod cart;
 mod faults;
+mod programs;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -11,10 +11,12 @@ use super::holder::{Holder, holder};
 #[non_exhaustive]
 pub enum BindError {
     /// Another program listens there.
-    #[error("port {} is taken by {}; stop it, or choose another port with --port", .addr.port(), Unknown(.holder.as_ref()))]
+    #[error("port {} is taken by {}; stop it, or choose another port with {flag}", .addr.port(), Unknown(.holder.as_ref()))]
     Busy {
         /// The address asked for.
         addr: SocketAddr,
+        /// The flag that chooses the port.
+        flag: &'static str,
         /// Who listens there, if that can be seen.
         holder: Option<Holder>,
     },
@@ -25,10 +27,12 @@ pub enum BindError {
         addr: SocketAddr,
     },
     /// The system does not allow it.
-    #[error("port {} is reserved for the system administrator; choose one above 1023 with --port", .addr.port())]
+    #[error("port {} is reserved for the system administrator; choose one above 1023 with {flag}", .addr.port())]
     Forbidden {
         /// The address asked for.
         addr: SocketAddr,
+        /// The flag that chooses the port.
+        flag: &'static str,
     },
     /// Anything else.
     #[error("cannot listen on {addr}: {source}")]
@@ -57,10 +61,18 @@ impl fmt::Display for Unknown<'_> {
 /// # Errors
 /// [`BindError`]; for a busy port it says who holds it, as far as this user may know, and what to do.
 pub fn bind(addr: SocketAddr) -> Result<TcpListener, BindError> {
+    bind_for(addr, "--port")
+}
+
+/// The same for a port that another flag chooses.
+///
+/// # Errors
+/// As [`bind`].
+pub fn bind_for(addr: SocketAddr, flag: &'static str) -> Result<TcpListener, BindError> {
     let listener = TcpListener::bind(addr).map_err(|source| match source.kind() {
-        io::ErrorKind::AddrInUse => BindError::Busy { addr, holder: holder(addr.port()) },
+        io::ErrorKind::AddrInUse => BindError::Busy { addr, flag, holder: holder(addr.port()) },
         io::ErrorKind::AddrNotAvailable => BindError::NotHere { addr },
-        io::ErrorKind::PermissionDenied => BindError::Forbidden { addr },
+        io::ErrorKind::PermissionDenied => BindError::Forbidden { addr, flag },
         _ => BindError::Other { addr, source },
     })?;
     listener.set_nonblocking(true).map_err(|source| BindError::Other { addr, source })?;
@@ -81,13 +93,15 @@ mod tests {
         assert!(text.contains(&format!("port {} is taken by", addr.port())), "{text}");
         assert!(text.contains(&format!("process {}", std::process::id())), "{text}");
         assert!(text.contains("--port"), "{text}");
+        let text = bind_for(addr, "--other-port").unwrap_err().to_string();
+        assert!(text.ends_with("choose another port with --other-port"), "{text}");
         drop(held);
         bind(addr).unwrap();
     }
 
     #[test]
     fn a_holder_that_cannot_be_seen_is_said_so() {
-        let error = BindError::Busy { addr: "0.0.0.0:8000".parse().unwrap(), holder: None };
+        let error = BindError::Busy { addr: "0.0.0.0:8000".parse().unwrap(), flag: "--port", holder: None };
         assert!(error.to_string().contains("another user"), "{error}");
     }
 

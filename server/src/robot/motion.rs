@@ -32,6 +32,13 @@ impl Motion {
             *self = Self::at_rest(target);
         }
     }
+
+    /// One step of `dt` seconds in which it brakes as hard as it may.
+    pub(crate) fn brake(&mut self, max_acceleration: f64, dt: f64) {
+        let change = max_acceleration * dt;
+        self.velocity -= self.velocity.clamp(-change, change);
+        self.position += self.velocity * dt;
+    }
 }
 
 #[cfg(test)]
@@ -71,6 +78,20 @@ mod tests {
             let target = 0.5 * (1.0 - (std::f64::consts::PI * t).cos());
             motion.step(target, 2.6, MAX_ACCELERATION, dt);
             assert!((motion.position - target).abs() < 0.025, "{t}: {motion:?} {target}");
+        }
+    }
+
+    #[test]
+    fn braking_takes_no_longer_way_than_the_limit_allows() {
+        for velocity in [2.6, -0.3] {
+            let mut motion = Motion { position: 1.0, velocity };
+            let mut steps = 0;
+            while motion.velocity != 0.0 {
+                motion.brake(MAX_ACCELERATION, 1.0 / 120.0);
+                steps += 1;
+            }
+            assert_eq!(steps, (velocity.abs() * 120.0 / MAX_ACCELERATION).ceil() as i32);
+            assert!((motion.position - 1.0).abs() <= velocity * velocity / (2.0 * MAX_ACCELERATION), "{motion:?}");
         }
     }
 

@@ -20,7 +20,7 @@ use waldo_protocol::vr::{HoldReason, Mode, MotionScale, ServerMessage, VrFrame, 
 
 use super::connection::{self, MAX_MESSAGE};
 use super::outbox::Outgoing;
-use super::service::{EpisodeEvent, OnFrame, Service};
+use super::service::{EpisodeEvent, OnFrame, Service, lock};
 use crate::config::{PortRange, Settings};
 use crate::control::{Arbiter, Event};
 use crate::http::{self, Access, AccessError, BindError, Site};
@@ -287,6 +287,20 @@ impl VrServer {
         self.0.service.session().tracking.unwrap_or(false)
     }
 
+    /// What `/metrics` shows; other services count here too.
+    pub fn metrics(&self) -> Metrics {
+        self.0.service.metrics.clone()
+    }
+
+    /// Adds something to the answer of `/healthz`, or replaces it. `value` must not block.
+    pub(crate) fn show_in_health(
+        &self,
+        name: &'static str,
+        value: impl Fn() -> serde_json::Value + Send + Sync + 'static,
+    ) {
+        lock(&self.0.service.health).insert(name, Box::new(value));
+    }
+
     /// Attaches Waldo's control loop as the arm consumer; this is what it reads. Nobody can engage before its first tick.
     pub fn attach_control(&self) -> Arc<Mutex<Arbiter>> {
         self.0.service.attach_control()
@@ -380,7 +394,12 @@ fn health(service: &Arc<Service>) -> Arc<dyn Fn() -> serde_json::Value + Send + 
             _ => "ok",
         };
         let session = service.session();
-        json!({ "status": status, "clients": session.clients.len(), "engaged": session.tracking })
+        let mut health = json!({ "status": status, "clients": session.clients.len(), "engaged": session.tracking });
+        drop(session);
+        for (name, value) in lock(&service.health).iter() {
+            health[*name] = value();
+        }
+        health
     })
 }
 

@@ -29,6 +29,9 @@ use crate::video::Feed;
 /// Called once per accepted frame, in order of arrival, on the thread that received it; it must not block.
 pub type OnFrame = Arc<dyn Fn(&VrFrame) + Send + Sync>;
 
+/// What another service says of its health.
+pub(super) type HealthPart = Box<dyn Fn() -> serde_json::Value + Send + Sync>;
+
 /// What clients cause is logged at most this often, per kind.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
@@ -80,6 +83,8 @@ pub(super) struct Service {
     /// When each kind of line was last logged.
     logged: Mutex<BTreeMap<&'static str, MonoTime>>,
     video: Mutex<Video>,
+    /// What other services add to the answer of `/healthz`.
+    pub(super) health: Mutex<BTreeMap<&'static str, HealthPart>>,
     /// Whether a control loop follows `arbiter`; otherwise an arm consumer of the user's own tells what is engaged.
     pub(super) attached: AtomicBool,
     pub(super) metrics: Metrics,
@@ -106,11 +111,14 @@ impl Service {
             interrupted: Mutex::default(),
             later: Mutex::default(),
             session: Mutex::default(),
-            arbiter: Arc::new(Mutex::new(Arbiter::new(settings.playout).scaled(settings.motion))),
+            arbiter: Arc::new(Mutex::new(
+                Arbiter::new(settings.playout).scaled(settings.motion).resuming(settings.policy.resume),
+            )),
             frame: Mutex::default(),
             callback: Mutex::default(),
             logged: Mutex::default(),
             video: Mutex::default(),
+            health: Mutex::default(),
             attached: AtomicBool::new(false),
             metrics,
             network,

@@ -6,12 +6,12 @@ mod rate;
 use std::collections::{BTreeMap, BTreeSet};
 
 use waldo_protocol::time::MonoTime;
-use waldo_protocol::vr::{Role, SeqMark, VrFrame};
+use waldo_protocol::vr::{POLICY, Role, SeqMark, VrFrame};
 
 use self::health::Travel;
 use self::rate::Limiter;
 use super::session::ConnId;
-use crate::control::SourceId;
+use crate::control::{SourceId, SourceKind};
 
 /// What becomes of a frame that arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +134,10 @@ impl Streams {
 
     /// What others call this stream: the id from its `hello`, if it said one.
     pub(super) fn public_name(&self, id: SourceId) -> Option<&str> {
-        self.streams.get(&id)?.name.as_deref()
+        match id.kind {
+            SourceKind::Policy => Some(POLICY),
+            _ => self.streams.get(&id)?.name.as_deref(),
+        }
     }
 
     /// Judges a frame. Returns too which stream ended because this frame showed that its socket belongs to another one.

@@ -76,6 +76,7 @@ fn driver_text(driver: Driver) -> &'static str {
         Driver::Nobody => "Nobody",
         Driver::Me => "This headset",
         Driver::Other => "Another headset",
+        Driver::Policy => "A policy",
     }
 }
 

@@ -31,7 +31,7 @@ fn choice(summary: &Summary) -> Choice {
         (Driver::Me, Some(false)) => Choice::Answer,
         (Driver::Me, _) => Choice::Release,
         (Driver::Other, Some(true)) => Choice::Wait,
-        (Driver::Other, _) => Choice::Ask,
+        (Driver::Other | Driver::Policy, _) => Choice::Ask,
         (Driver::Nobody | Driver::Unknown, _) => Choice::Nothing,
     }
 }

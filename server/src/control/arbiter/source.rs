@@ -50,4 +50,7 @@ impl SourceId {
     pub const fn person(number: u64) -> Self {
         Self { kind: SourceKind::LocalHuman, number }
     }
+
+    /// The policy service. Its clients share one place: which of them acts is its own business.
+    pub const POLICY: Self = Self { kind: SourceKind::Policy, number: u64::MAX };
 }

@@ -19,17 +19,23 @@ pub(super) struct Standing {
     hand: Hands,
     severity: Severity,
     since: MonoTime,
+    /// In place of the usual words for this reason.
+    text: Option<&'static str>,
 }
+
+/// What [`HoldReason::LinkStale`] means while a program drives.
+const PROGRAM_SILENT: &str =
+    "No actions arrive from the policy, so the arms hold still; squeeze both grips to take over.";
 
 impl Standing {
     /// Both arms are held.
     fn hold(reason: HoldReason, since: MonoTime) -> Self {
-        Self { reason, hand: Hands::Both, severity: Severity::Hold, since }
+        Self { reason, hand: Hands::Both, severity: Severity::Hold, since, text: None }
     }
 
     /// Nothing is held, but the operator should know.
     pub(super) fn info(reason: HoldReason, since: MonoTime) -> Self {
-        Self { reason, hand: Hands::Both, severity: Severity::Info, since }
+        Self { reason, hand: Hands::Both, severity: Severity::Info, since, text: None }
     }
 
     /// The reason of one hand (left, right), or of both where they agree; the left one's if they differ.
@@ -40,7 +46,7 @@ impl Standing {
             [None, Some(right)] => (Hands::Right, right),
             [None, None] => return None,
         };
-        Some(Self { reason, hand, severity: Severity::Clamp, since })
+        Some(Self { reason, hand, severity: Severity::Clamp, since, text: None })
     }
 
     fn tell(&self, now: MonoTime) -> Hold {
@@ -48,7 +54,7 @@ impl Standing {
             reason: self.reason,
             hand: self.hand,
             severity: self.severity,
-            text: Cow::Borrowed(text(self.reason)),
+            text: Cow::Borrowed(self.text.unwrap_or_else(|| text(self.reason))),
             since_ms: now.since(self.since).as_secs_f64() * 1e3,
         }
     }
@@ -63,7 +69,7 @@ impl Arbiter {
     /// Why this stream's frames move nothing, for its own operator: as [`Arbiter::hold`], or that another one drives.
     pub fn hold_for(&self, now: MonoTime, stream: SourceId) -> Option<Hold> {
         let standing = match self.stream(stream) {
-            Some(own) if self.lease.holder().is_some_and(|d| d != stream) => {
+            Some(own) if !self.lease.would_give(stream) => {
                 let watching = own.squeezed_since(now).map(|since| Standing::hold(HoldReason::NotDriver, since));
                 watching.or_else(|| self.robot_standing())
             }
@@ -77,6 +83,12 @@ impl Arbiter {
         stopped.or(self.robot_hold).map(|(reason, since)| Standing::hold(reason, since))
     }
 
+    /// A program drives and says nothing.
+    fn program_standing(&self) -> Option<Standing> {
+        let since = self.program.silent?;
+        Some(Standing { text: Some(PROGRAM_SILENT), ..Standing::hold(HoldReason::LinkStale, since) })
+    }
+
     /// Both grips of a stream that may drive are held and do not engage.
     fn refused_squeeze(&self, stream: &Stream, now: MonoTime) -> Option<Standing> {
         let waiting = !self.engaged() && self.lease.would_give(stream.id);
@@ -88,6 +100,7 @@ impl Arbiter {
     fn standing(&self, now: MonoTime, whose: impl Fn(&Stream) -> bool) -> Option<Standing> {
         self.robot_standing()
             .or_else(|| self.lapse.map(|(reason, since)| Standing::hold(reason, since)))
+            .or_else(|| self.program_standing())
             .or_else(|| self.streams.iter().filter(|s| whose(s)).find_map(|s| self.refused_squeeze(s, now)))
             .or_else(|| {
                 let lost = self.hands.map(|h| h.map(|h| h.lost_since.map(|t| (HoldReason::TrackingLost, t))));

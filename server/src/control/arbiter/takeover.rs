@@ -14,6 +14,10 @@ impl Arbiter {
         let answer = |ok, state, reason| Event::Answer(LeaseAnswer { to: who, n, ok, state, reason });
         let refused = answer(false, LeaseState::Held, Some(LeaseReason::Held));
         let drives = |arbiter: &Self| arbiter.lease.holder() == Some(who);
+        if matches!(op, LeaseOp::Claim | LeaseOp::Take) && drives(self) {
+            // Who says so keeps it, even if it was taken from a program by driving.
+            self.lent_by = None;
+        }
         match op {
             LeaseOp::Claim => {
                 let claimed = self.claim(now, who, events);
@@ -62,15 +66,18 @@ impl Arbiter {
         let after = self.lease.view();
         if before.driver != after.driver {
             self.leased = now;
+            self.note_driver(now, before.driver, after.driver);
             if after.driver.is_none() || after.driver != self.cart_of {
                 self.cart.stop();
             }
-            let scaled = after.driver.is_some() && after.driver != self.scaled_by;
+            // Programs have no hands and decide about no episode: the operator's stay as they are.
+            let person = after.driver.filter(|driver| driver.kind.is_human());
+            let scaled = person.is_some() && person != self.scaled_by;
             if scaled && self.scale != self.usual_scale {
                 self.scale = self.usual_scale;
                 events.push(Event::Scale);
             }
-            if let Some(driver) = after.driver {
+            if let Some(driver) = person {
                 self.end_episodes_but_of(driver, events);
             }
         }

@@ -6,6 +6,7 @@ use crate::control::tests::{frame, pose, squeezed};
 
 mod episodes;
 mod lease;
+mod programs;
 mod properties;
 mod stop;
 

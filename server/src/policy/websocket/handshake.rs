@@ -132,7 +132,7 @@ fn answer(
     let metrics = service.stats.metrics();
     let accept = match accept_key(request.method(), request.headers()) {
         Ok(accept) => accept,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     if let Err(denied) = allowed(&service.config.access, peer, &request) {
         let (status, reason) = match denied {
@@ -173,7 +173,7 @@ fn text(status: StatusCode, body: impl Into<String>) -> Answer {
 }
 
 /// What proves that the key was read; or the answer to a request that is none for a WebSocket.
-fn accept_key(method: &Method, headers: &HeaderMap) -> Result<String, Answer> {
+fn accept_key(method: &Method, headers: &HeaderMap) -> Result<String, Box<Answer>> {
     let has = |name, token: &str| {
         headers
             .get_all(name)
@@ -184,13 +184,13 @@ fn accept_key(method: &Method, headers: &HeaderMap) -> Result<String, Answer> {
     if method != Method::GET || !has(UPGRADE, "websocket") || !has(CONNECTION, "upgrade") {
         let mut response = text(StatusCode::UPGRADE_REQUIRED, "Here is the WebSocket of the policy service.\n");
         response.headers_mut().insert(UPGRADE, hyper::header::HeaderValue::from_static("websocket"));
-        return Err(response);
+        return Err(Box::new(response));
     }
     let key = headers.get(SEC_WEBSOCKET_KEY).filter(|_| headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|v| v == "13"));
     let Some(key) = key else {
         let mut response = text(StatusCode::BAD_REQUEST, "WebSockets of version 13 with a key are understood.\n");
         response.headers_mut().insert(SEC_WEBSOCKET_VERSION, hyper::header::HeaderValue::from_static("13"));
-        return Err(response);
+        return Err(Box::new(response));
     };
     Ok(STANDARD.encode(Sha1::new().chain_update(key.as_bytes()).chain_update(GUID).finalize()))
 }

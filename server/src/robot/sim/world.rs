@@ -154,6 +154,9 @@ fn push_between(gripper: Transform, object: &mut Object, room: f64) {
     object.at.translation += push.with_z(0.0);
 }
 
+/// A thing that a gripper holds so far above the table, metres, has been picked up.
+const LIFTED: f64 = 0.1;
+
 /// Everything that moves.
 #[derive(Clone, Debug)]
 pub(super) struct World {
@@ -162,6 +165,8 @@ pub(super) struct World {
     /// Something was in the base's way.
     blocked: bool,
     objects: Vec<Object>,
+    /// A thing was picked up since all were put back.
+    picked_up: bool,
     last: Option<MonoTime>,
     /// What arms and base followed last.
     command: Command,
@@ -173,7 +178,7 @@ impl World {
         let arms = description.arms.iter().map(ArmState::at_rest).collect();
         let base = BaseState::new(description.base.as_ref());
         let objects = object::beginning();
-        Self { arms, base, blocked: false, objects, last: None, command: Command::default() }
+        Self { arms, base, blocked: false, objects, picked_up: false, last: None, command: Command::default() }
     }
 
     /// The arms in the order of the description.
@@ -201,9 +206,15 @@ impl World {
         &self.objects
     }
 
+    /// Whether a gripper has held a thing 10 cm above the table since all things were put back.
+    pub(super) fn picked_up(&self) -> bool {
+        self.picked_up
+    }
+
     /// Puts all things back; the arms and the base stay.
     pub(super) fn put_back(&mut self) {
         self.objects = object::beginning();
+        self.picked_up = false;
         for arm in &mut self.arms {
             arm.grip = None;
         }
@@ -265,6 +276,7 @@ impl World {
             arm.grip(gripper, &mut self.objects, |object| !others.contains(&object), command.gripper, dt);
         }
         let held: Vec<usize> = self.held().map(|(_, object)| object).collect();
+        self.picked_up |= held.iter().any(|index| self.objects[*index].bottom() > object::TABLE.max.z + LIFTED);
         object::part(&mut self.objects, |i| held.contains(&i), dt);
         for index in (0..self.objects.len()).filter(|index| !held.contains(index)) {
             let support = object::support(&self.objects, index, |i| held.contains(&i));

@@ -100,11 +100,32 @@ fn a_cube_is_grasped_and_carried() {
     assert!((lifted.z - TABLE.max.z - 0.225).abs() < 0.005, "{lifted}");
     let opening = bench.world.arms()[LEFT].opening();
     assert!((0.45..0.55).contains(&opening), "the fingers stop at the cube's 5 cm: {opening}");
+    assert!(bench.world.picked_up());
 
     let place = DVec3::new(0.6, 0.32, 0.95);
     bench.reach_for(place);
     bench.run(2.0);
     assert!(bench.object(RED_CUBE).distance(place) < 0.01, "{}", bench.object(RED_CUBE));
+}
+
+#[test]
+fn a_thing_counts_as_picked_up_from_ten_centimetres_on_until_all_are_put_back() {
+    let mut bench = Bench::new();
+    let cube = bench.object(RED_CUBE);
+    bench.reach_for(cube);
+    bench.run(2.0);
+    bench.gripper(0.0);
+    bench.reach_for(cube + DVec3::Z * 0.08);
+    bench.run(2.0);
+    assert!(!bench.world.picked_up());
+    bench.reach_for(cube + DVec3::Z * 0.12);
+    bench.run(2.0);
+    assert!(bench.world.picked_up());
+    bench.gripper(1.0);
+    bench.run(1.0);
+    assert!(bench.world.picked_up(), "dropped again, which ends nothing");
+    bench.world.put_back();
+    assert!(!bench.world.picked_up());
 }
 
 #[test]

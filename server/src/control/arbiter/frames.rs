@@ -1,0 +1,78 @@
+//! What a frame of a headset causes.
+
+use waldo_protocol::time::MonoTime;
+use waldo_protocol::vr::{HoldReason, VrFrame};
+
+use super::hands::FollowedHand;
+use super::{Admission, Arbiter, CART_KEPT, Event, SourceId};
+
+impl Arbiter {
+    pub(super) fn ingest(
+        &mut self,
+        now: MonoTime,
+        id: SourceId,
+        frame: &VrFrame,
+        events: &mut Vec<Event>,
+    ) -> Admission {
+        let admitted = self.lease.would_give(id);
+        let may_engage = admitted && self.robot_hold.is_none() && !self.reset && !self.stopped();
+        let Some(stream) = self.stream_or_new(now, id) else { return Admission::Watching };
+        let seen = stream.observe(now, frame, admitted, may_engage);
+        if !admitted {
+            return Admission::Watching;
+        }
+        self.move_cart(now, id, frame);
+        if seen.leapt && self.disengage(events) {
+            self.lapse = Some((HoldReason::Velocity, now));
+        }
+        self.note_episode(id, &seen.edges, events);
+        if matches!(self.lapse, Some((HoldReason::LinkStale, _))) {
+            self.lapse = None;
+        }
+        if seen.clock_jumped && self.disengage(events) {
+            self.lapse = Some((HoldReason::Clock, now));
+        }
+        if seen.edges.reset && !self.stopped() {
+            self.disengage(events);
+            self.lapse = None;
+            if self.lease.holder().is_some() {
+                self.take_over(now, id, events);
+            }
+            self.reset = true;
+            self.resets = self.resets.wrapping_add(1);
+        }
+        match seen.toggled {
+            Some(true) => {
+                // Where the hands are shown to be, not where they are: from there they will be seen to move.
+                let shown = self.render(now, id).map_or(*frame, |rendered| rendered.frame);
+                self.engage(now, id, &shown, events);
+            }
+            Some(false) => {
+                self.disengage(events);
+            }
+            None => {}
+        }
+        Admission::Admitted
+    }
+
+    fn engage(&mut self, now: MonoTime, id: SourceId, frame: &VrFrame, events: &mut Vec<Event>) {
+        self.take_over(now, id, events);
+        self.engagements += 1;
+        self.hands = Some([&frame.left, &frame.right].map(|c| FollowedHand::engage(now, c, self.engagements)));
+        self.engaged = now;
+        self.lapse = None;
+        events.push(Event::Tracking(true));
+    }
+
+    /// With nobody driving, the first to push a stick moves the cart, until that stream rests or is silent.
+    fn move_cart(&mut self, now: MonoTime, id: SourceId, frame: &VrFrame) {
+        let busy = self.cart_of.filter(|of| *of != id).and_then(|of| self.stream(of));
+        if busy.is_some_and(|s| s.silence(now) < CART_KEPT) && self.cart.moves() {
+            return;
+        }
+        if self.cart_of.replace(id) != Some(id) {
+            self.cart.stop();
+        }
+        self.cart.on_frame(now, frame);
+    }
+}

@@ -1,0 +1,8 @@
+//! The policy service over real sockets, with tokio-tungstenite as the client.
+
+mod control;
+mod extensions;
+mod flows;
+mod harness;
+mod transport;
+mod vectors;
