@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use waldo_protocol::policy::{
     ActionHeader, ActionMarks, AppMap, Capabilities, ClientExt, ClientId, MetadataRequest, Outcome, RequestId,
-    ServerExt, ServerMessage, SimpleRequest,
+    ServerExt, ServerMessage, SimpleRequest, Value,
 };
 use waldo_server::policy::{
     ActionData, Observation, Peer, PolicyConfig, PolicyError, PolicyRobot, PolicyServer, StepResult,

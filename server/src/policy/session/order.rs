@@ -1,0 +1,203 @@
+//! The order of replies: requests without an id are answered in the order in which they came.
+
+use std::sync::Arc;
+
+use waldo_protocol::policy::{AppMap, Capabilities, Capability, ErrorCode, ObservationKind, RequestId};
+
+use super::{Client, State};
+use crate::policy::encode;
+use crate::policy::outbox::{Close, Frame};
+use crate::policy::robot::{Observation, PolicyError, StepResult};
+
+/// When to try again what found too many requests under way, milliseconds.
+const RETRY_MS: f64 = 20.0;
+
+/// A place in the order of replies.
+pub(super) enum Slot {
+    /// An observation that is not taken yet.
+    Deferred,
+    /// Somebody works on it.
+    Waiting,
+    /// What is to be done when its turn comes.
+    Ready(Reaction),
+}
+
+/// What a message leads to.
+pub(super) enum Reaction {
+    Send(Frame),
+    Close(Close),
+    Nothing,
+}
+
+/// What the robot answered.
+pub(in crate::policy) enum Answer {
+    Observation(Observation),
+    Reset(Observation, AppMap),
+    Step(StepResult),
+}
+
+/// A request that somebody works on. Dropped without an answer, it tells its client that the server stops.
+pub(in crate::policy) struct Ticket {
+    client: Arc<Client>,
+    place: Place,
+    /// Whether the client controls the robot by it.
+    moves: bool,
+    open: bool,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Place {
+    Slot(u64),
+    Id(RequestId),
+}
+
+impl Ticket {
+    /// The client waits for the robot, so it is not silent.
+    pub(in crate::policy) fn moves(mut self) -> Self {
+        self.moves = true;
+        self
+    }
+
+    /// Tells the client.
+    pub(in crate::policy) fn answer(mut self, answer: Result<Answer, PolicyError>) {
+        self.open = false;
+        self.client.finish(self.place, self.moves, answer);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.open {
+            let error = PolicyError::new(ErrorCode::Shutdown, "the server stops");
+            self.client.finish(self.place, self.moves, Err(error));
+        }
+    }
+}
+
+impl Client {
+    pub(super) fn react(&self, state: &mut State, reaction: Reaction) {
+        if state.slots.is_empty() {
+            self.enact(reaction);
+        } else {
+            state.slots.push_back(Slot::Ready(reaction));
+        }
+    }
+
+    pub(super) fn enact(&self, reaction: Reaction) {
+        match reaction {
+            Reaction::Send(frame) => self.send(frame),
+            Reaction::Close(close) => {
+                tracing::info!(code = close.code, reason = close.reason, "hanging up on a policy client");
+                self.outbox.close(close);
+            }
+            Reaction::Nothing => {}
+        }
+    }
+
+    /// Does what the first places of the order are ready for.
+    pub(super) fn advance(self: &Arc<Self>, state: &mut State) {
+        let before = state.slots.len();
+        while let Some(slot) = state.slots.pop_front() {
+            match slot {
+                Slot::Ready(reaction) => self.enact(reaction),
+                Slot::Deferred => match self.snapshot(state) {
+                    Some(observation) => {
+                        let reaction = self.encode(state.caps, Answer::Observation(observation), None);
+                        self.enact(reaction);
+                    }
+                    None => {
+                        state.slots.push_front(Slot::Waiting);
+                        self.service.observe(self.ticket(Place::Slot(state.first)));
+                        break;
+                    }
+                },
+                Slot::Waiting => {
+                    state.slots.push_front(Slot::Waiting);
+                    break;
+                }
+            }
+            state.first += 1;
+        }
+        if state.slots.len() < before {
+            self.outbox.free();
+        }
+    }
+
+    pub(super) fn ticket(self: &Arc<Self>, place: Place) -> Ticket {
+        Ticket { client: Arc::clone(self), place, moves: false, open: true }
+    }
+
+    /// A place for the reply to a request. `None`, and the client was told, if it has too many under way.
+    pub(super) fn place(self: &Arc<Self>, id: Option<RequestId>) -> Option<Place> {
+        let mut state = self.state();
+        match id {
+            Some(id) if state.inflight < self.service.config.max_inflight => {
+                state.inflight += 1;
+                Some(Place::Id(id))
+            }
+            Some(_) => {
+                drop(state);
+                self.service.dropped("busy", &self.peer(), "too many requests are under way");
+                self.refuse(id, ErrorCode::Busy, "too many requests are under way", Some(RETRY_MS));
+                None
+            }
+            None => {
+                state.slots.push_back(Slot::Waiting);
+                Some(Place::Slot(state.first + state.slots.len() as u64 - 1))
+            }
+        }
+    }
+
+    pub(super) fn finish(self: &Arc<Self>, place: Place, moves: bool, answer: Result<Answer, PolicyError>) {
+        let peer = self.peer();
+        if moves {
+            self.service.done(&peer);
+        }
+        let id = match place {
+            Place::Id(id) => Some(id),
+            Place::Slot(_) => None,
+        };
+        let caps = self.caps();
+        let reaction = match answer {
+            Ok(answer) => self.encode(caps, answer, id),
+            Err(error) => {
+                self.service.dropped(error.code.name(), &peer, &error.message);
+                self.failure(caps, id, error.code, &error.message)
+            }
+        };
+        let mut state = self.state();
+        match place {
+            Place::Id(_) => {
+                state.inflight = state.inflight.saturating_sub(1);
+                self.enact(reaction);
+            }
+            Place::Slot(number) => {
+                let at = number.checked_sub(state.first).and_then(|at| usize::try_from(at).ok());
+                if let Some(slot) = at.and_then(|at| state.slots.get_mut(at)) {
+                    *slot = Slot::Ready(reaction);
+                }
+                self.advance(&mut state);
+            }
+        }
+    }
+
+    pub(super) fn encode(&self, caps: Capabilities, answer: Answer, id: Option<RequestId>) -> Reaction {
+        let episode = || caps.has(Capability::Episode).then(|| self.service.episode());
+        let frame = match &answer {
+            Answer::Observation(observation) => {
+                encode::observation(observation, ObservationKind::Requested, episode(), id)
+            }
+            Answer::Reset(observation, info) => {
+                encode::observation(observation, ObservationKind::Reset { info }, episode(), id)
+            }
+            Answer::Step(StepResult { observation, outcome, info }) => {
+                let kind = ObservationKind::Step { outcome: *outcome, info };
+                encode::observation(observation, kind, None, id)
+            }
+        };
+        match frame {
+            Ok(frame) => Reaction::Send(frame),
+            Err(error) => self.failure(caps, id, error.code, &error.message),
+        }
+    }
+}
