@@ -30,8 +30,6 @@ pub(crate) async fn keep(shared: Arc<Shared>, address: Address, first: oneshot::
         shared.set(State::Connecting, None);
         match connect(&shared, &address).await {
             Ok((connection, mut receiver)) => {
-                // The wait is over for whoever holds the other end.
-                first = None;
                 told = true;
                 let since = Instant::now();
                 count(&shared.common.counters.connections, 1);
@@ -39,6 +37,8 @@ pub(crate) async fn keep(shared: Arc<Shared>, address: Address, first: oneshot::
                 let connection = Arc::new(connection);
                 shared.common.latest.set_lost(false);
                 shared.set(State::Ready, Some(Arc::clone(&connection)));
+                // The wait is over for whoever holds the other end, who may use the connection at once.
+                first = None;
                 let lost = connection.run(&mut receiver).await;
                 shared.on_lost(&connection, &lost);
                 tracing::warn!(%address, %lost, "the connection to the policy server is lost");

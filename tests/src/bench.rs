@@ -3,6 +3,7 @@
 mod camera;
 mod figures;
 pub mod network;
+pub mod policy;
 mod pose_stream;
 mod poses;
 mod wire;

@@ -100,7 +100,7 @@ const CHECKS: &[Check] = &[
     Check {
         name: "native",
         about: "unit and integration tests and the examples in the documentation",
-        needs: &[Need::Cxx, Need::Nasm, Need::Networks, Need::Tool(&tools::NEXTEST)],
+        needs: &[Need::Cxx, Need::Nasm, Need::Networks, Need::Python, Need::Tool(&tools::NEXTEST)],
         run: |c| {
             c.cargo(&["nextest", "run", "--workspace"])?;
             c.cargo(&["test", "--doc", "--workspace"])

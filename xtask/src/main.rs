@@ -6,6 +6,7 @@ mod bench;
 mod checks;
 mod child;
 mod packages;
+mod python;
 mod run;
 mod setup;
 mod tools;

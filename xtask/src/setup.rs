@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::tools::{self, Place, Tool};
-use crate::{child, packages, web, workspace};
+use crate::{child, packages, python, web, workspace};
 
 /// Something that building or testing needs beyond Rust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub(crate) enum Need {
     Chromium,
     /// `ip`, for tests that make networks, which only root may.
     Networks,
+    /// Python with the libraries of `tests/python`.
+    Python,
 }
 
 /// Needs of every native build.
@@ -39,8 +41,14 @@ pub(crate) const WEB: &[Need] =
     &[Need::WasmTarget, Need::Npm, Need::Tool(&tools::TRUNK), Need::Tool(&tools::WASM_BINDGEN)];
 
 /// Needs of tests alone.
-const TESTS: &[Need] =
-    &[Need::Tool(&tools::NEXTEST), Need::Tool(&tools::DENY), Need::Chromium, Need::Networks, Need::Codecs];
+const TESTS: &[Need] = &[
+    Need::Tool(&tools::NEXTEST),
+    Need::Tool(&tools::DENY),
+    Need::Chromium,
+    Need::Networks,
+    Need::Codecs,
+    Need::Python,
+];
 
 /// The environment in which everything asked for is found.
 pub(crate) struct Toolbox {
@@ -116,6 +124,9 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<Toolbox> {
     if needs.contains(&Need::Npm) {
         folders.push(web::npm_packages()?);
     }
+    if needs.contains(&Need::Python) {
+        python::environment()?;
+    }
     let old = env::var_os("PATH").unwrap_or_default();
     let path = env::join_paths(folders.into_iter().chain(env::split_paths(&old)))
         .context("a folder of the tool cache has a colon in its name")?;
@@ -150,6 +161,9 @@ fn missing_packages(needs: &[Need]) -> Vec<&'static str> {
     }
     if needs.contains(&Need::Networks) && packages::is_root() && packages::program(&["ip"]).is_none() {
         missing.push("iproute2");
+    }
+    if needs.contains(&Need::Python) && !python::makes_environments() {
+        missing.push("python3-venv");
     }
     missing
 }

@@ -1,0 +1,207 @@
+//! The process that is measured against: a policy service, and both floors, commanded over its standard input.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+use waldo_protocol::policy::AppMap;
+use waldo_server::clock;
+use waldo_server::policy::{ActionData, Observation, PolicyConfig, PolicyError, PolicyRobot, PolicyServer};
+use waldo_server::sensors::{CameraConfig, ProprioConfig, SensorHub};
+
+use super::{Set, TcpFloor, ZenohFloor};
+use crate::bench::{listen, process_cpu};
+
+/// Where everything is.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Addresses {
+    /// The policy service's WebSocket.
+    pub websocket: SocketAddr,
+    /// Its Zenoh port.
+    pub zenoh: u16,
+    /// See [`TcpFloor`].
+    pub tcp_floor: SocketAddr,
+    /// See [`ZenohFloor`].
+    pub zenoh_floor: u16,
+}
+
+/// The other process, as the measuring one sees it; ended when dropped.
+pub struct RobotSide {
+    /// Where to connect.
+    pub addresses: Addresses,
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl RobotSide {
+    /// Starts `program`, which calls [`serve`] if it is told to by `--robot-side`.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start(program: &Path, set: usize) -> Result<Self> {
+        let mut command = Command::new(program);
+        command.arg("--robot-side").arg(set.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
+        let (input, output) = (child.stdin.take().context("a pipe")?, child.stdout.take().context("a pipe")?);
+        let mut output = BufReader::new(output);
+        let addresses = serde_json::from_str(&line(&mut output)?)?;
+        Ok(Self { addresses, child, input, output })
+    }
+
+    /// CPU time of all its threads.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn cpu(&mut self) -> Result<Duration> {
+        Ok(Duration::from_nanos(self.command("cpu")?.parse()?))
+    }
+
+    /// Lets all cameras publish so many frames per second; 0 stops them.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn publish(&mut self, hz: u32) -> Result<()> {
+        self.command(&format!("publish {hz}")).map(drop)
+    }
+
+    fn command(&mut self, command: &str) -> Result<String> {
+        writeln!(self.input, "{command}")?;
+        line(&mut self.output)
+    }
+}
+
+fn line(output: &mut impl BufRead) -> Result<String> {
+    let mut line = String::new();
+    ensure!(output.read_line(&mut line)? > 0, "the robot's side has ended");
+    Ok(line.trim_end().to_owned())
+}
+
+impl Drop for RobotSide {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A robot that does what it is told, and tells nothing but its sensors.
+struct Still(SensorHub);
+
+impl PolicyRobot for Still {
+    fn reset(&self) -> Result<(Observation, AppMap), PolicyError> {
+        Ok((self.0.snapshot().into(), AppMap::default()))
+    }
+
+    fn apply_action(&self, _: &ActionData) -> Result<(), PolicyError> {
+        Ok(())
+    }
+}
+
+/// Serves until the standard input ends.
+///
+/// # Errors
+/// If something does not start.
+pub fn serve(set: Set) -> Result<()> {
+    let hub = SensorHub::default();
+    for camera in 0..set.cameras {
+        let config = CameraConfig::new(format!("camera{camera}"), set.height, set.width);
+        hub.declare_camera(CameraConfig { has_depth: set.depth, ..config })?;
+    }
+    for stream in ["joint_pos", "joint_vel"] {
+        hub.declare_proprio(ProprioConfig::new(stream, 7))?;
+    }
+    let mut cameras = Cameras { hub: hub.clone(), set, running: None };
+    publish(&hub, set, &Pictures::new(set))?;
+
+    let config = PolicyConfig { websocket: Some((Ipv4Addr::LOCALHOST, 0).into()), ..PolicyConfig::default() };
+    let server = PolicyServer::new(config, hub.clone(), Still(hub));
+    server.start()?;
+    let zenoh_floor = listen()?.1.port();
+    let _floor = ZenohFloor::serve(zenoh_floor)?;
+    let addresses = Addresses {
+        websocket: server.addr().context("the service listens")?,
+        zenoh: 0,
+        tcp_floor: TcpFloor::serve()?,
+        zenoh_floor,
+    };
+    say(&serde_json::to_string(&addresses)?)?;
+    for command in io::stdin().lines() {
+        match command?.split_once(' ') {
+            Some(("publish", hz)) => {
+                cameras.set(hz.parse()?);
+                say("done")?;
+            }
+            _ => say(&process_cpu().as_nanos().to_string())?,
+        }
+    }
+    Ok(())
+}
+
+fn say(line: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}
+
+/// What the cameras show.
+struct Pictures {
+    image: Vec<u8>,
+    depth: Option<Vec<f32>>,
+}
+
+impl Pictures {
+    fn new(set: Set) -> Self {
+        let image = (0..set.pixels() * 3).map(|byte| byte as u8).collect();
+        Self { image, depth: set.depth.then(|| (0..set.pixels()).map(|pixel| pixel as f32).collect()) }
+    }
+}
+
+fn publish(hub: &SensorHub, set: Set, pictures: &Pictures) -> Result<()> {
+    for camera in 0..set.cameras {
+        let depth = pictures.depth.as_ref().map(Into::into);
+        hub.update_frame(&format!("camera{camera}"), &pictures.image, depth, None, None, Some(clock::now()))?;
+    }
+    for stream in ["joint_pos", "joint_vel"] {
+        hub.update_proprio(stream, &[0.5_f32; 7])?;
+    }
+    Ok(())
+}
+
+/// The thread that publishes, if one does.
+struct Cameras {
+    hub: SensorHub,
+    set: Set,
+    running: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
+}
+
+impl Cameras {
+    fn set(&mut self, hz: u32) {
+        if let Some((stop, thread)) = self.running.take() {
+            stop.store(true, Ordering::Relaxed);
+            let _ = thread.join();
+        }
+        if hz == 0 {
+            return;
+        }
+        let (hub, set, stop) = (self.hub.clone(), self.set, Arc::new(AtomicBool::new(false)));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            let (pictures, begin) = (Pictures::new(set), Instant::now());
+            for frame in 0.. {
+                let due = begin + Duration::from_secs(1) * frame / hz;
+                thread::sleep(due.saturating_duration_since(Instant::now()));
+                if stopped.load(Ordering::Relaxed) || publish(&hub, set, &pictures).is_err() {
+                    return;
+                }
+            }
+        });
+        self.running = Some((stop, thread));
+    }
+}
