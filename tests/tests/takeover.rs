@@ -238,6 +238,27 @@ async fn the_actions_of_an_old_client_count_by_their_arrival() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_steps_keeps_its_connection_through_a_takeover_and_goes_on_after_it() -> Result<()> {
+    let robot = Robotics::start(with_policies).await?;
+    let headset = Headset::put_on(&robot).await?;
+    let client = Policy::connect(&robot, Capabilities::NONE).await?;
+    client.reset().await?;
+    let stepping = tokio::spawn({
+        let client = client.clone();
+        async move { while client.step(Action::from(bent(-0.3))).await.is_ok() {} }
+    });
+    robot.until("the policy leads the arms", |robot| off(robot, -0.3) < 0.01).await?;
+    headset.toggle(&robot, true).await?;
+    headset.hands(|operator| drop(operator.move_by(DVec3::new(0.0, 0.0, 0.1)))).await;
+    robot.until("the person leads the arms", |robot| off(robot, -0.3) > 0.05).await?;
+    drop(headset);
+    robot.until("the policy leads the arms again", |robot| off(robot, -0.3) < 0.01).await?;
+    ensure!(!stepping.is_finished(), "a step failed");
+    stepping.abort();
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_settings_may_demand_a_reset_after_a_takeover() -> Result<()> {
     let (robot, policy, headset) = taken_over(Resume::Reset, Capabilities::all(), false).await?;
     let mut events = policy.client.events();
