@@ -34,6 +34,9 @@ const UNKNOWN: u8 = 0;
 const SNAPSHOT: u8 = 1;
 const OWN: u8 = 2;
 
+/// How long a step takes that leads to nothing.
+const IDLE_STEP: Duration = Duration::from_millis(20);
+
 /// How long a first observation waits for cameras that were not watched before.
 const WAKING: Duration = Duration::from_secs(1);
 
@@ -282,6 +285,15 @@ impl Service {
         let event = self.room().floor.set_operator(drives, clock::now());
         self.alarm.notify_one();
         self.tell(event);
+    }
+
+    /// Answers a step that led to nothing, at the pace of a robot.
+    pub(super) fn answer_soon(self: &Arc<Self>, ticket: Ticket) {
+        let service = Arc::clone(self);
+        self.threads.spawn(async move {
+            tokio::time::sleep(IDLE_STEP).await;
+            ticket.answer(Ok(Answer::Step(Observation::from(service.hub.snapshot()).into())));
+        });
     }
 
     /// How the episode stands.

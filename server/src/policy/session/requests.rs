@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use waldo_protocol::policy::{
-    Action, ActionDropped, Capability, ClockRequest, ClockResponse, EXT_VERSION, ErrorCode, LeaseRequest, Limits,
-    MetadataRequest, MetadataResponse, ObsRequest, RequestId, ServerExt,
+    Action, ActionDropped, Capabilities, Capability, ClockRequest, ClockResponse, EXT_VERSION, ErrorCode, LeaseRequest,
+    Limits, MetadataRequest, MetadataResponse, ObsRequest, RequestId, ServerExt,
 };
 use waldo_protocol::time::MonoTime;
 
@@ -92,7 +92,7 @@ impl Client {
         if let Err(error) = self.check(frame, &action, arrived) {
             return self.drop_action(id, &error);
         }
-        let action = ActionData::received(frame, action, self.peer(), arrived);
+        let action = self.action(frame, action, arrived);
         if let Err(held) = self.service.apply(self, id, action) {
             self.drop_action(id, &not_holder(&held));
         }
@@ -128,10 +128,23 @@ impl Client {
             let observation = Observation::from(self.service.hub.snapshot());
             return ticket.answer(Ok(Answer::Step(observation.into())));
         }
-        let action = ActionData::received(frame, action, self.peer(), arrived);
+        let action = self.action(frame, action, arrived);
         if let Err((ticket, held)) = self.service.step(action, ticket) {
+            if held.by_operator() && !self.caps().has(Capability::Err) {
+                // All that it sees it sees by stepping, so it must be able to go on when the person is done.
+                self.service.dropped(ErrorCode::NotHolder.name(), &self.peer(), &not_holder(&held).message);
+                return self.service.answer_soon(ticket);
+            }
             self.held(ticket, &held);
         }
+    }
+
+    /// What the robot is told of an action. The stamps that clients of the original send are those of the newest
+    /// observation when the action leaves, whatever it was computed from: they tell nothing that its arrival does not.
+    fn action(&self, frame: &Bytes, action: Action, arrived: MonoTime) -> ActionData {
+        let mut action = ActionData::received(frame, action, self.peer(), arrived);
+        action.observed = action.observed.filter(|_| self.caps() != Capabilities::NONE);
+        action
     }
 
     /// Refuses a request because somebody else controls the robot.
