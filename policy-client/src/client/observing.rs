@@ -45,7 +45,7 @@ impl StreamOptions {
 impl Default for StreamOptions {
     /// 30 per second.
     fn default() -> Self {
-        Self::hz(30.0)
+        Self::hz(crate::DEFAULT_STREAM_HZ)
     }
 }
 

@@ -12,6 +12,7 @@ use waldo_protocol::time::MonoTime;
 use super::order::{Answer, Reaction, Slot, Ticket};
 use super::{Client, seconds};
 use crate::clock;
+use crate::policy::chunks::MAX_CHUNK;
 use crate::policy::encode;
 use crate::policy::floor::Held;
 use crate::policy::robot::{ActionData, Observation, PolicyError};
@@ -37,7 +38,7 @@ impl Client {
             robot: Some(service.config.robot.clone()),
             limits: Limits {
                 max_inflight: service.config.max_inflight as u64,
-                max_chunk: 0,
+                max_chunk: MAX_CHUNK as u64,
                 action_timeout_ms: Some(timeout.as_secs_f64() * 1000.0),
             },
             cameras: None,
@@ -58,20 +59,21 @@ impl Client {
         }
     }
 
-    pub(super) fn on_obs_request(self: &Arc<Self>, request: &ObsRequest) {
-        match request.id {
+    pub(super) fn on_obs_request(self: &Arc<Self>, ObsRequest { fresh, id }: ObsRequest, arrived: MonoTime) {
+        match id {
             Some(id) => {
-                let snapshot = self.snapshot(&mut self.state());
+                let snapshot = self.snapshot(&mut self.state(), &fresh);
                 if let Some(observation) = snapshot {
-                    let reaction = self.encode(self.caps(), Answer::Observation(observation), Some(id));
+                    let answer = Answer::Observation(observation, Vec::new());
+                    let reaction = self.encode(&self.terms(), answer, arrived, Some(id));
                     self.enact(reaction);
                 } else if let Some(place) = self.place(Some(id)) {
-                    self.service.observe(self.ticket(place));
+                    self.observe(self.ticket(place, arrived), fresh);
                 }
             }
             None => {
                 let mut state = self.state();
-                state.slots.push_back(Slot::Deferred);
+                state.slots.push_back(Slot::Deferred(fresh, arrived));
                 self.advance(&mut state);
             }
         }
@@ -81,7 +83,7 @@ impl Client {
         let Some(place) = self.place(id) else { return };
         self.wake(&mut self.state());
         // Refused or dropped, the ticket frees the place.
-        let ticket = self.ticket(place);
+        let ticket = self.ticket(place, arrived);
         if let Err((ticket, held)) = self.service.reset(&self.peer(), arrived, ticket) {
             self.held(ticket, &held);
         }
@@ -118,7 +120,7 @@ impl Client {
 
     pub(super) fn on_step(self: &Arc<Self>, frame: &Bytes, action: Action, arrived: MonoTime) {
         let Some(place) = self.place(action.id) else { return };
-        let ticket = self.ticket(place);
+        let ticket = self.ticket(place, arrived);
         if let Err(error) = self.check(frame, &action, arrived) {
             if self.caps().has(Capability::Err) {
                 return ticket.answer(Err(error));
@@ -158,8 +160,7 @@ impl Client {
     }
 
     pub(super) fn on_lease(&self, request: &LeaseRequest, arrived: MonoTime) {
-        let response = self.service.lease(&self.peer(), request, arrived);
-        self.send(encode::frame(|out| response.encode(out)));
+        self.service.lease(self, request, arrived);
     }
 
     pub(super) fn on_clock(&self, ClockRequest { id, t0 }: ClockRequest, arrived: MonoTime) {
@@ -170,6 +171,6 @@ impl Client {
     }
 }
 
-fn not_holder(held: &Held) -> PolicyError {
+pub(in crate::policy) fn not_holder(held: &Held) -> PolicyError {
     PolicyError::new(ErrorCode::NotHolder, format!("{} controls the robot", held.by))
 }

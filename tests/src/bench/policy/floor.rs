@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -123,9 +123,10 @@ impl ZenohFloor {
     /// If it does not.
     pub fn connect(port: u16) -> Result<Self> {
         let session = open("connect", port)?;
-        let (sender, replies) = channel();
+        // One at a time is asked for; what nobody waits for any more may be lost.
+        let (sender, replies) = sync_channel(8);
         let subscriber = session.declare_subscriber(S2C).callback(move |sample| {
-            let _ = sender.send(sample.payload().len());
+            let _ = sender.try_send(sample.payload().len());
         });
         let subscriber = subscriber.wait().map_err(|error| anyhow!(error))?;
         let publisher = publisher(&session, C2S)?;
