@@ -146,9 +146,15 @@ impl Headset {
 
     /// Squeezes both grips and lets go of them: engages, or disengages.
     async fn toggle(&self, robot: &Robotics, engaged: bool) -> Result<()> {
-        self.hands(|operator| drop(operator.squeeze(true))).await;
+        self.hands(|operator| {
+            operator.squeeze(true);
+        })
+        .await;
         robot.until("the engage toggle", |robot| robot.waldo.server().tracking() == engaged).await?;
-        self.hands(|operator| drop(operator.squeeze(false))).await;
+        self.hands(|operator| {
+            operator.squeeze(false);
+        })
+        .await;
         Ok(())
     }
 }
@@ -183,7 +189,11 @@ async fn taken_over(resume: Resume, extensions: Capabilities, open_loop: bool) -
     robot.until("the policy leads the arms", |robot| off(robot, -0.3) < 0.01).await?;
 
     headset.toggle(&robot, true).await?;
-    headset.hands(|operator| drop(operator.move_by(DVec3::new(0.0, 0.0, 0.1)))).await;
+    headset
+        .hands(|operator| {
+            operator.move_by(DVec3::new(0.0, 0.0, 0.1));
+        })
+        .await;
     robot.until("the person leads the arms", |robot| off(robot, -0.3) > 0.05).await?;
     Ok((robot, policy, headset))
 }
@@ -211,7 +221,11 @@ async fn a_person_takes_over_and_the_policy_goes_on_gently_with_what_it_saw_sinc
     let told = tokio::time::timeout(PATIENCE, told).await.context("nobody tells the policy")??;
     assert_eq!(told.holder.as_deref(), Some("operator"));
     policy.until_driver(Driver::Operator).await?;
-    headset.hands(|operator| drop(operator.move_by(DVec3::new(0.0, 0.0, 0.1)))).await;
+    headset
+        .hands(|operator| {
+            operator.move_by(DVec3::new(0.0, 0.0, 0.1));
+        })
+        .await;
     robot.until("the person leads the arms", |robot| off(robot, -0.3) > 0.05).await?;
     let ignored = robot.waldo.policies().context("they are served")?.counts().dropped;
     assert!(ignored.get("not_holder").is_some_and(|n| *n > 0), "the policy's actions are counted: {ignored:?}");
@@ -261,7 +275,11 @@ async fn a_policy_that_steps_keeps_its_connection_through_a_takeover_and_goes_on
     let stepping = tokio::spawn(step(robot.policy_uri()?));
     robot.until("the policy leads the arms", |robot| off(robot, -0.3) < 0.01).await?;
     headset.toggle(&robot, true).await?;
-    headset.hands(|operator| drop(operator.move_by(DVec3::new(0.0, 0.0, 0.1)))).await;
+    headset
+        .hands(|operator| {
+            operator.move_by(DVec3::new(0.0, 0.0, 0.1));
+        })
+        .await;
     robot.until("the person leads the arms", |robot| off(robot, -0.3) > 0.05).await?;
     drop(headset);
     robot.until("the policy leads the arms again", |robot| off(robot, -0.3) < 0.01).await?;
