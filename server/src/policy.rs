@@ -49,19 +49,25 @@
 //! [`PolicyServer`] is the handle that programs hold. Inside, `websocket` is one transport and `zenoh` another, `session` is one client whatever
 //! carries its frames, `service` is what all clients share, `floor` decides who controls the robot, `watchdog` whether
 //! they are silent, `worker` is the thread that calls the robot, `encode` makes frames of observations.
+//! For clients with extensions, `view` cuts, scales and packs pictures, `stream` sends observations unasked when `pacing` says
+//! so, and `chunks` hands actions to the robot when they are due.
 //!
 //! The service has a runtime of its own, of threads with ordinary priority: sending pictures is heavier than anything the
 //! urgent thread of the program `waldo` may do, and a program that blocks its own runtime blocks no link.
 
+mod chunks;
 mod config;
 mod encode;
 mod floor;
 mod outbox;
+mod pacing;
 mod robot;
 mod server;
 mod service;
 mod session;
 mod stats;
+mod stream;
+mod view;
 mod watchdog;
 mod websocket;
 mod worker;

@@ -137,12 +137,13 @@ impl PolicyServer {
         Ok(())
     }
 
-    /// Starts, and blocks until [`stop`](Self::stop) is called, on another thread or by the robot.
+    /// Starts, and blocks until [`stop`](Self::stop) is called, on another thread or by the robot. In async code call
+    /// [`serve`](Self::serve).
     ///
     /// # Errors
     /// As [`start`](Self::start).
     pub fn run(&self) -> Result<(), PolicyStartError> {
-        self.start()?;
+        self.start_or_go_on()?;
         let handle = self.running().as_ref().and_then(|running| Some(running.runtime.as_ref()?.handle().clone()));
         if let Some(handle) = handle {
             handle.block_on(self.stopped());
@@ -155,9 +156,17 @@ impl PolicyServer {
     /// # Errors
     /// As [`start`](Self::start).
     pub async fn serve(&self) -> Result<(), PolicyStartError> {
-        self.start()?;
+        self.start_or_go_on()?;
         self.stopped().await;
         Ok(())
+    }
+
+    /// A server that somebody started, and stopped a moment ago, is none that cannot start.
+    fn start_or_go_on(&self) -> Result<(), PolicyStartError> {
+        match self.start() {
+            Err(PolicyStartError::Stopped) if self.running().is_some() => Ok(()),
+            started => started,
+        }
     }
 
     /// Tells every client that the server stops, closes their connections and frees the port. Does not wait for it.

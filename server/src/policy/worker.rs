@@ -62,6 +62,11 @@ impl Worker {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Jobs that wait.
+    pub(super) fn len(&self) -> usize {
+        self.queue().jobs.len()
+    }
+
     /// Queues a job; never waits.
     pub(super) fn push(&self, job: Job) -> Result<(), Displaced> {
         let mut queue = self.queue();

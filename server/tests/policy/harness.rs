@@ -336,7 +336,8 @@ impl Client {
     }
 
     pub async fn close(mut self) {
-        self.socket.close(None).await.unwrap();
+        // The server may have said goodbye already.
+        let _ = self.socket.close(None).await;
         while let Some(Ok(_)) = self.socket.next().await {}
     }
 

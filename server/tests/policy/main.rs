@@ -1,8 +1,11 @@
 //! The policy service over real sockets, with tokio-tungstenite as the client.
 
+mod chunks;
 mod control;
 mod extensions;
 mod flows;
 mod harness;
+mod observing;
+mod pushing;
 mod transport;
 mod vectors;

@@ -256,6 +256,7 @@ async fn a_server_that_stops_says_so_frees_its_port_and_starts_no_more() {
         let server = setup.server.clone();
         async move { server.serve().await }
     });
+    tokio::task::yield_now().await;
     setup.server.stop();
     assert_eq!(old.closed().await, (1001, "the server stops".to_owned()));
     let ServerMessage::Error(error) = new.message().await else { panic!() };
