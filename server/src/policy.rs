@@ -46,6 +46,18 @@
 //! # }
 //! ```
 //!
+//! That robot is served over WebSockets; over Zenoh with `PolicyConfig::over(PolicyTransport::Zenoh, …)`, or over both at
+//! once:
+//!
+//! ```
+//! # #[cfg(feature = "zenoh")] {
+//! use waldo_server::policy::{PolicyConfig, ZenohConfig};
+//!
+//! let both = PolicyConfig { zenoh: Some(ZenohConfig::default()), ..PolicyConfig::default() };
+//! # assert!(both.websocket.is_some());
+//! # }
+//! ```
+//!
 //! [`PolicyServer`] is the handle that programs hold. Inside, `websocket` is one transport and `zenoh` another, `session` is one client whatever
 //! carries its frames, `service` is what all clients share, `floor` decides who controls the robot, `watchdog` whether
 //! they are silent, `worker` is the thread that calls the robot, `encode` makes frames of observations.
@@ -62,6 +74,7 @@ mod server;
 mod service;
 mod session;
 mod stats;
+mod transport;
 mod watchdog;
 mod websocket;
 mod worker;
@@ -75,3 +88,4 @@ pub use server::{PolicyServer, PolicyStartError};
 #[cfg(feature = "zenoh")]
 pub use self::zenoh::ZenohConfig;
 pub use stats::PolicyCounts;
+pub use transport::{PolicyTransport, UnknownTransport};
