@@ -36,6 +36,7 @@ pub(crate) async fn keep(shared: Arc<Shared>, address: Address, first: oneshot::
                 tracing::info!(%address, "connected to the policy server");
                 let connection = Arc::new(connection);
                 shared.common.latest.set_lost(false);
+                shared.common.queue.open();
                 shared.set(State::Ready, Some(Arc::clone(&connection)));
                 // The wait is over for whoever holds the other end, who may use the connection at once.
                 first = None;
@@ -93,7 +94,7 @@ impl Shared {
     pub(crate) fn on_lost(&self, connection: &Connection, lost: &Lost) {
         self.common.latest.set_lost(true);
         if !self.common.options.keep_actions_when_lost {
-            count(&self.common.counters.actions_dropped_lost, self.common.queue.clear() as u64);
+            count(&self.common.counters.actions_dropped_lost, self.common.queue.close() as u64);
         }
         self.set(State::Lost(lost.clone()), None);
         connection.close(lost);

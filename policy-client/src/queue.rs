@@ -29,13 +29,15 @@ pub(crate) struct Queue {
 }
 
 struct Waiting {
+    /// Whether anything is taken: not between two connections, where it would become too old.
+    open: bool,
     actions: VecDeque<Ready>,
     rows: ChunkQueue<Ready>,
 }
 
 impl Queue {
     pub(crate) fn new(capacity: usize) -> Self {
-        let waiting = Waiting { actions: VecDeque::new(), rows: ChunkQueue::new(capacity) };
+        let waiting = Waiting { open: true, actions: VecDeque::new(), rows: ChunkQueue::new(capacity) };
         Self { capacity, waiting: Mutex::new(waiting), rows: Notify::new() }
     }
 
@@ -45,6 +47,9 @@ impl Queue {
 
     pub(crate) fn put(&self, ready: Ready) -> Result<(), Error> {
         let mut waiting = self.lock();
+        if !waiting.open {
+            return Err(Error::NotConnected);
+        }
         if waiting.actions.len() >= self.capacity {
             return Err(Error::QueueFull { capacity: self.capacity });
         }
@@ -64,10 +69,15 @@ impl Queue {
         mode: ChunkMode,
         rows: impl IntoIterator<Item = (f64, Ready)>,
     ) -> Result<Queued, Error> {
-        let queued = self.lock().rows.push(now, late_limit, mode, rows).map_err(|refused| match refused {
+        let mut waiting = self.lock();
+        if !waiting.open {
+            return Err(Error::NotConnected);
+        }
+        let queued = waiting.rows.push(now, late_limit, mode, rows).map_err(|refused| match refused {
             ChunkRefused::Full { capacity, .. } => Error::QueueFull { capacity },
             ChunkRefused::Order => crate::ActionError::Due("due times must be in the order of time").into(),
         });
+        drop(waiting);
         self.rows.notify_one();
         queued
     }
@@ -76,6 +86,18 @@ impl Queue {
     pub(crate) fn pop_due(&self, now: f64) -> Result<(f64, Ready), Option<f64>> {
         let mut waiting = self.lock();
         waiting.rows.pop_due(now).ok_or_else(|| waiting.rows.next_due())
+    }
+
+    /// Takes what is put from now on.
+    pub(crate) fn open(&self) {
+        self.lock().open = true;
+    }
+
+    /// Forgets everything, says how much, and takes nothing more.
+    pub(crate) fn close(&self) -> usize {
+        self.lock().open = false;
+        // Nothing comes in between.
+        self.clear()
     }
 
     /// Forgets everything; says how much.

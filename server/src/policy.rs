@@ -29,7 +29,7 @@
 //! let sensors = hub.clone();
 //! std::thread::spawn(move || {
 //!     let mut picture = vec![0u8; 480 * 640 * 3];
-//!     for n in 0u8.. {
+//!     for n in (0..=255u8).cycle() {
 //!         picture.fill(n); // Read the camera here: the hub copies it and returns at once.
 //!         sensors.update_image("wrist", &picture).expect("as declared");
 //!         sensors.update_proprio("joints", &[f32::from(n); 7]).expect("as declared");
@@ -58,23 +58,29 @@
 //! # }
 //! ```
 //!
-//! [`PolicyServer`] is the handle that programs hold. Inside, `websocket` is one transport and `zenoh` another, `session` is one client whatever
-//! carries its frames, `service` is what all clients share, `floor` decides who controls the robot, `watchdog` whether
-//! they are silent, `worker` is the thread that calls the robot, `encode` makes frames of observations.
+//! [`PolicyServer`] is the handle that programs hold. Inside, `websocket` is one transport and `zenoh` another, `session` is
+//! one client whatever carries its frames, `service` is what all clients share, `floor` decides who controls the robot,
+//! `watchdog` whether they are silent, `worker` is the thread that calls the robot, `encode` makes frames of observations.
+//! For clients with extensions, `view` cuts, scales and packs pictures, `stream` sends observations unasked when `pacing` says
+//! so, and `chunks` hands actions to the robot when they are due.
 //!
 //! The service has a runtime of its own, of threads with ordinary priority: sending pictures is heavier than anything the
 //! urgent thread of the program `waldo` may do, and a program that blocks its own runtime blocks no link.
 
+mod chunks;
 mod config;
 mod encode;
 mod floor;
 mod outbox;
+mod pacing;
 mod robot;
 mod server;
 mod service;
 mod session;
 mod stats;
+mod stream;
 mod transport;
+mod view;
 mod watchdog;
 mod websocket;
 mod worker;

@@ -321,7 +321,9 @@ impl SensorHub {
             let known = sensors.proprios.iter().map(|one| one.name().to_owned()).collect();
             return Err(HubError::UnknownProprio { name: name.to_owned(), known });
         };
-        stream.write(values.into())
+        stream.write(values.into())?;
+        self.0.crowd.readings.send_replace(());
+        Ok(())
     }
 
     fn declared(&self, name: &str) -> Result<Arc<DeclaredCamera>, HubError> {
@@ -373,6 +375,7 @@ impl SensorHub {
     pub fn publish_proprio(&self, reading: Proprioception) {
         let n = self.0.arms_read.fetch_add(1, Ordering::Relaxed) + 1;
         self.0.arms.store(Some(Arc::new(Reading::new(reading, n))));
+        self.0.crowd.readings.send_replace(());
     }
 
     /// The newest joint readings, or none before the first.

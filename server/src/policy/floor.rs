@@ -52,6 +52,13 @@ pub(super) struct Held {
     pub(super) by: String,
 }
 
+impl Held {
+    /// Whether that is a person at the robot.
+    pub(super) fn by_operator(&self) -> bool {
+        self.by == OPERATOR
+    }
+}
+
 /// What a client that asked about the lease is told.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Verdict {

@@ -138,6 +138,11 @@ impl Outbox {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Frames that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting().frames.len()
+    }
+
     /// Queues a frame. One too many ends the connection; after its end nothing more is taken.
     pub(crate) fn push(&self, frame: Frame) {
         let mut waiting = self.waiting();

@@ -113,7 +113,8 @@ pub struct ActionData {
     pub values: Vec<f32>,
     /// Stamps of the observation it was computed from: camera → seconds, as the client sent them back. May be empty.
     pub obs_timestamps: Vec<(String, f64)>,
-    /// When the newest picture was taken from which it was computed, if the stamps are times of this computer.
+    /// When the newest picture was taken from which it was computed, if the stamps are times of this computer and the
+    /// client has extensions: others send the stamps of whatever came last.
     pub observed: Option<MonoTime>,
     /// When it arrived.
     pub arrived: MonoTime,

@@ -9,18 +9,20 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use waldo_protocol::policy::{
-    AppMap, Capabilities, Capability, Driver, Episode, ErrorCode, LeaseEvent, LeaseOp, LeaseRequest, LeaseResponse,
-    Outcome, RequestId,
+    ActionChunk, AppMap, Capabilities, Capability, ChunkRefused, Driver, Episode, ErrorCode, LeaseEvent, LeaseOp,
+    LeaseRequest, LeaseResponse, Outcome, Queued, RequestId,
 };
 use waldo_protocol::time::MonoTime;
 
+use super::chunks::{Chunks, Row};
 use super::config::PolicyConfig;
 use super::encode;
 use super::floor::{Floor, Held};
 use super::outbox::Close;
 use super::robot::{ActionData, Observation, Peer, PolicyError, PolicyRobot};
-use super::session::{Answer, Client, Link, Session, Ticket};
-use super::stats::Stats;
+use super::session::{Answer, Client, Link, Session, Ticket, not_holder};
+use super::stats::{self, Stats};
+use super::view::Made;
 use super::watchdog::Watchdog;
 use super::worker::{Displaced, Job, Worker, guarded};
 use crate::clock;
@@ -33,6 +35,9 @@ const LOG_EVERY: Duration = Duration::from_secs(1);
 const UNKNOWN: u8 = 0;
 const SNAPSHOT: u8 = 1;
 const OWN: u8 = 2;
+
+/// How long a step takes that leads to nothing.
+const IDLE_STEP: Duration = Duration::from_millis(20);
 
 /// How long a first observation waits for cameras that were not watched before.
 const WAKING: Duration = Duration::from_secs(1);
@@ -66,8 +71,11 @@ pub(crate) struct Service {
     pub(crate) stats: Stats,
     /// When each kind of line was last logged.
     logged: Mutex<BTreeMap<&'static str, MonoTime>>,
-    /// Where observations of the robot's own are waited for.
-    threads: Handle,
+    /// Where observations of the robot's own are waited for, pictures scaled, and streams sent.
+    pub(super) threads: Handle,
+    /// Pictures made smaller, and the like, that several clients may want.
+    pub(super) made: Made,
+    chunks: Arc<Chunks>,
 }
 
 /// Who is there, and who controls the robot.
@@ -93,7 +101,7 @@ impl Service {
             floor: Floor::new(config.lease),
             watchdog: Watchdog::new(config.action_timeout),
         };
-        Ok(Arc::new(Self {
+        let service = Arc::new(Self {
             stats: Stats::new(config.metrics.clone()),
             config,
             hub,
@@ -106,13 +114,17 @@ impl Service {
             alarm: Notify::new(),
             logged: Mutex::default(),
             threads,
-        }))
+            made: Made::default(),
+            chunks: Arc::default(),
+        });
+        service.chunks.start(Arc::downgrade(&service))?;
+        Ok(service)
     }
 
     /// What is offered to clients with extensions.
     pub(super) fn offered() -> Capabilities {
-        use Capability::{Clock, Episode, Err, Id, Lease, Ttl};
-        [Id, Err, Lease, Ttl, Clock, Episode].into_iter().collect()
+        use Capability::{Chunk, Clock, Enc, Episode, Err, Fresh, Id, Lease, Push, Stats, Ttl};
+        [Id, Err, Push, Lease, Chunk, Ttl, Enc, Clock, Stats, Fresh, Episode].into_iter().collect()
     }
 
     fn room(&self) -> MutexGuard<'_, Room> {
@@ -140,6 +152,12 @@ impl Service {
         let (event, stale) = {
             let mut room = self.room();
             room.clients.remove(&peer.number());
+            if room.floor.is_held_by(peer) {
+                self.chunks.clear();
+            }
+            if room.clients.is_empty() {
+                self.made.clear();
+            }
             (room.floor.leave(peer), room.watchdog.gone(peer))
         };
         if stale {
@@ -219,6 +237,7 @@ impl Service {
         if let Err(held) = may {
             return Err((ticket, held));
         }
+        self.chunks.clear();
         self.episodes.fetch_add(1, Ordering::Relaxed);
         self.push(Job::Reset(ticket.moves()));
         Ok(())
@@ -254,32 +273,108 @@ impl Service {
         Ok(())
     }
 
+    /// Queues a chunk of the client, if it controls the robot.
+    ///
+    /// # Errors
+    /// Another controls the robot.
+    pub(super) fn queue(
+        &self,
+        peer: &Peer,
+        chunk: &ActionChunk,
+        rows: Vec<(f64, Row)>,
+        now: MonoTime,
+    ) -> Result<Result<Queued, ChunkRefused>, PolicyError> {
+        self.act(peer, now, |_| {}).map_err(|held| not_holder(&held))?;
+        let queued = self.chunks.push(now, chunk.late_limit_ms, chunk.mode, rows);
+        if queued.is_ok() {
+            self.acted(peer, now);
+        }
+        Ok(queued)
+    }
+
+    /// An action that was due; whoever controls the robot now has to be whose it is.
+    pub(super) fn apply_row(&self, Row { action, client }: Row) {
+        let (peer, now) = (action.from.clone(), clock::now());
+        if !self.room().clients.contains_key(&peer.number()) {
+            return self.stats.dropped("gone");
+        }
+        match self.act(&peer, now, |_| {}) {
+            Ok(()) => {
+                self.acted(&peer, now);
+                self.stats.applied();
+                self.push(Job::Apply(action, client, None));
+            }
+            Err(held) => client.action_failed(None, not_holder(&held)),
+        }
+    }
+
+    /// The client acted by a chunk, and is not silent before the next row was due.
+    fn acted(&self, peer: &Peer, now: MonoTime) {
+        let next = self.chunks.next_due().map_or(now, |due| due.max(now));
+        self.room().watchdog.acted(peer, next);
+        self.alarm.notify_one();
+    }
+
+    /// What was counted and measured, for a client that asks.
+    pub(super) fn statistics(&self, outbox: usize, streams: usize) -> AppMap {
+        let (clients, holder) = {
+            let room = self.room();
+            (room.clients.len(), room.floor.holder().map(str::to_owned))
+        };
+        let queues = [
+            ("outbox", outbox),
+            ("robot", self.worker.len()),
+            ("chunks", self.chunks.len()),
+            ("streams", streams),
+            ("clients", clients),
+        ];
+        stats::report(&self.stats, &self.hub, &queues, holder)
+    }
+
     /// The robot is done with a reset or step of the client.
     pub(super) fn done(&self, peer: &Peer) {
         self.room().floor.end(peer, clock::now());
         self.alarm.notify_one();
     }
 
-    /// Answers a client that asks about the lease.
-    pub(super) fn lease(&self, peer: &Peer, request: &LeaseRequest, now: MonoTime) -> LeaseResponse {
-        let (verdict, holder) = {
+    /// Answers a client that asks about the lease, then tells the others.
+    pub(super) fn lease(&self, client: &Client, request: &LeaseRequest, now: MonoTime) {
+        let peer = &client.peer();
+        let (held, verdict, holder) = {
             let mut room = self.room();
+            let held = room.floor.is_held_by(peer);
             let verdict = room.floor.ask(peer, request.op, Duration::from_millis(request.ttl_ms), now);
-            (verdict, room.floor.holder().map(str::to_owned))
+            (held, verdict, room.floor.holder().map(str::to_owned))
         };
         if verdict.granted && request.op != LeaseOp::Release {
             self.alarm.notify_one();
         }
-        self.tell(verdict.event);
+        if held && request.op == LeaseOp::Release {
+            self.chunks.clear();
+        }
         let ttl_ms = u64::try_from(verdict.patience.as_millis()).unwrap_or(u64::MAX);
-        LeaseResponse { id: request.id, granted: verdict.granted, holder, ttl_ms }
+        let response = LeaseResponse { id: request.id, granted: verdict.granted, holder, ttl_ms };
+        client.send(encode::frame(|out| response.encode(out)));
+        self.tell(verdict.event);
     }
 
     /// A person at the robot begins to drive, or is done.
     pub(super) fn set_operator(&self, drives: bool) {
+        if drives {
+            self.chunks.clear();
+        }
         let event = self.room().floor.set_operator(drives, clock::now());
         self.alarm.notify_one();
         self.tell(event);
+    }
+
+    /// Answers a step that led to nothing, at the pace of a robot.
+    pub(super) fn answer_soon(self: &Arc<Self>, ticket: Ticket) {
+        let service = Arc::clone(self);
+        self.threads.spawn(async move {
+            tokio::time::sleep(IDLE_STEP).await;
+            ticket.answer(Ok(Answer::Step(Observation::from(service.hub.snapshot()).into())));
+        });
     }
 
     /// How the episode stands.
@@ -309,8 +404,24 @@ impl Service {
         let service = Arc::clone(self);
         self.threads.spawn_blocking(move || {
             wait_for_cameras(&service.hub, &service.threads);
-            ticket.answer(service.own_observation().map(Answer::Observation));
+            ticket.answer(service.own_observation().map(|observation| Answer::Observation(observation, Vec::new())));
         });
+    }
+
+    /// What the robot gives as an observation now, or once it has one.
+    pub(super) async fn newest(self: &Arc<Self>) -> Result<Observation, PolicyError> {
+        if let Some(snapshot) = self.snapshot() {
+            return Ok(snapshot);
+        }
+        let service = Arc::clone(self);
+        let own = self.threads.spawn_blocking(move || service.own_observation());
+        // Cancelled only when the server ends.
+        own.await.unwrap_or_else(|error| Err(PolicyError::app(error)))
+    }
+
+    /// Whether the robot answers with what the hub has.
+    pub(super) fn observes_hub(&self) -> bool {
+        self.observing.load(Ordering::Relaxed) == SNAPSHOT
     }
 
     /// Whether a camera shows nothing yet, because nobody watched it until now.
@@ -375,13 +486,21 @@ impl Service {
         self.tell(event);
     }
 
-    /// Tells every client that the server ends, and ends the robot's thread.
+    /// Tells every client that the server ends, and does no more of what they asked for.
     pub(super) fn shut_down(&self) {
         let clients: Vec<_> = self.room().clients.values().cloned().collect();
         for client in clients {
             client.refuse(None, ErrorCode::Shutdown, "the server stops", None);
             client.outbox().close(Close::new(1001, "the server stops"));
         }
+        self.worker.close();
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // The last client is gone, and the robot was told.
         self.worker.stop();
+        self.chunks.end();
     }
 }

@@ -4,6 +4,7 @@
 //! asked for before it was answered, so that one after a reset shows what the reset led to. Actions, resets and steps
 //! go to the robot in the order in which they came, past observations that wait.
 
+mod extended;
 mod order;
 mod requests;
 
@@ -13,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use waldo_protocol::policy::{
-    self, ActionGate, Capabilities, Capability, ClientMessage, ErrorCode, ErrorReply, RequestId,
+    self, ActionGate, Capabilities, Capability, ClientMessage, ErrorCode, ErrorReply, Freshness, RequestId,
 };
 use waldo_protocol::time::MonoTime;
 
@@ -21,11 +22,14 @@ use super::encode;
 use super::outbox::{Close, Frame, Outbox};
 use super::robot::{Observation, Peer, PolicyError};
 use super::service::Service;
+use super::stream::Streams;
+use super::view::Views;
 use crate::clock;
 use crate::sensors::SensorWatch;
 
 pub(super) use order::{Answer, Ticket};
 use order::{Reaction, Slot};
+pub(super) use requests::not_holder;
 
 /// Requests without an id that one client may have under way; then it is not listened to.
 const MAX_WAITING: usize = 64;
@@ -77,6 +81,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.0.streams.clear();
         self.0.service.disconnect(&self.0.peer());
         // Whatever still works for it finds nobody to answer.
         self.0.outbox.close(Close::new(1001, "the client is gone"));
@@ -94,14 +99,24 @@ pub(crate) struct Client {
     service: Arc<Service>,
     link: Link,
     outbox: Outbox,
+    streams: Streams,
     /// Taken before the service's own lock, never while that is held.
     state: Mutex<State>,
+}
+
+/// What was agreed with a client, and what it wants of the cameras.
+#[derive(Clone)]
+pub(super) struct Terms {
+    pub(super) caps: Capabilities,
+    pub(super) views: Arc<Views>,
 }
 
 struct State {
     peer: Peer,
     caps: Capabilities,
     gate: ActionGate,
+    /// What the client wants of the cameras.
+    views: Arc<Views>,
     /// Keeps cameras awake that draw only while somebody watches, from the first observation on.
     watch: Option<SensorWatch>,
     /// Requests with an id under way.
@@ -118,12 +133,13 @@ impl Client {
             peer,
             caps: Capabilities::NONE,
             gate: ActionGate::default(),
+            views: Arc::default(),
             watch: None,
             inflight: 0,
             slots: VecDeque::new(),
             first: 0,
         };
-        Self { service, link, outbox: Outbox::default(), state: Mutex::new(state) }
+        Self { service, link, outbox: Outbox::default(), streams: Streams::default(), state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -134,8 +150,17 @@ impl Client {
         &self.outbox
     }
 
+    pub(super) fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+
     pub(super) fn peer(&self) -> Peer {
         self.state().peer.clone()
+    }
+
+    /// What was agreed, and what it wants of the cameras.
+    pub(super) fn terms(&self) -> Terms {
+        self.state().terms()
     }
 
     /// What was negotiated.
@@ -180,10 +205,13 @@ impl Client {
         }
     }
 
-    /// The hub's snapshot, if that is how the robot answers and no camera has to wake up first.
-    fn snapshot(&self, state: &mut State) -> Option<Observation> {
+    /// The hub's snapshot, if that is how the robot answers, no camera has to wake up first, and nothing about it takes time.
+    fn snapshot(&self, state: &mut State, fresh: &Option<Freshness>) -> Option<Observation> {
         let woken = state.watch.is_some();
         self.wake(state);
+        if fresh.is_some() || state.views.takes_time() {
+            return None;
+        }
         let snapshot = self.service.snapshot()?;
         (woken || !Service::rests(&snapshot.sensors)).then_some(snapshot)
     }
@@ -208,15 +236,27 @@ impl Client {
         match message {
             ClientMessage::Metadata(request) => self.on_metadata(&request),
             ClientMessage::Reset(request) => self.on_reset(request.id, arrived),
-            ClientMessage::ObsRequest(request) => self.on_obs_request(&request),
+            ClientMessage::ObsRequest(request) => self.on_obs_request(request, arrived),
             ClientMessage::ApplyAction(action) => self.on_action(frame, action, arrived),
             ClientMessage::Action(action) => self.on_step(frame, action, arrived),
             ClientMessage::Lease(request) => self.on_lease(&request, arrived),
             ClientMessage::Clock(request) => self.on_clock(request, arrived),
+            ClientMessage::Chunk(chunk) => self.on_chunk(frame, &chunk, arrived),
+            ClientMessage::Subscribe(request) => self.on_subscribe(request),
+            ClientMessage::Credit(credit) => self.streams.credit(credit),
+            ClientMessage::Unsubscribe(request) => self.on_unsubscribe(request),
+            ClientMessage::Configure(request) => self.on_configure(&request),
+            ClientMessage::Stats { id } => self.on_stats(id),
             ClientMessage::Unknown { kind, id } => self.on_unknown(kind.as_deref(), id),
-            // Not offered, so not decoded.
+            // A message that was added to the wire and is not known here.
             other => self.on_unknown(Some(other.kind()), other.id()),
         }
+    }
+}
+
+impl State {
+    fn terms(&self) -> Terms {
+        Terms { caps: self.caps, views: Arc::clone(&self.views) }
     }
 }
 

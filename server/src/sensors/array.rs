@@ -67,7 +67,7 @@ impl Array {
     }
 
     /// The picture of a camera that has none: no rows, no columns.
-    pub(super) fn no_picture(dtype: Dtype, channels: usize) -> Self {
+    pub(crate) fn no_picture(dtype: Dtype, channels: usize) -> Self {
         let shape = Shape { sides: [0, 0, channels], dimensions: 3 };
         Self { dtype, shape, bytes: Bytes::new() }
     }

@@ -44,6 +44,8 @@ pub struct CameraFrame {
 pub(super) struct Crowd {
     /// Told of every picture of any of them.
     pub(super) pictures: watch::Sender<()>,
+    /// Told of every reading of proprioception.
+    pub(super) readings: watch::Sender<()>,
     /// How many align cameras, for which earlier frames are kept.
     pub(super) aligners: AtomicUsize,
 }

@@ -160,7 +160,7 @@ async fn a_camera_that_rests_is_woken_for_the_first_who_looks() {
             std::thread::sleep(Duration::from_millis(5));
         }
         writer.publish(waldo_server::sensors::CameraFrame {
-            image: waldo_server::sensors::RgbImage::new(2, 1, vec![9; 6]).unwrap(),
+            image: waldo_server::sensors::RgbImage::new(4, 2, vec![9; 24]).unwrap(),
             depth: None,
             intrinsics: None,
             extrinsics: None,
@@ -172,7 +172,7 @@ async fn a_camera_that_rests_is_woken_for_the_first_who_looks() {
     let mut client = setup.connect().await;
     client.ask().await;
     let ServerMessage::Observation(response) = client.message().await else { panic!() };
-    assert_eq!(response.observation.camera("lazy").unwrap().image.shape(), [1, 2, 3]);
+    assert_eq!(response.observation.camera("lazy").unwrap().image.shape(), [2, 4, 3]);
     let writer = drawing.join().unwrap();
     assert!(writer.watched());
     client.close().await;

@@ -8,5 +8,5 @@ mod robot_side;
 mod set;
 
 pub use floor::{TcpFloor, ZenohFloor};
-pub use robot_side::{RobotSide, serve};
+pub use robot_side::{Addresses, RobotSide, serve};
 pub use set::{SETS, Set};

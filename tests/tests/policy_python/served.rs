@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
@@ -26,7 +26,7 @@ const EXTRINSICS: [f64; 16] =
 struct Counting {
     hub: SensorHub,
     moves: Mutex<u32>,
-    applied: Sender<ActionData>,
+    applied: SyncSender<ActionData>,
 }
 
 fn map(entries: impl IntoIterator<Item = (&'static str, policy::Value)>) -> AppMap {
@@ -116,7 +116,7 @@ impl Served {
         hub.update_failed("dead_cam")?;
         hub.update_proprio("left__joint_pos", &[0.1_f32, -0.2, 3.0, f32::MIN_POSITIVE, f32::NAN, -0.0, 1e30])?;
 
-        let (sender, applied) = channel();
+        let (sender, applied) = sync_channel(64);
         let robot = Counting { hub: hub.clone(), moves: Mutex::default(), applied: sender };
         let zenoh = format!("tcp/{}", listen()?.1);
         let config = PolicyConfig {
@@ -248,7 +248,7 @@ fn streaming(transport: Transport) -> Result<()> {
     let served = Served::start()?;
     let mut python = served.client(transport, json!({}))?;
     let hub = served.hub.clone();
-    let (stop, stopped) = channel::<()>();
+    let (stop, stopped) = sync_channel::<()>(0);
     let writer = std::thread::spawn(move || {
         let mut pixels = [0_u8; 6 * 8];
         while stopped.try_recv() == Err(TryRecvError::Empty) {

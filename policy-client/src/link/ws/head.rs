@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn what_no_server_may_send_is_refused() {
         for (first, second) in [(0x81, 0), (0xc2, 0), (0x83, 0), (0x82, 0x80), (0x09, 0), (0x89, 126)] {
-            assert!(Head::read(&[first, second, 0, 0]).is_err(), "{first:x} {second:x}");
+            assert!(Head::read(&[first, second, 1, 0]).is_err(), "{first:x} {second:x}");
         }
     }
 

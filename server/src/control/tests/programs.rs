@@ -257,7 +257,7 @@ proptest! {
         let description = model::description();
         let mut bench = Bench::new();
         let (mut before, mut velocities) = (bench.pilot.status().joints, vec![[0.0; 7]; 2]);
-        let mut since_end = [[9u8; 7]; 2];
+        let (mut since_end, mut astray) = ([[9u8; 7]; 2], [false; 2]);
         for (deed, ticks) in deeds {
             if let Deed::Stop { clear } = deed {
                 bench.stop(clear);
@@ -288,6 +288,7 @@ proptest! {
                 }
                 bench.tick();
                 let stopped = bench.arbiter.lock().unwrap().stopped();
+                let resetting = bench.hold() == Some(HoldReason::Resetting);
                 let now = bench.command();
                 for (i, arm) in description.arms.iter().enumerate() {
                     prop_assert!((0.0..=1.0).contains(&now.arms[i].gripper));
@@ -309,7 +310,9 @@ proptest! {
                     }
                     let gripper = forward(arm, &now.arms[i].joints).position();
                     let inside = gripper.clamp(arm.workspace_min, arm.workspace_max);
-                    prop_assert!(gripper.distance(inside) < 0.02, "{gripper}");
+                    // A move to rest may lead where others may not, and a stop may end it there.
+                    astray[i] = resetting || (astray[i] && gripper != inside);
+                    prop_assert!(astray[i] || gripper.distance(inside) < 0.02, "{gripper}");
                 }
             }
         }

@@ -2,20 +2,23 @@
 
 use std::sync::Arc;
 
-use waldo_protocol::policy::{AppMap, Capabilities, Capability, ErrorCode, ObservationKind, RequestId};
+use waldo_protocol::policy::{AppMap, Capability, Episode, ErrorCode, Freshness, ObservationKind, RequestId};
+use waldo_protocol::time::MonoTime;
 
-use super::{Client, State};
-use crate::policy::encode;
+use super::{Client, State, Terms};
+use crate::clock;
+use crate::policy::encode::{self, Parts};
 use crate::policy::outbox::{Close, Frame};
 use crate::policy::robot::{Observation, PolicyError, StepResult};
+use crate::policy::view::Wanted;
 
 /// When to try again what found too many requests under way, milliseconds.
 const RETRY_MS: f64 = 20.0;
 
 /// A place in the order of replies.
 pub(super) enum Slot {
-    /// An observation that is not taken yet.
-    Deferred,
+    /// An observation that is not taken yet, which pictures the client has, and when it asked.
+    Deferred(Option<Freshness>, MonoTime),
     /// Somebody works on it.
     Waiting,
     /// What is to be done when its turn comes.
@@ -31,7 +34,8 @@ pub(super) enum Reaction {
 
 /// What the robot answered.
 pub(in crate::policy) enum Answer {
-    Observation(Observation),
+    /// With the numbers of the pictures that the client has.
+    Observation(Observation, Vec<(String, u64)>),
     Reset(Observation, AppMap),
     Step(StepResult),
 }
@@ -42,6 +46,8 @@ pub(in crate::policy) struct Ticket {
     place: Place,
     /// Whether the client controls the robot by it.
     moves: bool,
+    /// When the client asked.
+    asked: MonoTime,
     open: bool,
 }
 
@@ -61,7 +67,7 @@ impl Ticket {
     /// Tells the client.
     pub(in crate::policy) fn answer(mut self, answer: Result<Answer, PolicyError>) {
         self.open = false;
-        self.client.finish(self.place, self.moves, answer);
+        self.client.finish(self.place, self.moves, self.asked, answer);
     }
 }
 
@@ -69,7 +75,7 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         if self.open {
             let error = PolicyError::new(ErrorCode::Shutdown, "the server stops");
-            self.client.finish(self.place, self.moves, Err(error));
+            self.client.finish(self.place, self.moves, self.asked, Err(error));
         }
     }
 }
@@ -100,14 +106,15 @@ impl Client {
         while let Some(slot) = state.slots.pop_front() {
             match slot {
                 Slot::Ready(reaction) => self.enact(reaction),
-                Slot::Deferred => match self.snapshot(state) {
+                Slot::Deferred(fresh, asked) => match self.snapshot(state, &fresh) {
                     Some(observation) => {
-                        let reaction = self.encode(state.caps, Answer::Observation(observation), None);
+                        let answer = Answer::Observation(observation, Vec::new());
+                        let reaction = self.encode(&state.terms(), answer, asked, None);
                         self.enact(reaction);
                     }
                     None => {
                         state.slots.push_front(Slot::Waiting);
-                        self.service.observe(self.ticket(Place::Slot(state.first)));
+                        self.observe(self.ticket(Place::Slot(state.first), asked), fresh);
                         break;
                     }
                 },
@@ -123,8 +130,8 @@ impl Client {
         }
     }
 
-    pub(super) fn ticket(self: &Arc<Self>, place: Place) -> Ticket {
-        Ticket { client: Arc::clone(self), place, moves: false, open: true }
+    pub(super) fn ticket(self: &Arc<Self>, place: Place, asked: MonoTime) -> Ticket {
+        Ticket { client: Arc::clone(self), place, moves: false, asked, open: true }
     }
 
     /// A place for the reply to a request. `None`, and the client was told, if it has too many under way.
@@ -148,7 +155,7 @@ impl Client {
         }
     }
 
-    pub(super) fn finish(self: &Arc<Self>, place: Place, moves: bool, answer: Result<Answer, PolicyError>) {
+    fn finish(self: &Arc<Self>, place: Place, moves: bool, asked: MonoTime, answer: Result<Answer, PolicyError>) {
         let peer = self.peer();
         if moves {
             self.service.done(&peer);
@@ -157,12 +164,12 @@ impl Client {
             Place::Id(id) => Some(id),
             Place::Slot(_) => None,
         };
-        let caps = self.caps();
+        let terms = self.terms();
         let reaction = match answer {
-            Ok(answer) => self.encode(caps, answer, id),
+            Ok(answer) => self.encode(&terms, answer, asked, id),
             Err(error) => {
                 self.service.dropped(error.code.name(), &peer, &error.message);
-                self.failure(caps, id, error.code, &error.message)
+                self.failure(terms.caps, id, error.code, &error.message)
             }
         };
         let mut state = self.state();
@@ -181,23 +188,63 @@ impl Client {
         }
     }
 
-    pub(super) fn encode(&self, caps: Capabilities, answer: Answer, id: Option<RequestId>) -> Reaction {
-        let episode = || caps.has(Capability::Episode).then(|| self.service.episode());
-        let frame = match &answer {
-            Answer::Observation(observation) => {
-                encode::observation(observation, ObservationKind::Requested, episode(), id)
+    /// What an answer becomes for a client that asked for it then.
+    pub(super) fn encode(&self, terms: &Terms, answer: Answer, asked: MonoTime, id: Option<RequestId>) -> Reaction {
+        let (kind, wanted) = (answer.kind(), Wanted::default());
+        let frame = match answer {
+            Answer::Observation(observation, newer_than) => {
+                let wanted = Wanted { newer_than: &newer_than, align: true, ..wanted };
+                self.compose(terms, observation, wanted, |parts, episode| {
+                    encode::observation(parts, ObservationKind::Requested, episode, id)
+                })
             }
-            Answer::Reset(observation, info) => {
-                encode::observation(observation, ObservationKind::Reset { info }, episode(), id)
-            }
+            Answer::Reset(observation, info) => self.compose(terms, observation, wanted, |parts, episode| {
+                encode::observation(parts, ObservationKind::Reset { info: &info }, episode, id)
+            }),
             Answer::Step(StepResult { observation, outcome, info }) => {
-                let kind = ObservationKind::Step { outcome: *outcome, info };
-                encode::observation(observation, kind, None, id)
+                self.compose(terms, observation, wanted, |parts, _| {
+                    encode::observation(parts, ObservationKind::Step { outcome, info: &info }, None, id)
+                })
             }
         };
+        self.service.stats.took(kind, clock::now().since(asked));
         match frame {
             Ok(frame) => Reaction::Send(frame),
-            Err(error) => self.failure(caps, id, error.code, &error.message),
+            Err(error) => self.failure(terms.caps, id, error.code, &error.message),
+        }
+    }
+
+    /// Makes of an observation what this client wants of it, and a frame of that.
+    ///
+    /// # Errors
+    /// As `write`.
+    pub(in crate::policy) fn compose(
+        &self,
+        terms: &Terms,
+        mut observation: Observation,
+        wanted: Wanted<'_>,
+        write: impl FnOnce(&Parts<'_>, Option<Episode>) -> Result<Frame, PolicyError>,
+    ) -> Result<Frame, PolicyError> {
+        let Terms { caps, views } = terms;
+        // Only frames of the hub, nobody else's pictures.
+        let aligned = wanted.align && self.service.observes_hub();
+        let align = if aligned { views.align(&mut observation.sensors) } else { None };
+        let Observation { sensors, timestamp, extra } = observation;
+        let cameras = views.apply(sensors.cameras, wanted, &self.service.made);
+        let marked = (caps.has(Capability::Enc) || caps.has(Capability::Fresh)).then(clock::now);
+        let align = align.filter(|_| caps.has(Capability::Enc));
+        let parts = Parts { timestamp, extra: &extra, cameras: &cameras, proprios: &sensors.proprios, align, marked };
+        write(&parts, caps.has(Capability::Episode).then(|| self.service.episode()))
+    }
+}
+
+impl Answer {
+    /// The type of what it answers.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Observation(..) => "obs_request",
+            Self::Reset(..) => "reset",
+            Self::Step(_) => "action",
         }
     }
 }

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use waldo_protocol::policy::{
-    Action, ActionDropped, Capability, ClockRequest, ClockResponse, EXT_VERSION, ErrorCode, LeaseRequest, Limits,
-    MetadataRequest, MetadataResponse, ObsRequest, RequestId, ServerExt,
+    Action, ActionDropped, Capabilities, Capability, ClockRequest, ClockResponse, EXT_VERSION, ErrorCode, LeaseRequest,
+    Limits, MetadataRequest, MetadataResponse, ObsRequest, RequestId, ServerExt,
 };
 use waldo_protocol::time::MonoTime;
 
 use super::order::{Answer, Reaction, Slot, Ticket};
 use super::{Client, seconds};
 use crate::clock;
+use crate::policy::chunks::MAX_CHUNK;
 use crate::policy::encode;
 use crate::policy::floor::Held;
 use crate::policy::robot::{ActionData, Observation, PolicyError};
@@ -37,7 +38,7 @@ impl Client {
             robot: Some(service.config.robot.clone()),
             limits: Limits {
                 max_inflight: service.config.max_inflight as u64,
-                max_chunk: 0,
+                max_chunk: MAX_CHUNK as u64,
                 action_timeout_ms: Some(timeout.as_secs_f64() * 1000.0),
             },
             cameras: None,
@@ -58,20 +59,21 @@ impl Client {
         }
     }
 
-    pub(super) fn on_obs_request(self: &Arc<Self>, request: &ObsRequest) {
-        match request.id {
+    pub(super) fn on_obs_request(self: &Arc<Self>, ObsRequest { fresh, id }: ObsRequest, arrived: MonoTime) {
+        match id {
             Some(id) => {
-                let snapshot = self.snapshot(&mut self.state());
+                let snapshot = self.snapshot(&mut self.state(), &fresh);
                 if let Some(observation) = snapshot {
-                    let reaction = self.encode(self.caps(), Answer::Observation(observation), Some(id));
+                    let answer = Answer::Observation(observation, Vec::new());
+                    let reaction = self.encode(&self.terms(), answer, arrived, Some(id));
                     self.enact(reaction);
                 } else if let Some(place) = self.place(Some(id)) {
-                    self.service.observe(self.ticket(place));
+                    self.observe(self.ticket(place, arrived), fresh);
                 }
             }
             None => {
                 let mut state = self.state();
-                state.slots.push_back(Slot::Deferred);
+                state.slots.push_back(Slot::Deferred(fresh, arrived));
                 self.advance(&mut state);
             }
         }
@@ -81,7 +83,7 @@ impl Client {
         let Some(place) = self.place(id) else { return };
         self.wake(&mut self.state());
         // Refused or dropped, the ticket frees the place.
-        let ticket = self.ticket(place);
+        let ticket = self.ticket(place, arrived);
         if let Err((ticket, held)) = self.service.reset(&self.peer(), arrived, ticket) {
             self.held(ticket, &held);
         }
@@ -92,7 +94,7 @@ impl Client {
         if let Err(error) = self.check(frame, &action, arrived) {
             return self.drop_action(id, &error);
         }
-        let action = ActionData::received(frame, action, self.peer(), arrived);
+        let action = self.action(frame, action, arrived);
         if let Err(held) = self.service.apply(self, id, action) {
             self.drop_action(id, &not_holder(&held));
         }
@@ -118,7 +120,7 @@ impl Client {
 
     pub(super) fn on_step(self: &Arc<Self>, frame: &Bytes, action: Action, arrived: MonoTime) {
         let Some(place) = self.place(action.id) else { return };
-        let ticket = self.ticket(place);
+        let ticket = self.ticket(place, arrived);
         if let Err(error) = self.check(frame, &action, arrived) {
             if self.caps().has(Capability::Err) {
                 return ticket.answer(Err(error));
@@ -128,10 +130,23 @@ impl Client {
             let observation = Observation::from(self.service.hub.snapshot());
             return ticket.answer(Ok(Answer::Step(observation.into())));
         }
-        let action = ActionData::received(frame, action, self.peer(), arrived);
+        let action = self.action(frame, action, arrived);
         if let Err((ticket, held)) = self.service.step(action, ticket) {
+            if held.by_operator() && !self.caps().has(Capability::Err) {
+                // All that it sees it sees by stepping, so it must be able to go on when the person is done.
+                self.service.dropped(ErrorCode::NotHolder.name(), &self.peer(), &not_holder(&held).message);
+                return self.service.answer_soon(ticket);
+            }
             self.held(ticket, &held);
         }
+    }
+
+    /// What the robot is told of an action. The stamps that clients of the original send are those of the newest
+    /// observation when the action leaves, whatever it was computed from: they tell nothing that its arrival does not.
+    fn action(&self, frame: &Bytes, action: Action, arrived: MonoTime) -> ActionData {
+        let mut action = ActionData::received(frame, action, self.peer(), arrived);
+        action.observed = action.observed.filter(|_| self.caps() != Capabilities::NONE);
+        action
     }
 
     /// Refuses a request because somebody else controls the robot.
@@ -145,8 +160,7 @@ impl Client {
     }
 
     pub(super) fn on_lease(&self, request: &LeaseRequest, arrived: MonoTime) {
-        let response = self.service.lease(&self.peer(), request, arrived);
-        self.send(encode::frame(|out| response.encode(out)));
+        self.service.lease(self, request, arrived);
     }
 
     pub(super) fn on_clock(&self, ClockRequest { id, t0 }: ClockRequest, arrived: MonoTime) {
@@ -157,6 +171,6 @@ impl Client {
     }
 }
 
-fn not_holder(held: &Held) -> PolicyError {
+pub(in crate::policy) fn not_holder(held: &Held) -> PolicyError {
     PolicyError::new(ErrorCode::NotHolder, format!("{} controls the robot", held.by))
 }

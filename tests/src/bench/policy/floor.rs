@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -111,7 +111,7 @@ impl ZenohFloor {
             if reply.len() != size {
                 *reply = vec![0x5a_u8; size].into();
             }
-            // Clones share the bytes.
+            // Clones share the bytes. Whoever waits here keeps no other request waiting.
             let _ = publisher.put(reply.clone()).wait();
         });
         Ok((subscriber.wait().map_err(|error| anyhow!(error))?, session))
@@ -123,9 +123,10 @@ impl ZenohFloor {
     /// If it does not.
     pub fn connect(port: u16) -> Result<Self> {
         let session = open("connect", port)?;
-        let (sender, replies) = channel();
+        // One at a time is asked for; what nobody waits for any more may be lost.
+        let (sender, replies) = sync_channel(8);
         let subscriber = session.declare_subscriber(S2C).callback(move |sample| {
-            let _ = sender.send(sample.payload().len());
+            let _ = sender.try_send(sample.payload().len());
         });
         let subscriber = subscriber.wait().map_err(|error| anyhow!(error))?;
         let publisher = publisher(&session, C2S)?;
@@ -157,7 +158,7 @@ impl ZenohFloor {
     }
 }
 
-/// A session that has one address and looks for no other.
+/// A session that has one address and looks for no other; with buffers for large replies, as ours have them.
 fn open(side: &str, port: u16) -> Result<zenoh::Session> {
     let mut config = zenoh::Config::default();
     let other = if side == "listen" { "connect" } else { "listen" };
@@ -167,6 +168,9 @@ fn open(side: &str, port: u16) -> Result<zenoh::Session> {
         (&format!("{other}/endpoints"), "[]".to_owned()),
         ("scouting/multicast/enabled", "false".to_owned()),
         ("scouting/gossip/enabled", "false".to_owned()),
+        ("transport/shared_memory/enabled", "false".to_owned()),
+        ("transport/link/rx/buffer_size", MOST.to_string()),
+        ("transport/link/tx/queue/size/data", "16".to_owned()),
     ] {
         config.insert_json5(key, &value).map_err(|error| anyhow!("{key}: {error}"))?;
     }
@@ -174,8 +178,8 @@ fn open(side: &str, port: u16) -> Result<zenoh::Session> {
 }
 
 fn publisher(session: &zenoh::Session, key: &'static str) -> Result<Publisher<'static>> {
-    let publisher = session.declare_publisher(key).congestion_control(CongestionControl::Block).wait();
-    publisher.map_err(|error| anyhow!(error))
+    let publisher = session.declare_publisher(key).congestion_control(CongestionControl::Block).express(true);
+    publisher.wait().map_err(|error| anyhow!(error))
 }
 
 #[cfg(test)]

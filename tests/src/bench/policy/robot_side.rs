@@ -13,7 +13,9 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use waldo_protocol::policy::AppMap;
 use waldo_server::clock;
-use waldo_server::policy::{ActionData, Observation, PolicyConfig, PolicyError, PolicyRobot, PolicyServer};
+use waldo_server::policy::{
+    ActionData, Observation, PolicyConfig, PolicyError, PolicyRobot, PolicyServer, ZenohConfig,
+};
 use waldo_server::sensors::{CameraConfig, ProprioConfig, SensorHub};
 
 use super::{Set, TcpFloor, ZenohFloor};
@@ -120,14 +122,19 @@ pub fn serve(set: Set) -> Result<()> {
     let mut cameras = Cameras { hub: hub.clone(), set, running: None };
     publish(&hub, set, &Pictures::new(set))?;
 
-    let config = PolicyConfig { websocket: Some((Ipv4Addr::LOCALHOST, 0).into()), ..PolicyConfig::default() };
+    let zenoh = listen()?.1;
+    let config = PolicyConfig {
+        websocket: Some((Ipv4Addr::LOCALHOST, 0).into()),
+        zenoh: Some(ZenohConfig { listen: vec![format!("tcp/{zenoh}")], ..ZenohConfig::default() }),
+        ..PolicyConfig::default()
+    };
     let server = PolicyServer::new(config, hub.clone(), Still(hub));
     server.start()?;
     let zenoh_floor = listen()?.1.port();
     let _floor = ZenohFloor::serve(zenoh_floor)?;
     let addresses = Addresses {
         websocket: server.addr().context("the service listens")?,
-        zenoh: 0,
+        zenoh: zenoh.port(),
         tcp_floor: TcpFloor::serve()?,
         zenoh_floor,
     };

@@ -1,0 +1,286 @@
+//! `cargo xtask bench policy`: observations and streams through the policy service and client, and the floors beside them.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use std::{env, fs};
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use waldo_policy_client::blocking::PolicyClient;
+use waldo_policy_client::{Observation, Options, StreamOptions};
+use waldo_server::clock;
+use waldo_tests::bench::policy::{Addresses, RobotSide, SETS, Set, TcpFloor, ZenohFloor, serve};
+use waldo_tests::bench::{Report, Target, percentile, process_cpu};
+use waldo_tests::client::PATIENCE;
+
+/// Measures the policy wire.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench policy", bin_name = "cargo xtask bench policy --")]
+struct Args {
+    /// Also write the figures to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// How often everything is measured; the table shows the median.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    repetitions: u32,
+    /// Requests that count, per repetition, set and transport.
+    #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u32).range(20..))]
+    requests: u32,
+    /// Seconds that count of each stream, per repetition.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    seconds: u32,
+    /// Measure only the sets whose name contains this, such as `3 × 1280`.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
+    /// Be the robot's side of this set.
+    #[arg(long, hide = true, value_name = "SET")]
+    robot_side: Option<usize>,
+}
+
+/// Requests in a row before whoever comes next is measured: the speed of a machine changes within seconds.
+const BATCH: u32 = 20;
+
+/// Requests before those that count.
+const WARM_UP: u32 = 10;
+
+/// Rate of the streams and of the cameras meanwhile.
+const HZ: u32 = 30;
+
+/// A stream runs for so long before it counts.
+const SETTLING: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Transport {
+    WebSocket,
+    Zenoh,
+}
+
+impl Transport {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::WebSocket => "WebSocket",
+            Self::Zenoh => "Zenoh",
+        }
+    }
+
+    const fn floor(self) -> &'static str {
+        match self {
+            Self::WebSocket => "bare TCP",
+            Self::Zenoh => "bare Zenoh",
+        }
+    }
+
+    /// How many times the floor a request may take.
+    const fn most(self) -> f64 {
+        match self {
+            Self::WebSocket => 1.6,
+            Self::Zenoh => 1.3,
+        }
+    }
+
+    fn connect(self, addresses: &Addresses) -> Result<PolicyClient> {
+        let uri = match self {
+            Self::WebSocket => format!("ws://{}", addresses.websocket),
+            Self::Zenoh => format!("tcp/127.0.0.1:{}", addresses.zenoh),
+        };
+        let options = Options { connect_timeout: Some(Duration::from_secs(10)), ..Options::default() };
+        Ok(PolicyClient::connect(&uri, options)?)
+    }
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    if let Some(set) = args.robot_side {
+        return serve(*SETS.get(set).context("no such set")?);
+    }
+    let mut report = Report::new("policy");
+    report.fact(
+        "processes",
+        "robot and policy in one each, over loopback; floors likewise, interleaved with what they floor",
+    );
+    report.fact("request", "from the call to the decoded observation, through the blocking client");
+    report.fact("cpu", "per observation, of all threads");
+    report.fact("age", "from the time stamp of the newest picture, taken right before it is published, to the policy");
+    report.fact("load before", load());
+    let chosen: Vec<_> = SETS.iter().enumerate().filter(|(_, set)| set.to_string().contains(&args.only)).collect();
+    if chosen.is_empty() {
+        bail!("no set is called so; there are {}", SETS.map(|set| set.to_string()).join(", "));
+    }
+    for repetition in 1..=args.repetitions {
+        for (number, set) in &chosen {
+            eprintln!("repetition {repetition} of {}: {set}", args.repetitions);
+            measure(*number, **set, &args, &mut report).with_context(|| set.to_string())?;
+        }
+    }
+    report.fact("load after", load());
+    report.publish(args.json.as_deref())
+}
+
+/// Of the last minute, five and fifteen minutes; this machine's cores are in the first line of the table.
+fn load() -> String {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
+}
+
+fn measure(number: usize, set: Set, args: &Args, report: &mut Report) -> Result<()> {
+    let mut robot = RobotSide::start(&env::current_exe()?, number)?;
+    requests(&mut robot, set, args.requests, report)?;
+    robot.publish(HZ)?;
+    for transport in [Transport::WebSocket, Transport::Zenoh] {
+        for push in [false, true] {
+            stream(&mut robot, set, transport, push, args.seconds, report)?;
+        }
+    }
+    Ok(())
+}
+
+/// One way to get the bytes of an observation, and how long that took.
+struct Course<'a> {
+    name: String,
+    exchange: Box<dyn FnMut() -> Result<()> + 'a>,
+    latencies: Vec<f64>,
+    /// CPU time of this process and of the robot's.
+    cpu: [Duration; 2],
+    spent: Duration,
+}
+
+impl<'a> Course<'a> {
+    fn new(name: String, exchange: impl FnMut() -> Result<()> + 'a) -> Self {
+        Self {
+            name,
+            exchange: Box::new(exchange),
+            latencies: Vec::new(),
+            cpu: Default::default(),
+            spent: Duration::ZERO,
+        }
+    }
+
+    fn batch(&mut self, robot: &mut RobotSide) -> Result<()> {
+        let (begin, cpu) = (Instant::now(), [process_cpu(), robot.cpu()?]);
+        for _ in 0..BATCH {
+            let sent = Instant::now();
+            (self.exchange)()?;
+            self.latencies.push(sent.elapsed().as_secs_f64() * 1e3);
+        }
+        self.spent += begin.elapsed();
+        let after = [process_cpu(), robot.cpu()?];
+        for (sum, (after, before)) in self.cpu.iter_mut().zip(after.into_iter().zip(cpu)) {
+            *sum += after.saturating_sub(before);
+        }
+        Ok(())
+    }
+}
+
+/// Observations on request, and exchanges of as many bytes over what carries them.
+fn requests(robot: &mut RobotSide, set: Set, count: u32, report: &mut Report) -> Result<()> {
+    let addresses = robot.addresses;
+    let clients = [Transport::WebSocket.connect(&addresses)?, Transport::Zenoh.connect(&addresses)?];
+    let size = clients[0].observation()?.frame().len();
+    let mut tcp = TcpFloor::connect(addresses.tcp_floor)?;
+    let mut zenoh = ZenohFloor::connect(addresses.zenoh_floor)?;
+    let mut courses = [
+        Course::new(Transport::WebSocket.name().to_owned(), || look(&clients[0], set)),
+        Course::new(Transport::WebSocket.floor().to_owned(), || tcp.exchange(size)),
+        Course::new(Transport::Zenoh.name().to_owned(), || look(&clients[1], set)),
+        Course::new(Transport::Zenoh.floor().to_owned(), || zenoh.exchange(size)),
+    ];
+    for course in &mut courses {
+        (0..WARM_UP).try_for_each(|_| (course.exchange)())?;
+    }
+    for _ in 0..count.div_ceil(BATCH) {
+        courses.iter_mut().try_for_each(|course| course.batch(robot))?;
+    }
+
+    for (place, course) in courses.iter().enumerate() {
+        let requests = course.latencies.len() as f64;
+        let rate = requests / course.spent.as_secs_f64();
+        let mut row = |what: &str, unit, value, target| {
+            report.add(format!("{set}, {}: {what}", course.name), unit, value, target);
+        };
+        // The first of each pair is ours.
+        let ours = place % 2 == 0;
+        let alone = (ours && set.cameras == 0).then_some(Target::AtMost(0.10));
+        row("request p50", "ms", percentile(&course.latencies, 0.5), alone);
+        row("request p99", "ms", percentile(&course.latencies, 0.99), None);
+        row("observations, flat out", "1/s", rate, None);
+        row("bytes, flat out", "MB/s", rate * size as f64 / 1e6, None);
+        row("cpu of the policy", "ms", course.cpu[0].as_secs_f64() * 1e3 / requests, None);
+        row("cpu of the robot", "ms", course.cpu[1].as_secs_f64() * 1e3 / requests, None);
+    }
+    for (transport, pair) in [Transport::WebSocket, Transport::Zenoh].into_iter().zip(courses.chunks(2)) {
+        let [ours, floor] = [&pair[0], &pair[1]].map(|course| percentile(&course.latencies, 0.5));
+        let name = format!("{set}, {} ÷ {}: request p50", transport.name(), transport.floor());
+        let target = (set.cameras > 0).then_some(Target::AtMost(transport.most()));
+        report.add(name, "×", ours / floor, target);
+    }
+    Ok(())
+}
+
+fn look(client: &PolicyClient, set: Set) -> Result<()> {
+    let observation = client.observation()?;
+    for camera in observation.cameras() {
+        let image = camera.image()?;
+        if image.dim() != (set.height as usize, set.width as usize, 3) || camera.depth()?.is_some() != set.depth {
+            bail!("{}: {:?}", camera.name(), image.dim());
+        }
+    }
+    Ok(())
+}
+
+/// Milliseconds since the newest picture was taken, and since the oldest.
+fn ages(observation: &Observation) -> Option<[f64; 2]> {
+    let now = clock::now().as_nanos() as f64 / 1e9;
+    let stamps = || observation.cameras().map(|camera| camera.timestamp());
+    let [newest, oldest] = [stamps().reduce(f64::max)?, stamps().reduce(f64::min)?];
+    Some([newest, oldest].map(|stamp| (now - stamp) * 1e3))
+}
+
+/// A stream at the rate of the cameras.
+fn stream(
+    robot: &mut RobotSide,
+    set: Set,
+    transport: Transport,
+    push: bool,
+    seconds: u32,
+    report: &mut Report,
+) -> Result<()> {
+    let client = transport.connect(&robot.addresses)?;
+    let mut options = StreamOptions::hz(HZ.into());
+    options.push = push;
+    client.start_obs_stream_with(options)?;
+    let mut newest = client.newer_obs(0, PATIENCE)?;
+    let begin = Instant::now();
+    while begin.elapsed() < SETTLING {
+        newest = client.newer_obs(newest.version, PATIENCE)?;
+    }
+    let (cpu, robot_cpu) = (process_cpu(), robot.cpu()?);
+    // From one observation to a later one, so that it matters little when the counting began.
+    newest = client.newer_obs(newest.version, PATIENCE)?;
+    let (begin, mut end, first) = (Instant::now(), Instant::now(), newest.version);
+    let (mut young, mut old) = (Vec::new(), Vec::new());
+    while begin.elapsed() < Duration::from_secs(seconds.into()) {
+        newest = client.newer_obs(newest.version, PATIENCE)?;
+        end = Instant::now();
+        if let Some(ages) = ages(&newest.observation) {
+            young.push(ages[0]);
+            old.push(ages[1]);
+        }
+    }
+    let (count, elapsed) = (newest.version - first, (end - begin).as_secs_f64());
+    let shares = [process_cpu().saturating_sub(cpu), robot.cpu()?.saturating_sub(robot_cpu)];
+    client.close();
+
+    let way = if push { "push" } else { "pull" };
+    let mut row = |what: &str, unit, value, target| {
+        report.add(format!("{set}, {}, {HZ} Hz by {way}: {what}", transport.name()), unit, value, target);
+    };
+    row("got", "1/s", count as f64 / elapsed, Some(Target::AtLeast(29.9)));
+    if set.cameras > 0 {
+        row("age p50", "ms", percentile(&young, 0.5), push.then_some(Target::AtMost(3.0)));
+        row("age p99", "ms", percentile(&young, 0.99), None);
+        row("age of the oldest picture, p50", "ms", percentile(&old, 0.5), None);
+    }
+    row("cpu of the policy", "%", shares[0].as_secs_f64() / elapsed * 100.0, None);
+    row("cpu of the robot, cameras included", "%", shares[1].as_secs_f64() / elapsed * 100.0, None);
+    Ok(())
+}
