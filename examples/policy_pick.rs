@@ -89,7 +89,7 @@ impl Policy {
     fn new(robot: PolicyClient, first: &Observation) -> Result<Self> {
         let sim = SimRobot::new(SimOptions::default());
         let arm = sim.description().arms[0].clone();
-        let left = first.proprio("left_arm")?.to_vec();
+        let left = first.proprio(&arm.name)?.to_vec();
         ensure!(left.len() == arm.joints.len() + 1, "this is no simulated robot: its left arm reads {left:?}");
         let (solver, joints) = (Solver::new(&arm), arm.rest.clone());
         // The right arm is the left one's mirror image.
@@ -124,7 +124,7 @@ impl Policy {
     fn opening(&self) -> Result<f32> {
         let latest = self.robot.latest_obs();
         let reading =
-            latest.map(|latest| latest.observation.proprio("left_arm").map(|arm| arm.to_vec())).transpose()?;
+            latest.map(|latest| latest.observation.proprio(&self.arm.name).map(|arm| arm.to_vec())).transpose()?;
         reading.and_then(|reading| reading.last().copied()).ok_or_else(|| anyhow::anyhow!("no observation"))
     }
 }

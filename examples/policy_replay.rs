@@ -3,7 +3,7 @@
 //! A recording is text, one JSON map per line: `{"t": seconds since the first, "action": [values]}`.
 //!
 //! ```text
-//! cargo run -p waldo-policy-client --example policy_replay -- record motion.jsonl --action left_arm --action right_arm
+//! cargo run -p waldo-policy-client --example policy_replay -- record motion.jsonl --action left --action right
 //! cargo run -p waldo-policy-client --example policy_replay -- play motion.jsonl --chunks
 //! ```
 

@@ -7,8 +7,9 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
+use anyhow::Result;
 use clap::Parser;
-use waldo_policy_client::{DEFAULT_STREAM_HZ, DEFAULT_URI, Error, Options, PolicyClient, State, StreamOptions};
+use waldo_policy_client::{DEFAULT_STREAM_HZ, DEFAULT_URI, Options, PolicyClient, State, StreamOptions};
 
 /// Show what a policy gets from a robot: rates, latencies and ages, four times a second. Ctrl-C ends it.
 #[derive(Parser)]
@@ -28,7 +29,7 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Error> {
+async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let end = tokio::time::sleep(Duration::from_secs_f64(arguments.seconds.unwrap_or(1e9).clamp(0.0, 1e9)));
     tokio::select! {
@@ -38,7 +39,7 @@ async fn main() -> Result<(), Error> {
     }
 }
 
-async fn show(arguments: &Arguments) -> Result<(), Error> {
+async fn show(arguments: &Arguments) -> Result<()> {
     print(&format!("waiting for {}\n", arguments.uri));
     let robot = PolicyClient::connect(&arguments.uri, Options::default()).await?;
     let mut stream = StreamOptions::hz(arguments.hz);

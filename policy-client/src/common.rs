@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::broadcast;
-use waldo_protocol::policy::{Align, AppMap, CameraSettings, ClientId, MetadataResponse, RequestId};
+use waldo_protocol::policy::{Align, AppMap, CameraSettings, Capability, ClientId, MetadataResponse, RequestId};
 
 use crate::latest::Slot;
 use crate::queue::Queue;
@@ -38,7 +38,11 @@ pub(crate) struct Configured {
 }
 
 impl Common {
-    pub(crate) fn new(options: Options, client: ClientId) -> Self {
+    pub(crate) fn new(mut options: Options, client: ClientId) -> Self {
+        // Without ids nobody could tell which request an error answers.
+        if !options.extensions.has(Capability::Id) {
+            options.extensions = options.extensions.without(Capability::Err);
+        }
         Self {
             queue: Queue::new(options.queue_capacity),
             options,

@@ -31,6 +31,8 @@ pub(crate) struct Connection {
     /// What both sides have.
     pub(crate) caps: Capabilities,
     pub(crate) limits: Limits,
+    /// Requests that may wait for their replies.
+    pub(crate) inflight: usize,
     requests: Mutex<Exchange>,
     permits: Arc<Semaphore>,
     generation: Mutex<GenerationProbe>,
@@ -96,6 +98,7 @@ impl Connection {
             sender,
             caps,
             limits,
+            inflight,
             requests: Mutex::new(Exchange { requests: Requests::new(hellos - 1), ended: None }),
             permits: Arc::new(Semaphore::new(inflight)),
             generation: Mutex::new(generation),

@@ -111,6 +111,8 @@ impl Counters {
     /// A call ended; with the time to its reply if it had one.
     pub(crate) fn on_call(&self, call: Call, latency: Option<Duration>) {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        // On the wire they are the same.
+        let call = if call == Call::Probe { Call::Observation } else { call };
         let of = &mut calls[call as usize];
         match latency {
             None => of.failed += 1,

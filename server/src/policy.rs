@@ -29,7 +29,7 @@
 //! let sensors = hub.clone();
 //! std::thread::spawn(move || {
 //!     let mut picture = vec![0u8; 480 * 640 * 3];
-//!     for n in 0u8.. {
+//!     for n in (0..=255u8).cycle() {
 //!         picture.fill(n); // Read the camera here: the hub copies it and returns at once.
 //!         sensors.update_image("wrist", &picture).expect("as declared");
 //!         sensors.update_proprio("joints", &[f32::from(n); 7]).expect("as declared");
@@ -46,8 +46,18 @@
 //! # }
 //! ```
 //!
-//! [`PolicyServer`] is the handle that programs hold. Inside, `websocket` is one transport and `zenoh` another, `session` is one client whatever
-//! carries its frames, `service` is what all clients share, `floor` decides who controls the robot, `watchdog` whether
+//! Over Zenoh as well:
+//!
+//! ```
+//! # #[cfg(feature = "zenoh")] {
+//! use waldo_server::policy::{PolicyConfig, ZenohConfig};
+//!
+//! let config = PolicyConfig { zenoh: Some(ZenohConfig::default()), ..PolicyConfig::default() };
+//! # }
+//! ```
+//!
+//! [`PolicyServer`] is the handle that programs hold. Inside, `websocket` is one transport and `zenoh` another, `session` is
+//! one client whatever carries its frames, `service` is what all clients share, `floor` decides who controls the robot, `watchdog` whether
 //! they are silent, `worker` is the thread that calls the robot, `encode` makes frames of observations.
 //! For clients with extensions, `view` cuts, scales and packs pictures, `stream` sends observations unasked when `pacing` says
 //! so, and `chunks` hands actions to the robot when they are due.

@@ -4,12 +4,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use futures_util::{SinkExt, StreamExt};
 use glam::DVec3;
 use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
+use tokio_tungstenite::tungstenite::Message;
 use waldo_policy_client::{Action, Event, Observation, Options, PolicyClient};
-use waldo_protocol::policy::{Capabilities, Driver, ErrorCode, LeaseReason};
+use waldo_protocol::policy::{ActionHeader, Capabilities, Driver, ErrorCode, LeaseReason, SimpleRequest};
 use waldo_server::config::{PolicySettings, Settings};
 use waldo_server::control::Resume;
 use waldo_server::robot::sim::{SimOptions, SimRobot};
@@ -100,6 +102,21 @@ async fn act(client: PolicyClient, by: f32, seen: Option<Observation>) {
     }
 }
 
+/// A client of the first generation, which acts when it has seen what its last action led to. Ends with its connection.
+async fn step(uri: String) -> Result<()> {
+    let (mut socket, _) = tokio_tungstenite::connect_async(uri).await?;
+    let (mut reset, mut action) = (Vec::new(), Vec::new());
+    SimpleRequest::default().encode_reset(&mut reset);
+    ActionHeader { shape: &[1, 16], ..ActionHeader::default() }.encode_coupled(&bent(-0.3), &mut action)?;
+    socket.send(Message::Binary(reset.into())).await?;
+    loop {
+        match socket.next().await.context("it hung up")?? {
+            Message::Binary(_) => socket.send(Message::Binary(action.clone().into())).await?,
+            other => bail!("{other:?}"),
+        }
+    }
+}
+
 /// A headset that sends frames at its usual rate until it is dropped.
 struct Headset {
     operator: Arc<Mutex<Operator>>,
@@ -129,9 +146,15 @@ impl Headset {
 
     /// Squeezes both grips and lets go of them: engages, or disengages.
     async fn toggle(&self, robot: &Robotics, engaged: bool) -> Result<()> {
-        self.hands(|operator| drop(operator.squeeze(true))).await;
+        self.hands(|operator| {
+            operator.squeeze(true);
+        })
+        .await;
         robot.until("the engage toggle", |robot| robot.waldo.server().tracking() == engaged).await?;
-        self.hands(|operator| drop(operator.squeeze(false))).await;
+        self.hands(|operator| {
+            operator.squeeze(false);
+        })
+        .await;
         Ok(())
     }
 }
@@ -166,7 +189,11 @@ async fn taken_over(resume: Resume, extensions: Capabilities, open_loop: bool) -
     robot.until("the policy leads the arms", |robot| off(robot, -0.3) < 0.01).await?;
 
     headset.toggle(&robot, true).await?;
-    headset.hands(|operator| drop(operator.move_by(DVec3::new(0.0, 0.0, 0.1)))).await;
+    headset
+        .hands(|operator| {
+            operator.move_by(DVec3::new(0.0, 0.0, 0.1));
+        })
+        .await;
     robot.until("the person leads the arms", |robot| off(robot, -0.3) > 0.05).await?;
     Ok((robot, policy, headset))
 }
@@ -194,7 +221,11 @@ async fn a_person_takes_over_and_the_policy_goes_on_gently_with_what_it_saw_sinc
     let told = tokio::time::timeout(PATIENCE, told).await.context("nobody tells the policy")??;
     assert_eq!(told.holder.as_deref(), Some("operator"));
     policy.until_driver(Driver::Operator).await?;
-    headset.hands(|operator| drop(operator.move_by(DVec3::new(0.0, 0.0, 0.1)))).await;
+    headset
+        .hands(|operator| {
+            operator.move_by(DVec3::new(0.0, 0.0, 0.1));
+        })
+        .await;
     robot.until("the person leads the arms", |robot| off(robot, -0.3) > 0.05).await?;
     let ignored = robot.waldo.policies().context("they are served")?.counts().dropped;
     assert!(ignored.get("not_holder").is_some_and(|n| *n > 0), "the policy's actions are counted: {ignored:?}");
@@ -241,15 +272,14 @@ async fn the_actions_of_an_old_client_count_by_their_arrival() -> Result<()> {
 async fn a_policy_that_steps_keeps_its_connection_through_a_takeover_and_goes_on_after_it() -> Result<()> {
     let robot = Robotics::start(with_policies).await?;
     let headset = Headset::put_on(&robot).await?;
-    let client = Policy::connect(&robot, Capabilities::NONE).await?;
-    client.reset().await?;
-    let stepping = tokio::spawn({
-        let client = client.clone();
-        async move { while client.step(Action::from(bent(-0.3))).await.is_ok() {} }
-    });
+    let stepping = tokio::spawn(step(robot.policy_uri()?));
     robot.until("the policy leads the arms", |robot| off(robot, -0.3) < 0.01).await?;
     headset.toggle(&robot, true).await?;
-    headset.hands(|operator| drop(operator.move_by(DVec3::new(0.0, 0.0, 0.1)))).await;
+    headset
+        .hands(|operator| {
+            operator.move_by(DVec3::new(0.0, 0.0, 0.1));
+        })
+        .await;
     robot.until("the person leads the arms", |robot| off(robot, -0.3) > 0.05).await?;
     drop(headset);
     robot.until("the policy leads the arms again", |robot| off(robot, -0.3) < 0.01).await?;

@@ -4,7 +4,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::time::MissedTickBehavior;
+use futures_util::future::join_all;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use waldo_protocol::policy::{Capability, Freshness, Generation, ObsRequest, RequestId, StreamRef, Subscribe};
 
@@ -27,6 +29,9 @@ pub struct StreamOptions {
     pub hz: f64,
     /// Whether the server sends by itself if it can; true. Otherwise each observation is asked for.
     pub push: bool,
+    /// Observations that are asked for before the first of them came, if they are asked for one by one; 1. More make a
+    /// stream faster than the way to the server and back allows. At most what the server takes.
+    pub inflight: usize,
     /// Only these cameras, from servers that push; `None`: all.
     pub cameras: Option<Vec<String>>,
     /// Only these proprioception streams, from servers that push; `None`: all.
@@ -38,7 +43,7 @@ pub struct StreamOptions {
 impl StreamOptions {
     /// So many observations per second of everything; pushed if the server can.
     pub fn hz(hz: f64) -> Self {
-        Self { hz, push: true, cameras: None, proprios: None, depth: None }
+        Self { hz, push: true, inflight: 1, cameras: None, proprios: None, depth: None }
     }
 }
 
@@ -138,7 +143,6 @@ async fn request(
 
 /// Streams until it is stopped, over as many connections as it takes.
 async fn stream(shared: Arc<Shared>, options: StreamOptions, stop: CancellationToken) {
-    let stopped = stop.clone();
     let streaming = async {
         while let Ok(connection) = shared.current.ready().await {
             let result = match connection.generation().await {
@@ -151,7 +155,7 @@ async fn stream(shared: Arc<Shared>, options: StreamOptions, stop: CancellationT
                 Ok(_) => {
                     shared.common.latest.set_stream(period(options.hz).ok().or(Some(Duration::ZERO)));
                     if options.push && connection.caps.has(Capability::Push) {
-                        push(&shared, &connection, &options, &stop).await
+                        push(&shared, &connection, &options).await
                     } else {
                         pull(&shared, &connection, &options).await;
                         Ok(())
@@ -165,16 +169,19 @@ async fn stream(shared: Arc<Shared>, options: StreamOptions, stop: CancellationT
             }
         }
     };
-    stopped.run_until_cancelled(streaming).await;
+    stop.run_until_cancelled(streaming).await;
 }
 
 /// Asks again and again, until the connection ends.
 async fn pull(shared: &Shared, connection: &Connection, options: &StreamOptions) {
     // "Each new one" cannot be asked of such a server; then it is as fast as answers come.
     let period = period(options.hz).unwrap_or(Duration::from_millis(1));
-    let mut ticks = tokio::time::interval(period);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let asking = async {
+    let askers = u32::try_from(options.inflight.clamp(1, connection.inflight)).unwrap_or(1);
+    let begin = Instant::now();
+    // They take turns, each with one request under way.
+    let asking = (0..askers).map(|asker| async move {
+        let mut ticks = tokio::time::interval_at(begin + period * asker, period * askers);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             ticks.tick().await;
             let limit = shared.common.options.request_timeout;
@@ -182,20 +189,15 @@ async fn pull(shared: &Shared, connection: &Connection, options: &StreamOptions)
                 shared.common.tell(Event::Stream(error));
             }
         }
-    };
+    });
     tokio::select! {
-        () = asking => {}
+        _ = join_all(asking) => {}
         _ = connection.ended() => {}
     }
 }
 
 /// Lets the server push, until the connection ends.
-async fn push(
-    shared: &Arc<Shared>,
-    connection: &Arc<Connection>,
-    options: &StreamOptions,
-    stop: &CancellationToken,
-) -> Result<(), Error> {
+async fn push(shared: &Shared, connection: &Arc<Connection>, options: &StreamOptions) -> Result<(), Error> {
     let number = shared.common.next_number();
     let limit = shared.common.options.request_timeout;
     let subscribe = |id: Option<RequestId>, out: &mut Vec<u8>| {
@@ -205,24 +207,32 @@ async fn push(
         Ok(())
     };
     connection.stream.store(number, Ordering::Relaxed);
-    // Also if nobody waits for the reply any more: what was begun has to be ended.
-    tokio::spawn({
-        let (connection, stop) = (Arc::clone(connection), stop.clone());
-        async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                _ = connection.ended() => return,
-            }
+    let _subscription = Subscription { connection: Arc::clone(connection), number, limit };
+    connection.call(Call::Subscribe, limit, None, subscribe).await?;
+    connection.ended().await;
+    Ok(())
+}
+
+/// What was subscribed to, or will have been once the server has read it; dropping it ends it.
+struct Subscription {
+    connection: Arc<Connection>,
+    number: u64,
+    limit: Duration,
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let (connection, number, limit) = (Arc::clone(&self.connection), self.number, self.limit);
+        let _ = connection.stream.compare_exchange(number, 0, Ordering::Relaxed, Ordering::Relaxed);
+        // Without a runtime the connection ends too.
+        let Ok(runtime) = Handle::try_current() else { return };
+        runtime.spawn(async move {
             let unsubscribe = |id: Option<RequestId>, out: &mut Vec<u8>| {
                 StreamRef { id: id.unwrap_or(RequestId::FIRST), stream: number }.encode_unsubscribe(out);
                 Ok(())
             };
-            let _ = connection.stream.compare_exchange(number, 0, Ordering::Relaxed, Ordering::Relaxed);
-            // A stream that never began is an error of no consequence.
+            // Neither a stream that never began nor a lost connection needs it.
             let _ = connection.call(Call::Unsubscribe, limit, None, unsubscribe).await;
-        }
-    });
-    connection.call(Call::Subscribe, limit, None, subscribe).await?;
-    connection.ended().await;
-    Ok(())
+        });
+    }
 }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use waldo_policy_client::{CameraSettings, Encoding, Error, ErrorCode, ErrorReply, Event, LeaseEvent, LeaseReason};
-use waldo_protocol::policy::{CameraMarks, ClientMessage, LeaseOp, ObservationKind};
+use waldo_protocol::policy::{
+    AppMap, ArrayHeader, CameraHeader, CameraMarks, ClientMessage, Dtype, ImageHeader, LeaseOp, ObservationHeader,
+    ObservationKind, RequestId,
+};
 
 use crate::server::{Answer, DEPTH, Kind, PIXELS, Server, camera_observation, eventually};
 use crate::{connect, connect_with, plain};
@@ -101,4 +104,53 @@ async fn pictures_that_stayed_the_same_are_taken_from_the_observation_before() {
     let camera = after.camera("cam").unwrap();
     assert_eq!(camera.image().unwrap().as_slice().unwrap(), PIXELS);
     assert_eq!(camera.depth().unwrap().unwrap()[[1, 1]], 2.0);
+}
+
+/// An observation of two cameras, `good` and `bad`, 8×16 RGB: a JPEG file, and bytes that are none.
+fn jpegs(id: Option<RequestId>) -> Vec<u8> {
+    let mut file = Vec::new();
+    let picture = image::RgbImage::from_pixel(16, 8, image::Rgb([200, 100, 50]));
+    picture.write_to(&mut std::io::Cursor::new(&mut file), image::ImageFormat::Jpeg).unwrap();
+    let shape = [8, 16, 3];
+    let picture = ArrayHeader::new(Dtype::Uint8, &shape).unwrap();
+    let camera = |name, size| CameraHeader {
+        name,
+        timestamp: 1.0,
+        intrinsics: &[0.0; 9],
+        extrinsics: &[0.0; 16],
+        image: ImageHeader::Jpeg { picture, size },
+        depth: None,
+        marks: Some(CameraMarks { n: 1, age_ms: 0.0 }),
+    };
+    let header = ObservationHeader {
+        timestamp: 0.0,
+        cameras: &[camera("good", file.len()), camera("bad", 3)],
+        proprios: &[],
+        extra: &AppMap::default(),
+        align: None,
+        episode: None,
+    };
+    let mut frame = Vec::new();
+    header.encode(ObservationKind::Requested, id, &mut frame);
+    frame.extend(file);
+    frame.extend([1, 2, 3]);
+    frame
+}
+
+#[tokio::test]
+async fn a_jpeg_is_pixels_for_whoever_looks_and_a_broken_one_costs_its_camera_only() {
+    let (server, client) = connect(Kind::Extended).await;
+    server.on(|message| match message {
+        ClientMessage::ObsRequest(request) => Answer::Frames(vec![jpegs(request.id)]),
+        _ => Answer::Usual,
+    });
+    let observation = client.observation().await.unwrap();
+    let good = observation.camera("good").unwrap();
+    assert!(good.is_jpeg() && good.image_bytes().starts_with(&[0xff, 0xd8]));
+    let pixels = good.image().unwrap();
+    assert_eq!(pixels.dim(), (8, 16, 3));
+    assert!(pixels[[4, 4, 0]].abs_diff(200) < 4 && pixels[[4, 4, 2]].abs_diff(50) < 4);
+    assert_eq!(good.image().unwrap().as_ptr(), pixels.as_ptr(), "it is decoded once");
+    let error = observation.camera("bad").unwrap().image().unwrap_err();
+    assert!(error.to_string().starts_with("camera \"bad\": "), "{error}");
 }

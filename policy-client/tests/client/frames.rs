@@ -50,6 +50,22 @@ async fn an_observation_of_many_megabytes_is_seen_without_a_copy() {
 }
 
 #[tokio::test]
+async fn a_camera_that_failed_is_an_empty_picture() {
+    let (server, client) = connect_with(Kind::Decoupled, plain()).await;
+    server.on(|message| match message {
+        ClientMessage::ObsRequest(_) => {
+            let kind = ObservationKind::Requested;
+            Answer::Frames(vec![camera_observation(1.0, [0, 0], &[], Some(&[]), None, kind, None)])
+        }
+        _ => Answer::Usual,
+    });
+    let observation = client.observation().await.unwrap();
+    let camera = observation.camera("cam").unwrap();
+    assert_eq!((camera.shape(), camera.image().unwrap().len()), (&[0, 0, 3][..], 0));
+    assert_eq!(camera.depth().unwrap().unwrap().len(), 0);
+}
+
+#[tokio::test]
 async fn a_picture_outlives_the_client() {
     let (_server, client) = connect(Kind::Extended).await;
     let picture = client.observation().await.unwrap().camera("cam").unwrap().image_bytes();

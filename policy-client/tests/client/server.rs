@@ -349,7 +349,7 @@ pub(crate) fn camera_observation(
         timestamp,
         intrinsics: &k,
         extrinsics: &t,
-        image: if pixels.is_empty() { ImageHeader::Same(picture) } else { ImageHeader::Raw(picture) },
+        image: if pixels.is_empty() && height > 0 { ImageHeader::Same(picture) } else { ImageHeader::Raw(picture) },
         depth: depth.map(|_| ArrayHeader::new(Dtype::Float32, &shape[..2]).unwrap()),
         marks,
     }];

@@ -75,6 +75,30 @@ async fn the_rate_does_not_drift_with_the_time_that_answers_take() {
 }
 
 #[tokio::test]
+async fn several_requests_on_their_way_make_a_stream_faster_than_one_answer_after_the_other() {
+    let (server, client) = connect(Kind::Extended).await;
+    // Each answer comes three requests later.
+    let mut held = std::collections::VecDeque::new();
+    server.on(move |message| match message {
+        ClientMessage::ObsRequest(request) => {
+            held.push_back(request.id);
+            match held.len() {
+                4 => {
+                    let kind = waldo_protocol::policy::ObservationKind::Requested;
+                    Answer::Frames(vec![crate::server::observation_of(1.0, kind, held.pop_front().unwrap())])
+                }
+                _ => Answer::Nothing,
+            }
+        }
+        _ => Answer::Usual,
+    });
+    let mut pull = StreamOptions::hz(100.0);
+    (pull.push, pull.inflight) = (false, 4);
+    client.start_obs_stream_with(pull).unwrap();
+    client.newer_obs(20, LONG).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_server_that_can_push_is_not_asked() {
     let (server, client) = connect(Kind::Extended).await;
     client.start_obs_stream(50.0).unwrap();

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use waldo_protocol::policy::AppMap;
@@ -71,8 +71,32 @@ struct Running {
     tasks: TaskTracker,
     #[cfg(feature = "zenoh")]
     zenoh: Option<Arc<Transport>>,
-    /// Of its own, so that neither a program that blocks its runtime nor real-time threads have to do with it.
-    runtime: Option<Runtime>,
+    threads: Threads,
+}
+
+/// A runtime of the service's own, so that neither a program that blocks its runtime nor real-time threads have to do with
+/// it.
+struct Threads(Option<Runtime>);
+
+impl Threads {
+    fn new() -> io::Result<Self> {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(THREADS).max_blocking_threads(OBSERVERS).thread_name("policy net").enable_all();
+        Ok(Self(Some(builder.build()?)))
+    }
+
+    fn handle(&self) -> io::Result<&Handle> {
+        self.0.as_ref().map(Runtime::handle).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            // Waiting is not allowed here: this may be a thread of a runtime.
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl PolicyServer {
@@ -102,28 +126,23 @@ impl PolicyServer {
         let Inner { config, hub, robot, metadata, shutdown, .. } = &*self.0;
         let listener = config.websocket.map(websocket::listen).transpose()?;
         let addr = listener.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(THREADS)
-            .max_blocking_threads(OBSERVERS)
-            .thread_name("policy net")
-            .enable_all()
-            .build()?;
-        let handle = runtime.handle().clone();
-        let service = Service::start(config.clone(), hub.clone(), Arc::clone(robot), metadata.clone(), handle)?;
+        let threads = Threads::new()?;
+        let handle = threads.handle()?;
+        let service = Service::start(config.clone(), hub.clone(), Arc::clone(robot), metadata.clone(), handle.clone())?;
         #[cfg(feature = "zenoh")]
         let zenoh = {
-            let open = |config| Transport::open(config, &service, runtime.handle());
+            let open = |config| Transport::open(config, &service, handle);
             let opened = config.zenoh.as_ref().map(open).transpose();
             opened.inspect_err(|_| service.shut_down()).map_err(PolicyStartError::Zenoh)?.map(Arc::new)
         };
         let tasks = TaskTracker::new();
-        tasks.spawn_on(Arc::clone(&service).watch(shutdown.clone()), runtime.handle());
+        tasks.spawn_on(Arc::clone(&service).watch(shutdown.clone()), handle);
         if let Some(listener) = listener {
-            tasks.spawn_on(websocket::serve(listener, Arc::clone(&service), shutdown.clone()), runtime.handle());
+            tasks.spawn_on(websocket::serve(listener, Arc::clone(&service), shutdown.clone()), handle);
         }
         #[cfg(feature = "zenoh")]
         if let Some(zenoh) = zenoh.clone() {
-            tasks.spawn_on(zenoh.close_after(shutdown.clone()), runtime.handle());
+            tasks.spawn_on(zenoh.close_after(shutdown.clone()), handle);
         }
         tasks.close();
         *running = Some(Running {
@@ -132,7 +151,7 @@ impl PolicyServer {
             tasks,
             #[cfg(feature = "zenoh")]
             zenoh,
-            runtime: Some(runtime),
+            threads,
         });
         Ok(())
     }
@@ -144,7 +163,7 @@ impl PolicyServer {
     /// As [`start`](Self::start).
     pub fn run(&self) -> Result<(), PolicyStartError> {
         self.start_or_go_on()?;
-        let handle = self.running().as_ref().and_then(|running| Some(running.runtime.as_ref()?.handle().clone()));
+        let handle = self.running().as_ref().and_then(|running| running.threads.handle().ok().cloned());
         if let Some(handle) = handle {
             handle.block_on(self.stopped());
         }
@@ -227,12 +246,8 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.shutdown.cancel();
         let running = self.running.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(mut running) = running {
+        if let Some(running) = running {
             running.service.shut_down();
-            if let Some(runtime) = running.runtime.take() {
-                // Waiting is not allowed here: this may be a thread of a runtime.
-                runtime.shutdown_background();
-            }
         }
     }
 }

@@ -486,13 +486,20 @@ impl Service {
         self.tell(event);
     }
 
-    /// Tells every client that the server ends, and ends the robot's thread.
+    /// Tells every client that the server ends, and does no more of what they asked for.
     pub(super) fn shut_down(&self) {
         let clients: Vec<_> = self.room().clients.values().cloned().collect();
         for client in clients {
             client.refuse(None, ErrorCode::Shutdown, "the server stops", None);
             client.outbox().close(Close::new(1001, "the server stops"));
         }
+        self.worker.close();
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // The last client is gone, and the robot was told.
         self.worker.stop();
         self.chunks.end();
     }

@@ -35,6 +35,13 @@ pub(super) enum Job {
     Disconnected(Peer),
 }
 
+impl Job {
+    /// Whether a client asked for it.
+    fn is_request(&self) -> bool {
+        matches!(self, Self::Reset(_) | Self::Apply(..) | Self::Step(..))
+    }
+}
+
 /// The jobs of the robot's thread, in order.
 #[derive(Default)]
 pub(super) struct Worker {
@@ -46,6 +53,9 @@ pub(super) struct Worker {
 struct Queue {
     jobs: VecDeque<Job>,
     actions: usize,
+    /// Nobody is to be served any more; the robot is told of what happens to the end.
+    closing: bool,
+    /// Nothing follows.
     stopped: bool,
 }
 
@@ -53,7 +63,7 @@ struct Queue {
 pub(super) enum Displaced {
     /// An older action gave way.
     Action(Arc<Client>, Option<RequestId>),
-    /// The job itself: there are too many, or the service stops.
+    /// The job itself: there are too many, or the service ends.
     Job,
 }
 
@@ -70,7 +80,7 @@ impl Worker {
     /// Queues a job; never waits.
     pub(super) fn push(&self, job: Job) -> Result<(), Displaced> {
         let mut queue = self.queue();
-        if queue.stopped || queue.jobs.len() >= MAX_JOBS {
+        if queue.stopped || (queue.closing && job.is_request()) || queue.jobs.len() >= MAX_JOBS {
             drop(queue);
             // A ticket in it tells its client.
             drop(job);
@@ -94,26 +104,33 @@ impl Worker {
         }
     }
 
-    /// Ends the thread after its present job; what waits is dropped.
+    /// Drops what clients asked for and takes no more of it. Their tickets tell them.
+    pub(super) fn close(&self) {
+        let (mut dropped, mut queue) = (VecDeque::new(), self.queue());
+        queue.closing = true;
+        for job in std::mem::take(&mut queue.jobs) {
+            if job.is_request() { &mut dropped } else { &mut queue.jobs }.push_back(job);
+        }
+        queue.actions = 0;
+        drop(queue);
+        drop(dropped);
+    }
+
+    /// Ends the thread after what waits.
     pub(super) fn stop(&self) {
-        let jobs = {
-            let mut queue = self.queue();
-            queue.stopped = true;
-            std::mem::take(&mut queue.jobs)
-        };
+        self.queue().stopped = true;
         self.news.notify_one();
-        drop(jobs);
     }
 
     fn next(&self) -> Option<Job> {
         let mut queue = self.queue();
         loop {
-            if queue.stopped {
-                return None;
-            }
             if let Some(job) = queue.jobs.pop_front() {
                 queue.actions -= usize::from(matches!(job, Job::Apply(..)));
                 return Some(job);
+            }
+            if queue.stopped {
+                return None;
             }
             queue = self.news.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }

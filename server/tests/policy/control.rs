@@ -191,3 +191,18 @@ async fn whoever_waits_for_a_slow_reset_keeps_control() {
     assert_eq!(first.message().await.kind(), "reset_response");
     assert_eq!((setup.robot.done(), setup.dropped("not_holder")), (vec![Event::Reset], 1));
 }
+
+#[tokio::test]
+async fn a_server_that_stops_makes_a_moving_robot_hold_and_does_nothing_more() {
+    let behaviour = Behaviour { apply: Duration::from_millis(100), ..Behaviour::default() };
+    let setup = start_with(behaviour, quick(60_000));
+    let mut client = setup.connect().await;
+    for n in 0..50u8 {
+        client.act(&[f32::from(n)]).await;
+    }
+    setup.robot.wait_for_action(&[0.0]);
+    setup.server.stop();
+    setup.robot.wait_for(1, |event| *event == Event::Stale);
+    setup.robot.wait_for(1, |event| *event == Event::Disconnected);
+    assert!(setup.robot.actions().len() < 40, "{}", setup.robot.actions().len());
+}

@@ -23,14 +23,14 @@ use waldo_server::policy::{
 use waldo_server::sensors::{CameraConfig, ProprioConfig, SensorHub};
 
 /// Much longer than anything takes.
-pub const LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 
 /// Long enough for what must not come to have come.
-pub const A_WHILE: Duration = Duration::from_millis(100);
+pub(crate) const A_WHILE: Duration = Duration::from_millis(100);
 
 /// What was done with the robot.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Event {
+pub(crate) enum Event {
     Reset,
     Applied { shape: Vec<usize>, values: Vec<f32> },
     Stepped { values: Vec<f32> },
@@ -41,21 +41,21 @@ pub enum Event {
 
 /// What the robot does on demand of a test.
 #[derive(Default)]
-pub struct Behaviour {
+pub(crate) struct Behaviour {
     /// An observation of its own takes so long.
-    pub observation: Option<Duration>,
+    pub(crate) observation: Option<Duration>,
     /// A reset takes so long.
-    pub reset: Duration,
+    pub(crate) reset: Duration,
     /// An action takes so long.
-    pub apply: Duration,
+    pub(crate) apply: Duration,
     /// A step of its own has this outcome.
-    pub step: Option<Outcome>,
-    pub outcome: Outcome,
+    pub(crate) step: Option<Outcome>,
+    pub(crate) outcome: Outcome,
     /// Value of the first element of an action that fails, and of one that panics.
-    pub fails: Option<f32>,
-    pub panics: Option<f32>,
-    pub reset_panics: bool,
-    pub observation_fails: bool,
+    pub(crate) fails: Option<f32>,
+    pub(crate) panics: Option<f32>,
+    pub(crate) reset_panics: bool,
+    pub(crate) observation_fails: bool,
 }
 
 #[derive(Default)]
@@ -65,7 +65,7 @@ struct Log {
 }
 
 #[derive(Clone)]
-pub struct TestRobot {
+pub(crate) struct TestRobot {
     hub: SensorHub,
     behaviour: Arc<Behaviour>,
     log: Arc<Log>,
@@ -78,19 +78,19 @@ impl TestRobot {
     }
 
     /// What was done so far, connections left out.
-    pub fn done(&self) -> Vec<Event> {
+    pub(crate) fn done(&self) -> Vec<Event> {
         let events = self.log.events.lock().unwrap();
         let events = events.iter().map(|(_, event, _)| event.clone());
         events.filter(|event| !matches!(event, Event::Connected | Event::Disconnected)).collect()
     }
 
     /// The actions so far, as they were handed over.
-    pub fn actions(&self) -> Vec<ActionData> {
+    pub(crate) fn actions(&self) -> Vec<ActionData> {
         self.log.events.lock().unwrap().iter().filter_map(|(_, _, action)| action.clone()).collect()
     }
 
     /// Waits until something was done so often; says when it was for the last time.
-    pub fn wait_for(&self, times: usize, what: impl Fn(&Event) -> bool) -> Instant {
+    pub(crate) fn wait_for(&self, times: usize, what: impl Fn(&Event) -> bool) -> Instant {
         let mut events = self.log.events.lock().unwrap();
         let end = Instant::now() + LIMIT;
         loop {
@@ -104,11 +104,11 @@ impl TestRobot {
         }
     }
 
-    pub fn wait_for_action(&self, values: &[f32]) -> Instant {
+    pub(crate) fn wait_for_action(&self, values: &[f32]) -> Instant {
         self.wait_for(1, |event| matches!(event, Event::Applied { values: applied, .. } if applied == values))
     }
 
-    pub fn count(&self, what: impl Fn(&Event) -> bool) -> usize {
+    pub(crate) fn count(&self, what: impl Fn(&Event) -> bool) -> usize {
         self.log.events.lock().unwrap().iter().filter(|(_, event, _)| what(event)).count()
     }
 }
@@ -174,26 +174,26 @@ impl PolicyRobot for TestRobot {
 }
 
 /// A running server.
-pub struct Setup {
-    pub server: PolicyServer,
-    pub robot: TestRobot,
-    pub hub: SensorHub,
-    pub addr: SocketAddr,
-    pub config: PolicyConfig,
+pub(crate) struct Setup {
+    pub(crate) server: PolicyServer,
+    pub(crate) robot: TestRobot,
+    pub(crate) hub: SensorHub,
+    pub(crate) addr: SocketAddr,
+    pub(crate) config: PolicyConfig,
 }
 
-pub fn start() -> Setup {
+pub(crate) fn start() -> Setup {
     start_with(Behaviour::default(), |_| {})
 }
 
-pub fn start_with(behaviour: Behaviour, change: impl FnOnce(&mut PolicyConfig)) -> Setup {
+pub(crate) fn start_with(behaviour: Behaviour, change: impl FnOnce(&mut PolicyConfig)) -> Setup {
     let hub = SensorHub::default();
     hub.declare_camera(CameraConfig::new("wrist_cam", 4, 6)).unwrap();
     hub.declare_proprio(ProprioConfig::new("joints", 3)).unwrap();
     start_on(hub, behaviour, change)
 }
 
-pub fn start_on(hub: SensorHub, behaviour: Behaviour, change: impl FnOnce(&mut PolicyConfig)) -> Setup {
+pub(crate) fn start_on(hub: SensorHub, behaviour: Behaviour, change: impl FnOnce(&mut PolicyConfig)) -> Setup {
     let mut config = PolicyConfig { websocket: Some(([127, 0, 0, 1], 0).into()), ..PolicyConfig::default() };
     change(&mut config);
     let robot = TestRobot { hub: hub.clone(), behaviour: Arc::new(behaviour), log: Arc::default() };
@@ -204,22 +204,22 @@ pub fn start_on(hub: SensorHub, behaviour: Behaviour, change: impl FnOnce(&mut P
 }
 
 impl Setup {
-    pub async fn connect(&self) -> Client {
+    pub(crate) async fn connect(&self) -> Client {
         Client::connect(&format!("ws://{}", self.addr)).await
     }
 
     /// A client with these extensions.
-    pub async fn extended(&self, want: Capabilities) -> Client {
+    pub(crate) async fn extended(&self, want: Capabilities) -> Client {
         let mut client = self.connect().await;
         client.negotiate(want).await;
         client
     }
 
-    pub fn dropped(&self, reason: &str) -> u64 {
+    pub(crate) fn dropped(&self, reason: &str) -> u64 {
         self.server.counts().dropped.get(reason).copied().unwrap_or(0)
     }
 
-    pub async fn until(&self, what: &str, mut done: impl FnMut(&Self) -> bool) {
+    pub(crate) async fn until(&self, what: &str, mut done: impl FnMut(&Self) -> bool) {
         let end = Instant::now() + LIMIT;
         while !done(self) {
             assert!(Instant::now() < end, "never: {what}");
@@ -229,20 +229,20 @@ impl Setup {
 }
 
 /// A client that knows frames, and what it negotiated.
-pub struct Client {
-    pub socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    pub caps: Capabilities,
+pub(crate) struct Client {
+    pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    pub(crate) caps: Capabilities,
     /// Messages for others that came while a certain one was waited for.
     early: HashMap<u64, (Bytes, ServerMessage)>,
 }
 
 impl Client {
-    pub async fn connect(uri: &str) -> Self {
+    pub(crate) async fn connect(uri: &str) -> Self {
         let (socket, _) = timeout(LIMIT, connect_async(uri)).await.unwrap().unwrap();
         Self { socket, caps: Capabilities::NONE, early: HashMap::new() }
     }
 
-    pub async fn negotiate(&mut self, want: Capabilities) -> ServerExt {
+    pub(crate) async fn negotiate(&mut self, want: Capabilities) -> ServerExt {
         let bits = u64::from_be_bytes(*b"a client");
         let ext = ClientExt { v: 1, impl_name: "test/1".to_owned(), want, client: Some(ClientId::from_bits(bits)) };
         let request = MetadataRequest { ext: Some(ext), id: None };
@@ -252,40 +252,40 @@ impl Client {
         response.ext.unwrap()
     }
 
-    pub async fn send_bytes(&mut self, frame: impl Into<Bytes>) {
+    pub(crate) async fn send_bytes(&mut self, frame: impl Into<Bytes>) {
         self.socket.send(Message::Binary(frame.into())).await.unwrap();
     }
 
-    pub async fn send(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) async fn send(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let mut frame = Vec::new();
         write(&mut frame);
         self.send_bytes(frame).await;
     }
 
-    pub async fn act(&mut self, values: &[f32]) {
+    pub(crate) async fn act(&mut self, values: &[f32]) {
         self.act_marked(values, ActionMarks::default(), None).await;
     }
 
-    pub async fn act_marked(&mut self, values: &[f32], marks: ActionMarks, id: Option<RequestId>) {
+    pub(crate) async fn act_marked(&mut self, values: &[f32], marks: ActionMarks, id: Option<RequestId>) {
         let header = ActionHeader { shape: &[values.len()], marks, id, ..ActionHeader::default() };
         self.send(|out| header.encode(values, out).unwrap()).await;
     }
 
-    pub async fn step(&mut self, values: &[f32]) {
+    pub(crate) async fn step(&mut self, values: &[f32]) {
         let header = ActionHeader { shape: &[1, values.len()], ..ActionHeader::default() };
         self.send(|out| header.encode_coupled(values, out).unwrap()).await;
     }
 
-    pub async fn reset(&mut self) {
+    pub(crate) async fn reset(&mut self) {
         self.send(|out| SimpleRequest::default().encode_reset(out)).await;
     }
 
-    pub async fn ask(&mut self) {
+    pub(crate) async fn ask(&mut self) {
         self.send(|out| waldo_protocol::policy::ObsRequest::default().encode(out)).await;
     }
 
     /// The next message, pongs left out.
-    pub async fn raw(&mut self) -> Message {
+    pub(crate) async fn raw(&mut self) -> Message {
         loop {
             let message = timeout(LIMIT, self.socket.next()).await.expect("in time").expect("still open").unwrap();
             if !matches!(message, Message::Ping(_) | Message::Pong(_)) {
@@ -294,20 +294,20 @@ impl Client {
         }
     }
 
-    pub async fn frame(&mut self) -> Bytes {
+    pub(crate) async fn frame(&mut self) -> Bytes {
         match self.raw().await {
             Message::Binary(frame) => frame,
             other => panic!("no frame but {other:?}"),
         }
     }
 
-    pub async fn message(&mut self) -> ServerMessage {
+    pub(crate) async fn message(&mut self) -> ServerMessage {
         let frame = self.frame().await;
         ServerMessage::decode(&frame, self.caps).unwrap()
     }
 
     /// The reply to a request, whatever comes before it.
-    pub async fn reply(&mut self, id: RequestId) -> ServerMessage {
+    pub(crate) async fn reply(&mut self, id: RequestId) -> ServerMessage {
         loop {
             if let Some((_, message)) = self.early.remove(&id.get()) {
                 return message;
@@ -321,7 +321,7 @@ impl Client {
     }
 
     /// The code and the reason with which the server hangs up next.
-    pub async fn closed(&mut self) -> (u16, String) {
+    pub(crate) async fn closed(&mut self) -> (u16, String) {
         match self.raw().await {
             Message::Close(Some(close)) => (close.code.into(), close.reason.to_string()),
             other => panic!("no farewell but {other:?}"),
@@ -329,28 +329,28 @@ impl Client {
     }
 
     /// Nothing comes for a while.
-    pub async fn hears_nothing(&mut self) {
+    pub(crate) async fn hears_nothing(&mut self) {
         if let Ok(message) = timeout(A_WHILE, self.socket.next()).await {
             panic!("this came: {message:?}");
         }
     }
 
-    pub async fn close(mut self) {
+    pub(crate) async fn close(mut self) {
         // The server may have said goodbye already.
         let _ = self.socket.close(None).await;
         while let Some(Ok(_)) = self.socket.next().await {}
     }
 
-    pub async fn say_goodbye(&mut self, code: CloseCode) {
+    pub(crate) async fn say_goodbye(&mut self, code: CloseCode) {
         let frame = CloseFrame { code, reason: "".into() };
         self.socket.close(Some(frame)).await.unwrap();
     }
 }
 
-pub fn id(n: u64) -> RequestId {
+pub(crate) fn id(n: u64) -> RequestId {
     RequestId::new(n).unwrap()
 }
 
-pub fn caps(list: &[waldo_protocol::policy::Capability]) -> Capabilities {
+pub(crate) fn caps(list: &[waldo_protocol::policy::Capability]) -> Capabilities {
     list.iter().copied().collect()
 }

@@ -117,6 +117,20 @@ async fn a_token_is_asked_for_if_there_is_one() {
 }
 
 #[tokio::test]
+async fn the_rule_of_the_program_lets_programs_on_this_computer_pass_and_strange_pages_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let rule = std::sync::Arc::new(waldo_server::http::Access::load(dir.path(), false).unwrap());
+    let token = rule.token().unwrap().to_owned();
+    let setup = start_with(Behaviour::default(), |config| config.access = PolicyAccess::Rule(rule));
+    setup.connect().await;
+    let page = "Origin: https://evil.example\r\n";
+    let (head, _) = handshake(&setup, "GET /", page).await;
+    assert!(head.starts_with("http/1.1 403 "), "{head}");
+    let (head, _) = handshake(&setup, &format!("GET /?token={token}"), page).await;
+    assert!(head.starts_with("http/1.1 101 "), "{head}");
+}
+
+#[tokio::test]
 async fn one_client_too_many_is_told_what_to_do_until_another_leaves() {
     let setup = start_with(Behaviour::default(), |config| config.max_clients = 2);
     let (first, _second) = (setup.connect().await, setup.connect().await);
@@ -330,4 +344,27 @@ async fn encrypted_connections_are_served_if_there_is_a_certificate() {
     assert!(message.into_data().len() > 84);
     // Without encryption the port says nothing.
     assert!(connect_async(format!("ws://{}", setup.addr)).await.is_err());
+}
+
+#[tokio::test]
+async fn clients_that_come_and_go_in_any_way_leave_nothing_behind() {
+    let setup = start();
+    for n in 0..200u8 {
+        let mut client = setup.connect().await;
+        match n % 4 {
+            0 => client.close().await,
+            1 => client.ask().await,
+            2 => client.act(&[f32::from(n)]).await,
+            _ => {
+                let (_, stream) = handshake(&setup, "GET /", "").await;
+                stream.set_zero_linger().unwrap();
+            }
+        }
+    }
+    setup.until("all are forgotten", |setup| setup.server.clients().is_empty()).await;
+    setup.until("nobody controls", |setup| setup.server.holder().is_none()).await;
+    let connections = 200 + 50;
+    setup.robot.wait_for(connections, |event| *event == Event::Disconnected);
+    assert_eq!(setup.robot.count(|event| *event == Event::Connected), connections);
+    assert!(setup.config.metrics.text().contains(r#"waldo_clients{wire="policy"} 0"#));
 }

@@ -3,6 +3,7 @@
 //! One task reads and writes, so that a reply needs no other thread; but neither waits for the other, so that an action
 //! counts while a picture is on its way.
 
+use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,12 +15,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::read::{Message, Messages, ReadEnd};
 use super::write;
-use crate::policy::outbox::{Close, Outgoing};
+use crate::policy::outbox::{Close, Frame, Outgoing};
 use crate::policy::service::Service;
 use crate::policy::session::Session;
 
 /// Period of pings. Nobody is hung up on because of a pong that is late: an application may keep its own socket waiting.
-/// The kernel notices who is gone.
+/// The kernel gives up who does not even acknowledge them, after a quarter of an hour.
 const PING: Duration = Duration::from_secs(20);
 
 /// How long a client that has asked for more than it reads may go on reading nothing.
@@ -137,29 +138,40 @@ async fn send(session: &Session, writer: &mut (impl AsyncWrite + Unpin), pings: 
     let mut ping = interval_at(Instant::now() + PING, PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let sent = tokio::select! {
+        let next = tokio::select! {
             biased;
-            payload = pings.next() => write::pong(writer, payload).await,
+            payload = pings.next() => Next::Pong(payload),
             outgoing = session.outbox().next() => match outgoing {
-                Outgoing::Frame(frame) => {
-                    let writing = std::pin::pin!(write::binary(writer, frame));
-                    match unless_stalled(session, writing).await {
-                        Some(sent) => sent,
-                        None => return End::Close(Close::new(1008, "the client reads too slowly")),
-                    }
-                }
+                Outgoing::Frame(frame) => Next::Frame(frame),
                 Outgoing::Close(close) => return End::Close(close),
             },
-            _ = ping.tick() => write::ping(writer).await,
+            _ = ping.tick() => Next::Ping,
         };
-        if sent.is_err() {
-            return End::Gone;
+        let writing = async {
+            match next {
+                Next::Frame(frame) => write::binary(writer, frame).await,
+                Next::Ping => write::ping(writer).await,
+                Next::Pong(payload) => write::pong(writer, payload).await,
+            }
+        };
+        match unless_stalled(session, writing).await {
+            Some(Ok(())) => {}
+            Some(Err(_)) => return End::Gone,
+            None => return End::Close(Close::new(1008, "the client reads too slowly")),
         }
     }
 }
 
+/// What goes into the socket next.
+enum Next {
+    Frame(Frame),
+    Ping,
+    Pong(Bytes),
+}
+
 /// The result, or none if it takes for ever while more and more waits behind it.
-async fn unless_stalled<T>(session: &Session, mut writing: impl Future<Output = T> + Unpin) -> Option<T> {
+async fn unless_stalled<T>(session: &Session, writing: impl Future<Output = T>) -> Option<T> {
+    let mut writing = pin!(writing);
     loop {
         tokio::select! {
             biased;
@@ -168,5 +180,72 @@ async fn unless_stalled<T>(session: &Session, mut writing: impl Future<Output = 
                 return None;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::io::{AsyncReadExt, duplex};
+    use tokio::runtime::Handle;
+    use waldo_protocol::policy::AppMap;
+
+    use super::*;
+    use crate::policy::PolicyConfig;
+    use crate::policy::robot::{ActionData, Observation, PolicyError, PolicyRobot};
+    use crate::policy::session::Link;
+    use crate::sensors::SensorHub;
+
+    struct Still;
+
+    impl PolicyRobot for Still {
+        fn reset(&self) -> Result<(Observation, AppMap), PolicyError> {
+            Err("it stands".into())
+        }
+
+        fn apply_action(&self, _: &ActionData) -> Result<(), PolicyError> {
+            Err("it stands".into())
+        }
+    }
+
+    fn session() -> Session {
+        let (config, hub) = (PolicyConfig::default(), SensorHub::default());
+        let service = Service::start(config, hub, Arc::new(Still), AppMap::default(), Handle::current()).unwrap();
+        service.connect("test", Link { extensions: true, closes: true }).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ping_goes_out_every_twenty_seconds_and_nobody_is_hung_up_on_for_a_missing_pong() {
+        let (session, pings, (mut ours, mut theirs)) = (session(), Pings::default(), duplex(4096));
+        let begin = Instant::now();
+        let mut sending = pin!(send(&session, &mut ours, &pings));
+        for n in 1..=60 {
+            let mut ping = [0; 2];
+            tokio::select! {
+                _ = &mut sending => panic!("hung up"),
+                read = theirs.read_exact(&mut ping) => assert_eq!(read.unwrap(), 2),
+            }
+            assert_eq!((ping, begin.elapsed().as_secs()), ([0x89, 0], 20 * n));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_reads_nothing_is_hung_up_on_only_if_more_and_more_waits() {
+        let (session, pings, (mut ours, _theirs)) = (session(), Pings::default(), duplex(16));
+        let frame = || Frame::new(vec![0; 1000]);
+        session.outbox().push(frame());
+        let mut sending = pin!(send(&session, &mut ours, &pings));
+        let hour = sleep(Duration::from_secs(3600));
+        tokio::select! {
+            _ = &mut sending => panic!("it has asked for one frame, and may take its time"),
+            () = hour => {}
+        }
+        while session.has_room() {
+            session.outbox().push(frame());
+        }
+        let begin = Instant::now();
+        assert!(matches!(sending.await, End::Close(Close { code: 1008, .. })));
+        assert!(begin.elapsed() <= STALLED + Duration::from_secs(1), "{:?}", begin.elapsed());
     }
 }

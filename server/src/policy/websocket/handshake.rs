@@ -18,7 +18,6 @@ use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use sha1::{Digest, Sha1};
-use socket2::{SockRef, TcpKeepalive};
 use subtle::ConstantTimeEq;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
@@ -34,10 +33,6 @@ use crate::policy::session::{Link, Session};
 
 /// How long a client may take for the TLS handshake, and for the head of its request.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long the kernel tries to reach a client that is gone without a word. It also ends a connection whose client reads
-/// nothing for so long, be it that its application is slow.
-const UNREACHABLE: Duration = Duration::from_secs(120);
 
 /// Largest head of a request.
 const MAX_HEAD: usize = 32 * 1024;
@@ -56,7 +51,8 @@ struct Upgraded {
 
 /// Serves one connection until it ends.
 pub(super) async fn handle(stream: TcpStream, peer: SocketAddr, service: Arc<Service>, shutdown: CancellationToken) {
-    if let Err(error) = prepare(&stream) {
+    // Replies must not wait for each other.
+    if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, "a socket is gone: {error}");
         return;
     }
@@ -73,13 +69,6 @@ pub(super) async fn handle(stream: TcpStream, peer: SocketAddr, service: Arc<Ser
             }
         }
     }
-}
-
-fn prepare(stream: &TcpStream) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    let socket = SockRef::from(stream);
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(UNREACHABLE / 4).with_interval(UNREACHABLE / 12))?;
-    socket.set_tcp_user_timeout(Some(UNREACHABLE))
 }
 
 async fn shake_hands<S, R, W>(
