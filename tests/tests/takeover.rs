@@ -100,6 +100,7 @@ async fn a_person_takes_over_and_the_policy_goes_on_gently_with_what_it_saw_sinc
 async fn an_action_computed_from_what_was_seen_before_the_release_moves_nothing() -> Result<()> {
     let (robot, policy, headset) = taken_over(Resume::Newer, Capabilities::all(), true).await?;
     let mut events = policy.client.events();
+    headset.toggle(&robot, false).await?;
     drop(headset);
     let told = async {
         loop {
@@ -118,6 +119,7 @@ async fn an_action_computed_from_what_was_seen_before_the_release_moves_nothing(
 #[tokio::test(flavor = "multi_thread")]
 async fn the_actions_of_an_old_client_count_by_their_arrival() -> Result<()> {
     let (robot, _policy, headset) = taken_over(Resume::Newer, Capabilities::NONE, true).await?;
+    headset.toggle(&robot, false).await?;
     drop(headset);
     robot.until("the policy leads the arms again", |robot| off(robot, -0.3) < 0.01).await
 }
@@ -135,6 +137,7 @@ async fn a_policy_that_steps_keeps_its_connection_through_a_takeover_and_goes_on
         })
         .await;
     robot.until("the person leads the arms", |robot| off(robot, -0.3) > 0.05).await?;
+    headset.toggle(&robot, false).await?;
     drop(headset);
     robot.until("the policy leads the arms again", |robot| off(robot, -0.3) < 0.01).await?;
     ensure!(!stepping.is_finished(), "a step failed");
@@ -146,6 +149,7 @@ async fn a_policy_that_steps_keeps_its_connection_through_a_takeover_and_goes_on
 async fn the_settings_may_demand_a_reset_after_a_takeover() -> Result<()> {
     let (robot, policy, headset) = taken_over(Resume::Reset, Capabilities::all(), false).await?;
     let mut events = policy.client.events();
+    headset.toggle(&robot, false).await?;
     drop(headset);
     let told = async {
         loop {
