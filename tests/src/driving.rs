@@ -67,10 +67,14 @@ impl Policy {
         Ok(PolicyClient::connect(&robot.policy_uri()?, options).await?)
     }
 
-    /// Resets the robot, and then wants the elbows bent by so much. `seen`: always says that it has seen only this.
-    pub async fn start(client: PolicyClient, by: f32, seen: Option<Observation>) -> Result<Self> {
-        client.reset().await?;
-        let acting = tokio::spawn(act(client.clone(), by, seen));
+    /// Resets the robot, and then wants the elbows bent by so much. `blind`: it looks at nothing but what the reset showed,
+    /// and says so.
+    ///
+    /// # Errors
+    /// The robot does not reset.
+    pub async fn start(client: PolicyClient, by: f32, blind: bool) -> Result<Self> {
+        let (begin, _) = client.reset().await?;
+        let acting = tokio::spawn(act(client.clone(), by, blind.then_some(begin)));
         Ok(Self { client, acting })
     }
 

@@ -17,7 +17,7 @@ async fn a_stop_holds_the_policy_and_refuses_its_resets_until_it_is_cleared() ->
     let robot = Robotics::start(with_policies).await?;
     let mut viewer = viewer(&robot).await?;
     let client = Policy::connect(&robot, Capabilities::all()).await?;
-    let policy = Policy::start(client, -0.3, None).await?;
+    let policy = Policy::start(client, -0.3, false).await?;
     robot.until("the policy leads the arms", |robot| off(robot, -0.3) < 0.01).await?;
     while viewer.receive_type("lease").await?["value"]["driver"] != "policy" {}
 
@@ -38,7 +38,7 @@ async fn a_silent_policy_is_held_with_the_reason_for_everybody() -> Result<()> {
     let mut viewer = viewer(&robot).await?;
     let client = Policy::connect(&robot, Capabilities::all()).await?;
     let mut events = client.events();
-    let policy = Policy::start(client.clone(), -0.3, None).await?;
+    let policy = Policy::start(client.clone(), -0.3, false).await?;
     robot.until("the policy leads the arms", |robot| off(robot, -0.3) < 0.01).await?;
     drop(policy);
     let hold = loop {

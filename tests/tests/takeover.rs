@@ -30,7 +30,7 @@ async fn step(uri: String) -> Result<()> {
 }
 
 /// A policy that has led the arms where it wants them, and a person who has taken over and moved them away.
-async fn taken_over(resume: Resume, extensions: Capabilities, open_loop: bool) -> Result<(Robotics, Policy, Headset)> {
+async fn taken_over(resume: Resume, extensions: Capabilities, blind: bool) -> Result<(Robotics, Policy, Headset)> {
     let settings = |data: &_| {
         let all = with_policies(data);
         Settings { policy: PolicySettings { resume, ..all.policy }, ..all }
@@ -38,8 +38,7 @@ async fn taken_over(resume: Resume, extensions: Capabilities, open_loop: bool) -
     let robot = Robotics::start(settings).await?;
     let headset = Headset::put_on(&robot).await?;
     let client = Policy::connect(&robot, extensions).await?;
-    let seen = if open_loop { Some(client.reset().await?.0) } else { None };
-    let policy = Policy::start(client, -0.3, seen).await?;
+    let policy = Policy::start(client, -0.3, blind).await?;
     robot.until("the policy leads the arms", |robot| off(robot, -0.3) < 0.01).await?;
 
     headset.toggle(&robot, true).await?;
@@ -58,7 +57,7 @@ async fn a_person_takes_over_and_the_policy_goes_on_gently_with_what_it_saw_sinc
     let headset = Headset::put_on(&robot).await?;
     let client = Policy::connect(&robot, Capabilities::all()).await?;
     let mut events = client.events();
-    let policy = Policy::start(client, -0.3, None).await?;
+    let policy = Policy::start(client, -0.3, false).await?;
     robot.until("the policy leads the arms", |robot| off(robot, -0.3) < 0.01).await?;
     assert_eq!(policy.driver().await?, Driver::Policy);
 
