@@ -73,7 +73,7 @@ fn check_finite(values: &[f32]) -> Result<(), ActionError> {
     }
 }
 
-/// A shape without leading dimensions of 1: [1, 7] and [7] are one action of 7 values.
+/// A shape without leading dimensions of 1: `[1, 7]` and `[7]` are one action of 7 values.
 fn essence(shape: &[usize]) -> &[usize] {
     let ones = shape.iter().take_while(|n| **n == 1).count();
     &shape[ones.min(shape.len().saturating_sub(1))..]

@@ -328,7 +328,11 @@ fn no_large_reply_is_lost_on_a_busy_computer() -> Result<()> {
     let busy = AtomicBool::new(true);
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism()?.get() {
-            scope.spawn(|| while busy.load(Ordering::Relaxed) {});
+            scope.spawn(|| {
+                while busy.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
         }
         let result = (|| {
             let mut client = new(&locator, "arm-1", 1)?;

@@ -105,7 +105,7 @@ struct Running {
 }
 
 impl VrServer {
-    /// A server that does not listen yet; takes a [`VrServerConfig`] or [`Settings`].
+    /// A server that does not listen yet; takes a [`VrServerConfig`](super::VrServerConfig) or [`Settings`].
     pub fn new(settings: impl Into<Settings>) -> Self {
         let settings = settings.into();
         let network = Network::new(settings.media_ports.map(PortRange::ports), settings.ice_servers.clone())
