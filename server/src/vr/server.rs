@@ -301,6 +301,13 @@ impl VrServer {
         lock(&self.0.service.health).insert(name, Box::new(value));
     }
 
+    /// Takes back what [`Self::show_in_health`] added.
+    pub(crate) fn hide_in_health(&self, name: &'static str) {
+        // Its author's code may run with it, so not under the lock.
+        let shown = lock(&self.0.service.health).remove(name);
+        drop(shown);
+    }
+
     /// Attaches Waldo's control loop as the arm consumer; this is what it reads. Nobody can engage before its first tick.
     pub fn attach_control(&self) -> Arc<Mutex<Arbiter>> {
         self.0.service.attach_control()
