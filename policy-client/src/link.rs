@@ -123,6 +123,7 @@ pub(crate) struct Dial<'a> {
     /// Limits, TLS, proxy.
     pub(crate) options: &'a Options,
     /// Id of this client object, the same for all of its links.
+    #[cfg_attr(not(feature = "zenoh"), expect(dead_code, reason = "part of the keys on Zenoh"))]
     pub(crate) client: &'a ClientId,
 }
 

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod browser;
 pub mod client;
 pub mod crowd;
+pub mod driving;
 pub mod headset;
 pub mod network;
 pub mod offering;

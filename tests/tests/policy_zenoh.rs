@@ -10,7 +10,7 @@ use waldo_protocol::policy::{
 };
 use waldo_server::policy::{PolicyServer, ZenohConfig};
 use waldo_server::sensors::{CameraConfig, ProprioConfig, SensorHub};
-use waldo_tests::plain_zenoh::{A_WHILE, Obedient, PATIENCE, PlainClient, free_locator, living, open, until};
+use waldo_tests::plain_zenoh::{A_WHILE, Obedient, PATIENCE, PlainClient, free_locator, living, open, router, until};
 use zenoh::qos::CongestionControl;
 use zenoh::{Session, Wait};
 
@@ -272,6 +272,23 @@ fn a_reply_of_somebody_else_on_the_shared_keys_refuses_what_would_move_both() ->
 }
 
 #[test]
+fn robots_that_meet_at_a_router_see_each_other() -> Result<()> {
+    let middle = free_locator()?;
+    let _router = router(&middle, &[])?;
+    let serve = |id: &str| -> Result<_> {
+        let zenoh =
+            ZenohConfig { listen: vec![free_locator()?], connect: vec![middle.clone()], ..ZenohConfig::default() };
+        Obedient::default().serve(id, zenoh)
+    };
+    let servers = [serve("left")?, serve("right")?];
+    for (server, other) in servers.iter().zip(["right", "left"]) {
+        let seen = || server.zenoh_conflict().is_some_and(|why| why.contains(&format!("robot {other} is on this")));
+        until("they see each other", seen)?;
+    }
+    Ok(())
+}
+
+#[test]
 fn two_robots_with_one_id_refuse_to_move() -> Result<()> {
     let robots = [(); 2].map(|()| Obedient::default());
     let (first, locator) = serve(&robots[0], "waldo")?;
@@ -328,7 +345,11 @@ fn no_large_reply_is_lost_on_a_busy_computer() -> Result<()> {
     let busy = AtomicBool::new(true);
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism()?.get() {
-            scope.spawn(|| while busy.load(Ordering::Relaxed) {});
+            scope.spawn(|| {
+                while busy.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
         }
         let result = (|| {
             let mut client = new(&locator, "arm-1", 1)?;

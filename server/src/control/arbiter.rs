@@ -142,7 +142,7 @@ impl Arbiter {
         let engaged = self.engaged() && self.lease.holder() == Some(source);
         self.change_lease(now, events, |lease| lease.leave(source));
         if engaged {
-            self.lapse = Some((HoldReason::LinkStale, now));
+            self.lost_while_engaged(now);
         }
         self.part_with_episode(source, events);
         self.streams.retain(|s| s.id != source);
@@ -177,7 +177,7 @@ impl Arbiter {
         if let Some(driver) = self.lease.holder().filter(|driver| driver.kind.is_human()) {
             let silence = self.stream(driver).map_or(Duration::MAX, |s| s.silence(now));
             if silence >= driver.kind.stale_after() && self.disengage(events) {
-                self.lapse = Some((HoldReason::LinkStale, now));
+                self.lost_while_engaged(now);
             }
             // Who was just given the lease need not have sent anything yet.
             if silence.min(now.since(self.leased)) >= driver.kind.lost_after() {

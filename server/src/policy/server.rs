@@ -233,6 +233,11 @@ impl PolicyServer {
         self.service().map(|service| service.stats.counts()).unwrap_or_default()
     }
 
+    /// Runs something on the service's own threads, while it runs.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Option<tokio::task::JoinHandle<()>> {
+        self.running().as_ref().and_then(|running| Some(running.threads.handle().ok()?.spawn(task)))
+    }
+
     /// A person at the robot begins to drive, or is done. Meanwhile actions and resets of policies do not count; afterwards
     /// whoever had control has it again.
     pub fn set_operator(&self, drives: bool) {

@@ -363,7 +363,14 @@ impl Service {
         if drives {
             self.chunks.clear();
         }
-        let event = self.room().floor.set_operator(drives, clock::now());
+        let event = {
+            let mut room = self.room();
+            if drives {
+                // What the policy does meanwhile does not count, nor what it leaves.
+                room.watchdog.reset();
+            }
+            room.floor.set_operator(drives, clock::now())
+        };
         self.alarm.notify_one();
         self.tell(event);
     }

@@ -1,7 +1,8 @@
 //! The robot of `waldo serve` as policies see it: their actions go to the arbiter, what they are told comes from the
 //! control loop and the sensors.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -15,7 +16,8 @@ use crate::clock;
 use crate::control::{
     Arbiter, ControlLoop, ControlStatus, Event, JointAction, RATE_HZ, Refused, ResetProgress, SourceId,
 };
-use crate::policy::{ActionData, Observation, Peer, PolicyError, PolicyRobot, StepResult};
+use crate::policy::{ActionData, Observation, PolicyError, PolicyRobot, StepResult};
+use crate::priority::{Urgent, become_urgent};
 use crate::robot::ActionLayout;
 use crate::sensors::SensorHub;
 
@@ -27,6 +29,11 @@ const FRESH_LIMIT: Duration = Duration::from_millis(300);
 
 /// How often what is waited for is looked at.
 const POLL: Duration = Duration::from_millis(4);
+
+thread_local! {
+    /// Whether this thread has the priority of those that take the arbiter's lock.
+    static URGENT: Cell<bool> = const { Cell::new(false) };
+}
 
 /// What becomes of the arbiter's events.
 type Report = Box<dyn Fn(Event) + Send + Sync>;
@@ -40,7 +47,8 @@ pub(super) struct Driven {
     metadata: AppMap,
     /// Silence after which the arms hold.
     timeout: Option<Duration>,
-    clients: Arc<AtomicUsize>,
+    /// When the last reset was done, nanoseconds: what came before belongs to the episode before.
+    begun: AtomicU64,
     report: Report,
 }
 
@@ -57,17 +65,18 @@ impl Driven {
         let layout = control.action_layout().clone();
         let metadata = metadata(control.robot(), &layout, &hub)?;
         let timeout = (!timeout.is_zero()).then_some(timeout);
-        let (status, clients) = (control.statuses(), Arc::default());
-        Ok(Self { arbiter, status, layout, hub, metadata, timeout, clients, report })
-    }
-
-    /// How many policy clients there are, kept up to date.
-    pub(super) fn clients(&self) -> Arc<AtomicUsize> {
-        Arc::clone(&self.clients)
+        let (status, begun) = (control.statuses(), AtomicU64::new(0));
+        Ok(Self { arbiter, status, layout, hub, metadata, timeout, begun, report })
     }
 
     /// Does something to the arbiter, and tells what came of it when its lock is free again.
     fn arbitrate<T>(&self, act: impl FnOnce(&mut Arbiter, MonoTime, &mut Vec<Event>) -> T) -> T {
+        // Who holds this lock holds up the control loop, and must not be held up by encoders meanwhile.
+        URGENT.with(|urgent| {
+            if !urgent.replace(true) {
+                become_urgent(Urgent::Poses);
+            }
+        });
         let mut events = Vec::new();
         let result = {
             let mut arbiter = self.arbiter.lock().unwrap_or_else(PoisonError::into_inner);
@@ -130,9 +139,10 @@ impl Driven {
 
     /// Waits until the control loop has followed what was asked by now.
     fn wait_for_tick(&self) {
-        let before = self.status.load().ticks;
+        // The tick that is under way may have asked before the action came.
+        let after = self.status.load().ticks + 2;
         let limit = clock::now() + Duration::from_millis(100);
-        while self.status.load().ticks <= before && clock::now() < limit {
+        while self.status.load().ticks < after && clock::now() < limit {
             thread::sleep(Duration::from_millis(1));
         }
     }
@@ -157,11 +167,15 @@ impl PolicyRobot for Driven {
         let limit = clock::now() + RESET_LIMIT;
         self.ask_for_reset(limit)?;
         self.wait_for_rest(limit)?;
-        Ok((self.fresh_observation(clock::now()), AppMap::default()))
+        let observation = self.fresh_observation(clock::now());
+        self.begun.store(clock::now().as_nanos(), Ordering::Relaxed);
+        Ok((observation, AppMap::default()))
     }
 
     fn apply_action(&self, action: &ActionData) -> Result<(), PolicyError> {
-        self.act(action, self.timeout).map_err(|refused| match refused {
+        // The service knows when the next row of a chunk is due, and tells when that does not come.
+        let of_chunk = action.array().is_none();
+        self.act(action, self.timeout.filter(|_| !of_chunk)).map_err(|refused| match refused {
             ActRefused::Wrong(why) => PolicyError::new(ErrorCode::BadRequest, why),
             ActRefused::NotNow(refused) => refusal(refused),
         })
@@ -190,14 +204,6 @@ impl PolicyRobot for Driven {
 
     fn on_stale(&self) {
         self.arbitrate(|arbiter, now, events| arbiter.on_program_silent(now, SourceId::POLICY, events));
-    }
-
-    fn on_connect(&self, _client: &Peer) {
-        self.clients.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn on_disconnect(&self, _client: &Peer) {
-        self.clients.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

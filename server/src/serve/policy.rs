@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,7 +37,17 @@ pub struct PolicyPlaces {
 pub(super) struct Policies {
     server: PolicyServer,
     places: PolicyPlaces,
-    operator: AbortOnDropHandle<()>,
+    operator: Option<AbortOnDropHandle<()>>,
+    in_health: InHealth,
+}
+
+/// Takes the service out of `/healthz` when it ends; who shows it keeps it alive.
+struct InHealth(VrServer);
+
+impl Drop for InHealth {
+    fn drop(&mut self) {
+        self.0.hide_in_health("policy");
+    }
 }
 
 impl Policies {
@@ -56,7 +65,7 @@ impl Policies {
         let reports = vr.clone();
         let report = Box::new(move |event| reports.publish(event));
         let robot = Driven::new((control, arbiter, hub.clone()), policy.timeout, report)?;
-        let clients = robot.clients();
+        let access = vr.access().ok_or_else(|| io::Error::other("the server of the page has stopped"))?;
         let config = PolicyConfig {
             websocket: policy.port.map(|port| SocketAddr::new(settings.bind, port)),
             #[cfg(feature = "zenoh")]
@@ -64,7 +73,7 @@ impl Policies {
                 listen: vec![endpoint.to_string()],
                 ..crate::policy::ZenohConfig::default()
             }),
-            access: vr.access().map_or(PolicyAccess::Open, PolicyAccess::Rule),
+            access: PolicyAccess::Rule(access),
             robot: policy.robot.clone(),
             action_timeout: policy.timeout,
             metrics: vr.metrics(),
@@ -80,13 +89,15 @@ impl Policies {
             tracing::info!(%endpoint, "policies over Zenoh: whoever reaches this endpoint may move the robot, it asks for no token");
         }
         let places = PolicyPlaces { websocket: server.addr(), zenoh };
-        let shown = places.clone();
+        let (shown, clients) = (places.clone(), server.clone());
         vr.show_in_health("policy", move || {
             let websocket = shown.websocket.map(|addr| addr.port());
-            json!({ "clients": clients.load(Ordering::Relaxed), "port": websocket, "zenoh": shown.zenoh })
+            json!({ "clients": clients.clients().len(), "port": websocket, "zenoh": shown.zenoh })
         });
-        let operator = tokio::spawn(tell_who_drives(server.clone(), control.driver()));
-        Ok(Some(Self { server, places, operator: AbortOnDropHandle::new(operator) }))
+        let in_health = InHealth(vr.clone());
+        // Not on the thread of the poses: whoever is told is sent messages.
+        let operator = server.spawn(tell_who_drives(server.clone(), control.driver()));
+        Ok(Some(Self { server, places, operator: operator.map(AbortOnDropHandle::new), in_health }))
     }
 
     pub(super) fn server(&self) -> &PolicyServer {
@@ -100,7 +111,7 @@ impl Policies {
 
     /// Begins to end the service; the result waits until it has ended.
     pub(super) fn stop(self) -> impl Future<Output = ()> {
-        drop(self.operator);
+        drop((self.operator, self.in_health));
         self.server.stop();
         async move { self.server.stopped().await }
     }

@@ -15,7 +15,7 @@ pub struct VrServerConfig {
     pub certfile: Option<PathBuf>,
     /// Private key of `certfile`, PEM.
     pub keyfile: Option<PathBuf>,
-    /// How [`VrServer::render_frame`] smooths. Default: the compatible profile.
+    /// How [`VrServer::render_frame`](super::VrServer::render_frame) smooths. Default: the compatible profile.
     pub playout: PlayoutConfig,
     /// How far the grippers move for a motion of the hands, each factor from 0.1 to 2. Default 1.
     pub motion: MotionScale,

@@ -105,7 +105,7 @@ struct Running {
 }
 
 impl VrServer {
-    /// A server that does not listen yet; takes a [`VrServerConfig`] or [`Settings`].
+    /// A server that does not listen yet; takes a [`VrServerConfig`](super::VrServerConfig) or [`Settings`].
     pub fn new(settings: impl Into<Settings>) -> Self {
         let settings = settings.into();
         let network = Network::new(settings.media_ports.map(PortRange::ports), settings.ice_servers.clone())
@@ -299,6 +299,13 @@ impl VrServer {
         value: impl Fn() -> serde_json::Value + Send + Sync + 'static,
     ) {
         lock(&self.0.service.health).insert(name, Box::new(value));
+    }
+
+    /// Takes back what [`Self::show_in_health`] added.
+    pub(crate) fn hide_in_health(&self, name: &'static str) {
+        // Its author's code may run with it, so not under the lock.
+        let shown = lock(&self.0.service.health).remove(name);
+        drop(shown);
     }
 
     /// Attaches Waldo's control loop as the arm consumer; this is what it reads. Nobody can engage before its first tick.

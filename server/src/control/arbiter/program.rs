@@ -8,7 +8,8 @@
 //! A person takes over by driving: by engaging, or by a press that moves the arms to rest. The program gets the lease back
 //! when that person has let go, which is: the arms are disengaged, nothing moves them to rest, and the grips have been
 //! released for [`HANDED_BACK_AFTER`]. Long enough to let go, reach back and engage again without the program in between.
-//! A person who asked for the lease in words keeps it until they release it in words, or are gone.
+//! A person who asked for the lease in words keeps it until they release it in words, or are gone. Whoever is lost while
+//! engaged has released nothing: the program must reset then, whatever the settings say.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,8 +75,8 @@ pub enum Refused {
     /// It was computed from what was seen before the arms were free for it.
     #[error("computed from an observation that is older than the last hold or takeover")]
     Old,
-    /// [`Resume::Reset`] asks for it.
-    #[error("a person took over or stopped the robot since the last reset: reset first")]
+    /// [`Resume::Reset`] asks for it, or the person who took over was lost while they drove.
+    #[error("a person took over, was lost or stopped the robot since the last reset: reset first")]
     ResetFirst,
     /// The arms are held, for this reason.
     #[error("{}", held(*.0))]
@@ -127,6 +128,8 @@ pub(super) struct Program {
     since: Option<MonoTime>,
     reset_first: bool,
     reset: ResetProgress,
+    /// When the last reset was asked for.
+    reset_asked: MonoTime,
     /// Since when it has been silent although it drives.
     pub(super) silent: Option<MonoTime>,
 }
@@ -164,7 +167,7 @@ impl Program {
             (ResetProgress::Asked, Some(HoldReason::Resetting)) => ResetProgress::Moving,
             (ResetProgress::Moving, None) => {
                 // The arms are where the program wanted them, so whatever it saw of the way there is good.
-                (self.since, self.reset_first) = (None, false);
+                (self.since, self.reset_first) = (Some(self.reset_asked), false);
                 ResetProgress::Done
             }
             (reset, Some(reason)) if reset.under_way() => ResetProgress::Failed(reason),
@@ -239,6 +242,8 @@ impl Arbiter {
             return Err(Refused::Old);
         }
         self.claim(now, who, events);
+        // Whoever was lost is not who drives now.
+        self.lapse = None;
         self.program.follow(now, action);
         Ok(())
     }
@@ -270,7 +275,7 @@ impl Arbiter {
         }
         self.claim(now, who, events);
         self.program.interrupt(now, None);
-        self.program.reset = ResetProgress::Asked;
+        (self.program.reset, self.program.reset_asked) = (ResetProgress::Asked, now);
         self.reset = true;
         Ok(())
     }
@@ -325,12 +330,21 @@ impl Arbiter {
     /// Ends the lease of a person who took it from a program and has let go.
     pub(super) fn hand_back(&mut self, now: MonoTime, events: &mut Vec<Event>) {
         let Some(driver) = self.lease.holder().filter(|_| self.lent_by.is_some()) else { return };
-        let squeezes = self.stream(driver).is_some_and(|stream| stream.squeezed_since(now).is_some());
-        if self.engaged() || squeezes || self.reset || self.robot_standing().is_some() {
+        // Nobody is seen to let go who is not seen: a link that is lost ends the lease later, and by itself.
+        let stream = self.stream(driver).filter(|stream| stream.silence(now) < driver.kind.stale_after());
+        let released = stream.is_some_and(|stream| stream.squeezed_since(now).is_none());
+        let sticks = self.cart_of == Some(driver) && self.cart.moves();
+        if self.engaged() || !released || sticks || self.reset || self.robot_standing().is_some() {
             self.let_go = None;
         } else if now.since(*self.let_go.get_or_insert(now)) >= HANDED_BACK_AFTER {
             self.change_lease(now, events, |lease| lease.release(driver, None));
         }
+    }
+
+    /// A person was lost in the middle of driving. They released nothing, so a program shall not go on by itself.
+    pub(super) fn lost_while_engaged(&mut self, now: MonoTime) {
+        self.lapse = Some((HoldReason::LinkStale, now));
+        self.program.reset_first = true;
     }
 
     /// Another one drives now, or nobody.

@@ -187,6 +187,7 @@ fn what_was_seen_before_the_release_moves_nothing_and_old_clients_count_by_arriv
     let mut room = Room::new();
     room.act_beside(A, 500).unwrap();
     room.engage(A);
+    room.send(A, squeezed(frame()));
     room.arbiter.on_closed(room.now, A, &mut room.events);
     let released = room.now;
     room.wait(10);
@@ -194,6 +195,51 @@ fn what_was_seen_before_the_release_moves_nothing_and_old_clients_count_by_arriv
     assert_eq!((room.driver(), room.moves()), (None, false), "and takes nothing");
     assert_eq!(room.act_seen(POLICY, None), Ok(()));
     assert!(room.moves());
+}
+
+#[test]
+fn whoever_is_lost_while_engaged_has_released_nothing() {
+    for closes in [true, false] {
+        let mut room = Room::new();
+        room.act_beside(A, 500).unwrap();
+        room.engage(A);
+        if closes {
+            room.arbiter.on_closed(room.now, A, &mut room.events);
+        }
+        room.act_for(2500).unwrap_err();
+        assert_eq!((room.driver(), room.act()), (None, Err(Refused::ResetFirst)));
+        assert_eq!(room.reason(), Some(HoldReason::LinkStale));
+        room.reset().unwrap();
+        room.move_to_rest();
+        assert_eq!((room.act(), room.reason()), (Ok(()), None));
+        room.wait(600);
+        assert_eq!(room.reason(), Some(HoldReason::LinkStale), "another one, of the policy");
+    }
+}
+
+#[test]
+fn a_short_loss_of_the_link_is_no_release() {
+    let mut room = Room::new();
+    room.act_beside(A, 500).unwrap();
+    room.engage(A);
+    room.send(A, squeezed(frame()));
+    assert_eq!(room.act_for(1900), Err(Refused::Operator), "the grips were not seen released");
+    room.send(A, squeezed(frame()));
+    assert_eq!(room.act_beside(A, 900), Err(Refused::Operator));
+}
+
+#[test]
+fn whoever_moves_the_base_has_not_let_go() {
+    let mut room = Room::new();
+    room.act_beside(A, 500).unwrap();
+    room.engage(A);
+    room.send(A, squeezed(frame()));
+    room.send(A, frame());
+    for _ in 0..300 {
+        room.send(A, VrFrame { l_stick_y: -1.0, ..frame() });
+        room.arbiter.cart(room.now, FRAME);
+        assert_eq!(room.act(), Err(Refused::Operator));
+    }
 }
 
 #[test]
@@ -297,9 +343,12 @@ fn a_reset_moves_to_rest_and_what_was_seen_on_the_way_counts() {
     assert_eq!((room.arbiter.reset_progress(), room.moves()), (ResetProgress::Asked, false));
     assert_eq!(room.act(), Err(Refused::Held(HoldReason::Resetting)));
     assert_eq!(room.reset(), Err(Refused::Held(HoldReason::Resetting)));
+    let asked = room.now;
+    room.wait(1);
     let seen = room.now;
     room.move_to_rest();
     assert_eq!((room.arbiter.reset_progress(), room.driver()), (ResetProgress::Done, Some(POLICY)));
+    assert_eq!(room.act_seen(POLICY, Some(asked)), Err(Refused::Old), "of the episode before");
     assert_eq!(room.act_seen(POLICY, Some(seen)), Ok(()));
 }
 
