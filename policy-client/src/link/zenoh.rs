@@ -248,6 +248,7 @@ fn link(session: &Session, keys: &ZenohKeys) -> Result<(Link, Listening, Stopped
         sender: super::Sender::Zenoh(Sender { actions, others, lost: lost_too.clone(), stop }),
         receiver: super::Receiver::Zenoh(Receiver { frames, lost: lost_too }),
         hello_every: Some(HELLO_EVERY),
+        extensions: *keys != ZenohKeys::legacy(),
     };
     Ok((link, (subscriber, listener), stopped))
 }
