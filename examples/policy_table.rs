@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Parser;
-use waldo_policy_client::{DEFAULT_STREAM_HZ, DEFAULT_URI, Options, PolicyClient, State, StreamOptions};
+use waldo_policy_client::{Address, DEFAULT_STREAM_HZ, DEFAULT_URI, Options, PolicyClient, State, StreamOptions};
 
 /// Show what a policy gets from a robot: rates, latencies and ages, four times a second. Ctrl-C ends it.
 #[derive(Parser)]
@@ -40,7 +40,9 @@ async fn main() -> Result<()> {
 }
 
 async fn show(arguments: &Arguments) -> Result<()> {
-    print(&format!("waiting for {}\n", arguments.uri));
+    // Shown without its query, which may have a token.
+    let address = Address::parse(&arguments.uri)?;
+    print(&format!("waiting for {address}\n"));
     let robot = PolicyClient::connect(&arguments.uri, Options::default()).await?;
     let mut stream = StreamOptions::hz(arguments.hz);
     stream.push = !arguments.pull;
@@ -61,7 +63,7 @@ async fn show(arguments: &Arguments) -> Result<()> {
         }
         shown = Instant::now();
         // Home, the table, and nothing behind it.
-        print(&format!("\x1b[H\x1b[J{}", table(&arguments.uri, &robot, &cameras)));
+        print(&format!("\x1b[H\x1b[J{}", table(&address, &robot, &cameras)));
     }
 }
 
@@ -88,7 +90,7 @@ impl Frames {
     }
 }
 
-fn table(uri: &str, robot: &PolicyClient, cameras: &HashMap<String, Frames>) -> String {
+fn table(address: &Address, robot: &PolicyClient, cameras: &HashMap<String, Frames>) -> String {
     let stats = robot.stats();
     let mut text = String::new();
     let mut line = |what: std::fmt::Arguments<'_>| {
@@ -100,7 +102,7 @@ fn table(uri: &str, robot: &PolicyClient, cameras: &HashMap<String, Frames>) -> 
         State::Lost(why) => format!("LOST ({why})"),
         other => format!("{other:?}").to_lowercase(),
     };
-    line(format_args!("{uri}  {state}, {} connections", stats.connections));
+    line(format_args!("{address}  {state}, {} connections", stats.connections));
     let Some(latest) = robot.latest_obs() else {
         line(format_args!("no observation yet"));
         return text;

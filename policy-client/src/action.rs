@@ -66,6 +66,11 @@ impl Action {
     }
 }
 
+/// A time so many steps later; `None` if that is no time.
+pub(crate) fn after(start: Instant, step: Duration, steps: usize) -> Option<Instant> {
+    start.checked_add(step.checked_mul(u32::try_from(steps).ok()?)?)
+}
+
 fn check_finite(values: &[f32]) -> Result<(), ActionError> {
     match values.iter().position(|value| !value.is_finite()) {
         Some(index) => Err(ActionError::NotFinite { index, value: values[index] }),
@@ -191,6 +196,11 @@ impl Chunk {
             if !due.is_sorted() {
                 return Err(ActionError::Due("due times must be in the order of time"));
             }
+        }
+        if let Due::Every { start, step } = self.due
+            && after(start, step, self.rows()).is_none()
+        {
+            return Err(ActionError::Due("due times are too far away"));
         }
         match expected {
             Some(expected) if essence(expected) != essence(&self.shape[1..]) => {

@@ -15,7 +15,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::{
     Action, Align, AppMap, CameraSettings, Chunk, ChunkQueued, Error, Generation, Latest, Lease, Metadata, Observation,
@@ -48,6 +48,9 @@ impl PolicyClient {
     /// # Errors
     /// As there; or the system gives no thread.
     pub fn connect(uri: &str, options: Options) -> Result<Self, Error> {
+        if Handle::try_current().is_ok() {
+            return Err(Error::Options("the blocking client cannot be used within asynchronous code"));
+        }
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("policy client").enable_all().build();
         let runtime = runtime.map_err(|_| Error::Options("the system gives no thread for the client"))?;
         let client = runtime.block_on(crate::PolicyClient::connect(uri, options))?;
@@ -99,7 +102,6 @@ impl PolicyClient {
     /// # Errors
     /// As there.
     pub fn start_obs_stream(&self, hz: f64) -> Result<(), Error> {
-        let _within = self.runtime.enter();
         self.client.start_obs_stream(hz)
     }
 
@@ -108,7 +110,6 @@ impl PolicyClient {
     /// # Errors
     /// As there.
     pub fn start_obs_stream_with(&self, options: StreamOptions) -> Result<(), Error> {
-        let _within = self.runtime.enter();
         self.client.start_obs_stream_with(options)
     }
 
@@ -117,7 +118,6 @@ impl PolicyClient {
     /// # Errors
     /// As there.
     pub fn start_action_dispatch(&self, hz: f64) -> Result<(), Error> {
-        let _within = self.runtime.enter();
         self.client.start_action_dispatch(hz)
     }
 

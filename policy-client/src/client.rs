@@ -44,8 +44,12 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn note(&self, problem: &str) {
-        problem.clone_into(&mut self.problem.lock().unwrap_or_else(PoisonError::into_inner));
+    /// What an attempt to connect ended with; whether that is another problem than before.
+    pub(crate) fn note(&self, problem: &str) -> bool {
+        let mut known = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = *known != problem;
+        problem.clone_into(&mut known);
+        changed
     }
 }
 
@@ -81,8 +85,9 @@ impl PolicyClient {
             let (shared, address) = (Arc::clone(&shared), address.clone());
             async move {
                 let closed = shared.closed.clone();
-                closed.run_until_cancelled(keep(Arc::clone(&shared), address, first)).await;
-                shared.on_closed();
+                // However the task ends, nobody shall wait for it.
+                let shared = Keeping(shared);
+                closed.run_until_cancelled(keep(Arc::clone(&shared.0), address, first)).await;
             }
         });
         // The sender is dropped when the first connection stands.
@@ -108,7 +113,7 @@ impl PolicyClient {
         let connection = self.shared.current.connection()?;
         let common = &self.shared.common;
         let reply = connection.call(Call::Metadata, common.options.request_timeout, None, |id, out| {
-            common.hello(id).encode(out);
+            common.hello(connection.wanted, id).encode(out);
             Ok(())
         });
         match reply.await?.message {
@@ -126,7 +131,9 @@ impl PolicyClient {
     /// The call fails, see [`Error`].
     pub async fn reset(&self) -> Result<(Observation, AppMap), Error> {
         let connection = self.shared.current.connection()?;
-        self.clear_for_reset();
+        if self.shared.common.options.reset_clears_actions {
+            self.clear_actions();
+        }
         let limit = self.shared.common.options.reset_timeout;
         let reply = connection.call(Call::Reset, limit, None, |id, out| {
             SimpleRequest { id }.encode_reset(out);
@@ -134,17 +141,10 @@ impl PolicyClient {
         });
         match reply.await? {
             Reply { observation: Some(observation), .. } => {
-                self.clear_for_reset();
                 let info = observation.info().cloned().unwrap_or_default();
                 Ok((observation, info))
             }
             Reply { message, .. } => Err(unexpected(Call::Reset, &message)),
-        }
-    }
-
-    fn clear_for_reset(&self) {
-        if self.shared.common.options.reset_clears_actions {
-            self.clear_actions();
         }
     }
 
@@ -158,9 +158,11 @@ impl PolicyClient {
     /// # Errors
     /// None comes within `limit`.
     pub async fn newer_obs(&self, version: u64, limit: Duration) -> Result<Latest, Error> {
-        match tokio::time::timeout(limit, self.shared.common.latest.newer_than(version)).await {
-            Ok(Some(latest)) => Ok(latest),
-            _ => Err(Error::Timeout { call: "newer_obs", after: limit }),
+        let newer = tokio::time::timeout(limit, self.shared.common.latest.newer_than(version));
+        match self.shared.closed.run_until_cancelled(newer).await {
+            Some(Ok(Some(latest))) => Ok(latest),
+            Some(_) => Err(Error::NoNewer { after: limit }),
+            None => Err(Error::Closed),
         }
     }
 
@@ -229,11 +231,22 @@ impl PolicyClient {
     }
 }
 
+/// The client is closed when it is dropped.
+struct Keeping(Arc<Shared>);
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        self.0.on_closed();
+    }
+}
+
 impl Shared {
     fn on_closed(&self) {
+        self.closed.cancel();
         if let Ok(connection) = self.current.connection() {
             self.on_lost(&connection, &Lost::Here);
         }
+        self.common.queue.close();
         self.set(State::Closed, None);
     }
 }
@@ -251,5 +264,5 @@ fn unexpected(call: Call, got: &ServerMessage) -> Error {
 
 /// The period of a rate.
 fn period(hz: f64) -> Result<Duration, Error> {
-    if hz > 0.0 && hz <= 1000.0 { Ok(Duration::from_secs_f64(1.0 / hz)) } else { Err(Error::Rate(hz)) }
+    if (0.001..=1000.0).contains(&hz) { Ok(Duration::from_secs_f64(1.0 / hz)) } else { Err(Error::Rate(hz)) }
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 use waldo_protocol::policy::{Align, AppMap, CameraSettings, Capability, ClientId, MetadataResponse, RequestId};
 
@@ -22,6 +23,8 @@ pub(crate) struct Common {
     pub(crate) queue: Queue,
     pub(crate) counters: Counters,
     pub(crate) events: broadcast::Sender<Event>,
+    /// Where its tasks run.
+    pub(crate) runtime: Handle,
     /// Zero of the client's clock.
     epoch: Instant,
     next_id: Mutex<RequestId>,
@@ -50,6 +53,7 @@ impl Common {
             latest: Slot::default(),
             counters: Counters::default(),
             events: broadcast::Sender::new(EVENTS),
+            runtime: Handle::current(),
             epoch: Instant::now(),
             next_id: Mutex::new(RequestId::FIRST),
             next_number: AtomicU64::new(1),

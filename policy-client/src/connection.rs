@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use waldo_protocol::policy::{
-    Capabilities, Capability, ClientExt, ClockMap, ClockMapping, ClockRequest, Generation, GenerationProbe, Limits,
-    MetadataRequest, MetadataResponse, ObsRequest, PROBE_TIMEOUT, RequestId, ServerMessage,
+    Capabilities, Capability, ClientExt, ClockMap, ClockMapping, ClockRequest, Configure, Generation, GenerationProbe,
+    Limits, MetadataRequest, MetadataResponse, ObsRequest, RequestId, ServerMessage,
 };
 
-use crate::common::Common;
+use crate::common::{Common, Configured};
 use crate::link::{Lane, Link, Receiver, Sender};
 use crate::requests::{Call, Requests};
 use crate::stats::count;
-use crate::{Error, Lost, Observation};
+use crate::{Error, Event, Lost, Observation};
 
 /// Requests that may wait for replies at a server that does not say how many it takes. The original keeps 16 messages.
 const INFLIGHT: usize = 8;
@@ -28,6 +28,8 @@ const MAX_INFLIGHT: usize = 1024;
 pub(crate) struct Connection {
     common: Arc<Common>,
     sender: Sender,
+    /// What this side asked for.
+    pub(crate) wanted: Capabilities,
     /// What both sides have.
     pub(crate) caps: Capabilities,
     pub(crate) limits: Limits,
@@ -35,9 +37,7 @@ pub(crate) struct Connection {
     pub(crate) inflight: usize,
     requests: Mutex<Exchange>,
     permits: Arc<Semaphore>,
-    generation: Mutex<GenerationProbe>,
-    /// One probe at a time.
-    probing: tokio::sync::Mutex<()>,
+    pub(crate) generation: watch::Sender<GenerationProbe>,
     clock: Mutex<ClockMap>,
     /// Frames received, to tell a slow server from one that is gone.
     heard: AtomicU64,
@@ -49,6 +49,12 @@ pub(crate) struct Connection {
 
 struct Exchange {
     requests: Requests<Owner>,
+    /// Serial number of the oldest request, and since when it is the oldest: before, the server had others to answer.
+    oldest: Option<(u64, Instant)>,
+    /// The request that tells the generation was sent.
+    probed: bool,
+    /// When the newest request for an observation was sent that was answered.
+    newest: Option<Instant>,
     /// After the end no request is taken.
     ended: Option<Lost>,
 }
@@ -59,9 +65,22 @@ struct Owner {
     sent: Instant,
     /// The observation whose pictures the server may leave out.
     same: Option<Observation>,
-    /// Held until the reply is there.
-    _permit: OwnedSemaphorePermit,
+    /// How long the server may take once it has nothing older to answer.
+    limit: Duration,
+    /// Held until the reply is there, or nobody waits for it any more.
+    permit: Option<OwnedSemaphorePermit>,
 }
+
+impl Exchange {
+    fn refresh(&mut self) {
+        let serial = self.requests.oldest().map(|(serial, ..)| serial);
+        if serial != self.oldest.map(|(serial, _)| serial) {
+            self.oldest = serial.map(|serial| (serial, Instant::now()));
+        }
+    }
+}
+
+type Waiting = oneshot::Receiver<Result<Reply, Error>>;
 
 /// A reply, already taken from its frame.
 pub(crate) struct Reply {
@@ -73,9 +92,10 @@ pub(crate) struct Reply {
 impl Connection {
     /// Asks for the metadata, and with them for extensions.
     pub(crate) async fn open(common: Arc<Common>, link: Link) -> Result<(Self, Receiver), Lost> {
-        let Link { sender, mut receiver, hello_every } = link;
+        let Link { sender, mut receiver, hello_every, extensions } = link;
+        let wanted = if extensions { common.options.extensions } else { Capabilities::NONE };
         let mut hello = Vec::new();
-        common.hello(None).encode(&mut hello);
+        common.hello(wanted, None).encode(&mut hello);
         let (metadata, hellos) = match tokio::time::timeout(
             common.options.request_timeout,
             greet(&sender, &mut receiver, &hello, hello_every),
@@ -86,7 +106,7 @@ impl Connection {
             Err(_) => return Err(Lost::Silent { call: Call::Metadata.name() }),
         };
         common.on_metadata(&metadata);
-        let caps = metadata.agreed(common.options.extensions);
+        let caps = metadata.agreed(wanted);
         let limits = metadata.ext.as_ref().map_or_else(Limits::default, |ext| ext.limits);
         let inflight = match caps.has(Capability::Id) {
             true => usize::try_from(limits.max_inflight).unwrap_or(MAX_INFLIGHT).clamp(1, MAX_INFLIGHT),
@@ -96,13 +116,19 @@ impl Connection {
         generation.on_message(&ServerMessage::Metadata(metadata));
         let connection = Self {
             sender,
+            wanted,
             caps,
             limits,
             inflight,
-            requests: Mutex::new(Exchange { requests: Requests::new(hellos - 1), ended: None }),
+            requests: Mutex::new(Exchange {
+                requests: Requests::new(hellos - 1),
+                oldest: None,
+                probed: false,
+                newest: None,
+                ended: None,
+            }),
             permits: Arc::new(Semaphore::new(inflight)),
-            generation: Mutex::new(generation),
-            probing: tokio::sync::Mutex::default(),
+            generation: watch::Sender::new(generation),
             clock: Mutex::default(),
             heard: AtomicU64::new(0),
             stream: AtomicU64::new(0),
@@ -126,23 +152,29 @@ impl Connection {
         same: Option<Observation>,
         encode: impl FnOnce(Option<RequestId>, &mut Vec<u8>) -> Result<(), Error>,
     ) -> Result<Reply, Error> {
-        let heard = self.heard.load(Ordering::Relaxed);
-        let exchange = async {
-            let permit = match Arc::clone(&self.permits).try_acquire_owned() {
-                Ok(permit) => permit,
-                // It is never closed, but then the connection would be lost.
-                Err(_) => Arc::clone(&self.permits).acquire_owned().await.map_err(|_| Error::NotConnected)?,
-            };
-            let reply = self.send(call, permit, same, encode)?;
-            // An owner that is dropped without a word is a probe that was given up.
-            reply.await.unwrap_or(Err(Error::Timeout { call: call.name(), after: limit }))
+        let heard = self.heard();
+        let timed_out = || Error::Timeout { call: call.name(), after: limit };
+        let permit = match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) => Ok(permit),
+            // They come back when replies come, or are waited for in vain.
+            Err(_) => match tokio::time::timeout(limit, Arc::clone(&self.permits).acquire_owned()).await {
+                Ok(permit) => permit.map_err(|_| Error::NotConnected),
+                Err(_) => Err(timed_out()),
+            },
         };
-        let result = match tokio::time::timeout(limit, exchange).await {
-            Ok(result) => result,
-            Err(_) => {
-                self.on_timeout(call, heard);
-                Err(Error::Timeout { call: call.name(), after: limit })
-            }
+        let sent = permit.and_then(|permit| self.send(call, Some(permit), limit, same, encode));
+        let result = match sent {
+            Err(error) => Err(error),
+            Ok((serial, mut reply)) => loop {
+                let wait = self.wait(call, serial, limit);
+                match tokio::time::timeout(wait, &mut reply).await {
+                    // An owner without a word cannot be; it would be a lost reply.
+                    Ok(result) => break result.unwrap_or_else(|_| Err(timed_out())),
+                    Err(_) if self.is_over(call, serial, heard) => break Err(timed_out()),
+                    // The server had older requests to answer, or the connection ends just now.
+                    Err(_) => {}
+                }
+            },
         };
         match result {
             Ok(Reply { message: ServerMessage::Error(reply), .. }) => Err(Error::Server { call: call.name(), reply }),
@@ -157,10 +189,11 @@ impl Connection {
     fn send(
         &self,
         call: Call,
-        permit: OwnedSemaphorePermit,
+        permit: Option<OwnedSemaphorePermit>,
+        limit: Duration,
         same: Option<Observation>,
         encode: impl FnOnce(Option<RequestId>, &mut Vec<u8>) -> Result<(), Error>,
-    ) -> Result<oneshot::Receiver<Result<Reply, Error>>, Error> {
+    ) -> Result<(u64, Waiting), Error> {
         // Under the lock, so that requests are written in the order in which replies are expected.
         let mut exchange = self.exchange();
         if let Some(lost) = &exchange.ended {
@@ -171,10 +204,11 @@ impl Connection {
         let mut frame = Vec::with_capacity(128);
         encode(id, &mut frame)?;
         let (reply, receiver) = oneshot::channel();
-        exchange.requests.add(id, call, Owner { reply, sent: Instant::now(), same, _permit: permit });
+        let serial = exchange.requests.add(id, call, Owner { reply, sent: Instant::now(), same, limit, permit });
+        exchange.refresh();
         let lane = if matches!(call, Call::Step | Call::Chunk) { Lane::Action } else { Lane::Other };
         self.write(frame, lane).inspect_err(|lost| self.fail(lost.clone()))?;
-        Ok(receiver)
+        Ok((serial, receiver))
     }
 
     fn write(&self, frame: Vec<u8>, lane: Lane) -> Result<(), Lost> {
@@ -182,25 +216,71 @@ impl Connection {
         self.sender.send(frame, lane)
     }
 
-    /// Sends what has no reply.
-    pub(crate) fn post(&self, frame: Vec<u8>, lane: Lane) -> Result<(), Error> {
+    /// Sends what has no reply. Encoded in the order in which it is written.
+    pub(crate) fn post(&self, lane: Lane, encode: impl FnOnce(&mut Vec<u8>) -> Result<(), Error>) -> Result<(), Error> {
+        let exchange = self.exchange();
+        if let Some(lost) = &exchange.ended {
+            return Err(lost.clone().into());
+        }
+        let mut frame = Vec::with_capacity(256);
+        encode(&mut frame)?;
         self.write(frame, lane).map_err(|lost| {
             self.fail(lost.clone());
             lost.into()
         })
     }
 
-    /// Without ids the order of replies is lost with the reply; with ids the connection is given up only if nothing at
-    /// all comes from the server.
-    fn on_timeout(&self, call: Call, heard: u64) {
-        if call == Call::Probe {
-            return;
+    /// What was received so far, to tell a slow server from one that is gone.
+    fn heard(&self) -> u64 {
+        self.sender.heard().unwrap_or_else(|| self.heard.load(Ordering::Relaxed))
+    }
+
+    fn is_ordered(&self, call: Call) -> bool {
+        !(call.is_extension() || self.caps.has(Capability::Id))
+    }
+
+    /// How long to wait for a reply before [`is_over`](Self::is_over) is asked.
+    fn wait(&self, call: Call, serial: u64, limit: Duration) -> Duration {
+        let exchange = self.exchange();
+        match (exchange.requests.oldest(), exchange.oldest) {
+            // In order, the limit of the oldest request counts, whoever sent it.
+            (Some((_, _, owner)), Some((_, since))) if self.is_ordered(call) => {
+                owner.limit.saturating_sub(since.elapsed()).max(Duration::from_millis(1))
+            }
+            // An id of its own: the time since it was sent.
+            _ => {
+                drop(exchange);
+                let sent = self.exchange().requests.owner(serial).map(|owner| owner.sent);
+                limit.saturating_sub(sent.map_or(Duration::ZERO, |sent| sent.elapsed())).max(Duration::from_millis(1))
+            }
         }
-        let ordered = !(call.is_extension() || self.caps.has(Capability::Id));
-        let silent = self.heard.load(Ordering::Relaxed) == heard;
-        if ordered || silent || self.permits.available_permits() == 0 {
-            self.fail(Lost::Silent { call: call.name() });
+    }
+
+    /// The time is over: for this request, if the answer is yes; otherwise for an older one, which ends the connection,
+    /// or for none yet.
+    fn is_over(&self, call: Call, serial: u64, heard: u64) -> bool {
+        let mut exchange = self.exchange();
+        if !self.is_ordered(call) {
+            let Some(owner) = exchange.requests.owner(serial) else { return false };
+            // Others may use it; the reply still finds its own request.
+            owner.permit = None;
+            drop(exchange);
+            // A server that is heard of is slow, not gone.
+            if self.heard() == heard {
+                self.fail(Lost::Silent { call: call.name() });
+            }
+            return true;
         }
+        let (Some((oldest, asked, owner)), Some((_, since))) = (exchange.requests.oldest(), exchange.oldest) else {
+            return false;
+        };
+        if since.elapsed() < owner.limit {
+            return false;
+        }
+        drop(exchange);
+        // Without ids the order of replies is lost with a reply.
+        self.fail(Lost::Silent { call: asked.name() });
+        oldest == serial
     }
 
     /// Ends the connection.
@@ -241,39 +321,51 @@ impl Connection {
 
     /// What is known of the server's generation.
     pub(crate) fn known_generation(&self) -> Option<Generation> {
-        self.generation.lock().unwrap_or_else(PoisonError::into_inner).known()
+        self.generation.borrow().known()
     }
 
-    /// The server's generation; asks the server for an observation if it is not known yet, which takes up to a second.
+    /// The server's generation. If it is not known yet, the server is asked for an observation, once; it may take a
+    /// second, after everything that was asked before.
     pub(crate) async fn generation(&self) -> Result<Generation, Error> {
-        loop {
-            if let Some(generation) = self.known_generation() {
-                return Ok(generation);
-            }
-            let one_at_a_time = self.probing.lock().await;
-            if self.known_generation().is_some() {
-                continue;
-            }
-            let limit = Duration::from_secs_f64(PROBE_TIMEOUT);
-            let result = self.call(Call::Probe, limit, None, |id, out| {
+        if let Some(generation) = self.known_generation() {
+            return Ok(generation);
+        }
+        if !std::mem::replace(&mut self.exchange().probed, true) {
+            let encode = |id: Option<RequestId>, out: &mut Vec<u8>| {
                 ObsRequest { fresh: None, id }.encode(out);
                 Ok(())
-            });
-            match result.await {
-                Ok(_) => {}
-                Err(Error::Timeout { .. }) => {
-                    self.exchange().requests.give_up_probe();
-                    self.generation.lock().unwrap_or_else(PoisonError::into_inner).on_silence();
-                }
-                Err(error) => return Err(error),
+            };
+            // Its answer is looked at where it comes in; whether it comes at all, by `watch_probe`.
+            self.send(Call::Probe, None, Duration::MAX, None, encode)?;
+        }
+        let mut watch = self.generation.subscribe();
+        tokio::select! {
+            known = watch.wait_for(|probe| probe.known().is_some()) => {
+                known.ok().and_then(|probe| probe.known()).ok_or(Error::NotConnected)
             }
-            drop(one_at_a_time);
+            lost = self.ended() => Err(lost.into()),
         }
     }
 
     /// How the clocks relate, as far as it was measured.
     pub(crate) fn clock(&self) -> Option<ClockMapping> {
         self.clock.lock().unwrap_or_else(PoisonError::into_inner).best()
+    }
+
+    /// Asks once more for settings of cameras, before anything else is asked; a refusal is told as an event.
+    pub(crate) fn configure_again(&self, Configured { cameras, align }: Configured) -> Result<(), Error> {
+        let encode = |id: Option<RequestId>, out: &mut Vec<u8>| {
+            Configure { id: id.unwrap_or(RequestId::FIRST), cameras, align }.encode(out);
+            Ok(())
+        };
+        let (_, reply) = self.send(Call::Configure, None, Duration::MAX, None, encode)?;
+        let common = Arc::clone(&self.common);
+        self.common.runtime.spawn(async move {
+            if let Ok(Ok(Reply { message: ServerMessage::Error(reply), .. })) = reply.await {
+                common.tell(Event::Configure(Error::Server { call: Call::Configure.name(), reply }));
+            }
+        });
+        Ok(())
     }
 
     /// Exchanges clocks; the reply is added where it is received.
@@ -290,11 +382,11 @@ impl Connection {
 
 impl Common {
     /// The request that asks for metadata and extensions.
-    pub(crate) fn hello(&self, id: Option<RequestId>) -> MetadataRequest {
-        let ext = (self.options.extensions != Capabilities::NONE).then(|| ClientExt {
+    pub(crate) fn hello(&self, want: Capabilities, id: Option<RequestId>) -> MetadataRequest {
+        let ext = (want != Capabilities::NONE).then(|| ClientExt {
             v: waldo_protocol::policy::EXT_VERSION,
             impl_name: concat!("waldo/", env!("CARGO_PKG_VERSION")).to_owned(),
-            want: self.options.extensions,
+            want,
             client: Some(self.client.clone()),
         });
         MetadataRequest { ext, id }

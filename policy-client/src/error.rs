@@ -77,13 +77,13 @@ pub enum Error {
     #[error("the server does not have the extension {}", .0.name())]
     NotNegotiated(Capability),
     /// A server of the decoupled generation cannot step.
-    #[error("the server cannot step: it takes actions without answering them")]
+    #[error("the server cannot step: it takes actions without answering them; use put_action")]
     CannotStep,
     /// A server of the coupled generation has no observation before the first reset of a connection.
     #[error("no observation yet: this server sends them with reset and step only, so call reset first")]
     NoObservation,
     /// As many actions wait as the queue has room for.
-    #[error("{capacity} actions wait already")]
+    #[error("{capacity} actions wait already; start_action_dispatch sends them, clear_actions forgets them")]
     QueueFull {
         /// Most actions that may wait.
         capacity: usize,
@@ -99,8 +99,14 @@ pub enum Error {
     /// The action cannot be sent.
     #[error(transparent)]
     Action(#[from] ActionError),
-    /// A rate that is no positive number, or is more than 1000 per second.
-    #[error("{0} is no rate: more than 0 and at most 1000 per second")]
+    /// No observation newer than the one that is there came in time.
+    #[error("no newer observation within {after:?}; is a stream running (start_obs_stream)?")]
+    NoNewer {
+        /// The time.
+        after: Duration,
+    },
+    /// A rate that cannot be kept.
+    #[error("{0} is no rate: it must be 0.001 to 1000 per second")]
     Rate(f64),
     /// A name that the observation does not have.
     #[error(transparent)]

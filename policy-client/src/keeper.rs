@@ -4,11 +4,11 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
-use waldo_protocol::policy::{Capability, Configure};
+use waldo_protocol::policy::Capability;
 
 use crate::client::Shared;
 use crate::connection::Connection;
-use crate::link::{Dial, DialError, Lane, dial};
+use crate::link::{Dial, DialError, dial};
 use crate::stats::count;
 use crate::{Address, Error, Event, Lost, State};
 
@@ -35,7 +35,6 @@ pub(crate) async fn keep(shared: Arc<Shared>, address: Address, first: oneshot::
                 count(&shared.common.counters.connections, 1);
                 tracing::info!(%address, "connected to the policy server");
                 let connection = Arc::new(connection);
-                shared.common.latest.set_lost(false);
                 shared.common.queue.open();
                 shared.set(State::Ready, Some(Arc::clone(&connection)));
                 // The wait is over for whoever holds the other end, who may use the connection at once.
@@ -48,14 +47,15 @@ pub(crate) async fn keep(shared: Arc<Shared>, address: Address, first: oneshot::
                 }
             }
             Err(error) => {
-                shared.note(&error.message);
+                let changed = shared.note(&error.message);
                 if let Some(first) = first.take_if(|_| error.for_good) {
                     shared.set(State::Closed, None);
                     // Nobody may be waiting.
                     let _ = first.send(Error::Refused { address: address.to_string(), reason: error.message });
                     return;
                 }
-                if !std::mem::replace(&mut told, true) {
+                // Once, and again when something else is wrong.
+                if !std::mem::replace(&mut told, true) || changed {
                     tracing::info!(%address, reason = error.message, "waiting for the policy server");
                 }
             }
@@ -74,11 +74,7 @@ async fn connect(shared: &Shared, address: &Address) -> Result<(Connection, crat
     // Before anything else is asked, so that all observations are as the policy wants them.
     let configured = common.configured.lock().unwrap_or_else(PoisonError::into_inner).clone();
     if connection.caps.has(Capability::Enc) && (!configured.cameras.is_empty() || configured.align.is_some()) {
-        let mut frame = Vec::new();
-        let id = common.next_id();
-        Configure { id, cameras: configured.cameras, align: configured.align }.encode(&mut frame);
-        // The reply is a stray one; what is in force is seen in the observations.
-        connection.post(frame, Lane::Other).map_err(DialError::later)?;
+        connection.configure_again(configured).map_err(DialError::later)?;
     }
     Ok((connection, receiver))
 }
@@ -92,7 +88,7 @@ impl Shared {
     }
 
     pub(crate) fn on_lost(&self, connection: &Connection, lost: &Lost) {
-        self.common.latest.set_lost(true);
+        self.common.latest.set_lost();
         if !self.common.options.keep_actions_when_lost {
             count(&self.common.counters.actions_dropped_lost, self.common.queue.close() as u64);
         }

@@ -20,8 +20,8 @@ pub struct Latest {
     pub version: u64,
     /// Time since it was received.
     pub age: Duration,
-    /// Whether it should not be relied on: the connection is lost, or a stream is running and its last observation is
-    /// older than five of its periods (at least 200 ms).
+    /// Whether it should not be relied on: the connection was lost since, or a stream is running and its last observation
+    /// is older than two of its periods (at least 200 ms).
     pub stale: bool,
 }
 
@@ -50,6 +50,7 @@ impl Slot {
     pub(crate) fn put(&self, observation: Observation) {
         self.newest.send_modify(|newest| {
             newest.observation = Some(observation);
+            newest.lost = false;
             newest.version += 1;
         });
     }
@@ -62,11 +63,18 @@ impl Slot {
         });
     }
 
-    pub(crate) fn set_lost(&self, lost: bool) {
+    /// The connection is lost; what is there stays stale until something new comes.
+    pub(crate) fn set_lost(&self) {
         self.newest.send_if_modified(|newest| {
-            newest.lost = lost;
+            newest.lost = true;
             false
         });
+    }
+
+    /// The newest observation of this connection.
+    pub(crate) fn current(&self) -> Option<Observation> {
+        let newest = self.newest.borrow();
+        newest.observation.clone().filter(|_| !newest.lost)
     }
 
     pub(crate) fn get(&self) -> Option<Latest> {
@@ -86,7 +94,7 @@ impl Newest {
     fn look(&self, now: Instant) -> Option<Latest> {
         let observation = self.observation.clone()?;
         let age = now.saturating_duration_since(observation.received());
-        let late = self.stream.is_some_and(|period| age > PATIENCE.max(5 * period));
+        let late = self.stream.is_some_and(|period| age > PATIENCE.max(2 * period));
         Some(Latest { observation, version: self.version, age, stale: self.lost || late })
     }
 }

@@ -9,10 +9,11 @@
 //! use std::time::Duration;
 //! use waldo_policy_client::{Action, Options, PolicyClient};
 //!
+//! # fn policy(_: ndarray::ArrayView3<u8>, joints: waldo_policy_client::Proprio) -> Vec<f32> { joints.to_vec() }
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! // Waits until the robot is there.
 //! let robot = PolicyClient::connect("ws://localhost:8765", Options::default()).await?;
-//! let (first, info) = robot.reset().await?;
+//! robot.reset().await?;
 //! robot.start_obs_stream(30.0)?;
 //! robot.start_action_dispatch(10.0)?;
 //!
@@ -23,7 +24,7 @@
 //!     let observation = latest.observation;
 //!     let image = observation.camera("wrist")?.image()?; // [H, W, 3], a view into what the network brought
 //!     let joints = observation.proprio("joint_pos")?;
-//!     let action: Vec<f32> = joints.to_vec(); // your policy
+//!     let action: Vec<f32> = policy(image, joints); // yours
 //!     robot.put_action(Action::from(action).computed_from(&observation))?;
 //! #   break;
 //! }

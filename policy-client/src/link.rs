@@ -24,6 +24,8 @@ pub(crate) struct Link {
     /// How often the first request is repeated until the first answer comes, and frames from before it are thrown away;
     /// `None`: it is sent once, because nothing is lost on the way.
     pub(crate) hello_every: Option<Duration>,
+    /// Whether extensions may be asked for: not where others hear the answer.
+    pub(crate) extensions: bool,
 }
 
 /// What a frame is for.
@@ -59,6 +61,24 @@ impl Sender {
             }
             #[cfg(feature = "zenoh")]
             Self::Zenoh(sender) => sender.send(frame, lane),
+        }
+    }
+
+    /// Bytes received so far; `None` if the link notices by itself that the other side is gone.
+    pub(crate) fn heard(&self) -> Option<u64> {
+        match self {
+            Self::Ws(sender) => Some(sender.heard()),
+            #[cfg(feature = "zenoh")]
+            Self::Zenoh(_) => None,
+        }
+    }
+
+    /// Makes the other side say something, if it can be made to.
+    pub(crate) fn ping(&self) {
+        match self {
+            Self::Ws(sender) => sender.ping(),
+            #[cfg(feature = "zenoh")]
+            Self::Zenoh(_) => {}
         }
     }
 
@@ -103,6 +123,7 @@ pub(crate) struct Dial<'a> {
     /// Limits, TLS, proxy.
     pub(crate) options: &'a Options,
     /// Id of this client object, the same for all of its links.
+    #[cfg_attr(not(feature = "zenoh"), expect(dead_code, reason = "part of the keys on Zenoh"))]
     pub(crate) client: &'a ClientId,
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use waldo_protocol::policy::{ChunkMode, ChunkQueue, ChunkRefused, Queued};
 
 use crate::Error;
@@ -57,8 +58,16 @@ impl Queue {
         Ok(())
     }
 
-    pub(crate) fn pop(&self) -> Option<Ready> {
-        self.lock().actions.pop_front()
+    /// The next action, unless the dispatch was stopped.
+    pub(crate) fn pop(&self, stop: &CancellationToken) -> Option<Ready> {
+        let mut waiting = self.lock();
+        if stop.is_cancelled() { None } else { waiting.actions.pop_front() }
+    }
+
+    /// Stops a dispatch: it takes nothing any more.
+    pub(crate) fn stop(&self, stop: &CancellationToken) {
+        let _waiting = self.lock();
+        stop.cancel();
     }
 
     /// Rows with due times, seconds of the client's clock.

@@ -88,14 +88,14 @@ impl Call {
 #[derive(Debug)]
 pub(crate) struct Requests<T> {
     waiting: VecDeque<Waiting<T>>,
-    /// The request that tells a server's generation stayed without an answer; one may still come.
-    probe: bool,
+    next: u64,
     /// Answers to a first request that was repeated, which may still come.
     surplus: u32,
 }
 
 #[derive(Debug)]
 struct Waiting<T> {
+    serial: u64,
     id: Option<RequestId>,
     call: Call,
     owner: T,
@@ -109,8 +109,6 @@ pub(crate) enum Match<T> {
     /// It is none to the request it claims to answer, or to the oldest. Fail that call, and give up the connection:
     /// other replies may be wrong as well.
     Misfit(Call, T),
-    /// It answers the request that told the generation, late.
-    Probe,
     /// It answers nothing that was asked. No call is concerned.
     Stray,
 }
@@ -118,35 +116,56 @@ pub(crate) enum Match<T> {
 impl<T> Requests<T> {
     /// No request. `surplus` answers to repetitions of the first request may still come.
     pub(crate) fn new(surplus: u32) -> Self {
-        Self { waiting: VecDeque::new(), probe: false, surplus }
+        Self { waiting: VecDeque::new(), next: 0, surplus }
     }
 
-    /// A request is sent.
-    pub(crate) fn add(&mut self, id: Option<RequestId>, call: Call, owner: T) {
-        self.waiting.push_back(Waiting { id, call, owner });
+    /// A request is sent. Gives its serial number; they rise.
+    pub(crate) fn add(&mut self, id: Option<RequestId>, call: Call, owner: T) -> u64 {
+        self.next += 1;
+        self.waiting.push_back(Waiting { serial: self.next, id, call, owner });
+        self.next
+    }
+
+    /// The oldest request whose reply must come next if nobody gives ids: its serial number, what it asks for, its owner.
+    /// A probe may stay without a reply, so it is not counted.
+    pub(crate) fn oldest(&self) -> Option<(u64, Call, &T)> {
+        let oldest = self.waiting.iter().find(|waiting| waiting.id.is_none() && waiting.call != Call::Probe)?;
+        Some((oldest.serial, oldest.call, &oldest.owner))
+    }
+
+    /// Whether the server has answered everything that was asked before the probe, and not the probe.
+    pub(crate) fn is_probe_next(&self) -> bool {
+        self.waiting.front().is_some_and(|waiting| waiting.call == Call::Probe)
+    }
+
+    /// Whether a probe waits for its reply.
+    pub(crate) fn is_waiting_for_probe(&self) -> bool {
+        self.waiting.iter().any(|waiting| waiting.call == Call::Probe)
+    }
+
+    /// Whether any request waits for its reply, but for a probe.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting.iter().any(|waiting| waiting.call != Call::Probe)
+    }
+
+    /// The owner of a request that waits.
+    pub(crate) fn owner(&mut self, serial: u64) -> Option<&mut T> {
+        self.waiting.iter_mut().find(|waiting| waiting.serial == serial).map(|waiting| &mut waiting.owner)
     }
 
     /// A reply came, or what looks like one.
     pub(crate) fn on_reply(&mut self, message: &ServerMessage) -> Match<T> {
         let mut place = self.place(message.id());
-        let takes = |waiting: &Waiting<T>| waiting.call.takes(message);
-        if place.is_some_and(|place| self.waiting[place].call == Call::Probe && !takes(&self.waiting[place])) {
-            // Replies come in order, so this one will have none.
-            self.give_up_probe();
-            place = self.place(message.id());
-        }
-        let fits = place.is_some_and(|place| takes(&self.waiting[place]));
-        if !fits && message.id().is_none() {
-            match message {
-                ServerMessage::Observation(_) if self.probe => {
-                    self.probe = false;
-                    return Match::Probe;
-                }
-                ServerMessage::Metadata(_) if self.surplus > 0 => {
-                    self.surplus -= 1;
-                    return Match::Stray;
-                }
-                _ => {}
+        let fits = |place: Option<usize>| place.is_some_and(|place| self.waiting[place].call.takes(message));
+        if message.id().is_none() && !fits(place) {
+            if self.surplus > 0 && matches!(message, ServerMessage::Metadata(_)) {
+                self.surplus -= 1;
+                return Match::Stray;
+            }
+            // Replies come in order, so a probe that is overtaken will have none.
+            if place.is_some_and(|place| self.waiting[place].call == Call::Probe) {
+                place.and_then(|place| self.waiting.remove(place));
+                place = self.place(None);
             }
         }
         match place.and_then(|place| self.waiting.remove(place)) {
@@ -166,14 +185,6 @@ impl<T> Requests<T> {
     pub(crate) fn on_unreadable(&mut self, id: Option<RequestId>) -> Option<(Call, T, bool)> {
         let place = self.place(id)?;
         self.waiting.remove(place).map(|waiting| (waiting.call, waiting.owner, id.is_some()))
-    }
-
-    /// The request that tells the generation is given up without an answer.
-    pub(crate) fn give_up_probe(&mut self) {
-        if let Some(place) = self.waiting.iter().position(|waiting| waiting.call == Call::Probe) {
-            self.waiting.remove(place);
-            self.probe = true;
-        }
     }
 
     /// Everything that still waits; the connection ended.
@@ -274,11 +285,11 @@ mod tests {
     fn a_late_answer_to_the_probe_is_taken_for_no_other() {
         let mut requests = Requests::new(0);
         requests.add(None, Call::Probe, 'p');
-        requests.give_up_probe();
-        requests.add(None, Call::Reset, 'a');
-        assert_eq!(requests.on_reply(&obs(None)), Match::Probe);
-        let reset = observation(ObservationKind::Reset { info: &AppMap::default() }, None);
-        assert_eq!(requests.on_reply(&reset), Match::Reply(Call::Reset, 'a'));
+        requests.add(None, Call::Observation, 'a');
+        assert!(requests.is_probe_next());
+        assert_eq!(requests.oldest(), Some((2, Call::Observation, &'a')));
+        assert_eq!(requests.on_reply(&obs(None)), Match::Reply(Call::Probe, 'p'));
+        assert_eq!(requests.on_reply(&obs(None)), Match::Reply(Call::Observation, 'a'));
         assert_eq!(requests.on_reply(&obs(None)), Match::Stray);
     }
 
@@ -289,14 +300,16 @@ mod tests {
         requests.add(None, Call::Metadata, 'a');
         assert_eq!(requests.on_reply(&metadata(None)), Match::Reply(Call::Metadata, 'a'));
         assert_eq!(requests.len(), 0);
-        assert_eq!(requests.on_reply(&obs(None)), Match::Probe);
     }
 
     #[test]
     fn answers_to_a_repeated_first_request_disturb_nobody() {
         let mut requests = Requests::new(2);
-        requests.add(None, Call::Reset, 'a');
+        requests.add(None, Call::Probe, 'p');
         assert_eq!(requests.on_reply(&metadata(None)), Match::Stray);
+        assert!(requests.is_probe_next(), "it was not overtaken by what was asked before it");
+        assert_eq!(requests.on_reply(&obs(None)), Match::Reply(Call::Probe, 'p'));
+        requests.add(None, Call::Reset, 'a');
         assert_eq!(requests.on_reply(&metadata(None)), Match::Stray);
         assert_eq!(requests.on_reply(&metadata(None)), Match::Misfit(Call::Reset, 'a'));
     }

@@ -32,6 +32,8 @@ pub enum Event {
     Server(ErrorReply),
     /// Somebody else controls the robot now, or nobody.
     Lease(LeaseEvent),
+    /// The server does not take the settings of cameras any more that were asked for on an earlier connection.
+    Configure(Error),
     /// An observation of the stream could not be had; the stream goes on.
     Stream(Error),
     /// An action could not be sent, or a step failed; the dispatch goes on.

@@ -46,19 +46,21 @@
 //! # }
 //! ```
 //!
-//! Over Zenoh as well:
+//! That robot is served over WebSockets; over Zenoh with `PolicyConfig::over(PolicyTransport::Zenoh, …)`, or over both at
+//! once:
 //!
 //! ```
 //! # #[cfg(feature = "zenoh")] {
 //! use waldo_server::policy::{PolicyConfig, ZenohConfig};
 //!
-//! let config = PolicyConfig { zenoh: Some(ZenohConfig::default()), ..PolicyConfig::default() };
+//! let both = PolicyConfig { zenoh: Some(ZenohConfig::default()), ..PolicyConfig::default() };
+//! # assert!(both.websocket.is_some());
 //! # }
 //! ```
 //!
 //! [`PolicyServer`] is the handle that programs hold. Inside, `websocket` is one transport and `zenoh` another, `session` is
-//! one client whatever carries its frames, `service` is what all clients share, `floor` decides who controls the robot, `watchdog` whether
-//! they are silent, `worker` is the thread that calls the robot, `encode` makes frames of observations.
+//! one client whatever carries its frames, `service` is what all clients share, `floor` decides who controls the robot,
+//! `watchdog` whether they are silent, `worker` is the thread that calls the robot, `encode` makes frames of observations.
 //! For clients with extensions, `view` cuts, scales and packs pictures, `stream` sends observations unasked when `pacing` says
 //! so, and `chunks` hands actions to the robot when they are due.
 //!
@@ -77,6 +79,7 @@ mod service;
 mod session;
 mod stats;
 mod stream;
+mod transport;
 mod view;
 mod watchdog;
 mod websocket;
@@ -91,3 +94,4 @@ pub use server::{PolicyServer, PolicyStartError};
 #[cfg(feature = "zenoh")]
 pub use self::zenoh::ZenohConfig;
 pub use stats::PolicyCounts;
+pub use transport::{PolicyTransport, UnknownTransport};

@@ -1,23 +1,22 @@
 //! Clients and servers of the policy wire that are nothing but Zenoh and frames: as the original's are, and as another
 //! implementation of the keys per robot would be. And a robot for the service's side.
 
+mod robots;
+
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use waldo_protocol::policy::{
-    ActionHeader, AppMap, Capabilities, ClientExt, ClientId, EVERY_LIVE, MetadataRequest, ObsRequest, RequestId,
-    RobotId, ServerMessage, SimpleRequest, ZenohKeys, robot_of,
+    ActionHeader, Capabilities, ClientExt, ClientId, EVERY_LIVE, MetadataRequest, ObsRequest, RequestId, RobotId,
+    ServerMessage, SimpleRequest, ZenohKeys, robot_of,
 };
-use waldo_server::policy::{
-    ActionData, Observation, PolicyConfig, PolicyError, PolicyRobot, PolicyServer, ZenohConfig,
-};
-use waldo_server::sensors::SensorHub;
 use zenoh::pubsub::{Publisher, Subscriber};
 use zenoh::qos::{CongestionControl, Priority};
 use zenoh::{Config, Session, Wait};
+
+pub use robots::{Obedient, OriginalServer};
 
 /// How long anything may take: ten times and more of what it takes.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -62,6 +61,24 @@ pub fn open(listen: &[&str], connect: &[&str], scouting: bool) -> Result<Session
         ("connect/retry", "{ period_init_ms: 100, period_max_ms: 200 }".to_owned()),
         ("scouting/multicast/enabled", scouting.to_string()),
         ("scouting/gossip/enabled", scouting.to_string()),
+    ];
+    for (key, value) in settings {
+        config.insert_json5(key, &value).map_err(|error| anyhow!("{key}: {error}"))?;
+    }
+    zenoh::open(config).wait().map_err(|error| anyhow!(error))
+}
+
+/// A router of Zenoh, which passes on between those that connect to it and those it connects to.
+///
+/// # Errors
+/// Zenoh refuses.
+pub fn router(listen: &str, connect: &[&str]) -> Result<Session> {
+    let mut config = Config::default();
+    let settings = [
+        ("mode", "\"router\"".to_owned()),
+        ("listen/endpoints", serde_json::json!([listen]).to_string()),
+        ("connect/endpoints", serde_json::json!(connect).to_string()),
+        ("scouting/multicast/enabled", "false".to_owned()),
     ];
     for (key, value) in settings {
         config.insert_json5(key, &value).map_err(|error| anyhow!("{key}: {error}"))?;
@@ -213,68 +230,5 @@ impl PlainClient {
         let mut frame = Vec::new();
         ActionHeader { shape: &[values.len()], ..Default::default() }.encode(values, &mut frame)?;
         self.actions.put(frame).wait().map_err(|error| anyhow!(error))
-    }
-}
-
-/// Remembers what it was told to do.
-#[derive(Clone, Default)]
-pub struct Obedient {
-    hub: SensorHub,
-    /// How long a reset takes.
-    pub reset_takes: Duration,
-    actions: Arc<Mutex<Vec<Vec<f32>>>>,
-    resets: Arc<Mutex<usize>>,
-}
-
-impl Obedient {
-    /// A robot with these sensors.
-    pub fn new(hub: SensorHub) -> Self {
-        Self { hub, ..Self::default() }
-    }
-
-    /// The actions so far.
-    pub fn actions(&self) -> Vec<Vec<f32>> {
-        self.actions.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The resets so far.
-    pub fn resets(&self) -> usize {
-        *self.resets.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether it never moved.
-    pub fn is_still(&self) -> bool {
-        self.actions().is_empty() && self.resets() == 0
-    }
-
-    /// Serves it over Zenoh only.
-    ///
-    /// # Errors
-    /// The service does not start.
-    pub fn serve(&self, robot: &str, zenoh: ZenohConfig) -> Result<PolicyServer> {
-        let config = PolicyConfig {
-            websocket: None,
-            zenoh: Some(zenoh),
-            robot: RobotId::parse(robot)?,
-            // Tests take their time.
-            lease: Duration::from_secs(600),
-            ..PolicyConfig::default()
-        };
-        let server = PolicyServer::new(config, self.hub.clone(), self.clone());
-        server.start()?;
-        Ok(server)
-    }
-}
-
-impl PolicyRobot for Obedient {
-    fn reset(&self) -> Result<(Observation, AppMap), PolicyError> {
-        thread::sleep(self.reset_takes);
-        *self.resets.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        Ok((self.hub.snapshot().into(), AppMap::default()))
-    }
-
-    fn apply_action(&self, action: &ActionData) -> Result<(), PolicyError> {
-        self.actions.lock().unwrap_or_else(PoisonError::into_inner).push(action.values.clone());
-        Ok(())
     }
 }

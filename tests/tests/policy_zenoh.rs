@@ -10,7 +10,7 @@ use waldo_protocol::policy::{
 };
 use waldo_server::policy::{PolicyServer, ZenohConfig};
 use waldo_server::sensors::{CameraConfig, ProprioConfig, SensorHub};
-use waldo_tests::plain_zenoh::{A_WHILE, Obedient, PATIENCE, PlainClient, free_locator, living, open, until};
+use waldo_tests::plain_zenoh::{A_WHILE, Obedient, PATIENCE, PlainClient, free_locator, living, open, router, until};
 use zenoh::qos::CongestionControl;
 use zenoh::{Session, Wait};
 
@@ -269,6 +269,23 @@ fn a_reply_of_somebody_else_on_the_shared_keys_refuses_what_would_move_both() ->
     until("nobody controls it", || server.holder().is_none())?;
     client.act(&[3.0])?;
     until("its own keys stay usable", || robot.actions() == [[1.0], [3.0]])
+}
+
+#[test]
+fn robots_that_meet_at_a_router_see_each_other() -> Result<()> {
+    let middle = free_locator()?;
+    let _router = router(&middle, &[])?;
+    let serve = |id: &str| -> Result<_> {
+        let zenoh =
+            ZenohConfig { listen: vec![free_locator()?], connect: vec![middle.clone()], ..ZenohConfig::default() };
+        Obedient::default().serve(id, zenoh)
+    };
+    let servers = [serve("left")?, serve("right")?];
+    for (server, other) in servers.iter().zip(["right", "left"]) {
+        let seen = || server.zenoh_conflict().is_some_and(|why| why.contains(&format!("robot {other} is on this")));
+        until("they see each other", seen)?;
+    }
+    Ok(())
 }
 
 #[test]

@@ -4,12 +4,14 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 use waldo_protocol::policy::{
     ActionHeader, ActionMarks, AppMap, Capability, ChunkHeader, ChunkTiming, Generation, Outcome, RequestId,
     ServerMessage,
 };
 
 use super::{PolicyClient, Shared, period, unexpected};
+use crate::action::after;
 use crate::connection::{Connection, Reply};
 use crate::link::Lane;
 use crate::queue::Ready;
@@ -96,9 +98,12 @@ impl PolicyClient {
         }
         let columns = chunk.shape[1].max(1);
         let put = Instant::now();
+        // The age of a row counts from when it is due.
         let rows = chunk.values.chunks_exact(columns).enumerate().map(|(i, values)| {
+            let due = due(&chunk.due, i);
+            let put = put.max(due);
             let ready = Ready { shape: vec![columns], values: values.to_vec(), stamps: stamps.clone(), put };
-            (shared.common.seconds(due(&chunk.due, i)), ready)
+            (shared.common.seconds(due), ready)
         });
         let now = shared.common.seconds(put);
         let queued = shared.common.queue.put_rows(now, chunk.late_limit.as_secs_f64(), chunk.mode, rows)?;
@@ -132,14 +137,17 @@ impl PolicyClient {
             before.cancel();
         }
         let shared = Arc::clone(&self.shared);
-        tokio::spawn(async move { stop.run_until_cancelled(dispatch(&shared, period)).await });
+        let stopped = stop.clone();
+        self.shared.common.runtime.spawn(async move {
+            stopped.run_until_cancelled(dispatch(&shared, period, &stop)).await;
+        });
         Ok(())
     }
 
     /// Ends the dispatch; what waits stays in the queue.
     pub fn stop_action_dispatch(&self) {
         if let Some(stop) = self.shared.dispatch.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            stop.cancel();
+            self.shared.common.queue.stop(&stop);
         }
     }
 
@@ -168,9 +176,9 @@ impl Shared {
             self.step(connection, &ready).await?;
             return Ok(());
         }
-        let mut frame = Vec::with_capacity(128 + size_of_val(&ready.values[..]));
-        self.header(connection, &ready).encode(&ready.values, &mut frame).map_err(|error| malformed(&error))?;
-        connection.post(frame, Lane::Action)?;
+        connection.post(Lane::Action, |out| {
+            self.header(connection, &ready).encode(&ready.values, out).map_err(|error| malformed(&error))
+        })?;
         count(&self.common.counters.actions_sent, 1);
         Ok(())
     }
@@ -252,13 +260,13 @@ impl Shared {
         let mut playing = self.player.lock().unwrap_or_else(PoisonError::into_inner);
         if !std::mem::replace(&mut *playing, true) {
             let shared = Arc::clone(self);
-            tokio::spawn(async move { shared.closed.run_until_cancelled(play(&shared)).await.unwrap_or(()) });
+            self.common.runtime.spawn(async move { shared.closed.run_until_cancelled(play(&shared)).await });
         }
     }
 }
 
 /// Sends one action per tick.
-async fn dispatch(shared: &Shared, period: Duration) {
+async fn dispatch(shared: &Shared, period: Duration, stop: &CancellationToken) {
     let mut ticks = tokio::time::interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
@@ -269,7 +277,7 @@ async fn dispatch(shared: &Shared, period: Duration) {
             shared.common.tell(Event::Dispatch(error));
             continue;
         }
-        if let Some(ready) = shared.common.queue.pop()
+        if let Some(ready) = shared.common.queue.pop(stop)
             && let Err(error) = shared.send(&connection, ready).await
         {
             shared.common.tell(Event::Dispatch(error));
@@ -303,10 +311,10 @@ async fn play(shared: &Shared) {
     }
 }
 
-/// When a row is due; the rows were checked.
+/// When a row is due; the rows and their times were checked.
 fn due(due: &Due, row: usize) -> Instant {
     match due {
-        Due::Every { start, step } => *start + *step * u32::try_from(row).unwrap_or(u32::MAX),
+        Due::Every { start, step } => after(*start, *step, row).unwrap_or(*start),
         Due::At(times) => times.get(row).copied().unwrap_or_else(Instant::now),
     }
 }

@@ -23,7 +23,6 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// How a stream of observations is to be.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct StreamOptions {
     /// Observations per second; 0: each new one, from servers that push.
     pub hz: f64,
@@ -100,7 +99,7 @@ impl PolicyClient {
         if let Some(before) = running.replace(stop.clone()) {
             before.cancel();
         }
-        tokio::spawn(stream(Arc::clone(&self.shared), options, stop));
+        self.shared.common.runtime.spawn(stream(Arc::clone(&self.shared), options, stop));
         Ok(())
     }
 
@@ -115,11 +114,17 @@ impl PolicyClient {
 }
 
 impl Shared {
+    /// Says how often the stream brings something, unless it was stopped.
+    fn set_stream(&self, stop: &CancellationToken, period: Option<Duration>) {
+        let _running = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        if !stop.is_cancelled() {
+            self.common.latest.set_stream(period);
+        }
+    }
+
     async fn observation(&self, connection: &Connection) -> Result<Observation, Error> {
         match connection.generation().await? {
-            Generation::Coupled => {
-                self.common.latest.get().map(|latest| latest.observation).ok_or(Error::NoObservation)
-            }
+            Generation::Coupled => self.common.latest.current().ok_or(Error::NoObservation),
             _ => request(connection, self.common.options.request_timeout, None, None).await,
         }
     }
@@ -148,12 +153,17 @@ async fn stream(shared: Arc<Shared>, options: StreamOptions, stop: CancellationT
             let result = match connection.generation().await {
                 // Reset and step bring observations, in their own time.
                 Ok(Generation::Coupled) => {
-                    shared.common.latest.set_stream(None);
-                    connection.ended().await;
+                    shared.set_stream(&stop, None);
+                    let mut generation = connection.generation.subscribe();
+                    tokio::select! {
+                        _ = connection.ended() => {}
+                        // It was only slow.
+                        _ = generation.wait_for(|probe| probe.known() != Some(Generation::Coupled)) => {}
+                    }
                     Ok(())
                 }
                 Ok(_) => {
-                    shared.common.latest.set_stream(period(options.hz).ok().or(Some(Duration::ZERO)));
+                    shared.set_stream(&stop, period(options.hz).ok().or(Some(Duration::ZERO)));
                     if options.push && connection.caps.has(Capability::Push) {
                         push(&shared, &connection, &options).await
                     } else {
@@ -176,7 +186,7 @@ async fn stream(shared: Arc<Shared>, options: StreamOptions, stop: CancellationT
 async fn pull(shared: &Shared, connection: &Connection, options: &StreamOptions) {
     // "Each new one" cannot be asked of such a server; then it is as fast as answers come.
     let period = period(options.hz).unwrap_or(Duration::from_millis(1));
-    let askers = u32::try_from(options.inflight.clamp(1, connection.inflight)).unwrap_or(1);
+    let askers = u32::try_from(options.inflight.clamp(1, connection.inflight.saturating_sub(1).max(1))).unwrap_or(1);
     let begin = Instant::now();
     // They take turns, each with one request under way.
     let asking = (0..askers).map(|asker| async move {
@@ -206,8 +216,9 @@ async fn push(shared: &Shared, connection: &Arc<Connection>, options: &StreamOpt
         Subscribe { id, stream: number, hz, cameras, proprios, depth, credit: CREDIT }.encode(out);
         Ok(())
     };
-    connection.stream.store(number, Ordering::Relaxed);
-    let _subscription = Subscription { connection: Arc::clone(connection), number, limit };
+    connection.stream.fetch_max(number, Ordering::Relaxed);
+    let runtime = shared.common.runtime.clone();
+    let _subscription = Subscription { connection: Arc::clone(connection), runtime, number, limit };
     connection.call(Call::Subscribe, limit, None, subscribe).await?;
     connection.ended().await;
     Ok(())
@@ -216,6 +227,7 @@ async fn push(shared: &Shared, connection: &Arc<Connection>, options: &StreamOpt
 /// What was subscribed to, or will have been once the server has read it; dropping it ends it.
 struct Subscription {
     connection: Arc<Connection>,
+    runtime: Handle,
     number: u64,
     limit: Duration,
 }
@@ -224,9 +236,8 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         let (connection, number, limit) = (Arc::clone(&self.connection), self.number, self.limit);
         let _ = connection.stream.compare_exchange(number, 0, Ordering::Relaxed, Ordering::Relaxed);
-        // Without a runtime the connection ends too.
-        let Ok(runtime) = Handle::try_current() else { return };
-        runtime.spawn(async move {
+        // If the runtime ends too, so does the connection.
+        self.runtime.spawn(async move {
             let unsubscribe = |id: Option<RequestId>, out: &mut Vec<u8>| {
                 StreamRef { id: id.unwrap_or(RequestId::FIRST), stream: number }.encode_unsubscribe(out);
                 Ok(())

@@ -6,13 +6,21 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::time::MissedTickBehavior;
-use waldo_protocol::policy::{CLOCK_EVERY, Capability, Credit, ErrorReply, ServerMessage, request_id};
+use waldo_protocol::policy::{
+    CLOCK_EVERY, Capability, Credit, ErrorReply, GenerationProbe, PROBE_TIMEOUT, ServerMessage, request_id,
+};
 
 use super::{Connection, Owner, Reply};
 use crate::link::{Lane, Receiver};
-use crate::requests::Match;
+use crate::requests::{Call, Match};
 use crate::stats::count;
 use crate::{Error, Event, Lost, Observation};
+
+/// How often a server of which nothing was heard is asked to say something.
+const PING: Duration = Duration::from_secs(2);
+
+/// A server of which nothing was heard for so long is gone.
+const SILENCE: Duration = Duration::from_secs(10);
 
 impl Connection {
     /// Hands what comes to whom it belongs, until the end. Exchanges clocks now and then.
@@ -22,6 +30,8 @@ impl Connection {
             lost = self.ended() => lost,
             lost = self.receive(receiver) => lost,
             lost = self.keep_clock() => lost,
+            lost = self.listen() => lost,
+            () = self.watch_probe() => self.ended().await,
         }
     }
 
@@ -48,6 +58,48 @@ impl Connection {
         std::future::pending().await
     }
 
+    /// Notices a server that is gone without a word. While a call waits, its own limit counts: it may be one that keeps
+    /// the server from answering pings.
+    async fn listen(&self) -> Lost {
+        let (mut heard, mut since) = (self.sender.heard(), Instant::now());
+        while heard.is_some() {
+            tokio::time::sleep(PING).await;
+            let now = self.sender.heard();
+            if now != heard || self.exchange().requests.is_waiting() {
+                (heard, since) = (now, Instant::now());
+                continue;
+            }
+            if since.elapsed() > SILENCE {
+                return Lost::Silent { call: "ping" };
+            }
+            self.sender.ping();
+        }
+        std::future::pending().await
+    }
+
+    /// Waits for a server that does not answer the request that tells its generation.
+    async fn watch_probe(&self) {
+        let mut next = None;
+        loop {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            if self.known_generation().is_some() {
+                return std::future::pending().await;
+            }
+            let exchange = self.exchange();
+            if exchange.requests.is_probe_next() {
+                let since = *next.get_or_insert_with(Instant::now);
+                if since.elapsed().as_secs_f64() > PROBE_TIMEOUT {
+                    drop(exchange);
+                    self.generation.send_modify(GenerationProbe::on_silence);
+                }
+            } else if exchange.probed && !exchange.requests.is_waiting_for_probe() {
+                // It was overtaken by the reply to a later request.
+                drop(exchange);
+                self.generation.send_modify(GenerationProbe::on_silence);
+            }
+        }
+    }
+
     /// # Errors
     /// The connection has to be given up.
     fn on_frame(&self, frame: &Bytes) -> Result<(), Lost> {
@@ -62,9 +114,18 @@ impl Connection {
                 count(&counters.malformed, 1);
                 tracing::debug!(%error, "the server sent a frame that cannot be read");
                 let id = request_id(frame).filter(|_| self.caps.has(Capability::Id));
-                let concerned = self.exchange().requests.on_unreadable(id);
+                let concerned = {
+                    let mut exchange = self.exchange();
+                    let concerned = exchange.requests.on_unreadable(id);
+                    exchange.refresh();
+                    concerned
+                };
                 return match concerned {
-                    None => Ok(()),
+                    // It may have been one of a stream, which ends without credit.
+                    None => match self.stream.load(Ordering::Relaxed) {
+                        0 => Ok(()),
+                        stream => self.give_credit(stream),
+                    },
                     Some((call, owner, sure)) => {
                         let lost = Lost::Protocol(format!("{}: {error}", call.name()));
                         // Nobody may be waiting.
@@ -74,7 +135,7 @@ impl Connection {
                 };
             }
         };
-        self.generation.lock().unwrap_or_else(PoisonError::into_inner).on_message(&message);
+        self.generation.send_if_modified(|probe| probe.on_message(&message));
         match message {
             ServerMessage::Push(_) => self.on_push(message, frame, at),
             ServerMessage::LeaseEvent(event) => {
@@ -95,10 +156,15 @@ impl Connection {
     }
 
     fn on_reply(&self, mut message: ServerMessage, frame: &Bytes, at: Instant) -> Result<(), Lost> {
-        let matched = self.exchange().requests.on_reply(&message);
+        let matched = {
+            let mut exchange = self.exchange();
+            let matched = exchange.requests.on_reply(&message);
+            exchange.refresh();
+            matched
+        };
         match matched {
             Match::Reply(call, owner) => {
-                let Owner { reply, sent, same, _permit } = owner;
+                let Owner { reply, sent, same, .. } = owner;
                 match &message {
                     ServerMessage::Clock(clock) => {
                         let t3 = self.common.seconds(at);
@@ -110,7 +176,12 @@ impl Connection {
                 let error = matches!(message, ServerMessage::Error(_));
                 self.common.counters.on_call(call, (!error).then(|| at.saturating_duration_since(sent)));
                 let observation = Observation::take(&mut message, frame, at, same.as_ref());
-                if let Some(observation) = &observation {
+                if call == Call::Reset && !error && self.common.options.reset_clears_actions {
+                    count(&self.common.counters.actions_cleared, self.common.queue.clear() as u64);
+                }
+                if let Some(observation) = &observation
+                    && self.is_newest(call, sent)
+                {
                     self.on_observation(observation.clone(), at);
                 }
                 // Nobody may be waiting any more.
@@ -122,12 +193,6 @@ impl Connection {
                 let lost = Lost::Protocol(format!("the server answered {} with {got}", call.name()));
                 let _ = owner.reply.send(Err(Error::UnexpectedReply { call: call.name(), got }));
                 Err(lost)
-            }
-            Match::Probe => {
-                if let Some(observation) = Observation::take(&mut message, frame, at, None) {
-                    self.on_observation(observation, at);
-                }
-                Ok(())
             }
             Match::Stray => {
                 count(&self.common.counters.stray, 1);
@@ -148,9 +213,26 @@ impl Connection {
         if let Some(observation) = Observation::take(&mut message, frame, at, None) {
             self.on_observation(observation, at);
         }
+        self.give_credit(mark.stream)
+    }
+
+    fn give_credit(&self, stream: u64) -> Result<(), Lost> {
         let mut credit = Vec::new();
-        Credit { stream: mark.stream, add: 1 }.encode(&mut credit);
+        Credit { stream, add: 1 }.encode(&mut credit);
         self.write(credit, Lane::Other)
+    }
+
+    /// Whether an observation is not older than one that is there already: answers with ids may overtake each other.
+    fn is_newest(&self, call: Call, sent: Instant) -> bool {
+        let mut exchange = self.exchange();
+        if call != Call::Observation {
+            return true;
+        }
+        let newest = exchange.newest.is_none_or(|newest| newest <= sent);
+        if newest {
+            exchange.newest = Some(sent);
+        }
+        newest
     }
 
     fn on_observation(&self, observation: Observation, at: Instant) {

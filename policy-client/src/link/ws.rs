@@ -59,5 +59,6 @@ type Write = Box<dyn AsyncWrite + Send + Unpin>;
 fn link(read: Read, write: Write, early: &[u8], max_message: usize) -> Link {
     let sender = Sender::new(write);
     let receiver = Receiver::new(read, early, Arc::clone(sender.socket()), max_message);
-    Link { sender: super::Sender::Ws(sender), receiver: super::Receiver::Ws(receiver), hello_every: None }
+    let (sender, receiver) = (super::Sender::Ws(sender), super::Receiver::Ws(receiver));
+    Link { sender, receiver, hello_every: None, extensions: true }
 }

@@ -95,7 +95,13 @@ pub(super) async fn dial(dial: Dial<'_>) -> Result<Link, DialError> {
         return Err(DialError::for_good("no address of Zenoh"));
     };
     let config = settings::config(locator, dial.options).map_err(DialError::for_good)?;
-    let search = Search { config, locator: locator.clone(), robot: robot.clone(), client: dial.client.clone() };
+    let search = Search {
+        config,
+        own: dial.options.zenoh_config.is_some(),
+        locator: locator.clone(),
+        robot: robot.clone(),
+        client: dial.client.clone(),
+    };
     let (found, standing) = oneshot::channel();
     let carry = move || carry(&search, found);
     thread::Builder::new().name("zenoh link".to_owned()).spawn(carry).map_err(DialError::later)?;
@@ -105,6 +111,8 @@ pub(super) async fn dial(dial: Dial<'_>) -> Result<Link, DialError> {
 /// What a link is looked for with.
 struct Search {
     config: Config,
+    /// Whether the configuration is the user's, who knows what mode is right.
+    own: bool,
     locator: String,
     robot: Option<RobotId>,
     client: ClientId,
@@ -112,12 +120,9 @@ struct Search {
 
 /// Opens the session, hands out the link, and keeps the session until the link is no longer needed.
 fn carry(search: &Search, found: oneshot::Sender<Result<Link, DialError>>) {
-    let session = match zenoh::open(search.config.clone()).wait() {
+    let session = match open(search) {
         Ok(session) => session,
-        Err(error) => {
-            let _ = found.send(Err(DialError::later(error)));
-            return;
-        }
+        Err(error) => return drop(found.send(Err(error))),
     };
     match keys(&session, search, || found.is_closed()).and_then(|keys| link(&session, &keys)) {
         Ok((link, _listening, stopped)) => {
@@ -131,6 +136,18 @@ fn carry(search: &Search, found: oneshot::Sender<Result<Link, DialError>>) {
     if let Err(error) = session.close().wait() {
         tracing::debug!(%error, "closing the Zenoh session");
     }
+}
+
+/// Opens the session. A router is no robot: whoever wants to hear what is behind it has to be its client.
+fn open(search: &Search) -> Result<Session, DialError> {
+    let session = zenoh::open(search.config.clone()).wait().map_err(DialError::later)?;
+    if search.own || session.info().routers_zid().wait().next().is_none() {
+        return Ok(session);
+    }
+    session.close().wait().map_err(DialError::later)?;
+    let mut config = search.config.clone();
+    config.insert_json5("mode", "\"client\"").map_err(DialError::for_good)?;
+    zenoh::open(config).wait().map_err(DialError::later)
 }
 
 /// The keys to speak on: those of the robot that was asked for, or of the only one there is, or those of the original.
@@ -231,6 +248,7 @@ fn link(session: &Session, keys: &ZenohKeys) -> Result<(Link, Listening, Stopped
         sender: super::Sender::Zenoh(Sender { actions, others, lost: lost_too.clone(), stop }),
         receiver: super::Receiver::Zenoh(Receiver { frames, lost: lost_too }),
         hello_every: Some(HELLO_EVERY),
+        extensions: *keys != ZenohKeys::legacy(),
     };
     Ok((link, (subscriber, listener), stopped))
 }

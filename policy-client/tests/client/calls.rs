@@ -151,6 +151,21 @@ async fn with_ids_a_slow_call_fails_alone() {
 }
 
 #[tokio::test]
+async fn a_slow_reset_is_not_killed_by_the_requests_behind_it() {
+    let options = Options { request_timeout: Duration::from_millis(300), ..plain() };
+    let (server, client) = connect_with(Kind::Decoupled, options).await;
+    client.start_obs_stream(50.0).unwrap();
+    client.newer_obs(2, LONG).await.unwrap();
+    server.set(|state| state.reset_takes = Duration::from_millis(1200));
+    let (reset, metadata) = tokio::join!(client.reset(), client.metadata());
+    reset.unwrap();
+    metadata.unwrap();
+    let version = client.latest_obs().unwrap().version;
+    client.newer_obs(version + 3, LONG).await.unwrap();
+    assert_eq!(server.get(|state| state.upgrades.len()), 1);
+}
+
+#[tokio::test]
 async fn a_silent_server_ends_no_call_in_waiting() {
     let (server, client) = connect_with(Kind::Decoupled, Options { extensions: plain().extensions, ..short() }).await;
     client.observation().await.unwrap();
@@ -270,12 +285,13 @@ async fn calls_after_the_end_fail_at_once() {
     let (_server, client) = connect(Kind::Extended).await;
     let other = client.clone();
     let waiting = tokio::spawn(async move { other.newer_obs(0, LONG).await });
+    tokio::task::yield_now().await;
     client.close().await;
     assert_eq!(client.state(), State::Closed);
     assert!(matches!(client.reset().await, Err(Error::Closed)));
     assert!(matches!(client.ready().await, Err(Error::Closed)));
     assert!(matches!(client.put_action([0.0]), Err(Error::Closed)));
-    waiting.abort();
+    assert!(matches!(waiting.await.unwrap(), Err(Error::Closed)));
 }
 
 #[tokio::test]

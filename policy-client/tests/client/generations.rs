@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use waldo_policy_client::{Capabilities, Error, Generation, StreamOptions};
+use waldo_policy_client::{Capabilities, Error, Generation};
 use waldo_protocol::policy::ClientMessage;
 
-use crate::server::{Answer, Kind, eventually};
+use crate::server::{Kind, eventually};
 use crate::{connect, connect_with, plain};
 
 #[tokio::test]
@@ -95,21 +95,37 @@ async fn a_coupled_server_has_no_observation_before_its_first_reset() {
 #[tokio::test]
 async fn a_slow_server_is_known_for_what_it_is_as_soon_as_it_answers() {
     let (server, client) = connect_with(Kind::Decoupled, plain()).await;
-    let mut first = true;
     server.set(|state| state.obs_takes = Duration::from_millis(1500));
-    server.on(move |message| {
-        if !matches!(message, ClientMessage::ObsRequest(_)) && std::mem::take(&mut first) {
-            return Answer::Usual;
-        }
-        Answer::Usual
-    });
+    client.start_obs_stream(100.0).unwrap();
     assert_eq!(client.generation().await.unwrap(), Generation::Coupled, "so it seems");
     server.set(|state| state.obs_takes = Duration::ZERO);
     client.newer_obs(0, Duration::from_secs(20)).await.unwrap();
     assert_eq!(client.generation().await.unwrap(), Generation::Decoupled);
-    let version = client.latest_obs().unwrap().version;
-    client.start_obs_stream_with(StreamOptions::hz(100.0)).unwrap();
-    client.newer_obs(version + 5, Duration::from_secs(20)).await.unwrap();
+    // The stream goes on by itself.
+    client.newer_obs(5, Duration::from_secs(20)).await.unwrap();
+    client.send_action([0.0]).await.unwrap();
+    eventually("the action", || server.count("apply_action") == 1).await;
+}
+
+#[tokio::test]
+async fn what_was_asked_before_the_probe_does_not_count_as_its_silence() {
+    let (server, client) = connect_with(Kind::Decoupled, plain()).await;
+    server.set(|state| state.reset_takes = Duration::from_millis(1500));
+    let (reset, generation) = tokio::join!(client.reset(), client.generation());
+    reset.unwrap();
+    assert_eq!(generation.unwrap(), Generation::Decoupled);
+}
+
+#[tokio::test]
+async fn a_probe_that_nobody_waits_for_gives_its_answer_to_nobody() {
+    let (server, client) = connect_with(Kind::Decoupled, plain()).await;
+    server.set(|state| state.obs_takes = Duration::from_millis(200));
+    for _ in 0..3 {
+        assert!(tokio::time::timeout(Duration::from_millis(10), client.generation()).await.is_err());
+    }
+    // The first answer is the probe's, the second this call's.
+    assert_eq!(client.observation().await.unwrap().timestamp(), 2.0);
+    assert_eq!((server.count("obs_request"), client.stats().stray), (2, 0));
 }
 
 #[tokio::test]

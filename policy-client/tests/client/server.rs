@@ -48,6 +48,8 @@ pub(crate) struct State {
     pub(crate) caps: Capabilities,
     /// How long it thinks about an observation; everything behind it waits, as in the originals.
     pub(crate) obs_takes: Duration,
+    /// The same of a reset.
+    pub(crate) reset_takes: Duration,
     /// Status of the answer to an upgrade, if it is refused.
     pub(crate) refuse: Option<u16>,
     script: Option<Script>,
@@ -79,6 +81,7 @@ impl Server {
             metadata,
             caps: Capabilities::all(),
             obs_takes: Duration::ZERO,
+            reset_takes: Duration::ZERO,
             refuse: None,
             script: None,
             seen: Vec::new(),
@@ -215,11 +218,14 @@ async fn on_message(
         let mut state = state.lock().unwrap();
         state.seen.push((message.clone(), frame.to_vec(), Instant::now()));
         let answer = state.script.as_mut().map_or(Answer::Usual, |script| script(&message));
-        (answer, state.obs_takes)
+        let takes = match &message {
+            ClientMessage::ObsRequest(_) => state.obs_takes,
+            ClientMessage::Reset(_) => state.reset_takes,
+            _ => Duration::ZERO,
+        };
+        (answer, takes)
     };
-    if matches!(message, ClientMessage::ObsRequest(_)) {
-        tokio::time::sleep(takes).await;
-    }
+    tokio::time::sleep(takes).await;
     match answer {
         Answer::Usual => usual(state, message, caps, push).into_iter().map(Message::binary).collect(),
         Answer::Nothing => Vec::new(),

@@ -152,6 +152,7 @@ impl Outbox {
         if waiting.frames.len() == MAX_FRAMES {
             waiting.close = Some(Close::new(1008, "the client reads too slowly"));
             waiting.frames.clear();
+            waiting.bytes = 0;
         } else {
             waiting.bytes += frame.len();
             waiting.frames.push_back(frame);
@@ -165,6 +166,15 @@ impl Outbox {
         self.waiting().close.get_or_insert(close);
         self.news.notify_one();
         self.space.notify_one();
+    }
+
+    /// Ends the connection at once: what waits is not sent any more.
+    pub(crate) fn hang_up(&self, close: Close) {
+        let mut waiting = self.waiting();
+        waiting.frames.clear();
+        waiting.bytes = 0;
+        drop(waiting);
+        self.close(close);
     }
 
     /// What is to be sent next, as soon as there is something. For one reader; safe to cancel.
@@ -190,6 +200,12 @@ impl Outbox {
             self.space.notify_one();
         }
         Some(Outgoing::Frame(frame))
+    }
+
+    /// Whether nothing more is taken, or nothing more should be: the client has not read most of what it asked for.
+    pub(crate) fn is_full_or_closed(&self) -> bool {
+        let waiting = self.waiting();
+        waiting.close.is_some() || !waiting.has_room()
     }
 
     /// Whether the client may be listened to: it has read most of what it asked for.

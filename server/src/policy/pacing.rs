@@ -13,7 +13,7 @@ const WAKING: Duration = Duration::from_secs(1);
 /// Decides from when on the newest of all sensors is sent.
 ///
 /// A stream follows its cameras: a new picture is sent as soon as those are there that came together with it the last
-/// time. Where a rate is wanted, pictures above it are left out. If it is higher than that of every camera, or no camera
+/// time. Where a rate is wanted, pictures above it are left out rather than sent late. If it is higher than that of every camera, or no camera
 /// is wanted, the newest of all is sent at that rate, new pictures or not; and at a low rate if the cameras fell silent.
 #[derive(Debug)]
 pub(super) struct Pacing {
@@ -36,6 +36,14 @@ pub(super) enum Next {
     At(MonoTime),
     /// Ask again when something is new.
     News,
+    /// What is new comes too soon: it is left out.
+    LeaveOut,
+}
+
+impl Next {
+    fn from(now: MonoTime, at: MonoTime) -> Self {
+        if at <= now { Self::Send } else { Self::At(at) }
+    }
 }
 
 impl Pacing {
@@ -45,33 +53,31 @@ impl Pacing {
         Self { period, due: now, together: Vec::new(), since: None, patience: WAKING }
     }
 
-    /// `new` says of each camera whether it has a picture that was not sent; `fps` is the rate of the fastest.
+    /// `new` says of each camera whether it has a picture that was neither sent nor left out; `fps` is the rate of the
+    /// fastest.
     pub(super) fn next(&mut self, now: MonoTime, new: &[bool], fps: f64) -> Next {
         self.together.resize(new.len(), true);
         let any = new.contains(&true);
-        if any {
-            self.since.get_or_insert(now);
-        }
-        let (slack, period) = (self.slack(), self.period.unwrap_or_default());
         let complete = self.together.iter().zip(new).all(|(together, new)| *new || !*together);
-        let mut at = None;
-        let mut ask = |time: MonoTime| at = Some(at.map_or(time, |at: MonoTime| at.min(time)));
-        if let Some(since) = self.since.filter(|_| any) {
-            let ready = if complete { since } else { since + self.patience };
-            // Of what came a little early there is no later one to be had.
-            ask(if self.period.is_some() { ready.max(self.due - slack) } else { ready });
+        let patience = if complete { Duration::ZERO } else { self.patience };
+        let Some(period) = self.period else {
+            let since = any.then(|| *self.since.get_or_insert(now));
+            return since.map_or(Next::News, |since| Next::from(now, since + patience));
+        };
+        let early = self.due - period / 4;
+        let faster = new.is_empty() || fps * 1.25 < 1.0 / period.as_secs_f64();
+        if any && self.since.is_none() && !faster && now < early {
+            return Next::LeaveOut;
         }
-        if self.period.is_some() {
-            let faster = new.is_empty() || fps * 1.25 < 1.0 / period.as_secs_f64();
-            let waking = self.patience == WAKING && !new.is_empty() && !any;
-            let patience = if waking { WAKING } else { period + period / 2 };
-            ask(if faster && !waking { self.due } else { self.due + patience });
-        }
-        match at {
-            Some(at) if at <= now => Next::Send,
-            Some(at) => Next::At(at),
-            None => Next::News,
-        }
+        let since = any.then(|| *self.since.get_or_insert(now));
+        let waking = self.patience == WAKING && !new.is_empty();
+        let idle = match (faster, waking) {
+            (_, true) => self.due + WAKING,
+            (true, false) => self.due,
+            (false, false) => self.due + period + period / 2,
+        };
+        let ready = since.map(|since| (since + patience).max(early));
+        Next::from(now, ready.map_or(idle, |ready| ready.min(idle)))
     }
 
     /// The newest was sent; `new` as before.
@@ -82,13 +88,9 @@ impl Pacing {
         self.since = None;
         self.patience = PATIENCE;
         if let Some(period) = self.period {
-            self.due = self.due.max(now - self.slack()) + period;
+            // A picture may come early by a quarter of a period.
+            self.due = self.due.max(now - period / 4) + period;
         }
-    }
-
-    /// So much may a picture come early.
-    fn slack(&self) -> Duration {
-        self.period.unwrap_or_default() / 4
     }
 }
 
@@ -114,9 +116,13 @@ mod tests {
                 let elapsed = (now - START).checked_sub(*phase);
                 *new |= elapsed.is_some_and(|elapsed| elapsed % period < 250);
             }
-            if pacing.next(at(now), &new, fastest) == Next::Send {
-                pacing.sent(at(now), &new);
-                sent.push((now, std::mem::replace(&mut new, vec![false; cameras.len()])));
+            match pacing.next(at(now), &new, fastest) {
+                Next::Send => {
+                    pacing.sent(at(now), &new);
+                    sent.push((now, std::mem::replace(&mut new, vec![false; cameras.len()])));
+                }
+                Next::LeaveOut => new.fill(false),
+                Next::At(_) | Next::News => {}
             }
         }
         sent
@@ -141,7 +147,7 @@ mod tests {
         {
             let sent = run(hz, &[(period, 0)], 20);
             assert!(sent.len().abs_diff(expected) <= 4, "{hz} of {period}: {}", sent.len());
-            assert!(sent.iter().all(|(at, _)| (at - START) % period < 9000), "new ones are sent: {hz} of {period}");
+            assert!(sent.iter().all(|(at, _)| (at - START) % period < 250), "new ones are sent: {hz} of {period}");
         }
     }
 

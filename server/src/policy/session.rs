@@ -51,8 +51,8 @@ impl Session {
         Self(client)
     }
 
-    /// What is to be sent to it.
-    pub(crate) fn outbox(&self) -> &Outbox {
+    /// What is to be sent to it; it may outlive the session, for the farewell.
+    pub(crate) fn outbox(&self) -> &Arc<Outbox> {
         self.0.outbox()
     }
 
@@ -98,7 +98,7 @@ impl fmt::Debug for Session {
 pub(crate) struct Client {
     service: Arc<Service>,
     link: Link,
-    outbox: Outbox,
+    outbox: Arc<Outbox>,
     streams: Streams,
     /// Taken before the service's own lock, never while that is held.
     state: Mutex<State>,
@@ -139,14 +139,14 @@ impl Client {
             slots: VecDeque::new(),
             first: 0,
         };
-        Self { service, link, outbox: Outbox::default(), streams: Streams::default(), state: Mutex::new(state) }
+        Self { service, link, outbox: Arc::default(), streams: Streams::default(), state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn outbox(&self) -> &Outbox {
+    pub(super) fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
     }
 

@@ -119,26 +119,30 @@ impl Streams {
     }
 }
 
-/// What was sent of each sensor last.
+/// Numbers of the newest pictures; without cameras, of the readings.
+#[derive(Default)]
 struct Last {
-    /// Numbers of the pictures; without cameras, of the readings.
-    numbers: Vec<u64>,
+    /// That were sent.
+    sent: Vec<u64>,
+    /// That were sent or left out.
+    seen: Vec<u64>,
 }
 
 impl Last {
     /// Which are new.
     fn news(&mut self, now: &[u64]) -> Vec<bool> {
-        self.numbers.resize(now.len(), 0);
+        self.seen.resize(now.len(), 0);
         // A camera that was replaced counts from the beginning.
-        self.numbers.iter().zip(now).map(|(last, now)| *now > 0 && last != now).collect()
+        self.seen.iter().zip(now).map(|(last, now)| *now > 0 && last != now).collect()
     }
 
-    /// They were sent. How many pictures were left out since, of the camera that lost most.
-    fn sent(&mut self, now: Vec<u64>) -> u64 {
-        let first = self.numbers.iter().all(|last| *last == 0);
-        let left_out = self.numbers.iter().zip(&now).map(|(last, now)| now.saturating_sub(last + 1)).max();
-        self.numbers = now;
-        if first { 0 } else { left_out.unwrap_or(0) }
+    /// They are sent. How many pictures were left out since, of the camera that lost most.
+    fn send(&mut self, now: Vec<u64>) -> u64 {
+        let left_out = self.sent.iter().zip(&now).filter(|(last, _)| **last > 0);
+        let left_out = left_out.map(|(last, now)| now.saturating_sub(last + 1)).max();
+        self.seen.clone_from(&now);
+        self.sent = now;
+        left_out.unwrap_or(0)
     }
 }
 
@@ -148,7 +152,7 @@ async fn push(client: Arc<Client>, request: Subscribe, credit: Arc<Credits>) {
     let names: Option<Vec<&str>> = request.cameras.as_ref().map(|names| names.iter().map(String::as_str).collect());
     let mut watch = service.hub.watch(names.as_deref());
     let mut pacing = Pacing::new(request.hz, clock::now());
-    let (mut last, mut n) = (Last { numbers: Vec::new() }, 0);
+    let (mut last, mut n) = (Last::default(), 0);
     loop {
         let blocked = credit.is_empty() || !client.outbox().has_room();
         // Whatever comes while this is looked at wakes the waits below.
@@ -160,7 +164,7 @@ async fn push(client: Arc<Client>, request: Subscribe, credit: Arc<Credits>) {
             Next::Send if !blocked => {
                 match service.newest().await {
                     Ok(observation) => {
-                        let skipped = last.sent(numbers);
+                        let skipped = last.send(numbers);
                         n += 1;
                         credit.take();
                         pacing.sent(clock::now(), &new);
@@ -172,6 +176,10 @@ async fn push(client: Arc<Client>, request: Subscribe, credit: Arc<Credits>) {
                         sleep(PAUSE).await;
                     }
                 }
+                continue;
+            }
+            Next::LeaveOut => {
+                last.seen = numbers;
                 continue;
             }
             next => next,

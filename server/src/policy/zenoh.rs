@@ -50,8 +50,8 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How often that is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// How often another robot with the same id is looked for.
-const KNOCK_EVERY: Duration = Duration::from_millis(200);
+/// How often others who would move with this robot are looked for.
+const LOOK_AROUND_EVERY: Duration = Duration::from_millis(200);
 
 /// How long the last messages may take when the server stops.
 const GOODBYE: Duration = Duration::from_millis(500);
@@ -79,6 +79,7 @@ impl Transport {
             service: Arc::clone(service),
             robot: service.config.robot.clone(),
             conflict: Conflict::default(),
+            blind: settings::is_blind(&settings),
             runtime: runtime.clone(),
             clients: Mutex::default(),
             senders: Mutex::default(),
@@ -96,7 +97,7 @@ impl Transport {
                 Err(error) => return drop(opened.send(Err(error.to_string()))),
             };
             drop(opened.send(Ok(())));
-            if let Err(error) = shared.knock(&session, &stopped) {
+            if let Err(error) = shared.look_around(&session, &stopped) {
                 tracing::warn!(%error, "the Zenoh session ended");
             }
             drop(token);
@@ -159,6 +160,8 @@ struct Network {
     service: Arc<Service>,
     robot: RobotId,
     conflict: Conflict,
+    /// Whether who is behind a router is not seen.
+    blind: bool,
     runtime: Handle,
     clients: Mutex<HashMap<Whose, Arc<Client>>>,
     senders: Mutex<Vec<JoinHandle<()>>>,
@@ -213,13 +216,16 @@ impl Network {
         Ok(token)
     }
 
-    /// Until the transport ends: lets another robot with this robot's id know that there are two. Both look for replies that
+    /// Until the transport ends: looks for routers that hide others, and lets another robot with this robot's id know that there are two. Both look for replies that
     /// are not their own. Their tokens do not tell, as they are the same.
-    fn knock(&self, session: &zenoh::Session, stopped: &Receiver<()>) -> zenoh::Result<()> {
+    fn look_around(&self, session: &zenoh::Session, stopped: &Receiver<()>) -> zenoh::Result<()> {
         let knock = session.declare_publisher(format!("chiral/{}/s2c/twin", self.robot));
         let knock = knock.congestion_control(CongestionControl::Block).allowed_destination(Locality::Remote).wait()?;
         let mut heard = false;
-        while stopped.recv_timeout(KNOCK_EVERY) == Err(RecvTimeoutError::Timeout) {
+        while stopped.recv_timeout(LOOK_AROUND_EVERY) == Err(RecvTimeoutError::Timeout) {
+            if self.blind && session.info().routers_zid().wait().next().is_some() {
+                self.conflict.router_seen();
+            }
             let listened_to = knock.matching_status().wait()?.matching();
             if listened_to && !heard {
                 knock.put("").wait()?;

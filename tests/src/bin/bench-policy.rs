@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use waldo_policy_client::blocking::PolicyClient;
 use waldo_policy_client::{Observation, Options, StreamOptions};
@@ -244,6 +244,7 @@ fn stream(
     seconds: u32,
     report: &mut Report,
 ) -> Result<()> {
+    let way = if push { "push" } else { "pull" };
     let client = transport.connect(&robot.addresses)?;
     let mut options = StreamOptions::hz(HZ.into());
     options.push = push;
@@ -266,11 +267,11 @@ fn stream(
             old.push(ages[1]);
         }
     }
+    ensure!(newest.observation.push().is_some() == push, "what was to come by {way} did not");
     let (count, elapsed) = (newest.version - first, (end - begin).as_secs_f64());
     let shares = [process_cpu().saturating_sub(cpu), robot.cpu()?.saturating_sub(robot_cpu)];
     client.close();
 
-    let way = if push { "push" } else { "pull" };
     let mut row = |what: &str, unit, value, target| {
         report.add(format!("{set}, {}, {HZ} Hz by {way}: {what}", transport.name()), unit, value, target);
     };

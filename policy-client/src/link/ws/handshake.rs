@@ -1,11 +1,14 @@
 //! From a byte stream to a WebSocket.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderName, UPGRADE};
 use hyper::upgrade::Upgraded;
 use hyper::{Method, Request, StatusCode, Version};
 use hyper_util::rt::TokioIo;
+use sha1::{Digest, Sha1};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -33,6 +36,11 @@ where
     };
     if !says(UPGRADE, "websocket") || !says(CONNECTION, "upgrade") {
         return Err(DialError::later("the server opened something other than a WebSocket"));
+    }
+    // Only a server that has read the request can know this.
+    let accept = STANDARD.encode(Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11")));
+    if answer.get("sec-websocket-accept").is_none_or(|given| given.as_bytes() != accept.as_bytes()) {
+        return Err(DialError::later("the server's answer is to another request"));
     }
     let agreed = ["sec-websocket-extensions", "sec-websocket-protocol"].iter().find(|name| answer.contains_key(**name));
     if let Some(name) = agreed {

@@ -1,6 +1,7 @@
 //! The receiving half.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
@@ -53,7 +54,8 @@ impl Receiver {
                     }
                     if matches!(self.stage, Stage::Head) {
                         self.inbox.reserve(INBOX);
-                        received(self.read.read_buf(&mut self.inbox).await)?;
+                        let n = received(self.read.read_buf(&mut self.inbox).await)?;
+                        self.socket.heard.fetch_add(n as u64, Ordering::Relaxed);
                     }
                 }
                 Stage::Body { left: 0, last } => {
@@ -72,7 +74,9 @@ impl Receiver {
                         self.inbox.advance(early);
                         early
                     } else {
-                        received(self.read.read_buf(&mut message.bytes().limit(left)).await)?
+                        let n = received(self.read.read_buf(&mut message.bytes().limit(left)).await)?;
+                        self.socket.heard.fetch_add(n as u64, Ordering::Relaxed);
+                        n
                     };
                     self.stage = Stage::Body { left: left - n, last };
                 }
@@ -102,6 +106,10 @@ impl Receiver {
                 self.socket.close(1009);
                 let len = (so_far as u64).saturating_add(head.len);
                 return Err(Lost::TooLong { len, limit: self.max_message });
+            }
+            // Where the payload will begin is known from the first four bytes.
+            if self.message.is_none() && self.inbox.len() - used < body.min(4) {
+                return Ok(None);
             }
             self.inbox.advance(used);
             if self.message.is_none() && head.last && whole {

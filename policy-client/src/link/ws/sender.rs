@@ -1,6 +1,7 @@
 //! The sending half.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -14,7 +15,10 @@ use crate::Lost;
 
 /// Most bytes that wait for a server that takes them slowly. Requests have tens of bytes, chunks of actions some
 /// thousands.
-const MAX_WAITING: usize = 16 << 20;
+const MAX_WAITING: usize = 1 << 20;
+
+/// Bytes that were written are forgotten once they are so many.
+const FORGET: usize = 64 << 10;
 
 /// Time for the last words.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -31,7 +35,7 @@ impl Sender {
         // Masks only keep old proxies from taking payload for HTTP; without randomness the link works as well.
         let _ = getrandom::fill(&mut seed);
         let out = Out { write, waiting: Vec::new(), written: 0, mask: u32::from_ne_bytes(seed) | 1, end: None };
-        let socket = Arc::new(Socket { out: Mutex::new(out), wake: Notify::new() });
+        let socket = Arc::new(Socket { heard: AtomicU64::new(0), out: Mutex::new(out), wake: Notify::new() });
         tokio::spawn(write_what_waits(Arc::clone(&socket)));
         Self { socket }
     }
@@ -47,6 +51,17 @@ impl Sender {
     pub(crate) fn close(&self) {
         self.socket.close(1000);
     }
+
+    /// Bytes received so far.
+    pub(crate) fn heard(&self) -> u64 {
+        self.socket.heard.load(Ordering::Relaxed)
+    }
+
+    /// Makes the server say something.
+    pub(crate) fn ping(&self) {
+        // The end of the link is told elsewhere.
+        let _ = self.socket.send(Opcode::Ping, &[]);
+    }
 }
 
 impl Drop for Sender {
@@ -57,6 +72,8 @@ impl Drop for Sender {
 
 /// The socket's sending half, which the receiver also needs for pongs.
 pub(super) struct Socket {
+    /// Bytes received so far.
+    pub(super) heard: AtomicU64,
     out: Mutex<Out>,
     /// Something waits, or the end has come.
     wake: Notify,
@@ -120,7 +137,13 @@ impl Out {
         while self.written < self.waiting.len() {
             let result = ready!(Pin::new(&mut self.write).poll_write(cx, &self.waiting[self.written..]));
             match result {
-                Ok(n) if n > 0 => self.written += n,
+                Ok(n) if n > 0 => {
+                    self.written += n;
+                    if self.written > FORGET {
+                        self.waiting.drain(..self.written);
+                        self.written = 0;
+                    }
+                }
                 Ok(_) => return self.fail("the socket takes nothing"),
                 Err(error) => return self.fail(&error.to_string()),
             }

@@ -4,7 +4,7 @@
 //! counts while a picture is on its way.
 
 use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::read::{Message, Messages, ReadEnd};
 use super::write;
-use crate::policy::outbox::{Close, Frame, Outgoing};
+use crate::policy::outbox::{Close, Frame, Outbox, Outgoing};
 use crate::policy::service::Service;
 use crate::policy::session::Session;
 
@@ -28,16 +28,6 @@ const STALLED: Duration = Duration::from_secs(20);
 
 /// How long a client may take to read why it is hung up on.
 const LINGER: Duration = Duration::from_secs(1);
-
-/// How a connection ends.
-enum End {
-    /// The client is gone, or cannot be written to.
-    Gone,
-    /// The client said goodbye, and with which code.
-    Goodbye(Option<u16>),
-    /// We hang up.
-    Close(Close),
-}
 
 /// The newest ping that was not answered yet. Older ones need no answer once it is.
 #[derive(Default)]
@@ -76,24 +66,30 @@ pub(super) async fn serve<R, W>(
     let _counted = service.stats.metrics().client("policy");
     let mut messages = Messages::new(reader, service.config.max_message);
     let pings = Pings::default();
-    let end = tokio::select! {
-        biased;
-        end = receive(&session, &mut messages, &pings, service.config.max_message) => end,
-        end = send(&session, &mut writer, &pings) => end,
-        // A client that does not read is not waited for.
-        () = async { shutdown.cancelled().await; sleep(LINGER / 5).await } => End::Gone,
-    };
-    // First the session, so that the robot knows at once; then the socket, which may take its time.
-    let peer = session.peer();
-    drop(session);
-    let close = match end {
-        End::Gone => return,
-        End::Goodbye(code) => Close::new(code.filter(|code| may_be_sent(*code)).unwrap_or(1000), ""),
-        End::Close(close) => {
-            tracing::info!(client = %peer, code = close.code, reason = close.reason, "closing");
-            close
+    let (peer, outbox) = (session.peer(), Arc::clone(session.outbox()));
+    let close = {
+        let mut sending = pin!(send(&outbox, &mut writer, &pings));
+        // Who ends it: the client, with what is to be said to that, or we.
+        let (by_client, close) = tokio::select! {
+            biased;
+            close = receive(&session, &mut messages, &pings, service.config.max_message) => (true, close),
+            close = &mut sending => (false, close),
+            // A client that does not read is not waited for.
+            () = async { shutdown.cancelled().await; sleep(LINGER / 5).await } => (false, None),
+        };
+        if let Some(close) = &close {
+            outbox.hang_up(close.clone());
+        }
+        // First the session, so that the robot knows at once; then the socket, which may take its time.
+        drop(session);
+        match close {
+            // The message under way has to end first.
+            Some(_) if by_client => timeout(LINGER, sending).await.ok().flatten(),
+            close => close,
         }
     };
+    let Some(close) = close else { return };
+    tracing::debug!(client = %peer, code = close.code, reason = close.reason, "closing");
     let farewell = async {
         if write::close(&mut writer, &close).await.is_ok() {
             // A reset of the socket would overtake the reason; wait until the client has hung up.
@@ -115,7 +111,13 @@ fn may_be_sent(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 
-async fn receive(session: &Session, messages: &mut Messages<impl AsyncRead + Unpin>, pings: &Pings, max: usize) -> End {
+/// Hears the client until it ends; what is to be said to that, if it can hear it.
+async fn receive(
+    session: &Session,
+    messages: &mut Messages<impl AsyncRead + Unpin>,
+    pings: &Pings,
+    max: usize,
+) -> Option<Close> {
     loop {
         // Who does not read what was asked for is not listened to.
         session.room().await;
@@ -123,27 +125,28 @@ async fn receive(session: &Session, messages: &mut Messages<impl AsyncRead + Unp
             Ok(Message::Binary(frame)) => session.on_frame(frame),
             Ok(Message::Ping(payload)) => pings.add(payload),
             Ok(Message::Pong) => {}
-            Ok(Message::Text) => return End::Close(Close::new(1003, "frames of the policy wire are binary messages")),
-            Ok(Message::Close(code)) => return End::Goodbye(code),
-            Err(ReadEnd::Gone) => return End::Gone,
-            Err(ReadEnd::TooLarge) => {
-                return End::Close(Close::new(1009, &format!("a message has more than {max} bytes")));
+            Ok(Message::Text) => return Some(Close::new(1003, "frames of the policy wire are binary messages")),
+            Ok(Message::Close(code)) => {
+                return Some(Close::new(code.filter(|code| may_be_sent(*code)).unwrap_or(1000), ""));
             }
-            Err(ReadEnd::Protocol(what)) => return End::Close(Close::new(1002, &what)),
+            Err(ReadEnd::Gone) => return None,
+            Err(ReadEnd::TooLarge) => return Some(Close::new(1009, &format!("a message has more than {max} bytes"))),
+            Err(ReadEnd::Protocol(what)) => return Some(Close::new(1002, &what)),
         }
     }
 }
 
-async fn send(session: &Session, writer: &mut (impl AsyncWrite + Unpin), pings: &Pings) -> End {
+/// Sends what waits until there is nothing more but a farewell, which is left to be sent; none if nothing can be sent.
+async fn send(outbox: &Outbox, writer: &mut (impl AsyncWrite + Unpin), pings: &Pings) -> Option<Close> {
     let mut ping = interval_at(Instant::now() + PING, PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let next = tokio::select! {
             biased;
             payload = pings.next() => Next::Pong(payload),
-            outgoing = session.outbox().next() => match outgoing {
+            outgoing = outbox.next() => match outgoing {
                 Outgoing::Frame(frame) => Next::Frame(frame),
-                Outgoing::Close(close) => return End::Close(close),
+                Outgoing::Close(close) => return Some(close),
             },
             _ = ping.tick() => Next::Ping,
         };
@@ -154,11 +157,8 @@ async fn send(session: &Session, writer: &mut (impl AsyncWrite + Unpin), pings: 
                 Next::Pong(payload) => write::pong(writer, payload).await,
             }
         };
-        match unless_stalled(session, writing).await {
-            Some(Ok(())) => {}
-            Some(Err(_)) => return End::Gone,
-            None => return End::Close(Close::new(1008, "the client reads too slowly")),
-        }
+        // In the middle of a message there is no way to say why it ends.
+        unless_stalled(outbox, writing).await?.ok()?;
     }
 }
 
@@ -170,13 +170,14 @@ enum Next {
 }
 
 /// The result, or none if it takes for ever while more and more waits behind it.
-async fn unless_stalled<T>(session: &Session, writing: impl Future<Output = T>) -> Option<T> {
+async fn unless_stalled<T>(outbox: &Outbox, writing: impl Future<Output = T>) -> Option<T> {
     let mut writing = pin!(writing);
     loop {
         tokio::select! {
             biased;
             done = &mut writing => return Some(done),
-            () = sleep(STALLED) => if !session.has_room() {
+            () = sleep(STALLED) => if outbox.is_full_or_closed() {
+                tracing::info!("hanging up on a policy client that reads nothing");
                 return None;
             }
         }
@@ -185,41 +186,15 @@ async fn unless_stalled<T>(session: &Session, writing: impl Future<Output = T>) 
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use tokio::io::{AsyncReadExt, duplex};
-    use tokio::runtime::Handle;
-    use waldo_protocol::policy::AppMap;
 
     use super::*;
-    use crate::policy::PolicyConfig;
-    use crate::policy::robot::{ActionData, Observation, PolicyError, PolicyRobot};
-    use crate::policy::session::Link;
-    use crate::sensors::SensorHub;
-
-    struct Still;
-
-    impl PolicyRobot for Still {
-        fn reset(&self) -> Result<(Observation, AppMap), PolicyError> {
-            Err("it stands".into())
-        }
-
-        fn apply_action(&self, _: &ActionData) -> Result<(), PolicyError> {
-            Err("it stands".into())
-        }
-    }
-
-    fn session() -> Session {
-        let (config, hub) = (PolicyConfig::default(), SensorHub::default());
-        let service = Service::start(config, hub, Arc::new(Still), AppMap::default(), Handle::current()).unwrap();
-        service.connect("test", Link { extensions: true, closes: true }).unwrap()
-    }
 
     #[tokio::test(start_paused = true)]
     async fn a_ping_goes_out_every_twenty_seconds_and_nobody_is_hung_up_on_for_a_missing_pong() {
-        let (session, pings, (mut ours, mut theirs)) = (session(), Pings::default(), duplex(4096));
+        let (outbox, pings, (mut ours, mut theirs)) = (Outbox::default(), Pings::default(), duplex(4096));
         let begin = Instant::now();
-        let mut sending = pin!(send(&session, &mut ours, &pings));
+        let mut sending = pin!(send(&outbox, &mut ours, &pings));
         for n in 1..=60 {
             let mut ping = [0; 2];
             tokio::select! {
@@ -232,20 +207,36 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_reads_nothing_is_hung_up_on_only_if_more_and_more_waits() {
-        let (session, pings, (mut ours, _theirs)) = (session(), Pings::default(), duplex(16));
+        let (outbox, pings, (mut ours, _theirs)) = (Outbox::default(), Pings::default(), duplex(16));
         let frame = || Frame::new(vec![0; 1000]);
-        session.outbox().push(frame());
-        let mut sending = pin!(send(&session, &mut ours, &pings));
-        let hour = sleep(Duration::from_secs(3600));
+        outbox.push(frame());
+        let mut sending = pin!(send(&outbox, &mut ours, &pings));
         tokio::select! {
             _ = &mut sending => panic!("it has asked for one frame, and may take its time"),
-            () = hour => {}
+            () = sleep(Duration::from_secs(3600)) => {}
         }
-        while session.has_room() {
-            session.outbox().push(frame());
+        // Beyond the bound, too.
+        for _ in 0..1000 {
+            outbox.push(frame());
         }
         let begin = Instant::now();
-        assert!(matches!(sending.await, End::Close(Close { code: 1008, .. })));
+        assert_eq!(sending.await, None);
         assert!(begin.elapsed() <= STALLED + Duration::from_secs(1), "{:?}", begin.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_farewell_waits_for_the_message_under_way_and_for_no_other() {
+        let (outbox, pings, (mut ours, mut theirs)) = (Outbox::default(), Pings::default(), duplex(16));
+        (0..3).for_each(|_| outbox.push(Frame::new(vec![7; 100])));
+        let mut sending = pin!(send(&outbox, &mut ours, &pings));
+        tokio::select! {
+            _ = &mut sending => panic!("nobody reads"),
+            () = sleep(Duration::from_secs(1)) => {}
+        }
+        outbox.hang_up(Close::new(1009, "too large"));
+        let mut message = [0; 102];
+        let (close, read) = tokio::join!(sending, theirs.read_exact(&mut message));
+        assert_eq!((close, read.unwrap()), (Some(Close::new(1009, "too large")), 102));
+        assert_eq!(message[..3], [0x82, 100, 7]);
     }
 }

@@ -28,6 +28,15 @@ impl Conflict {
         });
     }
 
+    /// A router is there, and who is behind it cannot be seen.
+    pub(super) fn router_seen(&self) {
+        report(&self.legacy, || {
+            "a router of Zenoh connected to this robot, and without gossip other robots behind it cannot be seen; actions on \
+             chiral/c2s are refused"
+                .to_owned()
+        });
+    }
+
     /// Somebody else answered with this robot's id.
     pub(super) fn own_reply_seen(&self, robot: &RobotId) {
         report(&self.own, || {

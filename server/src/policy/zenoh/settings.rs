@@ -14,7 +14,7 @@ const BATCHES: u32 = 16;
 pub struct ZenohConfig {
     /// Locators to listen on. Default: `tcp/0.0.0.0:7447`.
     pub listen: Vec<String>,
-    /// Locators of routers or peers to connect to. Default: none.
+    /// Locators of routers or peers to connect to. Default: none. With one, others are found by hearsay too.
     pub connect: Vec<String>,
     /// Whether to look for others by multicast and by hearsay, and to be found. Default: no, so that a robot is alone with
     /// those who know its address.
@@ -53,9 +53,9 @@ impl ZenohConfig {
         set("connect/endpoints", &serde_json::json!(self.connect).to_string())?;
         set("transport/link/rx/max_message_size", &max_message.saturating_add(OVERHEAD).to_string())?;
         if self.text.is_none() || self.scouting {
-            let scouting = self.scouting.to_string();
-            set("scouting/multicast/enabled", &scouting)?;
-            set("scouting/gossip/enabled", &scouting)?;
+            set("scouting/multicast/enabled", &self.scouting.to_string())?;
+            // Without hearsay a peer learns nothing of those behind a router.
+            set("scouting/gossip/enabled", &(self.scouting || !self.connect.is_empty()).to_string())?;
         }
         if self.text.is_none() {
             set("mode", "\"peer\"")?;
@@ -64,6 +64,12 @@ impl ZenohConfig {
         }
         Ok(config)
     }
+}
+
+/// Whether somebody behind a router would not be seen, though others reach both.
+pub(super) fn is_blind(config: &Config) -> bool {
+    let is = |key, value: &str| config.get_json(key).is_ok_and(|text| text == value);
+    is("scouting/gossip/enabled", "false") && is("mode", "\"peer\"")
 }
 
 #[cfg(test)]
@@ -82,6 +88,9 @@ mod tests {
         for found_by in ["scouting/multicast/enabled", "scouting/gossip/enabled"] {
             assert_eq!(value(&config, found_by), "false", "{found_by}");
         }
+        assert!(is_blind(&config));
+        let connect = vec!["tcp/router:7447".to_owned()];
+        assert!(!is_blind(&ZenohConfig { connect, ..ZenohConfig::default() }.settings(1).unwrap()));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::sensors::{CameraFrame, CameraWriter, FramePool, Intrinsics, RgbImage,
 /// 30 pictures per second.
 const PERIOD: Duration = Duration::from_nanos(1_000_000_000 / 30);
 /// Frames of one camera that slow readers may hold before new ones are dropped.
-const FRAMES_HELD: usize = 8;
+const FRAMES_HELD: usize = 32;
 /// A base that has not moved for so many pictures stands: a third of a second.
 const STANDS_AFTER: u32 = 10;
 /// Distance of the overhead pair's optical axes, metres.

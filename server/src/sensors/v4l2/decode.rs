@@ -11,7 +11,7 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 use crate::sensors::{CameraFrame, FramePool, RgbImage, WrongSize};
 
 /// Pictures of one camera in the hands of readers.
-const POOL: usize = 8;
+const POOL: usize = 32;
 
 /// How the bytes of a buffer make a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
