@@ -20,6 +20,10 @@
 //!         let [_joints @ .., _gripper] = &action.values[..] else { return Err("an action has joints".into()) };
 //!         Ok(()) // Hand them to the motors.
 //!     }
+//!
+//!     fn on_stale(&self) {
+//!         // The policy is silent or gone: hold.
+//!     }
 //! }
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {

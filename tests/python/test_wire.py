@@ -7,10 +7,11 @@ import threading
 import time
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
-from waldo_policy import ConnectionLost, FrameError, PolicyClient, ReplyTimeout, frames
+from waldo_policy import ConnectionLost, FrameError, PolicyClient, PolicyError, ReplyTimeout, frames, messages
 from waldo_policy.check import recode
 from waldo_policy.example import EXTRINSICS, INTRINSICS, ExampleRobot
 from waldo_policy.server import PolicyServer, _free_port, serve_websocket, serve_zenoh
@@ -58,7 +59,7 @@ class Vectors(unittest.TestCase):
                 check(frames.read_frame(data), expect)
             self.assertTrue(str(raised.exception))
 
-    def _client_frame(self, frame: frames.Frame, expect: dict) -> None:
+    def _client_frame(self, frame: messages.Frame, expect: dict) -> None:
         if "type" in expect:
             self.assertEqual(frame.type, expect["type"])
         if frame.type not in ("apply_action", "action"):
@@ -70,7 +71,7 @@ class Vectors(unittest.TestCase):
             self.assertEqual(action.array.ravel().tolist(), expect["action"]["values"])
             self.assertEqual(action.obs_timestamps, expect["obs_timestamps"])
 
-    def _server_frame(self, frame: frames.Frame, expect: dict) -> None:
+    def _server_frame(self, frame: messages.Frame, expect: dict) -> None:
         self.assertEqual(frame.type, expect.get("type", frame.type))
         if "cameras" not in frame.header:
             return
@@ -151,10 +152,10 @@ class OverTheWire(unittest.TestCase):
         self.addCleanup(stop)
         return uri
 
-    def check_observation(self, obs: frames.Observation, moves: int) -> None:
+    def check_observation(self, obs: messages.Observation, moves: int) -> None:
         own = ExampleRobot(8, 6)
         for _ in range(moves):
-            own.apply_action(frames.Action(np.ones(7), {}))
+            own.apply_action(messages.Action(np.ones(7), {}))
         for camera, wanted in zip(obs.cameras, own.get_obs().cameras, strict=True):
             self.assertEqual((camera.name, camera.timestamp), (wanted.name, wanted.timestamp))
             np.testing.assert_array_equal(camera.image, wanted.image)
@@ -236,6 +237,84 @@ class OverTheWire(unittest.TestCase):
                 robot.get_metadata()
             robot.connect()
             self.assertIn("rate", robot.get_metadata())
+
+    def test_queued_actions_are_sent_in_order_and_forgotten_by_a_reset(self) -> None:
+        events: list[dict] = []
+        with PolicyClient(self.serve("decoupled", events=events)) as robot:
+            obs, _ = robot.reset()
+            action = np.zeros(7)
+            for number in range(20):
+                action[:] = number
+                robot.put_action(action, obs)  # Copied: it changes before it is sent.
+            robot.start_action_dispatch(hz=200)
+            while robot.queue_len:
+                time.sleep(0.01)
+            robot.stop_action_dispatch()
+            last = robot.get_obs()
+            self.assertEqual(last.proprios["last_action"].tolist(), [19.0] * 7)
+            applied = [event for event in events if event["event"] == "action"]
+            self.assertEqual(len(applied), 20)
+            self.assertEqual(set(applied[0]["obs_timestamps"]), set(obs.stamps))
+            self.assertEqual([a["array"]["hex"][:8] for a in applied], [np.float32(n).tobytes().hex() for n in range(20)])
+
+            for _ in range(1024):
+                robot.put_action(action)
+            with self.assertRaises(PolicyError):
+                robot.put_action(action)
+            robot.reset()
+            self.assertEqual(robot.queue_len, 0)
+            with self.assertRaises(ValueError):
+                robot.put_action([float("inf")])
+
+    def test_the_end_of_the_connection_empties_the_queue_and_shows(self) -> None:
+        uri, stop = serving("decoupled")
+        with PolicyClient(uri) as robot:
+            robot.start_obs_stream(50)
+            robot.wait_obs()
+            self.assertFalse(robot.is_stale)
+            robot.put_action(np.zeros(7))
+            stop()
+            until = time.monotonic() + 5
+            while robot.queue_len or not robot.is_stale or robot.is_connected:
+                self.assertLess(time.monotonic(), until)
+                time.sleep(0.01)
+            robot.start_action_dispatch(100)
+            robot.put_action(np.zeros(7))
+            with self.assertRaises(ConnectionLost):
+                while time.monotonic() < until:
+                    robot.put_action(np.zeros(7))
+                    time.sleep(0.01)
+
+    def test_a_robot_that_is_slow_to_observe_is_not_taken_for_a_coupled_one(self) -> None:
+        class Slow(ExampleRobot):
+            def get_obs(self):
+                time.sleep(0.3)
+                return super().get_obs()
+
+        with (
+            mock.patch("waldo_policy.client.PROBE_TIMEOUT", 0.1),
+            PolicyClient(self.serve("decoupled", Slow(8, 6)), request_timeout=2) as robot,
+        ):
+            self.assertEqual(robot.generation, "coupled")
+            self.assertIn("rate", robot.get_metadata())
+            self.assertEqual(robot.generation, "decoupled")
+            self.check_observation(robot.get_obs(), 0)
+            robot.apply_action(np.ones(7))
+            self.check_observation(robot.get_obs(), 1)
+
+    def test_closing_ends_waiting_for_a_robot(self) -> None:
+        robot = PolicyClient(f"ws://127.0.0.1:{_free_port('127.0.0.1')}")
+        ended = threading.Event()
+
+        def wait() -> None:
+            with self.assertRaises(ConnectionLost):
+                robot.connect()
+            ended.set()
+
+        threading.Thread(target=wait, daemon=True).start()
+        time.sleep(0.3)
+        robot.close()
+        self.assertTrue(ended.wait(5))
 
     def test_an_action_that_is_no_number_is_not_sent(self) -> None:
         with PolicyClient(self.serve("decoupled")) as robot, self.assertRaises(ValueError):

@@ -191,3 +191,56 @@ async fn no_reply_of_a_connection_before_is_taken_for_one_of_the_next() {
     });
     assert_eq!(client.observation().await.unwrap().timestamp(), 5.0);
 }
+
+#[tokio::test]
+async fn a_server_that_is_gone_without_a_word_is_noticed_though_nothing_is_asked() {
+    let (server, client) = connect_with(Kind::Decoupled, plain()).await;
+    client.observation().await.unwrap();
+    let mut once = true;
+    server.on(move |message| match message {
+        ClientMessage::ApplyAction(_) if std::mem::take(&mut once) => Answer::Freeze,
+        _ => Answer::Usual,
+    });
+    let mut events = client.events();
+    client.send_action([0.0]).await.unwrap();
+    let lost = async {
+        loop {
+            if let Event::State(State::Lost(lost)) = events.recv().await.unwrap() {
+                return lost;
+            }
+        }
+    };
+    let lost = timeout(Duration::from_secs(60), lost).await.unwrap();
+    assert_eq!(lost, Lost::Silent { call: "ping" });
+    timeout(LONG, client.ready()).await.unwrap().unwrap();
+    client.observation().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_with_nothing_to_say_is_not_gone() {
+    let (server, client) = connect_with(Kind::Decoupled, plain()).await;
+    sleep(Duration::from_secs(13)).await;
+    assert_eq!(server.get(|state| state.upgrades.len()), 1);
+    client.observation().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_takes_nothing_is_given_up_before_much_waits() {
+    let (server, client) = connect_with(Kind::Decoupled, plain()).await;
+    client.observation().await.unwrap();
+    server.on(|message| match message {
+        ClientMessage::ApplyAction(_) => Answer::Freeze,
+        _ => Answer::Usual,
+    });
+    let action = vec![0.5_f32; 50_000];
+    let mut sent = 0;
+    let error = loop {
+        match client.send_action(&action[..]).await {
+            Ok(()) => sent += 1,
+            Err(error) => break error,
+        }
+        // Far more than the buffers of two sockets.
+        assert!(sent < 500);
+    };
+    assert!(matches!(error, Error::Lost(Lost::Stalled { waiting }) if waiting <= 1 << 20), "{error}");
+}

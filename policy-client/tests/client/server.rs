@@ -38,6 +38,8 @@ pub(crate) enum Answer {
     Frames(Vec<Vec<u8>>),
     Messages(Vec<Message>),
     Close(u16, &'static str),
+    /// Nothing ever again, not even to pings; the socket stays open.
+    Freeze,
 }
 
 type Script = Box<dyn FnMut(&ClientMessage) -> Answer + Send>;
@@ -231,6 +233,7 @@ async fn on_message(
     match answer {
         Answer::Usual => usual(state, message, caps, push).into_iter().map(Message::binary).collect(),
         Answer::Nothing => Vec::new(),
+        Answer::Freeze => std::future::pending().await,
         Answer::Frames(frames) => frames.into_iter().map(Message::binary).collect(),
         Answer::Messages(messages) => messages,
         Answer::Close(code, reason) => {

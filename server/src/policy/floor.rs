@@ -53,6 +53,11 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// Refuses somebody who is not there any more.
+    pub(super) fn gone() -> Self {
+        Self { by: "somebody who is still there".to_owned() }
+    }
+
     /// Whether that is a person at the robot.
     pub(super) fn by_operator(&self) -> bool {
         self.by == OPERATOR
@@ -82,6 +87,11 @@ impl Floor {
     /// Whether that client has the lease, be it that a person drives now.
     pub(super) fn is_held_by(&self, peer: &Peer) -> bool {
         self.holder.as_ref().is_some_and(|holder| holder.peer == *peer)
+    }
+
+    /// The client whose actions count now.
+    pub(super) fn acting(&self) -> Option<Peer> {
+        self.holder.as_ref().filter(|_| !self.operator).map(|holder| holder.peer.clone())
     }
 
     /// Whether a person at the robot drives.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::{Buf, Bytes};
 use tokio::sync::Notify;
@@ -44,6 +44,11 @@ impl Frame {
     pub(crate) fn prepend(&mut self, part: Bytes) {
         self.len += part.len();
         self.parts.push_front(part);
+    }
+
+    /// Whether it has parts beside its header.
+    fn is_shared(&self) -> bool {
+        self.parts.len() > 1
     }
 
     /// Length, bytes.
@@ -113,21 +118,30 @@ pub(crate) enum Outgoing {
 }
 
 /// The frames that wait for one client, in order; a bounded number of them.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Outbox {
     waiting: Mutex<Waiting>,
     news: Notify,
     space: Notify,
+    /// Called when no picture waits any more.
+    refill: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
     frames: VecDeque<Frame>,
     bytes: usize,
+    /// Frames among them that share what others want to write to.
+    pictures: usize,
     close: Option<Close>,
 }
 
 impl Waiting {
+    fn clear(&mut self) {
+        self.frames.clear();
+        (self.bytes, self.pictures) = (0, 0);
+    }
+
     fn has_room(&self) -> bool {
         self.close.is_some() || (self.frames.len() < ENOUGH_FRAMES && self.bytes < ENOUGH_BYTES)
     }
@@ -143,6 +157,21 @@ impl Outbox {
         self.waiting().frames.len()
     }
 
+    /// What is called, on the thread that sends, when no picture waits any more. Can be set once.
+    pub(super) fn on_refill(&self, refill: Box<dyn Fn() + Send + Sync>) {
+        let _ = self.refill.set(refill);
+    }
+
+    /// Whether a picture waits behind the one that is being sent. Whoever puts more there keeps memory from the cameras.
+    pub(crate) fn has_picture(&self) -> bool {
+        self.waiting().pictures > 0
+    }
+
+    /// Whether nothing more is taken.
+    pub(super) fn is_closed(&self) -> bool {
+        self.waiting().close.is_some()
+    }
+
     /// Queues a frame. One too many ends the connection; after its end nothing more is taken.
     pub(crate) fn push(&self, frame: Frame) {
         let mut waiting = self.waiting();
@@ -151,10 +180,10 @@ impl Outbox {
         }
         if waiting.frames.len() == MAX_FRAMES {
             waiting.close = Some(Close::new(1008, "the client reads too slowly"));
-            waiting.frames.clear();
-            waiting.bytes = 0;
+            waiting.clear();
         } else {
             waiting.bytes += frame.len();
+            waiting.pictures += usize::from(frame.is_shared());
             waiting.frames.push_back(frame);
         }
         drop(waiting);
@@ -171,8 +200,7 @@ impl Outbox {
     /// Ends the connection at once: what waits is not sent any more.
     pub(crate) fn hang_up(&self, close: Close) {
         let mut waiting = self.waiting();
-        waiting.frames.clear();
-        waiting.bytes = 0;
+        waiting.clear();
         drop(waiting);
         self.close(close);
     }
@@ -194,10 +222,16 @@ impl Outbox {
         };
         let had_room = waiting.has_room();
         waiting.bytes -= frame.len();
+        let shared = frame.is_shared();
+        waiting.pictures -= usize::from(shared);
+        let refill = shared && waiting.pictures == 0;
         let has_room = waiting.has_room();
         drop(waiting);
         if has_room && !had_room {
             self.space.notify_one();
+        }
+        if let Some(refill) = self.refill.get().filter(|_| refill) {
+            refill();
         }
         Some(Outgoing::Frame(frame))
     }

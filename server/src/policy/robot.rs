@@ -54,9 +54,9 @@ pub trait PolicyRobot: Send + Sync + 'static {
         Outcome::default()
     }
 
-    /// The policy acted, and then was silent for [`action_timeout`](super::PolicyConfig::action_timeout), or is gone. Called
-    /// once, until it acts again; the robot shall hold.
-    fn on_stale(&self) {}
+    /// Holds: the policy acted, and then was silent for [`action_timeout`](super::PolicyConfig::action_timeout), is gone, gave
+    /// control away, or the server stops. Called once, before anything else that waits, until the policy acts again.
+    fn on_stale(&self);
 
     /// A client connected.
     fn on_connect(&self, client: &Peer) {

@@ -1,5 +1,7 @@
 //! What all connections share: the robot, who controls it, what is counted.
 
+mod control;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,19 +10,15 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use waldo_protocol::policy::{
-    ActionChunk, AppMap, Capabilities, Capability, ChunkRefused, Driver, Episode, ErrorCode, LeaseEvent, LeaseOp,
-    LeaseRequest, LeaseResponse, Outcome, Queued, RequestId,
-};
+use waldo_protocol::policy::{AppMap, Capabilities, Capability, Driver, Episode, ErrorCode, LeaseEvent, Outcome};
 use waldo_protocol::time::MonoTime;
 
-use super::chunks::{Chunks, Row};
+use super::chunks::Chunks;
 use super::config::PolicyConfig;
 use super::encode;
-use super::floor::{Floor, Held};
-use super::outbox::Close;
-use super::robot::{ActionData, Observation, Peer, PolicyError, PolicyRobot};
-use super::session::{Answer, Client, Link, Session, Ticket, not_holder};
+use super::floor::Floor;
+use super::robot::{Observation, Peer, PolicyError, PolicyRobot};
+use super::session::{Answer, Client, Link, Session, Ticket};
 use super::stats::{self, Stats};
 use super::view::Made;
 use super::watchdog::Watchdog;
@@ -133,7 +131,7 @@ impl Service {
 
     /// A client came, called by its address or the like; `None` if there are too many.
     pub(crate) fn connect(self: &Arc<Self>, name: &str, link: Link) -> Option<Session> {
-        let client = Arc::new(Client::new(Arc::clone(self), Peer::new(name), link));
+        let client = Client::new(Arc::clone(self), Peer::new(name), link);
         let peer = client.peer();
         {
             let mut room = self.room();
@@ -149,20 +147,13 @@ impl Service {
 
     /// The client is gone.
     pub(super) fn disconnect(&self, peer: &Peer) {
-        let (event, stale) = {
-            let mut room = self.room();
+        let event = self.change(|room| {
             room.clients.remove(&peer.number());
-            if room.floor.is_held_by(peer) {
-                self.chunks.clear();
-            }
             if room.clients.is_empty() {
                 self.made.clear();
             }
-            (room.floor.leave(peer), room.watchdog.gone(peer))
-        };
-        if stale {
-            self.push(Job::Stale);
-        }
+            room.floor.leave(peer)
+        });
         self.tell(event);
         tracing::info!(client = %peer, "policy client disconnected");
         self.push(Job::Disconnected(peer.clone()));
@@ -182,23 +173,36 @@ impl Service {
     /// A message or an action did not count; logged at most once a second.
     pub(crate) fn dropped(&self, reason: &'static str, client: &Peer, why: &str) {
         self.stats.dropped(reason);
-        let now = clock::now();
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        if logged.get(reason).is_none_or(|last| now.since(*last) >= LOG_EVERY) {
-            logged.insert(reason, now);
+        if self.may_log(reason) {
             tracing::warn!(%client, reason, "dropped what a policy client sent: {why}");
         }
     }
 
+    /// Whether a line of that kind may be logged now.
+    pub(crate) fn may_log(&self, kind: &'static str) -> bool {
+        let now = clock::now();
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = logged.get(kind).is_none_or(|last| now.since(*last) >= LOG_EVERY);
+        if may {
+            logged.insert(kind, now);
+        }
+        may
+    }
+
     fn push(&self, job: Job) {
-        match self.worker.push(job) {
+        self.displaced(self.worker.push(job));
+    }
+
+    /// Tells whose job found no place.
+    fn displaced(&self, pushed: Result<(), Displaced>) {
+        match pushed {
             Ok(()) => {}
             Err(Displaced::Action(client, id)) => {
                 let why = "the robot is slower than the actions come";
                 self.dropped("queue", &client.peer(), why);
                 client.refuse(id, ErrorCode::Busy, why, None);
             }
-            Err(Displaced::Job) => self.stats.dropped("jobs"),
+            Err(Displaced::Job(_)) => self.stats.dropped("jobs"),
         }
     }
 
@@ -211,108 +215,6 @@ impl Service {
         for client in clients.iter().filter(|client| client.caps().has(Capability::Lease)) {
             client.send(frame.clone());
         }
-    }
-
-    /// The client acts or resets: whether it may.
-    fn act(&self, peer: &Peer, now: MonoTime, then: impl FnOnce(&mut Room)) -> Result<(), Held> {
-        let event = {
-            let mut room = self.room();
-            let event = room.floor.act(peer, now)?;
-            then(&mut room);
-            event
-        };
-        if event.is_some() {
-            self.alarm.notify_one();
-        }
-        self.tell(event);
-        Ok(())
-    }
-
-    /// Starts an episode for the client, if it controls the robot.
-    pub(super) fn reset(&self, peer: &Peer, now: MonoTime, ticket: Ticket) -> Result<(), (Ticket, Held)> {
-        let may = self.act(peer, now, |room| {
-            room.floor.begin(peer);
-            room.watchdog.reset();
-        });
-        if let Err(held) = may {
-            return Err((ticket, held));
-        }
-        self.chunks.clear();
-        self.episodes.fetch_add(1, Ordering::Relaxed);
-        self.push(Job::Reset(ticket.moves()));
-        Ok(())
-    }
-
-    /// Applies an action of the client, if it controls the robot.
-    pub(super) fn apply(&self, client: &Arc<Client>, id: Option<RequestId>, action: ActionData) -> Result<(), Held> {
-        let (peer, now) = (&action.from, action.arrived);
-        let mut first = false;
-        self.act(peer, now, |room| {
-            first = room.watchdog.deadline().is_none();
-            room.watchdog.acted(peer, now);
-        })?;
-        if first {
-            self.alarm.notify_one();
-        }
-        self.stats.applied();
-        self.push(Job::Apply(action, Arc::clone(client), id));
-        Ok(())
-    }
-
-    /// Applies an action of a client that waits for what it leads to, if it controls the robot.
-    pub(super) fn step(&self, action: ActionData, ticket: Ticket) -> Result<(), (Ticket, Held)> {
-        let may = self.act(&action.from, action.arrived, |room| {
-            room.floor.begin(&action.from);
-            room.watchdog.stepped(&action.from);
-        });
-        if let Err(held) = may {
-            return Err((ticket, held));
-        }
-        self.stats.applied();
-        self.push(Job::Step(action, ticket.moves()));
-        Ok(())
-    }
-
-    /// Queues a chunk of the client, if it controls the robot.
-    ///
-    /// # Errors
-    /// Another controls the robot.
-    pub(super) fn queue(
-        &self,
-        peer: &Peer,
-        chunk: &ActionChunk,
-        rows: Vec<(f64, Row)>,
-        now: MonoTime,
-    ) -> Result<Result<Queued, ChunkRefused>, PolicyError> {
-        self.act(peer, now, |_| {}).map_err(|held| not_holder(&held))?;
-        let queued = self.chunks.push(now, chunk.late_limit_ms, chunk.mode, rows);
-        if queued.is_ok() {
-            self.acted(peer, now);
-        }
-        Ok(queued)
-    }
-
-    /// An action that was due; whoever controls the robot now has to be whose it is.
-    pub(super) fn apply_row(&self, Row { action, client }: Row) {
-        let (peer, now) = (action.from.clone(), clock::now());
-        if !self.room().clients.contains_key(&peer.number()) {
-            return self.stats.dropped("gone");
-        }
-        match self.act(&peer, now, |_| {}) {
-            Ok(()) => {
-                self.acted(&peer, now);
-                self.stats.applied();
-                self.push(Job::Apply(action, client, None));
-            }
-            Err(held) => client.action_failed(None, not_holder(&held)),
-        }
-    }
-
-    /// The client acted by a chunk, and is not silent before the next row was due.
-    fn acted(&self, peer: &Peer, now: MonoTime) {
-        let next = self.chunks.next_due().map_or(now, |due| due.max(now));
-        self.room().watchdog.acted(peer, next);
-        self.alarm.notify_one();
     }
 
     /// What was counted and measured, for a client that asks.
@@ -329,50 +231,6 @@ impl Service {
             ("clients", clients),
         ];
         stats::report(&self.stats, &self.hub, &queues, holder)
-    }
-
-    /// The robot is done with a reset or step of the client.
-    pub(super) fn done(&self, peer: &Peer) {
-        self.room().floor.end(peer, clock::now());
-        self.alarm.notify_one();
-    }
-
-    /// Answers a client that asks about the lease, then tells the others.
-    pub(super) fn lease(&self, client: &Client, request: &LeaseRequest, now: MonoTime) {
-        let peer = &client.peer();
-        let (held, verdict, holder) = {
-            let mut room = self.room();
-            let held = room.floor.is_held_by(peer);
-            let verdict = room.floor.ask(peer, request.op, Duration::from_millis(request.ttl_ms), now);
-            (held, verdict, room.floor.holder().map(str::to_owned))
-        };
-        if verdict.granted && request.op != LeaseOp::Release {
-            self.alarm.notify_one();
-        }
-        if held && request.op == LeaseOp::Release {
-            self.chunks.clear();
-        }
-        let ttl_ms = u64::try_from(verdict.patience.as_millis()).unwrap_or(u64::MAX);
-        let response = LeaseResponse { id: request.id, granted: verdict.granted, holder, ttl_ms };
-        client.send(encode::frame(|out| response.encode(out)));
-        self.tell(verdict.event);
-    }
-
-    /// A person at the robot begins to drive, or is done.
-    pub(super) fn set_operator(&self, drives: bool) {
-        if drives {
-            self.chunks.clear();
-        }
-        let event = {
-            let mut room = self.room();
-            if drives {
-                // What the policy does meanwhile does not count, nor what it leaves.
-                room.watchdog.reset();
-            }
-            room.floor.set_operator(drives, clock::now())
-        };
-        self.alarm.notify_one();
-        self.tell(event);
     }
 
     /// Answers a step that led to nothing, at the pace of a robot.
@@ -395,7 +253,9 @@ impl Service {
             }
         };
         let outcome = guarded(|| Ok(self.robot.outcome())).unwrap_or_else(|error| {
-            tracing::error!("{error}");
+            if self.may_log("outcome") {
+                tracing::error!("{error}");
+            }
             Outcome::default()
         });
         Episode { outcome, episode: self.episodes.load(Ordering::Relaxed), driver }
@@ -472,35 +332,6 @@ impl Service {
                 () = shutdown.cancelled() => return self.shut_down(),
             }
         }
-    }
-
-    fn tick(&self, now: MonoTime) {
-        let (event, silent) = {
-            let mut room = self.room();
-            let silent = room.watchdog.tick(now);
-            let client = silent.map(|peer| room.clients.get(&peer.number()).cloned());
-            (room.floor.tick(now), client)
-        };
-        if let Some(client) = silent {
-            tracing::warn!("the policy is silent: the robot holds");
-            self.stats.held();
-            self.push(Job::Stale);
-            if let Some(client) = client {
-                let text = format!("no action for {} ms: the robot holds", self.config.action_timeout.as_millis());
-                client.refuse(None, ErrorCode::Stale, &text, None);
-            }
-        }
-        self.tell(event);
-    }
-
-    /// Tells every client that the server ends, and does no more of what they asked for.
-    pub(super) fn shut_down(&self) {
-        let clients: Vec<_> = self.room().clients.values().cloned().collect();
-        for client in clients {
-            client.refuse(None, ErrorCode::Shutdown, "the server stops", None);
-            client.outbox().close(Close::new(1001, "the server stops"));
-        }
-        self.worker.close();
     }
 }
 

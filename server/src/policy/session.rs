@@ -10,7 +10,7 @@ mod requests;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use waldo_protocol::policy::{
@@ -102,6 +102,7 @@ impl fmt::Debug for Session {
 
 /// The state of a client, shared with whoever works for it.
 pub(crate) struct Client {
+    number: u64,
     service: Arc<Service>,
     link: Link,
     outbox: Arc<Outbox>,
@@ -131,10 +132,15 @@ struct State {
     slots: VecDeque<Slot>,
     /// Number of the first of them.
     first: u64,
+    /// Observations asked for with an id, which wait until no picture waits to be sent; they are among those under way.
+    later: VecDeque<(RequestId, Option<Freshness>, MonoTime)>,
+    /// It is going to be hung up on: nothing it says counts any more.
+    ending: bool,
 }
 
 impl Client {
-    pub(super) fn new(service: Arc<Service>, peer: Peer, link: Link) -> Self {
+    pub(super) fn new(service: Arc<Service>, peer: Peer, link: Link) -> Arc<Self> {
+        let number = peer.number();
         let state = State {
             peer,
             caps: Capabilities::NONE,
@@ -144,8 +150,19 @@ impl Client {
             inflight: 0,
             slots: VecDeque::new(),
             first: 0,
+            later: VecDeque::new(),
+            ending: false,
         };
-        Self { service, link, outbox: Arc::default(), streams: Streams::default(), state: Mutex::new(state) }
+        let (outbox, streams, state) = (Arc::<Outbox>::default(), Streams::default(), Mutex::new(state));
+        Arc::new_cyclic(|client: &Weak<Self>| {
+            let client = Weak::clone(client);
+            outbox.on_refill(Box::new(move || {
+                if let Some(client) = client.upgrade() {
+                    client.refill();
+                }
+            }));
+            Self { number, service, link, outbox, streams, state }
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -162,6 +179,11 @@ impl Client {
 
     pub(super) fn peer(&self) -> Peer {
         self.state().peer.clone()
+    }
+
+    /// The number of the client, whatever it is called.
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     /// What was agreed, and what it wants of the cameras.
@@ -228,6 +250,9 @@ impl Client {
     }
 
     fn on_frame(self: &Arc<Self>, frame: &Bytes, arrived: MonoTime) {
+        if self.state().ending || self.outbox.is_closed() {
+            return;
+        }
         let caps = self.caps();
         let message = match ClientMessage::decode(frame, caps) {
             Ok(message) => message,

@@ -30,6 +30,9 @@ const MAX_HZ: f64 = 1000.0;
 /// Between two attempts when the robot has no observation to give, or the client does not read.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// Between two looks whether the picture before is on its way: it usually is at once.
+const SOON: Duration = Duration::from_millis(2);
+
 /// The streams of one client by its own numbers. They end when this is dropped.
 #[derive(Default)]
 pub(super) struct Streams(Mutex<HashMap<u64, Running>>);
@@ -154,7 +157,9 @@ async fn push(client: Arc<Client>, request: Subscribe, credit: Arc<Credits>) {
     let mut pacing = Pacing::new(request.hz, clock::now());
     let (mut last, mut n) = (Last::default(), 0);
     loop {
-        let blocked = credit.is_empty() || !client.outbox().has_room();
+        // Whoever does not read keeps one picture from its camera, not one per credit.
+        let behind = client.outbox().has_picture();
+        let blocked = credit.is_empty() || behind || !client.outbox().has_room();
         // Whatever comes while this is looked at wakes the waits below.
         watch.seen();
         let (numbers, fps) = numbers(&watch, &request, &service);
@@ -188,7 +193,7 @@ async fn push(client: Arc<Client>, request: Subscribe, credit: Arc<Credits>) {
         let timer = async {
             match next {
                 // Room in the outbox is not announced to streams; credit is.
-                Next::Send if !credit.is_empty() => sleep(PAUSE).await,
+                Next::Send if !credit.is_empty() => sleep(if behind { SOON } else { PAUSE }).await,
                 Next::At(at) if !blocked => sleep(at.since(clock::now())).await,
                 _ => std::future::pending().await,
             }

@@ -18,8 +18,16 @@ pub(super) struct Watchdog {
 enum Acting {
     /// It acts at its own pace.
     Streaming { peer: Peer, last: MonoTime },
-    /// It waits for each step.
-    Stepping { peer: Peer },
+    /// It waits for each step, or for a reset.
+    Waiting { peer: Peer },
+}
+
+impl Acting {
+    fn peer(&self) -> &Peer {
+        match self {
+            Self::Streaming { peer, .. } | Self::Waiting { peer } => peer,
+        }
+    }
 }
 
 impl Watchdog {
@@ -37,25 +45,32 @@ impl Watchdog {
         self.acting = Some(Acting::Streaming { peer: peer.clone(), last: now });
     }
 
-    /// A step counts.
-    pub(super) fn stepped(&mut self, peer: &Peer) {
-        self.acting = Some(Acting::Stepping { peer: peer.clone() });
+    /// A step counts, or a reset that was asked for: the client waits for what it leads to.
+    pub(super) fn waits(&mut self, peer: &Peer) {
+        self.acting = Some(Acting::Waiting { peer: peer.clone() });
     }
 
-    /// A reset: nobody has acted in this episode.
-    pub(super) fn reset(&mut self) {
+    /// The robot was reset, or failed to be: then it may move still, and must hold soon.
+    pub(super) fn reset_done(&mut self, peer: &Peer, done: bool, now: MonoTime) {
+        let waiting = self.acting.take_if(|acting| matches!(acting, Acting::Waiting { .. }) && acting.peer() == peer);
+        if waiting.is_some() && !done {
+            self.acted(peer, now);
+        }
+    }
+
+    /// A person drives: what the policy does does not count, nor what it leaves.
+    pub(super) fn relieve(&mut self) {
         self.acting = None;
     }
 
-    /// The client is gone. True if the robot must hold.
+    /// The client is gone, or controls the robot no more. True if the robot must hold.
     pub(super) fn gone(&mut self, client: &Peer) -> bool {
-        let own = |acting: &mut Acting| match acting {
-            Acting::Streaming { peer, .. } | Acting::Stepping { peer } => peer == client,
-        };
-        match self.acting.take_if(own) {
-            Some(Acting::Streaming { .. }) => !self.timeout.is_zero(),
-            Some(Acting::Stepping { .. }) | None => false,
-        }
+        self.acting.take_if(|acting| acting.peer() == client).is_some()
+    }
+
+    /// Nobody controls the robot any more. True if it must hold.
+    pub(super) fn end(&mut self) -> bool {
+        self.acting.take().is_some()
     }
 
     /// Who fell silent; once. The robot must hold then.
@@ -63,9 +78,7 @@ impl Watchdog {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return None;
         }
-        match self.acting.take()? {
-            Acting::Streaming { peer, .. } | Acting::Stepping { peer } => Some(peer),
-        }
+        self.acting.take().map(|acting| acting.peer().clone())
     }
 
     /// When [`Self::tick`] may have something to do.
@@ -114,20 +127,42 @@ mod tests {
     #[test]
     fn clients_that_step_and_robots_that_were_reset_may_wait() {
         let (mut dog, a) = (Watchdog::new(LIMIT), Peer::new("a"));
-        dog.stepped(&a);
+        dog.waits(&a);
         assert!(dog.policy_drives());
         assert_eq!((dog.deadline(), dog.tick(at(60_000))), (None, None));
-        assert!(!dog.gone(&a));
+        assert!(dog.gone(&a), "but somebody who is gone waits no more");
         dog.acted(&a, at(60_000));
-        dog.reset();
-        assert_eq!(dog.tick(at(120_000)), None);
+        dog.waits(&a);
+        dog.reset_done(&a, true, at(60_100));
+        assert!(!dog.gone(&a) && dog.tick(at(120_000)).is_none());
     }
 
     #[test]
-    fn it_can_be_switched_off() {
+    fn a_reset_that_failed_leaves_a_robot_that_must_hold() {
+        let (mut dog, a, b) = (Watchdog::new(LIMIT), Peer::new("a"), Peer::new("b"));
+        dog.waits(&a);
+        dog.reset_done(&b, true, at(0));
+        assert!(dog.policy_drives(), "it was another's");
+        dog.reset_done(&a, false, at(1000));
+        assert_eq!(dog.tick(at(1500)), Some(a.clone()));
+        dog.acted(&a, at(2000));
+        dog.reset_done(&a, true, at(2000));
+        assert!(dog.end() && !dog.end(), "it acted after the reset was asked for");
+    }
+
+    #[test]
+    fn silence_can_be_no_reason() {
         let (mut dog, a) = (Watchdog::new(Duration::ZERO), Peer::new("a"));
         dog.acted(&a, at(0));
         assert_eq!((dog.tick(at(60_000)), dog.deadline()), (None, None));
-        assert!(!dog.gone(&a));
+        assert!(dog.gone(&a));
+    }
+
+    #[test]
+    fn nobody_is_silent_while_a_person_drives() {
+        let (mut dog, a) = (Watchdog::new(LIMIT), Peer::new("a"));
+        dog.acted(&a, at(0));
+        dog.relieve();
+        assert!(dog.tick(at(60_000)).is_none() && !dog.gone(&a));
     }
 }

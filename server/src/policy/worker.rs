@@ -36,9 +36,13 @@ pub(super) enum Job {
 }
 
 impl Job {
-    /// Whether a client asked for it.
-    fn is_request(&self) -> bool {
-        matches!(self, Self::Reset(_) | Self::Apply(..) | Self::Step(..))
+    /// The number of the client that asked for it.
+    fn asker(&self) -> Option<u64> {
+        match self {
+            Self::Apply(action, ..) => Some(action.from.number()),
+            Self::Reset(ticket) | Self::Step(_, ticket) => Some(ticket.client().number()),
+            Self::Stale | Self::Connected(_) | Self::Disconnected(_) => None,
+        }
     }
 }
 
@@ -63,8 +67,9 @@ struct Queue {
 pub(super) enum Displaced {
     /// An older action gave way.
     Action(Arc<Client>, Option<RequestId>),
-    /// The job itself: there are too many, or the service ends.
-    Job,
+    /// The job itself: there are too many, or the service ends. A ticket in it tells its client once it is dropped.
+    #[expect(dead_code, reason = "it is there to be dropped where no lock is held")]
+    Job(Box<Job>),
 }
 
 impl Worker {
@@ -77,14 +82,20 @@ impl Worker {
         self.queue().jobs.len()
     }
 
-    /// Queues a job; never waits.
+    /// Queues a job; never waits, and drops none, so that locks may be held.
     pub(super) fn push(&self, job: Job) -> Result<(), Displaced> {
         let mut queue = self.queue();
-        if queue.stopped || (queue.closing && job.is_request()) || queue.jobs.len() >= MAX_JOBS {
+        if matches!(job, Job::Stale) {
+            // Before everything that waits, and never too much: one is enough.
+            if !matches!(queue.jobs.front(), Some(Job::Stale)) {
+                queue.jobs.push_front(job);
+            }
             drop(queue);
-            // A ticket in it tells its client.
-            drop(job);
-            return Err(Displaced::Job);
+            self.news.notify_one();
+            return Ok(());
+        }
+        if queue.stopped || (queue.closing && job.asker().is_some()) || queue.jobs.len() >= MAX_JOBS {
+            return Err(Displaced::Job(Box::new(job)));
         }
         let mut displaced = None;
         if matches!(job, Job::Apply(..)) {
@@ -104,16 +115,24 @@ impl Worker {
         }
     }
 
-    /// Drops what clients asked for and takes no more of it. Their tickets tell them.
-    pub(super) fn close(&self) {
-        let (mut dropped, mut queue) = (VecDeque::new(), self.queue());
-        queue.closing = true;
-        for job in std::mem::take(&mut queue.jobs) {
-            if job.is_request() { &mut dropped } else { &mut queue.jobs }.push_back(job);
-        }
-        queue.actions = 0;
-        drop(queue);
-        drop(dropped);
+    /// Takes back what that client asked for.
+    pub(super) fn forget(&self, client: u64) -> Vec<Job> {
+        self.take(|asker| asker == client)
+    }
+
+    /// Takes back what clients asked for, and takes no more of it.
+    pub(super) fn close(&self) -> Vec<Job> {
+        self.queue().closing = true;
+        self.take(|_| true)
+    }
+
+    fn take(&self, of: impl Fn(u64) -> bool) -> Vec<Job> {
+        let mut queue = self.queue();
+        let (taken, kept): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut queue.jobs).into_iter().partition(|job| job.asker().is_some_and(&of));
+        queue.actions = kept.iter().filter(|job| matches!(job, Job::Apply(..))).count();
+        queue.jobs = kept;
+        taken.into()
     }
 
     /// Ends the thread after what waits.
@@ -165,7 +184,10 @@ fn work(robot: &dyn PolicyRobot, hub: &SensorHub, runtime: &Handle, job: Job) {
                 client.action_failed(id, error);
             }
         }
-        Job::Step(action, ticket) => ticket.answer(step(robot, hub, &action).map(Answer::Step)),
+        Job::Step(action, ticket) => {
+            wait_for_cameras(hub, runtime);
+            ticket.answer(step(robot, hub, &action).map(Answer::Step));
+        }
         Job::Stale => told(|| robot.on_stale()),
         Job::Connected(peer) => told(|| robot.on_connect(&peer)),
         Job::Disconnected(peer) => told(|| robot.on_disconnect(&peer)),

@@ -28,7 +28,7 @@ pub enum ServeError {
         flags: [&'static str; 2],
     },
     /// The port for policies is not to be had.
-    #[error("{0}; --no-policy does without")]
+    #[error(transparent)]
     PolicyPort(#[from] BindError),
     /// The policy service does not start.
     #[error(transparent)]
@@ -47,7 +47,7 @@ pub enum ServeError {
     #[error("--policy-zenoh: this program was built without Zenoh (feature `zenoh`)")]
     NoZenoh,
     /// What the robot says of itself cannot be told to policies.
-    #[error("the robot's description: {0}")]
+    #[error("what the robot says of itself cannot be told to policies")]
     Metadata(#[from] NotForTheWire),
     /// The robot does not start.
     #[error("the robot does not start: {0}")]

@@ -21,9 +21,6 @@ use crate::vr::VrServer;
 /// How long the first joint readings are waited for, so that policies are told the names of their streams.
 const FIRST_READINGS: Duration = Duration::from_millis(250);
 
-/// The flag of the port of WebSockets.
-const PORT: &str = "--policy-port";
-
 /// Where policies reach the robot.
 #[derive(Clone, Debug, Default)]
 pub struct PolicyPlaces {
@@ -121,7 +118,8 @@ impl Policies {
 pub(super) fn check(settings: &Settings) -> Result<(), ServeError> {
     let policy = &settings.policy;
     let zenoh = policy.zenoh.as_ref();
-    let asked = [("--port", Some(settings.port)), (PORT, policy.port), ("--policy-zenoh", zenoh.map(|z| z.port()))];
+    let asked =
+        [("--port", Some(settings.port)), ("--policy-port", policy.port), ("--policy-zenoh", zenoh.map(|z| z.port()))];
     for (i, (flag, port)) in asked.iter().enumerate() {
         let Some(port) = port.filter(|port| *port != 0) else { continue };
         if let Some((other, _)) = asked[..i].iter().find(|(_, other)| *other == Some(port)) {
@@ -140,7 +138,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), ServeError> {
 /// Whether the port of WebSockets is to be had, before any motor moves.
 pub(super) fn check_port(settings: &Settings) -> Result<(), ServeError> {
     if let Some(port) = settings.policy.port {
-        http::bind_for(SocketAddr::new(settings.bind, port), PORT)?;
+        http::bind_for(SocketAddr::new(settings.bind, port), "--policy-port (--no-policy does without)")?;
     }
     Ok(())
 }
@@ -194,6 +192,15 @@ mod tests {
             assert!(flags.iter().all(|flag| text.contains(flag)), "{text}");
         }
         check(&settings(0, 0, Some(&local(7447)), false)).unwrap();
+    }
+
+    #[test]
+    fn a_busy_port_names_the_flags_that_help() {
+        let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut settings = settings(0, held.local_addr().unwrap().port(), None, false);
+        settings.bind = std::net::Ipv4Addr::LOCALHOST.into();
+        let text = check_port(&settings).unwrap_err().to_string();
+        assert!(text.contains("--policy-port") && text.contains("--no-policy"), "{text}");
     }
 
     #[test]

@@ -62,9 +62,11 @@ async fn nobody_is_silent_who_steps_who_only_looks_or_who_reset_or_if_that_is_sw
     let mut client = setup.connect().await;
     client.act(&[1.0]).await;
     setup.robot.wait_for_action(&[1.0]);
-    client.close().await;
-    setup.robot.wait_for(1, |event| *event == Event::Disconnected);
+    tokio::time::sleep(2 * A_WHILE).await;
     assert_eq!(setup.robot.count(|event| *event == Event::Stale), 0);
+    // Whoever is gone is not only silent.
+    client.close().await;
+    setup.robot.wait_for(1, |event| *event == Event::Stale);
 }
 
 #[tokio::test]
@@ -205,4 +207,75 @@ async fn a_server_that_stops_makes_a_moving_robot_hold_and_does_nothing_more() {
     setup.robot.wait_for(1, |event| *event == Event::Stale);
     setup.robot.wait_for(1, |event| *event == Event::Disconnected);
     assert!(setup.robot.actions().len() < 40, "{}", setup.robot.actions().len());
+}
+
+/// A client whose actions take the robot a tenth of a second each, and of which many wait.
+async fn busy(change: impl FnOnce(&mut PolicyConfig)) -> (Setup, Client) {
+    let setup = start_with(Behaviour { apply: Duration::from_millis(100), ..Behaviour::default() }, change);
+    let mut client = setup.extended(caps(&[Capability::Lease, Capability::Id])).await;
+    for n in 0..50u8 {
+        client.act(&[f32::from(n)]).await;
+    }
+    setup.robot.wait_for_action(&[0.0]);
+    (setup, client)
+}
+
+/// Of the actions that waited, none is executed but the one under way.
+async fn none_follows(setup: &Setup) {
+    let before = setup.robot.actions().len();
+    tokio::time::sleep(3 * A_WHILE).await;
+    assert!(setup.robot.actions().len() <= before + 1, "{before}, then {}", setup.robot.actions().len());
+}
+
+#[tokio::test]
+async fn what_waits_for_the_robot_is_not_done_for_a_client_that_controls_it_no_more() {
+    // A person takes over.
+    let (setup, _client) = busy(quick(60_000)).await;
+    setup.server.set_operator(true);
+    none_follows(&setup).await;
+    assert_eq!(setup.robot.count(|event| *event == Event::Stale), 0, "the person drives");
+
+    // It gives control back: the robot holds first.
+    let (setup, mut client) = busy(quick(60_000)).await;
+    assert!(ask_lease(&mut client, 1, LeaseOp::Release, 0).await.granted);
+    none_follows(&setup).await;
+    assert_eq!(setup.robot.done().last(), Some(&Event::Stale));
+
+    // It is gone.
+    let (setup, client) = busy(quick(60_000)).await;
+    drop(client);
+    setup.robot.wait_for(1, |event| *event == Event::Stale);
+    none_follows(&setup).await;
+
+    // It is silent.
+    let (setup, _client) = busy(quick(150)).await;
+    setup.robot.wait_for(1, |event| *event == Event::Stale);
+    none_follows(&setup).await;
+    assert!(setup.robot.actions().len() < 10);
+}
+
+#[tokio::test]
+async fn a_reset_that_fails_leaves_a_robot_that_is_held() {
+    let behaviour = Behaviour { reset_panics: true, ..Behaviour::default() };
+    let setup = start_with(behaviour, quick(100));
+    let mut client = setup.extended(caps(&[Capability::Err, Capability::Id])).await;
+    client.act(&[1.0]).await;
+    client.reset().await;
+    let ServerMessage::Error(error) = client.message().await else { panic!() };
+    assert_eq!(error.code, ErrorCode::App);
+    setup.robot.wait_for(1, |event| *event == Event::Stale);
+}
+
+#[tokio::test]
+async fn a_client_that_is_hung_up_on_does_not_act_any_more() {
+    let setup = start();
+    let mut client = setup.connect().await;
+    let mut frames = Vec::new();
+    let header = waldo_protocol::policy::ActionHeader { shape: &[1], ..Default::default() };
+    header.encode(&[1.0], &mut frames).unwrap();
+    client.send_bytes(vec![0]).await;
+    client.send_bytes(frames).await;
+    assert_eq!(client.closed().await.0, 1011);
+    tokio::time::sleep(A_WHILE).await;
+    assert!(setup.robot.actions().is_empty());
 }

@@ -137,6 +137,9 @@ async fn observations_tell_how_the_episode_stands_and_who_drives() {
     setup.server.set_operator(true);
     assert_eq!(episode(&mut client).await.driver, Driver::Operator);
     setup.server.set_operator(false);
+    assert_eq!(episode(&mut client).await.driver, Driver::None);
+    client.act(&[2.0]).await;
+    assert_eq!(episode(&mut client).await.driver, Driver::Policy);
     setup.robot.wait_for(1, |event| *event == Event::Stale);
     assert_eq!(episode(&mut client).await.driver, Driver::None);
 }

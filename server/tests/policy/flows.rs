@@ -134,7 +134,7 @@ async fn an_action_tells_from_which_picture_it_was_computed() {
     let setup = start();
     setup.hub.update_image("wrist_cam", &[1u8; 72]).unwrap();
     let stamp = setup.hub.snapshot().cameras[0].stamp.unwrap();
-    let mut client = setup.connect().await;
+    let mut client = setup.extended(caps(&[waldo_protocol::policy::Capability::Ttl])).await;
     for stamps in
         [vec![("wrist_cam".to_owned(), stamp.as_nanos() as f64 / 1e9)], vec![("wrist_cam".to_owned(), 1.7e18)]]
     {

@@ -1,7 +1,8 @@
 """Policies in Python for robots that speak the policy wire: :class:`PolicyClient`, and a server to try it with."""
 
-from .client import ConnectionLost, PolicyClient, PolicyError, ReplyTimeout
-from .frames import Camera, FrameError, Observation, Step
+from .client import PolicyClient
+from .errors import ConnectionLost, FrameError, PolicyError, ReplyTimeout
+from .messages import Camera, Observation, Step
 
 __all__ = [
     "Camera",

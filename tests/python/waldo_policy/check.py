@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from . import frames
-from .client import PolicyClient, PolicyError
+from .client import PolicyClient
+from .errors import PolicyError
 from .example import ExampleRobot
-from .frames import DTYPES, Action, FrameError
+from .messages import DTYPES, Action
 from .report import number_report, observation_report
 
 
@@ -126,7 +127,7 @@ def main() -> None:
     for line in sys.stdin:
         try:
             answer = {"result": session.run(json.loads(line))}
-        except (PolicyError, FrameError, ValueError) as error:
+        except (PolicyError, ValueError) as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), flush=True)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -15,26 +16,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import frames
-from .frames import Frame, FrameError, Observation, Step
+from .errors import ConnectionLost, FrameError, PolicyError, ReplyTimeout
 from .links import Link, LinkLost, NotThere, WebSocketLink, ZenohLink
+from .messages import Frame, Observation, Stamps, Step
+from .ticker import Ticker
 
 Generation = Literal["decoupled", "coupled"]
 """Decoupled robots observe and act independently; coupled ones answer each action with an observation."""
 
 PROBE_TIMEOUT = 1.0
 RETRY_EVERY = 0.1
-
-
-class PolicyError(Exception):
-    """What the robot, or the way to it, did not do."""
-
-
-class ConnectionLost(PolicyError):
-    """There is no connection, or it has just ended; :meth:`PolicyClient.connect` makes a new one."""
-
-
-class ReplyTimeout(PolicyError, TimeoutError):
-    """The robot did not answer in time."""
+MAX_QUEUED = 1024
+STALE_AFTER = 0.2
 
 
 class PolicyClient:
@@ -73,7 +66,12 @@ class PolicyClient:
         self._latest: Observation | None = None
         self._latest_time = -float("inf")
         self._latest_step: Step | None = None
-        self._stream: _Stream | None = None
+        self._stream: Ticker | None = None
+        self._queue: deque[tuple[np.ndarray, Stamps]] = deque()
+        self._dispatch: Ticker | None = None
+        self._closing = threading.Event()
+        self._late_probe = False
+        """Whether the answer to the question for the generation may still come."""
 
     def __enter__(self) -> Self:
         return self.connect()
@@ -88,13 +86,14 @@ class PolicyClient:
     def connect(self) -> Self:
         """Waits until the robot is there.
 
-        :raises ConnectionLost: if the time is over, or the robot declines.
+        :raises ConnectionLost: if the time is over, the robot declines, or :meth:`close` is called meanwhile.
         """
+        self._closing.clear()
         until = time.monotonic() + (float("inf") if self._connect_timeout is None else self._connect_timeout)
         with self._exchanging:
             self._drop_link()
-            self._generation = self._told_generation
-            while True:
+            self._generation, self._late_probe = self._told_generation, False
+            while not self._closing.is_set():
                 try:
                     self._link = self._open_link(self.uri, min(until - time.monotonic(), 5.0))
                     return self
@@ -103,18 +102,22 @@ class PolicyClient:
                         raise ConnectionLost(f"{self.uri}: {error}") from error
                 except LinkLost as error:
                     raise ConnectionLost(str(error)) from error
-                time.sleep(RETRY_EVERY)
+                self._closing.wait(RETRY_EVERY)
+            raise ConnectionLost(f"{self.uri}: closed while connecting")
 
     def close(self) -> None:
-        """Stops the stream and ends the connection."""
+        """Stops stream and dispatch and ends the connection."""
+        self._closing.set()
         self.stop_obs_stream()
+        self.stop_action_dispatch()
         with self._exchanging:
             self._drop_link()
 
     @property
     def is_connected(self) -> bool:
         """Whether there is a connection, as far as is known."""
-        return self._link is not None
+        link = self._link
+        return link is not None and link.is_open
 
     @property
     def generation(self) -> Generation:
@@ -134,7 +137,9 @@ class PolicyClient:
     def reset(self) -> tuple[Observation, dict[str, Any]]:
         """Starts an episode; returns its first observation and what the robot says of it."""
         with self._exchanging:
+            self.clear_actions()
             reply = self._exchange("reset", "reset_response", self._reset_timeout)
+            self.clear_actions()
             keys = list(reply.header)
             if "extra" in keys and keys.index("extra") < keys.index("cameras"):
                 self._generation = "coupled"  # Only the C++ robots write in this order.
@@ -161,23 +166,49 @@ class PolicyClient:
         :param obs: what the action was computed from; the robot is told its time stamps. Default: the latest.
         :raises ValueError: if a number is not finite.
         """
-        if self.generation == "coupled":
-            self.step(action, obs)
-        else:
-            self._send(self._action("apply_action", action, obs))
+        self._apply(*self._action(action, obs))
 
     def step(self, action: ArrayLike, obs: Observation | None = None) -> Step:
         """Acts and observes. Decoupled robots know no reward and no end of an episode; theirs are 0.0 and false."""
-        with self._exchanging:
-            if self.generation == "decoupled":
-                self.apply_action(action, obs)
-                step = Step(self.get_obs())
-            else:
-                reply = self._exchange(self._action("action", action, obs), "step_response", self._request_timeout)
-                step = frames.read_step(reply)
-                self._took(step.obs)
-            self._latest_step = step
-            return step
+        return self._step(*self._action(action, obs))
+
+    # --- actions that wait
+
+    def put_action(self, action: ArrayLike, obs: Observation | None = None) -> None:
+        """Appends a copy of an action to the queue, of which :meth:`start_action_dispatch` sends one per tick.
+
+        The queue is emptied by a reset and when the connection is lost.
+
+        :param obs: as for :meth:`apply_action`; the default is the latest now, not when it is sent.
+        :raises ValueError: if a number is not finite.
+        :raises PolicyError: if 1024 wait already, or what ended the dispatch.
+        """
+        array, stamps = self._action(action, obs)
+        if self._dispatch is not None and self._dispatch.error is not None:
+            raise self._dispatch.error
+        if len(self._queue) >= MAX_QUEUED:
+            raise PolicyError(f"{MAX_QUEUED} actions wait already: is start_action_dispatch running?")
+        self._queue.append((array.copy(), stamps))
+
+    def start_action_dispatch(self, hz: float = 10.0) -> None:
+        """Sends the actions of the queue at this rate from a thread; replaces a dispatch that runs."""
+        self.stop_action_dispatch()
+        self._dispatch = Ticker("actions", hz, self._dispatch_one, self.clear_actions)
+
+    def stop_action_dispatch(self) -> None:
+        """Stops sending; what waits stays in the queue."""
+        dispatch, self._dispatch = self._dispatch, None
+        if dispatch is not None:
+            dispatch.stop()
+
+    def clear_actions(self) -> None:
+        """Forgets all actions that wait."""
+        self._queue.clear()
+
+    @property
+    def queue_len(self) -> int:
+        """How many actions wait."""
+        return len(self._queue)
 
     # --- the newest observation
 
@@ -192,6 +223,14 @@ class PolicyClient:
         return time.monotonic() - self._latest_time
 
     @property
+    def is_stale(self) -> bool:
+        """Whether :attr:`latest_obs` should not be relied on: there is none, the connection is lost, or a stream runs
+        and brought nothing for five of its periods, at least 0.2 s."""
+        stream = self._stream
+        late = stream is not None and self.latest_age > max(STALE_AFTER, 5 * stream.period)
+        return self._latest is None or not self.is_connected or late
+
+    @property
     def latest_step(self) -> Step | None:
         """What followed the last action, if the robot tells."""
         return self._latest_step
@@ -199,7 +238,7 @@ class PolicyClient:
     def start_obs_stream(self, hz: float = 30.0) -> None:
         """Asks for observations at this rate from a thread; replaces a stream that runs."""
         self.stop_obs_stream()
-        self._stream = _Stream(self, hz)
+        self._stream = Ticker("observations", hz, self._poll, self._tell)
 
     def stop_obs_stream(self) -> None:
         """Stops asking; a reply on its way is still taken."""
@@ -223,24 +262,57 @@ class PolicyClient:
 
     # --- inside
 
+    def _poll(self) -> None:
+        self.get_obs()
+
+    def _tell(self) -> None:
+        with self._news:
+            self._news.notify_all()
+
+    def _dispatch_one(self) -> None:
+        try:
+            action = self._queue.popleft()
+        except IndexError:
+            return
+        self._apply(*action)
+
     def _took(self, obs: Observation) -> Observation:
         with self._news:
             self._latest, self._latest_time = obs, time.monotonic()
             self._news.notify_all()
         return obs
 
-    def _action(self, kind: str, action: ArrayLike, obs: Observation | None) -> bytes:
+    def _action(self, action: ArrayLike, obs: Observation | None) -> tuple[np.ndarray, Stamps]:
         array = np.asarray(action, np.float32)
         if not np.isfinite(array).all():
             raise ValueError("an action must have finite numbers only")
         obs = obs or self._latest
-        return frames.write_action(kind, array, obs.stamps if obs else {})
+        return array, obs.stamps if obs else {}
+
+    def _apply(self, array: np.ndarray, stamps: Stamps) -> None:
+        if self.generation == "coupled":
+            self._step(array, stamps)
+        else:
+            self._send(frames.write_action("apply_action", array, stamps))
+
+    def _step(self, array: np.ndarray, stamps: Stamps) -> Step:
+        with self._exchanging:
+            if self.generation == "decoupled":
+                self._apply(array, stamps)
+                step = Step(self.get_obs())
+            else:
+                action = frames.write_action("action", array, stamps)
+                step = frames.read_step(self._exchange(action, "step_response", self._request_timeout))
+                self._took(step.obs)
+            self._latest_step = step
+            return step
 
     def _probe(self) -> Generation:
         """Coupled robots never answer a request for an observation."""
         try:
             reply = self._exchange("obs_request", "obs_response", PROBE_TIMEOUT, silence_closes=False)
         except ReplyTimeout:
+            self._late_probe = True
             return "coupled"
         self._took(frames.read_observation(reply))
         return "decoupled"
@@ -256,7 +328,11 @@ class PolicyClient:
                     got = frames.read_frame(link.receive(max(until - time.monotonic(), 0)))
                     if got.type == reply:
                         return got
-                    if not (link.repeats_metadata and got.type == "metadata_response"):
+                    if self._late_probe and got.type == "obs_response":
+                        # Slow, but decoupled; it ignores actions of the coupled kind, so that one may be sent again.
+                        self._generation, self._late_probe = "decoupled", False
+                        silence_closes = silence_closes and reply != "step_response"
+                    elif not (link.repeats_metadata and got.type == "metadata_response"):
                         raise FrameError(f"the robot answered with {got.type!r} instead of {reply!r}")
             except LinkLost as error:
                 self._drop_link()
@@ -274,6 +350,7 @@ class PolicyClient:
         try:
             self._connected().send(frame)
         except LinkLost as error:
+            self._drop_link()
             raise ConnectionLost(f"{self.uri}: {error}") from error
 
     def _connected(self) -> Link:
@@ -284,36 +361,6 @@ class PolicyClient:
 
     def _drop_link(self) -> None:
         link, self._link = self._link, None
+        self.clear_actions()
         if link is not None:
             link.close()
-
-
-class _Stream:
-    """Polls at a rate, by deadlines, so that it does not drift."""
-
-    def __init__(self, client: PolicyClient, hz: float) -> None:
-        if not 0 < hz <= 10_000:
-            raise ValueError(f"a rate of {hz} Hz")
-        self.error: Exception | None = None
-        self._client = client
-        self._period = 1 / hz
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="observations", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopped.set()
-        if threading.current_thread() is not self._thread:
-            self._thread.join()
-
-    def _run(self) -> None:
-        due = time.monotonic()
-        while not self._stopped.wait(max(due - time.monotonic(), 0)):
-            try:
-                self._client.get_obs()
-            except Exception as error:
-                self.error = error
-                with self._client._news:
-                    self._client._news.notify_all()
-                return
-            due = max(due + self._period, time.monotonic())

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .frames import Action, Camera, Observation, Step
+from .messages import Action, Camera, Observation, Step
 
 INTRINSICS = np.array([[600.25, 0.0, 320.0], [0.0, 600.0, 239.5], [0.0, 0.0, 1.0]])
 EXTRINSICS = np.array([[0.0, 0.1, 0.0, 0.3], [1.0, 0.0, -2.5, -0.2], [0.0, 1 / 3, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0]])

@@ -9,9 +9,11 @@ from contextlib import ExitStack
 from typing import Any, Protocol
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidURI
+from websockets.protocol import State
 from websockets.sync.client import connect
 
-from .frames import FrameError, write_frame
+from .errors import FrameError
+from .frames import write_frame
 
 MAX_MESSAGE = 1 << 30
 ZENOH_C2S, ZENOH_S2C = "chiral/c2s", "chiral/s2c"
@@ -30,6 +32,10 @@ class Link(Protocol):
 
     repeats_metadata: bool
     """Whether replies to the metadata requests of connecting may still come."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it stands, as far as is known."""
 
     def send(self, frame: bytes) -> None:
         """Sends one frame.
@@ -75,6 +81,10 @@ class WebSocketLink:
         except (OSError, EOFError, TimeoutError) as error:
             raise NotThere(str(error)) from error
 
+    @property
+    def is_open(self) -> bool:
+        return self._socket.protocol.state is State.OPEN
+
     def send(self, frame: bytes) -> None:
         try:
             self._socket.send(frame)
@@ -111,6 +121,10 @@ class ZenohLink:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def is_open(self) -> bool:
+        return not self._session.is_closed()
 
     def send(self, frame: bytes) -> None:
         self._publisher.put(frame)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .frames import Action, Observation, pack
+from .frames import pack
+from .messages import Action, Observation
 
 
 def array_report(array: NDArray[Any]) -> dict[str, Any]:

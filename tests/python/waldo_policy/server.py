@@ -27,9 +27,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 
 from . import frames
+from .errors import FrameError
 from .example import ExampleRobot
-from .frames import Action, Frame, FrameError, Observation, Step
 from .links import MAX_MESSAGE, ZENOH_C2S, ZENOH_S2C, open_session, publisher
+from .messages import Action, Frame, Observation, Step
 from .report import action_report, observation_report
 
 Generation = Literal["decoupled", "coupled", "cpp"]

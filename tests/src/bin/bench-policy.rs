@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use std::{env, fs};
+use std::{env, fs, thread};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
@@ -124,8 +124,13 @@ fn load() -> String {
 
 fn measure(number: usize, set: Set, args: &Args, report: &mut Report) -> Result<()> {
     let mut robot = RobotSide::start(&env::current_exe()?, number)?;
-    requests(&mut robot, set, args.requests, report)?;
+    let size = requests(&mut robot, set, args.requests, report)?;
     robot.publish(HZ)?;
+    let addresses = robot.addresses;
+    let mut tcp = TcpFloor::connect(addresses.tcp_floor)?;
+    paced(Transport::WebSocket, set, args.seconds, || tcp.exchange(size), report)?;
+    let mut zenoh = ZenohFloor::connect(addresses.zenoh_floor)?;
+    paced(Transport::Zenoh, set, args.seconds, || zenoh.exchange(size), report)?;
     for transport in [Transport::WebSocket, Transport::Zenoh] {
         for push in [false, true] {
             stream(&mut robot, set, transport, push, args.seconds, report)?;
@@ -171,8 +176,29 @@ impl<'a> Course<'a> {
     }
 }
 
-/// Observations on request, and exchanges of as many bytes over what carries them.
-fn requests(robot: &mut RobotSide, set: Set, count: u32, report: &mut Report) -> Result<()> {
+/// Exchanges at the rate of a stream, between which caches, clocks and memory cool down: what no stream can go below.
+fn paced(
+    transport: Transport,
+    set: Set,
+    seconds: u32,
+    mut exchange: impl FnMut() -> Result<()>,
+    report: &mut Report,
+) -> Result<()> {
+    let (begin, mut latencies) = (Instant::now(), Vec::new());
+    for number in 0..seconds * HZ {
+        let due = begin + Duration::from_secs(1) * number / HZ;
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        let sent = Instant::now();
+        exchange()?;
+        latencies.push(sent.elapsed().as_secs_f64() * 1e3);
+    }
+    let name = format!("{set}, {}, {HZ} Hz: exchange p50", transport.floor());
+    report.add(name, "ms", percentile(&latencies, 0.5), None);
+    Ok(())
+}
+
+/// Observations on request, and exchanges of as many bytes over what carries them. Returns how many bytes.
+fn requests(robot: &mut RobotSide, set: Set, count: u32, report: &mut Report) -> Result<usize> {
     let addresses = robot.addresses;
     let clients = [Transport::WebSocket.connect(&addresses)?, Transport::Zenoh.connect(&addresses)?];
     let size = clients[0].observation()?.frame().len();
@@ -213,7 +239,7 @@ fn requests(robot: &mut RobotSide, set: Set, count: u32, report: &mut Report) ->
         let target = (set.cameras > 0).then_some(Target::AtMost(transport.most()));
         report.add(name, "×", ours / floor, target);
     }
-    Ok(())
+    Ok(size)
 }
 
 fn look(client: &PolicyClient, set: Set) -> Result<()> {

@@ -77,6 +77,8 @@ impl PolicyRobot for Obedient {
         self.actions.lock().unwrap_or_else(PoisonError::into_inner).push(action.values.clone());
         Ok(())
     }
+
+    fn on_stale(&self) {}
 }
 
 /// A server as the original's are: it knows no extensions, shows no token, publishes as Zenoh does by default, and answers

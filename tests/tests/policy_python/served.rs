@@ -77,6 +77,8 @@ impl PolicyRobot for Counting {
         self.applied.send(action.clone()).map_err(PolicyError::app)
     }
 
+    fn on_stale(&self) {}
+
     fn step(&self, action: &ActionData) -> Option<Result<StepResult, PolicyError>> {
         let outcome = Outcome { reward: 1.0 / 3.0, terminated: true, truncated: false };
         let stepped = |()| StepResult { outcome, info: info(), ..self.see().into() };

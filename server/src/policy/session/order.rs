@@ -5,9 +5,11 @@ use std::sync::Arc;
 use waldo_protocol::policy::{AppMap, Capability, Episode, ErrorCode, Freshness, ObservationKind, RequestId};
 use waldo_protocol::time::MonoTime;
 
-use super::{Client, State, Terms};
+use super::requests::not_holder;
+use super::{Client, MAX_WAITING, State, Terms};
 use crate::clock;
 use crate::policy::encode::{self, Parts};
+use crate::policy::floor::Held;
 use crate::policy::outbox::{Close, Frame};
 use crate::policy::robot::{Observation, PolicyError, StepResult};
 use crate::policy::view::Wanted;
@@ -44,12 +46,23 @@ pub(in crate::policy) enum Answer {
 pub(in crate::policy) struct Ticket {
     client: Arc<Client>,
     place: Place,
-    /// Whether the client controls the robot by it.
-    moves: bool,
+    /// What it does with the robot.
+    deed: Deed,
     /// When the client asked.
     asked: MonoTime,
     open: bool,
 }
+
+/// What a request does with the robot, if its client controls it.
+#[derive(Clone, Copy, PartialEq)]
+enum Deed {
+    Nothing,
+    Steps,
+    Resets,
+}
+
+/// A request that somebody has to begin to work on, where no lock is held.
+pub(super) type Begin = (Ticket, Option<Freshness>);
 
 #[derive(Clone, Copy)]
 pub(super) enum Place {
@@ -58,16 +71,48 @@ pub(super) enum Place {
 }
 
 impl Ticket {
-    /// The client waits for the robot, so it is not silent.
-    pub(in crate::policy) fn moves(mut self) -> Self {
-        self.moves = true;
+    /// The client waits for a step, so it is not silent.
+    pub(in crate::policy) fn steps(mut self) -> Self {
+        self.deed = Deed::Steps;
         self
+    }
+
+    /// The client waits for a reset, so it is not silent.
+    pub(in crate::policy) fn resets(mut self) -> Self {
+        self.deed = Deed::Resets;
+        self
+    }
+
+    /// Whose it is.
+    pub(in crate::policy) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Refuses it because somebody else controls the robot.
+    pub(in crate::policy) fn held(self, held: &Held) {
+        let error = not_holder(held);
+        if self.client.caps().has(Capability::Err) {
+            self.answer(Err(error));
+        } else {
+            self.answer(Err(PolicyError { message: format!("control held: {}", error.message), ..error }));
+        }
+    }
+
+    /// Refuses a step because somebody else controls the robot.
+    pub(in crate::policy) fn held_step(self, held: &Held) {
+        if !held.by_operator() || self.client.caps().has(Capability::Err) {
+            return self.held(held);
+        }
+        // All that an old client sees it sees by stepping, so it must be able to go on when the person is done.
+        let service = Arc::clone(&self.client.service);
+        service.dropped(ErrorCode::NotHolder.name(), &self.client.peer(), &not_holder(held).message);
+        service.answer_soon(self);
     }
 
     /// Tells the client.
     pub(in crate::policy) fn answer(mut self, answer: Result<Answer, PolicyError>) {
         self.open = false;
-        self.client.finish(self.place, self.moves, self.asked, answer);
+        self.client.finish(self.place, self.deed, self.asked, answer);
     }
 }
 
@@ -75,13 +120,14 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         if self.open {
             let error = PolicyError::new(ErrorCode::Shutdown, "the server stops");
-            self.client.finish(self.place, self.moves, self.asked, Err(error));
+            self.client.finish(self.place, self.deed, self.asked, Err(error));
         }
     }
 }
 
 impl Client {
     pub(super) fn react(&self, state: &mut State, reaction: Reaction) {
+        state.ending |= matches!(reaction, Reaction::Close(_));
         if state.slots.is_empty() {
             self.enact(reaction);
         } else {
@@ -100,12 +146,21 @@ impl Client {
         }
     }
 
-    /// Does what the first places of the order are ready for.
-    pub(super) fn advance(self: &Arc<Self>, state: &mut State) {
+    /// Does what the first places of the order are ready for. What it returns has to [begin](Self::begin) once the lock is
+    /// given back: where it ends at once, as at the server's end, it takes that lock.
+    ///
+    /// A picture is taken only when no other waits to be sent: a client that does not read keeps no memory from the cameras.
+    #[must_use]
+    pub(super) fn advance(self: &Arc<Self>, state: &mut State) -> Option<Begin> {
         let before = state.slots.len();
+        let mut begin = None;
         while let Some(slot) = state.slots.pop_front() {
             match slot {
                 Slot::Ready(reaction) => self.enact(reaction),
+                Slot::Deferred(..) if self.outbox.has_picture() => {
+                    state.slots.push_front(slot);
+                    break;
+                }
                 Slot::Deferred(fresh, asked) => match self.snapshot(state, &fresh) {
                     Some(observation) => {
                         let answer = Answer::Observation(observation, Vec::new());
@@ -114,7 +169,7 @@ impl Client {
                     }
                     None => {
                         state.slots.push_front(Slot::Waiting);
-                        self.observe(self.ticket(Place::Slot(state.first), asked), fresh);
+                        begin = Some((self.ticket(Place::Slot(state.first), asked), fresh));
                         break;
                     }
                 },
@@ -128,10 +183,48 @@ impl Client {
         if state.slots.len() < before {
             self.outbox.free();
         }
+        begin
+    }
+
+    /// Begins to work on what [`Self::advance`] found.
+    pub(super) fn begin(self: &Arc<Self>, begin: Option<Begin>) {
+        if let Some((ticket, fresh)) = begin {
+            self.observe(ticket, fresh);
+        }
+    }
+
+    /// No picture waits to be sent: takes the next one that was asked for.
+    pub(super) fn refill(self: &Arc<Self>) {
+        let (begin, later) = {
+            let mut state = self.state();
+            (self.advance(&mut state), state.later.pop_front())
+        };
+        self.begin(begin);
+        if let Some((id, fresh, asked)) = later {
+            self.take(id, fresh, asked);
+        }
+    }
+
+    /// Takes an observation for a request with an id, which has its place.
+    pub(super) fn take(self: &Arc<Self>, id: RequestId, fresh: Option<Freshness>, asked: MonoTime) {
+        if self.outbox.has_picture() {
+            self.state().later.push_back((id, fresh, asked));
+            // It may have been sent meanwhile.
+            if self.outbox.has_picture() {
+                return;
+            }
+            return self.refill();
+        }
+        let snapshot = self.snapshot(&mut self.state(), &fresh);
+        let ticket = self.ticket(Place::Id(id), asked);
+        match snapshot {
+            Some(observation) => ticket.answer(Ok(Answer::Observation(observation, Vec::new()))),
+            None => self.observe(ticket, fresh),
+        }
     }
 
     pub(super) fn ticket(self: &Arc<Self>, place: Place, asked: MonoTime) -> Ticket {
-        Ticket { client: Arc::clone(self), place, moves: false, asked, open: true }
+        Ticket { client: Arc::clone(self), place, deed: Deed::Nothing, asked, open: true }
     }
 
     /// A place for the reply to a request. `None`, and the client was told, if it has too many under way.
@@ -148,6 +241,12 @@ impl Client {
                 self.refuse(id, ErrorCode::Busy, "too many requests are under way", Some(RETRY_MS));
                 None
             }
+            None if state.slots.len() >= 2 * MAX_WAITING => {
+                // Only a transport that cannot make its clients wait comes here.
+                drop(state);
+                self.service.dropped("busy", &self.peer(), "too many requests are under way");
+                None
+            }
             None => {
                 state.slots.push_back(Slot::Waiting);
                 Some(Place::Slot(state.first + state.slots.len() as u64 - 1))
@@ -155,10 +254,10 @@ impl Client {
         }
     }
 
-    fn finish(self: &Arc<Self>, place: Place, moves: bool, asked: MonoTime, answer: Result<Answer, PolicyError>) {
+    fn finish(self: &Arc<Self>, place: Place, deed: Deed, asked: MonoTime, answer: Result<Answer, PolicyError>) {
         let peer = self.peer();
-        if moves {
-            self.service.done(&peer);
+        if deed != Deed::Nothing {
+            self.service.done(&peer, (deed == Deed::Resets).then_some(answer.is_ok()));
         }
         let id = match place {
             Place::Id(id) => Some(id),
@@ -173,17 +272,25 @@ impl Client {
             }
         };
         let mut state = self.state();
+        state.ending |= matches!(reaction, Reaction::Close(_));
         match place {
             Place::Id(_) => {
                 state.inflight = state.inflight.saturating_sub(1);
+                drop(state);
                 self.enact(reaction);
+                // What was no picture tells of no room for the next.
+                if !self.outbox.has_picture() {
+                    self.refill();
+                }
             }
             Place::Slot(number) => {
                 let at = number.checked_sub(state.first).and_then(|at| usize::try_from(at).ok());
                 if let Some(slot) = at.and_then(|at| state.slots.get_mut(at)) {
                     *slot = Slot::Ready(reaction);
                 }
-                self.advance(&mut state);
+                let begin = self.advance(&mut state);
+                drop(state);
+                self.begin(begin);
             }
         }
     }

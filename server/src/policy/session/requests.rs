@@ -9,8 +9,8 @@ use waldo_protocol::policy::{
 };
 use waldo_protocol::time::MonoTime;
 
-use super::order::{Answer, Reaction, Slot, Ticket};
-use super::{Client, seconds};
+use super::order::{Answer, Reaction, Slot};
+use super::{Client, MAX_WAITING, seconds};
 use crate::clock;
 use crate::policy::chunks::MAX_CHUNK;
 use crate::policy::encode;
@@ -62,19 +62,21 @@ impl Client {
     pub(super) fn on_obs_request(self: &Arc<Self>, ObsRequest { fresh, id }: ObsRequest, arrived: MonoTime) {
         match id {
             Some(id) => {
-                let snapshot = self.snapshot(&mut self.state(), &fresh);
-                if let Some(observation) = snapshot {
-                    let answer = Answer::Observation(observation, Vec::new());
-                    let reaction = self.encode(&self.terms(), answer, arrived, Some(id));
-                    self.enact(reaction);
-                } else if let Some(place) = self.place(Some(id)) {
-                    self.observe(self.ticket(place, arrived), fresh);
+                if self.place(Some(id)).is_some() {
+                    self.take(id, fresh, arrived);
                 }
             }
             None => {
-                let mut state = self.state();
-                state.slots.push_back(Slot::Deferred(fresh, arrived));
-                self.advance(&mut state);
+                let begin = {
+                    let mut state = self.state();
+                    if state.slots.len() >= 2 * MAX_WAITING {
+                        drop(state);
+                        return self.service.dropped("busy", &self.peer(), "too many requests are under way");
+                    }
+                    state.slots.push_back(Slot::Deferred(fresh, arrived));
+                    self.advance(&mut state)
+                };
+                self.begin(begin);
             }
         }
     }
@@ -85,7 +87,7 @@ impl Client {
         // Refused or dropped, the ticket frees the place.
         let ticket = self.ticket(place, arrived);
         if let Err((ticket, held)) = self.service.reset(&self.peer(), arrived, ticket) {
-            self.held(ticket, &held);
+            ticket.held(&held);
         }
     }
 
@@ -120,6 +122,7 @@ impl Client {
 
     pub(super) fn on_step(self: &Arc<Self>, frame: &Bytes, action: Action, arrived: MonoTime) {
         let Some(place) = self.place(action.id) else { return };
+        self.wake(&mut self.state());
         let ticket = self.ticket(place, arrived);
         if let Err(error) = self.check(frame, &action, arrived) {
             if self.caps().has(Capability::Err) {
@@ -132,12 +135,7 @@ impl Client {
         }
         let action = self.action(frame, action, arrived);
         if let Err((ticket, held)) = self.service.step(action, ticket) {
-            if held.by_operator() && !self.caps().has(Capability::Err) {
-                // All that it sees it sees by stepping, so it must be able to go on when the person is done.
-                self.service.dropped(ErrorCode::NotHolder.name(), &self.peer(), &not_holder(&held).message);
-                return self.service.answer_soon(ticket);
-            }
-            self.held(ticket, &held);
+            ticket.held_step(&held);
         }
     }
 
@@ -147,16 +145,6 @@ impl Client {
         let mut action = ActionData::received(frame, action, self.peer(), arrived);
         action.observed = action.observed.filter(|_| self.caps() != Capabilities::NONE);
         action
-    }
-
-    /// Refuses a request because somebody else controls the robot.
-    fn held(&self, ticket: Ticket, held: &Held) {
-        let error = not_holder(held);
-        if self.caps().has(Capability::Err) {
-            ticket.answer(Err(error));
-        } else {
-            ticket.answer(Err(PolicyError { message: format!("control held: {}", error.message), ..error }));
-        }
     }
 
     pub(super) fn on_lease(&self, request: &LeaseRequest, arrived: MonoTime) {

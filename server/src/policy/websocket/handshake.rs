@@ -138,7 +138,9 @@ fn answer(
     let Some(session) = service.connect(&peer.to_string(), Link { extensions: true, closes: true }) else {
         metrics.http_refusal("clients");
         let max = service.config.max_clients;
-        tracing::warn!(%peer, "refused a policy client: there are {max} already");
+        if service.may_log("clients") {
+            tracing::warn!(%peer, "refused a policy client: there are {max} already");
+        }
         let body = format!("This robot has {max} policy clients already: end one of them, then try again.\n");
         return text(StatusCode::SERVICE_UNAVAILABLE, body);
     };

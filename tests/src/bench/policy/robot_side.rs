@@ -104,6 +104,8 @@ impl PolicyRobot for Still {
     fn apply_action(&self, _: &ActionData) -> Result<(), PolicyError> {
         Ok(())
     }
+
+    fn on_stale(&self) {}
 }
 
 /// Serves until the standard input ends.
