@@ -5,6 +5,12 @@ use std::fmt;
 use hyper::Uri;
 use waldo_protocol::policy::RobotId;
 
+/// What Zenoh is built to speak over.
+const BUILT_IN: [&str; 3] = ["tcp", "udp", "unixsock-stream"];
+
+/// What Zenoh could speak over besides.
+const LEFT_OUT: [&str; 8] = ["tls", "quic", "quic_datagram", "ws", "wss", "serial", "unixpipe", "vsock"];
+
 /// Where a robot is, as a URI says.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -60,13 +66,15 @@ impl Address {
             let resource = parsed.path_and_query().map_or("/", |resource| resource.as_str()).to_owned();
             return Ok(Self::WebSocket { tls, host, port, resource });
         }
-        let known = |protocol: &str| ["tcp", "udp", "tls", "quic", "unixsock-stream"].contains(&protocol);
         match place.split_once('/') {
-            Some((protocol, rest)) if known(protocol) && !rest.is_empty() => {
+            Some((protocol, rest)) if BUILT_IN.contains(&protocol) && !rest.is_empty() => {
                 let robot = query.split('&').find_map(|part| part.strip_prefix("robot="));
                 let robot = robot.map(RobotId::parse).transpose();
                 let robot = robot.map_err(|_| error("a robot id has 1 to 64 of letters, digits, '-', '_' and '.'"))?;
                 Ok(Self::Zenoh { locator: place.to_owned(), robot })
+            }
+            Some((protocol, _)) if LEFT_OUT.contains(&protocol) => {
+                Err(error("Zenoh is built with tcp/, udp/ and unixsock-stream/ only"))
             }
             _ => Err(error("an address is ws://host:port, wss://host:port, or tcp/host:port for Zenoh")),
         }
@@ -133,6 +141,8 @@ mod tests {
             ("", "an address is"),
             ("websocket/x:1", "an address is"),
             ("ws://", "no URI"),
+            ("tls/localhost:7447", "built with tcp/, udp/ and unixsock-stream/ only"),
+            ("quic/localhost:7447?robot=arm-1", "built with tcp/"),
         ] {
             let error = Address::parse(uri).unwrap_err().to_string();
             assert!(error.contains(told), "{error}");

@@ -59,6 +59,9 @@ impl PolicyClient {
     /// Waits until the server is there, for ever unless [`Options::connect_timeout`] says otherwise; one line is logged
     /// while it waits. Must be called within a tokio runtime that has time and I/O enabled.
     ///
+    /// The client then belongs to the robot that answered: if the connection is lost it looks for that one and speaks to
+    /// no other, as far as robots tell their ids.
+    ///
     /// # Errors
     /// The URI is no address, the time is over, or the server refuses this client.
     pub async fn connect(uri: &str, options: Options) -> Result<Self, Error> {

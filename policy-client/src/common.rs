@@ -1,17 +1,19 @@
 //! What the parts of a client share, across its connections.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
-use waldo_protocol::policy::{Align, AppMap, CameraSettings, Capability, ClientId, MetadataResponse, RequestId};
+use waldo_protocol::policy::{
+    Align, AppMap, CameraSettings, Capability, ClientId, MetadataResponse, RequestId, RobotId,
+};
 
 use crate::latest::Slot;
 use crate::queue::Queue;
 use crate::stats::Counters;
-use crate::{Event, Options};
+use crate::{Event, Lost, Options};
 
 /// Events that wait for a reader; a slower one misses the oldest.
 const EVENTS: usize = 64;
@@ -30,6 +32,8 @@ pub(crate) struct Common {
     next_id: Mutex<RequestId>,
     next_number: AtomicU64,
     action_shape: Mutex<Option<Vec<usize>>>,
+    /// The robot that was met first.
+    robot: OnceLock<RobotId>,
     pub(crate) configured: Mutex<Configured>,
 }
 
@@ -58,6 +62,7 @@ impl Common {
             next_id: Mutex::new(RequestId::FIRST),
             next_number: AtomicU64::new(1),
             action_shape: Mutex::new(None),
+            robot: OnceLock::new(),
             configured: Mutex::default(),
         }
     }
@@ -81,6 +86,17 @@ impl Common {
             Some(after) => after.as_secs_f64(),
             None => -self.epoch.duration_since(at).as_secs_f64(),
         }
+    }
+
+    /// The only robot to be spoken to, as far as it is known.
+    pub(crate) fn robot(&self) -> Option<&RobotId> {
+        self.robot.get()
+    }
+
+    /// A robot answers. What a policy computes for the first one must not move another.
+    pub(crate) fn meet(&self, found: RobotId) -> Result<(), Lost> {
+        let first = self.robot.get_or_init(|| found.clone());
+        if *first == found { Ok(()) } else { Err(Lost::OtherRobot { first: first.clone(), found }) }
     }
 
     pub(crate) fn on_metadata(&self, metadata: &MetadataResponse) {

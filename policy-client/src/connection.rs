@@ -93,7 +93,7 @@ pub(crate) struct Reply {
 impl Connection {
     /// Asks for the metadata, and with them for extensions.
     pub(crate) async fn open(common: Arc<Common>, link: Link) -> Result<(Self, Receiver), Lost> {
-        let Link { sender, mut receiver, hello_every, extensions } = link;
+        let Link { sender, mut receiver, hello_every, extensions, robot } = link;
         let wanted = if extensions { common.options.extensions } else { Capabilities::NONE };
         let mut hello = Vec::new();
         common.hello(wanted, None).encode(&mut hello);
@@ -106,6 +106,9 @@ impl Connection {
             Ok(result) => result?,
             Err(_) => return Err(Lost::Silent { call: Call::Metadata.name() }),
         };
+        if let Some(robot) = metadata.ext.as_ref().and_then(|ext| ext.robot.clone()).or(robot) {
+            common.meet(robot)?;
+        }
         common.on_metadata(&metadata);
         let caps = metadata.agreed(wanted);
         let limits = metadata.ext.as_ref().map_or_else(Limits::default, |ext| ext.limits);

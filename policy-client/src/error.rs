@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use waldo_protocol::policy::{Capability, ErrorReply, UnknownName, WireError};
+use waldo_protocol::policy::{Capability, ErrorReply, RobotId, UnknownName, WireError};
 
 use crate::AddressError;
 
@@ -153,6 +153,14 @@ pub enum Lost {
         len: u64,
         /// The limit, bytes.
         limit: usize,
+    },
+    /// Another robot answers than when this client first connected. It is not spoken to; to use it, connect a new client.
+    #[error("robot {found} answers, and this client belongs to robot {first}")]
+    OtherRobot {
+        /// The robot of the first connection.
+        first: RobotId,
+        /// The robot that answers now.
+        found: RobotId,
     },
     /// This side closed it.
     #[error("closed by this client")]

@@ -67,10 +67,14 @@ pub(crate) async fn keep(shared: Arc<Shared>, address: Address, first: oneshot::
 
 async fn connect(shared: &Shared, address: &Address) -> Result<(Connection, crate::link::Receiver), DialError> {
     let common = &shared.common;
-    let way = dial(Dial { address, options: &common.options, client: &common.client });
+    let way = dial(Dial { address, options: &common.options, client: &common.client, robot: common.robot() });
     let link = tokio::time::timeout(DIAL, way).await.map_err(|_| DialError::later("no answer"))??;
-    let (connection, receiver) =
-        Connection::open(Arc::clone(common), link).await.map_err(|lost: Lost| DialError::later(lost))?;
+    let (connection, receiver) = Connection::open(Arc::clone(common), link).await.map_err(|lost: Lost| {
+        if matches!(lost, Lost::OtherRobot { .. }) {
+            shared.set(State::Lost(lost.clone()), None);
+        }
+        DialError::later(lost)
+    })?;
     // Before anything else is asked, so that all observations are as the policy wants them.
     let configured = common.configured.lock().unwrap_or_else(PoisonError::into_inner).clone();
     if connection.caps.has(Capability::Enc) && (!configured.cameras.is_empty() || configured.align.is_some()) {

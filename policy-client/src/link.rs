@@ -11,7 +11,7 @@ pub(crate) mod zenoh;
 use std::time::Duration;
 
 use bytes::Bytes;
-use waldo_protocol::policy::ClientId;
+use waldo_protocol::policy::{ClientId, RobotId};
 
 use crate::{Address, Lost, Options};
 
@@ -26,6 +26,8 @@ pub(crate) struct Link {
     pub(crate) hello_every: Option<Duration>,
     /// Whether extensions may be asked for: not where others hear the answer.
     pub(crate) extensions: bool,
+    /// The robot, if that is known before it says anything.
+    pub(crate) robot: Option<RobotId>,
 }
 
 /// What a frame is for.
@@ -125,6 +127,9 @@ pub(crate) struct Dial<'a> {
     /// Id of this client object, the same for all of its links.
     #[cfg_attr(not(feature = "zenoh"), expect(dead_code, reason = "part of the keys on Zenoh"))]
     pub(crate) client: &'a ClientId,
+    /// The robot of earlier links, if the address names none.
+    #[cfg_attr(not(feature = "zenoh"), expect(dead_code, reason = "only Zenoh has several behind one address"))]
+    pub(crate) robot: Option<&'a RobotId>,
 }
 
 /// Why no link came to be.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use waldo_protocol::policy::{
     Capability, ClientId, ErrorCode, ObsResponse, RequestId, RobotId, ServerMessage, ZenohKeys,
 };
@@ -298,11 +298,17 @@ fn two_robots_with_one_id_refuse_to_move() -> Result<()> {
     for server in [&first, &second] {
         until("it is noticed", || server.zenoh_conflict().is_some_and(|why| why.contains("the id waldo")))?;
     }
-    let client = new(&locator, "waldo", 1)?;
-    until("somebody listens", || {
-        client.act(&[1.0]).unwrap();
-        dropped(&first, "conflict") > 0
-    })?;
+    let mut client = new(&locator, "waldo", 1)?;
+    client.connect()?;
+    client.act(&[1.0])?;
+    client.ask_reset(Some(RequestId::FIRST))?;
+    let mut told: Vec<_> = [client.reply()?, client.reply()?].into_iter().map(|(_, reply)| reply).collect();
+    told.sort_by_key(ServerMessage::id);
+    for (reply, id) in told.into_iter().zip([None, Some(RequestId::FIRST)]) {
+        let ServerMessage::Error(error) = reply else { bail!("{reply:?}") };
+        ensure!(error.id == id && error.message.contains("the id waldo"), "{error:?}");
+    }
+    ensure!(dropped(&first, "conflict") == 2);
     thread::sleep(A_WHILE);
     ensure!(robots.iter().all(Obedient::is_still));
     Ok(())

@@ -3,6 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use waldo_policy_client::{Capabilities, Error, Options, PolicyClient};
 use waldo_server::policy::ZenohConfig;
@@ -88,6 +91,90 @@ async fn our_client_finds_a_restarted_robot_by_itself() -> Result<()> {
     let latest = client.newer_obs(before, PATIENCE).await?;
     ensure!(!latest.stale && client.is_connected());
     Ok(())
+}
+
+/// Passes bytes on to a robot until it is aborted. Then all connections break off, as when the robot's process is killed.
+fn relay(listener: TcpListener, to: String) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((mut near, _)) = listener.accept().await {
+            let to = to.clone();
+            connections.spawn(async move {
+                let mut far = TcpStream::connect(to).await?;
+                copy_bidirectional(&mut near, &mut far).await
+            });
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_call_hangs_when_the_robot_breaks_off() -> Result<()> {
+    let mut robot = Obedient::default();
+    robot.reset_takes = Duration::from_secs(3);
+    let behind = free_locator()?;
+    let _server = robot.serve("arm-1", listening(&behind))?;
+    let behind = behind.trim_start_matches("tcp/").to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let front = listener.local_addr()?;
+    let running = relay(listener, behind.clone());
+    let client = connect(&format!("tcp/{front}")).await?;
+    client.start_obs_stream(50.0)?;
+    client.newer_obs(0, PATIENCE).await?;
+    let reset = tokio::spawn({
+        let client = client.clone();
+        async move { client.reset().await }
+    });
+    // It is under way.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    running.abort();
+    let cut = Instant::now();
+    let failed = timeout(PATIENCE, reset).await??.err().context("the reset went through")?;
+    ensure!(matches!(failed, Error::Lost(_)) && cut.elapsed() < Duration::from_secs(2), "{failed}");
+    ensure!(matches!(client.observation().await, Err(Error::NotConnected)));
+    while !client.latest_obs().context("there was one")?.stale {
+        ensure!(cut.elapsed() < Duration::from_secs(2), "still called fresh");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let before = client.latest_obs().context("there was one")?.version;
+    let running = relay(TcpListener::bind(front).await?, behind);
+    let latest = client.newer_obs(before, PATIENCE).await?;
+    ensure!(!latest.stale && client.is_connected());
+    client.close().await;
+    running.abort();
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_client_does_not_go_over_to_another_robot() -> Result<()> {
+    let middle = free_locator()?;
+    let router = elsewhere(|| router(&middle, &[]))?;
+    let robots = [(); 2].map(|()| Obedient::default());
+    let serve = |n: usize| {
+        let zenoh = ZenohConfig { connect: vec![middle.clone()], ..listening(&free_locator()?) };
+        robots[n].serve(["left", "right"][n], zenoh)
+    };
+    let left = serve(0)?;
+    let client = connect(&middle).await?;
+    client.send_action([1.0f32]).await?;
+    elsewhere(|| until("the action", || robots[0].actions() == [[1.0]]))?;
+    let _right = serve(1)?;
+    let other = connect(&format!("{middle}?robot=right")).await?;
+    left.stop();
+    timeout(PATIENCE, left.stopped()).await?;
+    elsewhere(|| until("the loss", || !client.is_connected()))?;
+    // Time for several tries.
+    for _ in 0..20 {
+        ensure!(client.send_action([2.0f32]).await.is_err());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let _left = serve(0)?;
+    timeout(PATIENCE, client.ready()).await??;
+    client.send_action([3.0f32]).await?;
+    elsewhere(|| until("the action", || robots[0].actions() == [[1.0], [3.0]]))?;
+    ensure!(robots[1].is_still() && other.is_connected());
+    client.close().await;
+    other.close().await;
+    elsewhere(|| router.close().wait().map_err(anyhow::Error::msg))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -60,5 +60,5 @@ fn link(read: Read, write: Write, early: &[u8], max_message: usize) -> Link {
     let sender = Sender::new(write);
     let receiver = Receiver::new(read, early, Arc::clone(sender.socket()), max_message);
     let (sender, receiver) = (super::Sender::Ws(sender), super::Receiver::Ws(receiver));
-    Link { sender, receiver, hello_every: None, extensions: true }
+    Link { sender, receiver, hello_every: None, extensions: true, robot: None }
 }

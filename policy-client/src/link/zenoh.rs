@@ -99,7 +99,7 @@ pub(super) async fn dial(dial: Dial<'_>) -> Result<Link, DialError> {
         config,
         own: dial.options.zenoh_config.is_some(),
         locator: locator.clone(),
-        robot: robot.clone(),
+        robot: robot.as_ref().or(dial.robot).cloned(),
         client: dial.client.clone(),
     };
     let (found, standing) = oneshot::channel();
@@ -114,6 +114,7 @@ struct Search {
     /// Whether the configuration is the user's, who knows what mode is right.
     own: bool,
     locator: String,
+    /// The only one to be spoken to.
     robot: Option<RobotId>,
     client: ClientId,
 }
@@ -124,7 +125,8 @@ fn carry(search: &Search, found: oneshot::Sender<Result<Link, DialError>>) {
         Ok(session) => session,
         Err(error) => return drop(found.send(Err(error))),
     };
-    match keys(&session, search, || found.is_closed()).and_then(|keys| link(&session, &keys)) {
+    let robot = find(&session, search, || found.is_closed());
+    match robot.and_then(|robot| link(&session, robot, &search.client)) {
         Ok((link, _listening, stopped)) => {
             // If nobody waits any more, the link comes back and is dropped, which ends it.
             drop(found.send(Ok(link)));
@@ -150,22 +152,25 @@ fn open(search: &Search) -> Result<Session, DialError> {
     zenoh::open(config).wait().map_err(DialError::later)
 }
 
-/// The keys to speak on: those of the robot that was asked for, or of the only one there is, or those of the original.
-fn keys(session: &Session, search: &Search, unwanted: impl Fn() -> bool) -> Result<ZenohKeys, DialError> {
-    let asked_for = search.robot.as_ref().map(|robot| ZenohKeys::prefixed(robot, &search.client));
-    let keys = asked_for.clone().unwrap_or_else(ZenohKeys::legacy);
-    let listened_to = publisher(session, &keys, Priority::DEFAULT)?;
+/// The keys to speak on: those of a robot, or of the original for `None`.
+fn keys(robot: Option<&RobotId>, client: &ClientId) -> ZenohKeys {
+    robot.map_or_else(ZenohKeys::legacy, |robot| ZenohKeys::prefixed(robot, client))
+}
+
+/// The robot that was asked for, or the only one there is; `None`: a server that is as the original's are.
+fn find(session: &Session, search: &Search, unwanted: impl Fn() -> bool) -> Result<Option<RobotId>, DialError> {
+    let listened_to = publisher(session, &keys(search.robot.as_ref(), &search.client), Priority::DEFAULT)?;
     let until = Instant::now() + SEARCH;
     loop {
         let somebody = listened_to.matching_status().wait().map_err(DialError::later)?.matching();
         match &search.robot {
-            Some(_) if somebody => return Ok(keys),
+            Some(robot) if somebody => return Ok(Some(robot.clone())),
             Some(_) => {}
             // A Waldo robot shows its token before it listens on the keys of the original; so this order sees it.
             None => match &robots(session)?[..] {
-                [] if somebody => return Ok(keys),
+                [] if somebody => return Ok(None),
                 [] => {}
-                [robot] => return Ok(ZenohKeys::prefixed(robot, &search.client)),
+                [robot] => return Ok(Some(robot.clone())),
                 several => return Err(choose(several)),
             },
         }
@@ -213,7 +218,12 @@ fn publisher(session: &Session, keys: &ZenohKeys, priority: Priority) -> Result<
 type Listening = (Subscriber<()>, MatchingListener<()>);
 
 /// Puts a link together. It is lost when nobody listens to it any more.
-fn link(session: &Session, keys: &ZenohKeys) -> Result<(Link, Listening, Stopped<()>), DialError> {
+fn link(
+    session: &Session,
+    robot: Option<RobotId>,
+    client: &ClientId,
+) -> Result<(Link, Listening, Stopped<()>), DialError> {
+    let keys = keys(robot.as_ref(), client);
     let (lost, lost_too) = watch::channel(None);
     let lost = Arc::new(lost);
     let (taken, frames) = mpsc::channel(FRAMES_WAITING);
@@ -230,8 +240,8 @@ fn link(session: &Session, keys: &ZenohKeys) -> Result<(Link, Listening, Stopped
         }
     });
     let subscriber = subscriber.wait().map_err(DialError::later)?;
-    let others = publisher(session, keys, Priority::DEFAULT)?;
-    let actions = publisher(session, keys, Priority::RealTime)?;
+    let others = publisher(session, &keys, Priority::DEFAULT)?;
+    let actions = publisher(session, &keys, Priority::RealTime)?;
     let gone = || Lost::Network("the robot is gone".to_owned());
     let alone = Arc::clone(&lost);
     let listener = others.matching_listener().callback(move |status| {
@@ -248,7 +258,8 @@ fn link(session: &Session, keys: &ZenohKeys) -> Result<(Link, Listening, Stopped
         sender: super::Sender::Zenoh(Sender { actions, others, lost: lost_too.clone(), stop }),
         receiver: super::Receiver::Zenoh(Receiver { frames, lost: lost_too }),
         hello_every: Some(HELLO_EVERY),
-        extensions: *keys != ZenohKeys::legacy(),
+        extensions: robot.is_some(),
+        robot,
     };
     Ok((link, (subscriber, listener), stopped))
 }

@@ -107,6 +107,27 @@ async fn a_server_that_is_killed_and_restarted_is_found_again() {
 }
 
 #[tokio::test]
+async fn another_robot_at_the_same_address_is_not_spoken_to() {
+    let (server, client) = connect(Kind::Extended).await;
+    client.start_obs_stream(30.0).unwrap();
+    client.newer_obs(0, LONG).await.unwrap();
+    let addr = server.kill().await;
+    let mut states = client.watch_state();
+    let other = Server::start_at(addr, Kind::Extended, None).await;
+    other.set(|state| state.robot = "arm-2");
+    let refused = states.wait_for(|state| matches!(state, State::Lost(Lost::OtherRobot { .. })));
+    let refused = timeout(LONG, refused).await.unwrap().unwrap().clone();
+    let State::Lost(lost) = refused else { panic!() };
+    assert_eq!(lost.to_string(), "robot arm-2 answers, and this client belongs to robot arm-1");
+    assert!(matches!(client.send_action([0.0]).await, Err(Error::NotConnected)));
+    eventually("another try", || other.count("metadata") > 1).await;
+    assert_eq!(other.kinds().iter().filter(|kind| **kind != "metadata").count(), 0);
+    other.set(|state| state.robot = "arm-1");
+    timeout(LONG, client.ready()).await.unwrap().unwrap();
+    client.reset().await.unwrap();
+}
+
+#[tokio::test]
 async fn queued_actions_survive_if_they_are_wanted_to() {
     let (server, client) = connect_with(Kind::Decoupled, Options { keep_actions_when_lost: true, ..plain() }).await;
     client.generation().await.unwrap();

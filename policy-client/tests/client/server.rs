@@ -48,6 +48,7 @@ pub(crate) struct State {
     pub(crate) kind: Kind,
     pub(crate) metadata: AppMap,
     pub(crate) caps: Capabilities,
+    pub(crate) robot: &'static str,
     /// How long it thinks about an observation; everything behind it waits, as in the originals.
     pub(crate) obs_takes: Duration,
     /// The same of a reset.
@@ -82,6 +83,7 @@ impl Server {
             kind,
             metadata,
             caps: Capabilities::all(),
+            robot: "arm-1",
             obs_takes: Duration::ZERO,
             reset_takes: Duration::ZERO,
             refuse: None,
@@ -256,7 +258,7 @@ fn usual(
                 v: 1,
                 impl_name: "test/1".to_owned(),
                 caps: state.caps,
-                robot: RobotId::parse("arm-1").ok(),
+                robot: RobotId::parse(state.robot).ok(),
                 limits: Limits { max_inflight: 8, max_chunk: 16, action_timeout_ms: None },
                 cameras: None,
             });

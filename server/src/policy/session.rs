@@ -66,6 +66,12 @@ impl Session {
         self.0.on_frame(&frame, clock::now());
     }
 
+    /// Tells a client that knows errors why a frame of it is not taken; an empty frame stands for what others send.
+    pub(crate) fn refuse(&self, frame: &[u8], why: &str) {
+        let id = policy::request_id(frame).filter(|_| self.0.caps().has(Capability::Id));
+        self.0.refuse(id, ErrorCode::BadRequest, why, None);
+    }
+
     /// Whether the client may be listened to. If it reads none of what it asked for, it shall ask for no more.
     pub(crate) fn has_room(&self) -> bool {
         self.0.outbox.has_room() && self.0.state().slots.len() < MAX_WAITING

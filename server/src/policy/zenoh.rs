@@ -207,7 +207,7 @@ impl Network {
                 let Some(network) = network.upgrade() else { return };
                 let robot = robot_of(token.key_expr()).filter(|robot| *robot != network.robot);
                 if let (SampleKind::Put, Some(robot)) = (token.kind(), robot) {
-                    network.conflict.robot_seen(&robot);
+                    network.tell(network.conflict.robot_seen(&robot));
                 }
             });
             tokens.background().wait()?;
@@ -224,7 +224,7 @@ impl Network {
         let mut heard = false;
         while stopped.recv_timeout(LOOK_AROUND_EVERY) == Err(RecvTimeoutError::Timeout) {
             if self.blind && session.info().routers_zid().wait().next().is_some() {
-                self.conflict.router_seen();
+                self.tell(self.conflict.router_seen());
             }
             let listened_to = knock.matching_status().wait()?.matching();
             if listened_to && !heard {
@@ -236,12 +236,17 @@ impl Network {
     }
 
     /// Looks for replies of others.
-    fn watch(self: &Arc<Self>, session: &zenoh::Session, key: String, seen: fn(&Self)) -> zenoh::Result<()> {
+    fn watch(
+        self: &Arc<Self>,
+        session: &zenoh::Session,
+        key: String,
+        seen: fn(&Self) -> Option<&str>,
+    ) -> zenoh::Result<()> {
         let network = Arc::downgrade(self);
         let others = session.declare_subscriber(key).allowed_origin(Locality::Remote);
         let others = others.callback(move |_| {
             if let Some(network) = network.upgrade() {
-                seen(&network);
+                network.tell(seen(&network));
             }
         });
         others.background().wait()
@@ -269,6 +274,10 @@ impl Network {
         if let Some(why) = self.conflict.refuses(legacy)
             && everybody::moves(&frame)
         {
+            let client = self.clients().get(&whose).map(Arc::clone);
+            if let Some(client) = client {
+                client.session.refuse(&frame, why);
+            }
             return self.dropped(key, "conflict", why);
         }
         let Some(client) = self.client(session, whose, key) else {
@@ -277,6 +286,13 @@ impl Network {
         if let Err((reason, why)) = client.take(frame, legacy) {
             self.dropped(key, reason, why);
         }
+    }
+
+    /// Tells the clients with keys of their own that others were seen for the first time.
+    fn tell(&self, seen: Option<&str>) {
+        let Some(seen) = seen else { return };
+        let clients: Vec<_> = self.clients().values().map(Arc::clone).collect();
+        clients.iter().for_each(|client| client.session.refuse(&[], seen));
     }
 
     fn dropped(&self, key: &str, reason: &'static str, why: &str) {
@@ -320,7 +336,8 @@ impl Network {
         let left = publisher.matching_listener().callback(move |status| {
             if let (false, Some(client)) = (status.matching(), weak.upgrade()) {
                 network.forget(&name, &client);
-                client.session.outbox().close(Close::new(1001, "nobody listens to the replies"));
+                // What waits is for nobody, not for whoever listens on the same key next.
+                client.session.outbox().hang_up(Close::new(1001, "nobody listens to the replies"));
             }
         });
         let _left = left.wait()?;

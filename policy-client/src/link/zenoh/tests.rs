@@ -56,8 +56,13 @@ impl Policy {
     }
 
     fn dial(&self, uri: &str) -> Result<Link, DialError> {
+        self.dial_again(uri, None)
+    }
+
+    /// After a link to that robot.
+    fn dial_again(&self, uri: &str, robot: Option<&RobotId>) -> Result<Link, DialError> {
         let (address, options) = (Address::parse(uri).unwrap(), Options::default());
-        let dialling = dial(Dial { address: &address, options: &options, client: &self.client });
+        let dialling = dial(Dial { address: &address, options: &options, client: &self.client, robot });
         self.run(dialling)
     }
 
@@ -111,6 +116,21 @@ fn several_robots_are_listed_and_one_can_be_named() {
     let link = Policy::new().dial(&format!("{locator}?robot=right")).unwrap();
     link.sender.send(b"hello".to_vec(), Lane::Other).unwrap();
     assert!(asked.recv_timeout(PATIENCE).unwrap().0.starts_with("chiral/right/c2s/"));
+}
+
+#[test]
+fn the_robot_of_an_earlier_link_is_not_replaced_by_another() {
+    let (session, locator) = server();
+    let (left, _left) = live(&session, "left");
+    let first = Policy::new().dial(&locator).unwrap().robot;
+    assert_eq!(first, Some(robot("left")));
+    left.undeclare().wait().unwrap();
+    let (session, locator) = server();
+    let (_token, _right) = live(&session, "right");
+    let error = Policy::new().dial_again(&locator, first.as_ref()).err().unwrap();
+    assert!(!error.for_good && error.message.ends_with("no robot left is there"), "{error:?}");
+    let (_token, _left) = live(&session, "left");
+    assert_eq!(Policy::new().dial_again(&locator, first.as_ref()).unwrap().robot, first);
 }
 
 #[test]
