@@ -250,8 +250,13 @@ fn link(
         }
     });
     let listener = listener.wait().map_err(DialError::later)?;
-    if !others.matching_status().wait().map_err(DialError::later)?.matching() {
-        return Err(DialError::later(gone()));
+    // A router takes a moment to tell that the robot listens.
+    let until = Instant::now() + ASK;
+    while !others.matching_status().wait().map_err(DialError::later)?.matching() {
+        if Instant::now() > until {
+            return Err(DialError::later(gone()));
+        }
+        thread::sleep(LOOK_EVERY);
     }
     let (stop, stopped) = sync_channel(1);
     let link = Link {
