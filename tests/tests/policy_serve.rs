@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
+use tokio::sync::broadcast::error::RecvError;
 use tokio::time::sleep;
 use waldo_policy_client::{Action, Chunk, Due, Event, Options, PolicyClient};
 use waldo_protocol::policy::{Capabilities, ErrorCode};
@@ -59,6 +60,39 @@ async fn a_silent_policy_is_held_with_the_reason_for_everybody() -> Result<()> {
     };
     tokio::time::timeout(PATIENCE, told).await.context("nobody tells the policy")??;
     while !viewer.receive_type("lease").await?["value"]["driver"].is_null() {}
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_policy_sends_while_it_is_reset_belongs_to_the_episode_before() -> Result<()> {
+    let robot = Robotics::start(with_policies).await?;
+    let client = Policy::connect(&robot, Capabilities::all()).await?;
+    let policy = Policy::start(client.clone(), -0.3, false).await?;
+    robot.until("the policy leads the arms", |robot| off(robot, -0.3) < 0.01).await?;
+    drop(policy);
+    let mut events = client.events();
+    let resetting = tokio::spawn({
+        let client = client.clone();
+        async move { client.reset().await }
+    });
+    // As a policy does that acts at its own rate, whatever becomes of its reset.
+    while !resetting.is_finished() {
+        let seen = client.observation().await?;
+        client.send_action(Action::from(bent(-0.3)).computed_from(&seen)).await?;
+        sleep(Duration::from_millis(20)).await;
+    }
+    resetting.await??;
+    let told = async {
+        loop {
+            match events.recv().await {
+                Ok(Event::Server(reply)) if reply.message.contains("reset") => return Ok(reply.code),
+                // More was told than is kept.
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(ended) => return Err(ended),
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(PATIENCE, told).await.context("nobody tells the policy")??, ErrorCode::Stale);
     Ok(())
 }
 

@@ -111,7 +111,7 @@ async fn an_action_computed_from_what_was_seen_before_the_release_moves_nothing(
         }
     };
     let told = tokio::time::timeout(PATIENCE, told).await.context("nobody tells the policy")??;
-    assert!(told.message.contains("older than the last hold or takeover"), "{}", told.message);
+    assert!(told.message.contains("older than the last hold, takeover or reset"), "{}", told.message);
     stands(&robot).await
 }
 

@@ -217,10 +217,10 @@ impl Outbox {
 
     fn pop(&self) -> Option<Outgoing> {
         let mut waiting = self.waiting();
+        let had_room = waiting.has_room();
         let Some(frame) = waiting.frames.pop_front() else {
             return waiting.close.clone().map(Outgoing::Close);
         };
-        let had_room = waiting.has_room();
         waiting.bytes -= frame.len();
         let shared = frame.is_shared();
         waiting.pictures -= usize::from(shared);
@@ -315,6 +315,20 @@ mod tests {
         let outbox = std::sync::Arc::new(Outbox::default());
         let large = Bytes::from(vec![0; ENOUGH_BYTES]);
         outbox.push(Frame::new(large.clone()));
+        let waiter = tokio::spawn({
+            let outbox = std::sync::Arc::clone(&outbox);
+            async move { outbox.freed().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiter.is_finished());
+        assert!(matches!(outbox.next().await, Outgoing::Frame(_)));
+        waiter.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn many_small_frames_fill_it_too_and_reading_one_makes_room() {
+        let outbox = std::sync::Arc::new(Outbox::default());
+        (0..ENOUGH_FRAMES).for_each(|_| outbox.push(Frame::new("x")));
         let waiter = tokio::spawn({
             let outbox = std::sync::Arc::clone(&outbox);
             async move { outbox.freed().await }

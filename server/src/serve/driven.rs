@@ -90,6 +90,10 @@ impl Driven {
     fn act(&self, action: &ActionData, holds_after: Option<Duration>) -> Result<(), ActRefused> {
         let arms =
             self.layout.decode(&action.shape, &action.values).map_err(|error| ActRefused::Wrong(error.to_string()))?;
+        // What was sent while the arms moved to rest would lead them off again, all at once.
+        if action.arrived.as_nanos() <= self.begun.load(Ordering::Relaxed) {
+            return Err(ActRefused::NotNow(Refused::Old));
+        }
         // An action that waited for its turn counts from its arrival: somebody may have let go of the arms since.
         let observed = Some(action.observed.unwrap_or(action.arrived));
         let action = JointAction { arms: arms.into(), observed, holds_after };

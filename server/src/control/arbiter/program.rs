@@ -73,7 +73,7 @@ pub enum Refused {
     #[error("another program drives the robot")]
     Program,
     /// It was computed from what was seen before the arms were free for it.
-    #[error("computed from an observation that is older than the last hold or takeover")]
+    #[error("computed from an observation that is older than the last hold, takeover or reset")]
     Old,
     /// [`Resume::Reset`] asks for it, or the person who took over was lost while they drove.
     #[error("a person took over, was lost or stopped the robot since the last reset: reset first")]
