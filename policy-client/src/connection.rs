@@ -190,6 +190,17 @@ impl Connection {
         }
     }
 
+    /// As [`call`](Self::call), for what only servers with extensions know: such requests have an id.
+    pub(crate) async fn ask(
+        &self,
+        call: Call,
+        encode: impl FnOnce(RequestId, &mut Vec<u8>) -> Result<(), Error>,
+    ) -> Result<Reply, Error> {
+        debug_assert!(call.is_extension());
+        let limit = self.common.options.request_timeout;
+        self.call(call, limit, None, |id, out| encode(id.unwrap_or(RequestId::FIRST), out)).await
+    }
+
     fn send(
         &self,
         call: Call,
@@ -322,12 +333,11 @@ impl Connection {
     /// Exchanges clocks; the reply is added where it is received.
     pub(crate) async fn exchange_clocks(&self) -> Result<(), Error> {
         self.needs(Capability::Clock)?;
-        let encode = |id: Option<RequestId>, out: &mut Vec<u8>| {
-            let id = id.unwrap_or(RequestId::FIRST);
+        let asked = self.ask(Call::Clock, |id, out| {
             ClockRequest { id, t0: self.common.seconds(Instant::now()) }.encode(out);
             Ok(())
-        };
-        self.call(Call::Clock, self.common.options.request_timeout, None, encode).await.map(drop)
+        });
+        asked.await.map(drop)
     }
 }
 

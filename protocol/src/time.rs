@@ -20,6 +20,11 @@ impl MonoTime {
         self.0
     }
 
+    /// Seconds since the clock's origin; exact to a microsecond for the first 285 years.
+    pub const fn as_secs_f64(self) -> f64 {
+        self.0 as f64 / 1e9
+    }
+
     /// The time that has passed since `earlier`; zero if `earlier` lies ahead.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))

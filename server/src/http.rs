@@ -17,5 +17,6 @@ pub use access::{Access, AccessError, Denied};
 pub use bind::{BindError, bind, bind_for};
 pub use holder::Holder;
 pub use sensors::sensors;
+pub(crate) use serve::accept;
 pub use serve::serve;
 pub use site::{Health, Site, site};

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
-use waldo_policy_client::{Action, Observation, Options, PolicyClient};
-use waldo_protocol::policy::{Capabilities, Driver};
+use tokio::time::{sleep, timeout};
+use waldo_policy_client::{Action, Event, Observation, Options, PolicyClient};
+use waldo_protocol::policy::{Capabilities, Driver, ErrorReply};
 use waldo_server::robot::sim::{SimOptions, SimRobot};
 use waldo_server::robot::{Description, Robot};
 
@@ -48,6 +50,33 @@ pub async fn stands(robot: &Robotics) -> Result<()> {
 /// How far the left elbow is from where [`bent`] wants it.
 pub fn off(robot: &Robotics, by: f32) -> f64 {
     (elbow(robot) - f64::from(bent(by)[ELBOWS[0]])).abs()
+}
+
+/// Waits until a policy client is told what is looked for.
+///
+/// # Errors
+/// It is not told in time.
+pub async fn told<T>(events: &mut Receiver<Event>, mut wanted: impl FnMut(Event) -> Option<T>) -> Result<T> {
+    let told = async {
+        loop {
+            match events.recv().await {
+                Ok(event) => {
+                    if let Some(found) = wanted(event) {
+                        return Ok(found);
+                    }
+                }
+                // More was told than is kept.
+                Err(RecvError::Lagged(_)) => {}
+                Err(ended @ RecvError::Closed) => return Err(ended.into()),
+            }
+        }
+    };
+    timeout(PATIENCE, told).await.context("nobody tells the policy")?
+}
+
+/// The error that the server reports, if the event is one.
+pub fn reported(event: Event) -> Option<ErrorReply> {
+    if let Event::Server(reply) = event { Some(reply) } else { None }
 }
 
 /// A policy that looks and acts 50 times a second until it is dropped.

@@ -4,13 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use tokio::sync::broadcast::error::RecvError;
 use tokio::time::sleep;
 use waldo_policy_client::{Action, Chunk, Due, Event, Options, PolicyClient};
 use waldo_protocol::policy::{Capabilities, ErrorCode};
 use waldo_server::robot::ActionLayout;
 use waldo_tests::client::PATIENCE;
-use waldo_tests::driving::{Policy, bent, description, off, viewer};
+use waldo_tests::driving::{Policy, bent, description, off, reported, told, viewer};
 use waldo_tests::robot::{Robotics, with_policies};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,16 +48,7 @@ async fn a_silent_policy_is_held_with_the_reason_for_everybody() -> Result<()> {
         }
     };
     assert!(hold["value"]["text"].as_str().is_some_and(|text| text.contains("policy")), "{hold}");
-    let told = async {
-        loop {
-            if let Event::Server(reply) = events.recv().await?
-                && reply.code == ErrorCode::Stale
-            {
-                return anyhow::Ok(());
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, told).await.context("nobody tells the policy")??;
+    told(&mut events, |event| reported(event).filter(|reply| reply.code == ErrorCode::Stale)).await?;
     while !viewer.receive_type("lease").await?["value"]["driver"].is_null() {}
     Ok(())
 }
@@ -82,17 +72,8 @@ async fn what_a_policy_sends_while_it_is_reset_belongs_to_the_episode_before() -
         sleep(Duration::from_millis(20)).await;
     }
     resetting.await??;
-    let told = async {
-        loop {
-            match events.recv().await {
-                Ok(Event::Server(reply)) if reply.message.contains("reset") => return Ok(reply.code),
-                // More was told than is kept.
-                Ok(_) | Err(RecvError::Lagged(_)) => {}
-                Err(ended) => return Err(ended),
-            }
-        }
-    };
-    assert_eq!(tokio::time::timeout(PATIENCE, told).await.context("nobody tells the policy")??, ErrorCode::Stale);
+    let told = told(&mut events, |event| reported(event).filter(|reply| reply.message.contains("reset"))).await?;
+    assert_eq!(told.code, ErrorCode::Stale);
     Ok(())
 }
 

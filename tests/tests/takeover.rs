@@ -10,8 +10,7 @@ use waldo_policy_client::Event;
 use waldo_protocol::policy::{ActionHeader, Capabilities, Driver, ErrorCode, LeaseReason, SimpleRequest};
 use waldo_server::config::{PolicySettings, Settings};
 use waldo_server::control::Resume;
-use waldo_tests::client::PATIENCE;
-use waldo_tests::driving::{Headset, Policy, bent, elbow, off, stands};
+use waldo_tests::driving::{Headset, Policy, bent, elbow, off, reported, stands, told};
 use waldo_tests::robot::{Robotics, with_policies};
 
 /// A client of the first generation, which acts when it has seen what its last action led to. Ends with its connection.
@@ -62,16 +61,11 @@ async fn a_person_takes_over_and_the_policy_goes_on_gently_with_what_it_saw_sinc
     assert_eq!(policy.driver().await?, Driver::Policy);
 
     headset.toggle(&robot, true).await?;
-    let told = async {
-        loop {
-            if let Event::Lease(event) = events.recv().await?
-                && event.reason == LeaseReason::Operator
-            {
-                return anyhow::Ok(event);
-            }
-        }
-    };
-    let told = tokio::time::timeout(PATIENCE, told).await.context("nobody tells the policy")??;
+    let told = told(&mut events, |event| match event {
+        Event::Lease(event) if event.reason == LeaseReason::Operator => Some(event),
+        _ => None,
+    });
+    let told = told.await?;
     assert_eq!(told.holder.as_deref(), Some("operator"));
     policy.until_driver(Driver::Operator).await?;
     headset
@@ -101,16 +95,7 @@ async fn an_action_computed_from_what_was_seen_before_the_release_moves_nothing(
     let mut events = policy.client.events();
     headset.toggle(&robot, false).await?;
     drop(headset);
-    let told = async {
-        loop {
-            if let Event::Server(reply) = events.recv().await?
-                && reply.code == ErrorCode::Stale
-            {
-                return anyhow::Ok(reply);
-            }
-        }
-    };
-    let told = tokio::time::timeout(PATIENCE, told).await.context("nobody tells the policy")??;
+    let told = told(&mut events, |event| reported(event).filter(|reply| reply.code == ErrorCode::Stale)).await?;
     assert!(told.message.contains("older than the last hold, takeover or reset"), "{}", told.message);
     stands(&robot).await
 }
@@ -150,16 +135,7 @@ async fn the_settings_may_demand_a_reset_after_a_takeover() -> Result<()> {
     let mut events = policy.client.events();
     headset.toggle(&robot, false).await?;
     drop(headset);
-    let told = async {
-        loop {
-            if let Event::Server(reply) = events.recv().await?
-                && reply.message.contains("reset first")
-            {
-                return anyhow::Ok(());
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, told).await.context("nobody tells the policy")??;
+    told(&mut events, |event| reported(event).filter(|reply| reply.message.contains("reset first"))).await?;
     stands(&robot).await?;
     policy.client.reset().await?;
     robot.until("the policy leads the arms again", |robot| off(robot, -0.3) < 0.01).await

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use waldo_protocol::policy::{
-    ActionHeader, ActionMarks, AppMap, Capability, ChunkHeader, ChunkTiming, Generation, Outcome, RequestId,
-    ServerMessage,
+    ActionHeader, ActionMarks, AppMap, Capability, ChunkHeader, ChunkTiming, Generation, Outcome, ServerMessage,
 };
 
 use super::{PolicyClient, Shared, period, unexpected};
@@ -235,9 +234,9 @@ impl Shared {
             Due::At(due) => ChunkTiming::Due(due.iter().map(|at| server(*at)).collect()),
         };
         let late = Some(chunk.late_limit).filter(|limit| !limit.is_zero());
-        let reply = connection.call(Call::Chunk, self.common.options.request_timeout, None, |id, out| {
+        let reply = connection.ask(Call::Chunk, |id, out| {
             let header = ChunkHeader {
-                id: id.unwrap_or(RequestId::FIRST),
+                id,
                 chunk: self.common.next_number(),
                 shape: chunk.shape,
                 obs_timestamps: stamps,

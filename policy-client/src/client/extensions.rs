@@ -4,8 +4,8 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use waldo_protocol::policy::{
-    Align, AppMap, CameraSettings, Capability, ClockMapping, Configure, LeaseOp, LeaseRequest, RequestId,
-    ServerMessage, encode_stats,
+    Align, AppMap, CameraSettings, Capability, ClockMapping, Configure, LeaseOp, LeaseRequest, ServerMessage,
+    encode_stats,
 };
 
 use super::{PolicyClient, unexpected};
@@ -26,8 +26,7 @@ impl PolicyClient {
         let connection = self.shared.current.connection()?;
         connection.needs(Capability::Enc)?;
         let common = &self.shared.common;
-        let reply = connection.call(Call::Configure, common.options.request_timeout, None, |id, out| {
-            let id = id.unwrap_or(RequestId::FIRST);
+        let reply = connection.ask(Call::Configure, |id, out| {
             Configure { id, cameras: cameras.to_vec(), align }.encode(out);
             Ok(())
         });
@@ -76,9 +75,8 @@ impl PolicyClient {
         let connection = self.shared.current.connection()?;
         connection.needs(Capability::Lease)?;
         let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-        let limit = self.shared.common.options.request_timeout;
-        let reply = connection.call(Call::Lease, limit, None, |id, out| {
-            LeaseRequest { id: id.unwrap_or(RequestId::FIRST), op, ttl_ms }.encode(out);
+        let reply = connection.ask(Call::Lease, |id, out| {
+            LeaseRequest { id, op, ttl_ms }.encode(out);
             Ok(())
         });
         match reply.await?.message {
@@ -96,9 +94,8 @@ impl PolicyClient {
     pub async fn server_stats(&self) -> Result<AppMap, Error> {
         let connection = self.shared.current.connection()?;
         connection.needs(Capability::Stats)?;
-        let limit = self.shared.common.options.request_timeout;
-        let reply = connection.call(Call::Stats, limit, None, |id, out| {
-            encode_stats(id.unwrap_or(RequestId::FIRST), out);
+        let reply = connection.ask(Call::Stats, |id, out| {
+            encode_stats(id, out);
             Ok(())
         });
         match reply.await?.message {

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use waldo_protocol::policy::{Capability, Freshness, Generation, ObsRequest, RequestId, StreamRef, Subscribe};
+use waldo_protocol::policy::{Capability, Freshness, Generation, ObsRequest, StreamRef, Subscribe};
 
 use super::{PolicyClient, Shared, period, unexpected};
 use crate::connection::{Connection, Reply};
@@ -209,17 +209,15 @@ async fn pull(shared: &Shared, connection: &Connection, options: &StreamOptions)
 /// Lets the server push, until the connection ends.
 async fn push(shared: &Shared, connection: &Arc<Connection>, options: &StreamOptions) -> Result<(), Error> {
     let number = shared.common.next_number();
-    let limit = shared.common.options.request_timeout;
-    let subscribe = |id: Option<RequestId>, out: &mut Vec<u8>| {
+    let subscribe = |id, out: &mut Vec<u8>| {
         let StreamOptions { hz, cameras, proprios, depth, .. } = options.clone();
-        let id = id.unwrap_or(RequestId::FIRST);
         Subscribe { id, stream: number, hz, cameras, proprios, depth, credit: CREDIT }.encode(out);
         Ok(())
     };
     connection.stream.fetch_max(number, Ordering::Relaxed);
     let runtime = shared.common.runtime.clone();
-    let _subscription = Subscription { connection: Arc::clone(connection), runtime, number, limit };
-    connection.call(Call::Subscribe, limit, None, subscribe).await?;
+    let _subscription = Subscription { connection: Arc::clone(connection), runtime, number };
+    connection.ask(Call::Subscribe, subscribe).await?;
     connection.ended().await;
     Ok(())
 }
@@ -229,21 +227,20 @@ struct Subscription {
     connection: Arc<Connection>,
     runtime: Handle,
     number: u64,
-    limit: Duration,
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let (connection, number, limit) = (Arc::clone(&self.connection), self.number, self.limit);
+        let (connection, number) = (Arc::clone(&self.connection), self.number);
         let _ = connection.stream.compare_exchange(number, 0, Ordering::Relaxed, Ordering::Relaxed);
         // If the runtime ends too, so does the connection.
         self.runtime.spawn(async move {
-            let unsubscribe = |id: Option<RequestId>, out: &mut Vec<u8>| {
-                StreamRef { id: id.unwrap_or(RequestId::FIRST), stream: number }.encode_unsubscribe(out);
+            let unsubscribe = |id, out: &mut Vec<u8>| {
+                StreamRef { id, stream: number }.encode_unsubscribe(out);
                 Ok(())
             };
             // Neither a stream that never began nor a lost connection needs it.
-            let _ = connection.call(Call::Unsubscribe, limit, None, unsubscribe).await;
+            let _ = connection.ask(Call::Unsubscribe, unsubscribe).await;
         });
     }
 }

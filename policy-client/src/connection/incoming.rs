@@ -224,10 +224,10 @@ impl Connection {
 
     /// Whether an observation is not older than one that is there already: answers with ids may overtake each other.
     fn is_newest(&self, call: Call, sent: Instant) -> bool {
-        let mut exchange = self.exchange();
         if call != Call::Observation {
             return true;
         }
+        let mut exchange = self.exchange();
         let newest = exchange.newest.is_none_or(|newest| newest <= sent);
         if newest {
             exchange.newest = Some(sent);

@@ -24,7 +24,7 @@ impl Connection {
 
     /// How long to wait for a reply before [`is_over`](Self::is_over) is asked.
     pub(super) fn wait(&self, call: Call, serial: u64, limit: Duration) -> Duration {
-        let exchange = self.exchange();
+        let mut exchange = self.exchange();
         match (exchange.requests.oldest(), exchange.oldest) {
             // In order, the limit of the oldest request counts, whoever sent it.
             (Some((_, _, owner)), Some((_, since))) if self.is_ordered(call) => {
@@ -32,8 +32,7 @@ impl Connection {
             }
             // An id of its own: the time since it was sent.
             _ => {
-                drop(exchange);
-                let sent = self.exchange().requests.owner(serial).map(|owner| owner.sent);
+                let sent = exchange.requests.owner(serial).map(|owner| owner.sent);
                 limit.saturating_sub(sent.map_or(Duration::ZERO, |sent| sent.elapsed())).max(Duration::from_millis(1))
             }
         }

@@ -1,12 +1,13 @@
 //! The accept loop.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use tokio::sync::Semaphore;
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -40,19 +41,37 @@ pub async fn serve(
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    accept(listener, tls, router, metrics, shutdown, MAX_CONNECTIONS).await;
+    serve_at_most(MAX_CONNECTIONS, listener, tls, router, metrics, shutdown).await;
     Ok(())
 }
 
-async fn accept(
+async fn serve_at_most(
+    max_connections: usize,
     listener: tokio::net::TcpListener,
     tls: Arc<ServerTls>,
     router: Router,
     metrics: Metrics,
     shutdown: CancellationToken,
-    max_connections: usize,
 ) {
-    let slots = Arc::new(Semaphore::new(max_connections));
+    accept(listener, max_connections, &metrics, &shutdown, |stream, peer, slot, connections| {
+        let held = Held::new(slot, connections.token(), metrics.connection());
+        handle(stream, peer, held, tls.config(), router.clone(), metrics.clone(), shutdown.clone())
+    })
+    .await;
+}
+
+/// Runs `handle` for each connection until `shutdown`, then frees the port and returns when the last connection is gone,
+/// at the latest 0.4 s later. A connection counts until its slot is dropped; one too many is closed at once and counted.
+pub(crate) async fn accept<F>(
+    listener: tokio::net::TcpListener,
+    max_connections: usize,
+    metrics: &Metrics,
+    shutdown: &CancellationToken,
+    handle: impl Fn(TcpStream, SocketAddr, OwnedSemaphorePermit, &TaskTracker) -> F,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let slots = Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)));
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -62,10 +81,7 @@ async fn accept(
         match accepted {
             Ok((stream, peer)) => match Arc::clone(&slots).try_acquire_owned() {
                 Ok(slot) => {
-                    let held = Held::new(slot, connections.token(), metrics.connection());
-                    let connection =
-                        handle(stream, peer, held, tls.config(), router.clone(), metrics.clone(), shutdown.clone());
-                    connections.spawn(connection);
+                    connections.spawn(handle(stream, peer, slot, &connections));
                 }
                 Err(_) => metrics.connection_refused(),
             },
@@ -88,7 +104,6 @@ async fn accept(
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncReadExt;
-    use tokio::net::TcpStream;
 
     use super::*;
     use crate::config::Settings;
@@ -100,7 +115,7 @@ mod tests {
         let (metrics, shutdown) = (Metrics::default(), CancellationToken::new());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let server = tokio::spawn(accept(listener, tls, Router::new(), metrics.clone(), shutdown.clone(), 1));
+        let server = tokio::spawn(serve_at_most(1, listener, tls, Router::new(), metrics.clone(), shutdown.clone()));
         let first = TcpStream::connect(addr).await.unwrap();
         let mut second = TcpStream::connect(addr).await.unwrap();
         assert_eq!(second.read(&mut [0]).await.unwrap(), 0, "closed without a word");

@@ -60,7 +60,7 @@ impl Chunks {
         mode: ChunkMode,
         rows: Vec<(f64, Row)>,
     ) -> Result<Queued, ChunkRefused> {
-        let queued = self.state().queue.push(seconds(now), late_limit_ms / 1e3, mode, rows)?;
+        let queued = self.state().queue.push(now.as_secs_f64(), late_limit_ms / 1e3, mode, rows)?;
         self.changed.notify_one();
         Ok(queued)
     }
@@ -110,7 +110,7 @@ impl Chunks {
             if state.ended {
                 return None;
             }
-            let now = seconds(clock::now());
+            let now = clock::now().as_secs_f64();
             if let Some((_, row)) = state.queue.pop_due(now) {
                 return Some(row);
             }
@@ -146,8 +146,4 @@ pub(super) fn rows(
         Some((chunk.timing.due(number)?, Row { action, client: Arc::clone(client) }))
     };
     (0..rows).map(row).collect()
-}
-
-fn seconds(time: MonoTime) -> f64 {
-    time.as_nanos() as f64 / 1e9
 }

@@ -71,7 +71,7 @@ fn camera(Sent { camera, file, same }: &Sent, marked: Option<MonoTime>) -> Resul
     let age_ms = |now: MonoTime| camera.stamp.map_or(0.0, |stamp| now.since(stamp).as_secs_f64() * 1e3);
     Ok(CameraHeader {
         name: &camera.name,
-        timestamp: camera.stamp.map_or(0.0, |stamp| stamp.as_nanos() as f64 / 1e9),
+        timestamp: camera.stamp.map_or(0.0, MonoTime::as_secs_f64),
         intrinsics: &camera.intrinsics,
         extrinsics: &camera.extrinsics,
         image,

@@ -132,7 +132,7 @@ impl ActionData {
     /// Says from which observation it was computed.
     #[must_use]
     pub fn with_stamps(mut self, stamps: Vec<(String, f64)>) -> Self {
-        let now = self.arrived.as_nanos() as f64 / 1e9;
+        let now = self.arrived.as_secs_f64();
         let times = stamps.iter().map(|(_, stamp)| *stamp).filter(|stamp| *stamp > 0.0 && *stamp <= now);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the present")]
         let nanos = times.max_by(f64::total_cmp).map(|stamp| (stamp * 1e9) as u64);

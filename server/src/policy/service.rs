@@ -263,7 +263,7 @@ impl Service {
 
     /// The hub's snapshot, if that is how the robot answers.
     pub(super) fn snapshot(&self) -> Option<Observation> {
-        (self.observing.load(Ordering::Relaxed) == SNAPSHOT).then(|| self.hub.snapshot().into())
+        self.observes_hub().then(|| self.hub.snapshot().into())
     }
 
     /// Asks the robot for an observation, on a thread where it may wait.

@@ -291,11 +291,6 @@ impl State {
     }
 }
 
-/// A time as the wire tells it.
-fn seconds(time: MonoTime) -> f64 {
-    time.as_nanos() as f64 / 1e9
-}
-
 fn error_frame(id: Option<RequestId>, code: ErrorCode, message: &str, retry_ms: Option<f64>) -> Frame {
     let reply = ErrorReply { id, code, message: message.to_owned(), retry_ms };
     encode::frame(|out| reply.encode(out))

@@ -250,7 +250,7 @@ fn made(
 ) -> Result<super::outbox::Frame, PolicyError> {
     let wanted = Wanted { only: request.cameras.as_deref(), depth: request.depth, newer_than: &[], align: true };
     client.compose(terms, observation, wanted, |parts, episode| {
-        let t_send = clock::now().as_nanos() as f64 / 1e9;
+        let t_send = clock::now().as_secs_f64();
         let mark = PushMark { stream: request.stream, n, skipped, t_send };
         encode::observation(parts, ObservationKind::Push(mark), episode, None)
     })

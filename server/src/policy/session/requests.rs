@@ -10,7 +10,7 @@ use waldo_protocol::policy::{
 use waldo_protocol::time::MonoTime;
 
 use super::order::{Answer, Reaction, Slot};
-use super::{Client, MAX_WAITING, seconds};
+use super::{Client, MAX_WAITING};
 use crate::clock;
 use crate::policy::chunks::MAX_CHUNK;
 use crate::policy::encode;
@@ -108,7 +108,7 @@ impl Client {
         if !finite && !self.service.config.apply_non_finite {
             return Err(PolicyError::new(ErrorCode::NonFinite, "the action has values that are NaN or infinite"));
         }
-        self.state().gate.check(&action.marks, seconds(arrived)).map_err(|dropped| match dropped {
+        self.state().gate.check(&action.marks, arrived.as_secs_f64()).map_err(|dropped| match dropped {
             ActionDropped::Stale { .. } => PolicyError::new(ErrorCode::Stale, dropped.to_string()),
             ActionDropped::NotNewer { .. } => PolicyError::new(ErrorCode::BadRequest, dropped.to_string()),
         })
@@ -152,9 +152,9 @@ impl Client {
     }
 
     pub(super) fn on_clock(&self, ClockRequest { id, t0 }: ClockRequest, arrived: MonoTime) {
-        let t1 = seconds(arrived);
+        let t1 = arrived.as_secs_f64();
         self.state().gate.on_clock(t0, t1);
-        let response = ClockResponse { id, t0, t1, t2: seconds(clock::now()) };
+        let response = ClockResponse { id, t0, t1, t2: clock::now().as_secs_f64() };
         self.send(encode::frame(|out| response.encode(out)));
     }
 }
