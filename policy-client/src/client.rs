@@ -7,7 +7,7 @@ mod observing;
 pub use acting::{ChunkQueued, Step};
 pub use observing::StreamOptions;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{broadcast, oneshot, watch};
@@ -39,18 +39,6 @@ pub(crate) struct Shared {
     stream: Mutex<Option<CancellationToken>>,
     dispatch: Mutex<Option<CancellationToken>>,
     player: Mutex<bool>,
-    /// What the last attempt to connect ended with.
-    problem: Mutex<String>,
-}
-
-impl Shared {
-    /// What an attempt to connect ended with; whether that is another problem than before.
-    pub(crate) fn note(&self, problem: &str) -> bool {
-        let mut known = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = *known != problem;
-        problem.clone_into(&mut known);
-        changed
-    }
 }
 
 impl PolicyClient {
@@ -80,7 +68,6 @@ impl PolicyClient {
             stream: Mutex::new(None),
             dispatch: Mutex::new(None),
             player: Mutex::new(false),
-            problem: Mutex::new("nothing was tried yet".to_owned()),
         });
         let alive = Arc::new(shared.closed.clone().drop_guard());
         let (first, outcome) = oneshot::channel();
@@ -99,7 +86,7 @@ impl PolicyClient {
             Some(limit) => tokio::time::timeout(limit, outcome).await.map_err(|_| Error::NoServer {
                 address: address.to_string(),
                 after: limit,
-                last: shared.problem.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+                last: shared.current.problem(),
             })?,
         };
         match outcome {
@@ -249,7 +236,7 @@ impl Shared {
         if let Ok(connection) = self.current.connection() {
             self.on_lost(&connection, &Lost::Here);
         }
-        self.common.queue.close();
+        self.common.queue.close(Error::Closed);
         self.set(State::Closed, None);
     }
 }

@@ -130,7 +130,7 @@ async fn no_call_hangs_when_the_robot_breaks_off() -> Result<()> {
     let cut = Instant::now();
     let failed = timeout(PATIENCE, reset).await??.err().context("the reset went through")?;
     ensure!(matches!(failed, Error::Lost(_)) && cut.elapsed() < Duration::from_secs(2), "{failed}");
-    ensure!(matches!(client.observation().await, Err(Error::NotConnected)));
+    ensure!(matches!(client.observation().await, Err(Error::NotConnected { .. })));
     while !client.latest_obs().context("there was one")?.stale {
         ensure!(cut.elapsed() < Duration::from_secs(2), "still called fresh");
         tokio::time::sleep(Duration::from_millis(5)).await;
