@@ -42,7 +42,8 @@ pub(crate) struct Shared {
 }
 
 impl PolicyClient {
-    /// Connects to the robot at a URI: `ws://host:port`, `wss://host:port`, or `tcp/host:port` for Zenoh.
+    /// Connects to the robot at a URI: `ws://host:port`, `wss://host:port`, or `tcp/host:port` and `tls/host:port`
+    /// for Zenoh.
     ///
     /// Waits until the server is there, for ever unless [`Options::connect_timeout`] says otherwise; one line is logged
     /// while it waits. Must be called within a tokio runtime that has time and I/O enabled.
@@ -56,6 +57,13 @@ impl PolicyClient {
         let address = Address::parse(uri)?;
         if matches!(address, Address::WebSocket { tls: true, .. }) && options.tls.is_none() {
             return Err(Error::Options("wss:// needs Options::tls, which says whose certificates are trusted"));
+        }
+        if let Address::Zenoh { locator, .. } = &address
+            && locator.starts_with("tls/")
+            && options.zenoh_ca.is_none()
+            && options.zenoh_config.is_none()
+        {
+            return Err(Error::Options("tls/ needs Options::zenoh_ca, which says whose certificates are trusted"));
         }
         let limit = options.connect_timeout;
         let mut bits = [0; 8];

@@ -163,6 +163,9 @@ fn nobody(session: &Session, search: &Search) -> DialError {
     let alone = info.peers_zid().wait().next().is_none() && info.routers_zid().wait().next().is_none();
     let locator = &search.locator;
     DialError::later(match &search.robot {
+        _ if alone && locator.starts_with("tls/") => {
+            format!("nobody answers at {locator} with a certificate that is trusted")
+        }
         _ if alone => format!("nobody answers at {locator}"),
         Some(robot) => format!("{locator} answers, but no robot {robot} is there"),
         None => format!("{locator} answers, but no policy server is there"),

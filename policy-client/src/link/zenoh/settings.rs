@@ -1,5 +1,7 @@
 //! The configuration of the Zenoh session.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use zenoh::Config;
 
 use crate::Options;
@@ -26,6 +28,9 @@ pub(super) fn config(locator: &str, options: &Options) -> Result<Config, String>
     };
     set("connect/endpoints", &format!("[{locator:?}]"))?;
     set("transport/link/rx/max_message_size", &limit.to_string())?;
+    if let Some(pem) = &options.zenoh_ca {
+        set("transport/link/tls/root_ca_certificate_base64", &format!("{:?}", STANDARD.encode(pem)))?;
+    }
     if !own {
         set("mode", "\"peer\"")?;
         set("listen/endpoints", "[]")?;
