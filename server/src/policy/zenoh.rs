@@ -38,7 +38,7 @@ use zenoh::sample::{Locality, Sample, SampleKind};
 
 use self::conflict::Conflict;
 use self::everybody::{Repetition, Verdict};
-pub use self::settings::ZenohConfig;
+pub use self::settings::{ZenohConfig, ZenohTls};
 use super::outbox::{Close, Frame, Outgoing};
 use super::robot::Peer;
 use super::service::Service;

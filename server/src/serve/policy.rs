@@ -68,6 +68,10 @@ impl Policies {
             #[cfg(feature = "zenoh")]
             zenoh: policy.zenoh.as_ref().map(|endpoint| crate::policy::ZenohConfig {
                 listen: vec![endpoint.to_string()],
+                tls: vr.identity().filter(|_| endpoint.tls()).map(|identity| crate::policy::ZenohTls {
+                    certfile: identity.certfile().to_owned(),
+                    keyfile: identity.keyfile().to_owned(),
+                }),
                 ..crate::policy::ZenohConfig::default()
             }),
             access: PolicyAccess::Rule(access),

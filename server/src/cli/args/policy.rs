@@ -19,7 +19,8 @@ pub(super) struct PolicyArgs {
     #[arg(long, value_name = "PORT", default_value_t = 8765)]
     policy_port: u16,
     /// Serve policies over Zenoh too, on tcp/127.0.0.1:7447 unless another endpoint is named. Zenoh asks for no token, so
-    /// other machines reach it only with --open: then it is tcp/0.0.0.0:7447
+    /// other machines reach it only with --open: then it is tcp/0.0.0.0:7447. An endpoint tls/… is encrypted with the
+    /// certificate of the page
     #[arg(long, value_name = "ENDPOINT", num_args = 0..=1, default_value = "off", default_missing_value = "on")]
     policy_zenoh: ZenohArg,
     /// Serve no policies
