@@ -26,6 +26,8 @@ const FIRST_READINGS: Duration = Duration::from_millis(250);
 pub struct PolicyPlaces {
     /// WebSockets.
     pub websocket: Option<SocketAddr>,
+    /// Whether they are encrypted.
+    pub tls: bool,
     /// An endpoint of Zenoh.
     pub zenoh: Option<String>,
 }
@@ -62,7 +64,9 @@ impl Policies {
         let reports = vr.clone();
         let report = Box::new(move |event| reports.publish(event));
         let robot = Driven::new((control, arbiter, hub.clone()), policy.timeout, report)?;
-        let access = vr.access().ok_or_else(|| io::Error::other("the server of the page has stopped"))?;
+        let gone = || io::Error::other("the server of the page has stopped");
+        let access = vr.access().ok_or_else(gone)?;
+        let tls = policy.tls.then(|| vr.tls().ok_or_else(gone)).transpose()?;
         let config = PolicyConfig {
             websocket: policy.port.map(|port| SocketAddr::new(settings.bind, port)),
             #[cfg(feature = "zenoh")]
@@ -71,8 +75,11 @@ impl Policies {
                 ..crate::policy::ZenohConfig::default()
             }),
             access: PolicyAccess::Rule(access),
+            tls,
             robot: policy.robot.clone(),
+            max_message: policy.max_message,
             action_timeout: policy.timeout,
+            lease: policy.lease,
             metrics: vr.metrics(),
             ..PolicyConfig::default()
         };
@@ -85,11 +92,11 @@ impl Policies {
         if let Some(endpoint) = &policy.zenoh {
             tracing::info!(%endpoint, "policies over Zenoh: whoever reaches this endpoint may move the robot, it asks for no token");
         }
-        let places = PolicyPlaces { websocket: server.addr(), zenoh };
+        let places = PolicyPlaces { websocket: server.addr(), tls: policy.tls, zenoh };
         let (shown, clients) = (places.clone(), server.clone());
         vr.show_in_health("policy", move || {
             let websocket = shown.websocket.map(|addr| addr.port());
-            json!({ "clients": clients.clients().len(), "port": websocket, "zenoh": shown.zenoh })
+            json!({ "clients": clients.clients().len(), "port": websocket, "tls": shown.tls, "zenoh": shown.zenoh })
         });
         let in_health = InHealth(vr.clone());
         // Not on the thread of the poses: whoever is told is sent messages.
