@@ -150,6 +150,36 @@ async fn one_client_too_many_is_told_what_to_do_until_another_leaves() {
 }
 
 #[tokio::test]
+async fn strangers_and_clients_take_no_places_of_each_other() {
+    let setup = start_with(Behaviour::default(), |config| {
+        config.max_clients = 80;
+        config.access = PolicyAccess::Token("a-token".to_owned());
+    });
+    // Who knows no token, and who does not even ask.
+    let mut strangers = Vec::new();
+    for n in 0..200 {
+        strangers.push(if n % 2 == 0 {
+            TcpStream::connect(setup.addr).await.unwrap()
+        } else {
+            let (head, stream) = handshake(&setup, "GET /?token=guessed", "").await;
+            assert!(head.starts_with("http/1.1 401 "), "{head}");
+            stream
+        });
+    }
+    let uri = format!("ws://{}/?token=a-token", setup.addr);
+    let mut clients = Vec::new();
+    for _ in 0..80 {
+        clients.push(Client::connect(&uri).await);
+    }
+    for client in &mut clients {
+        client.ask().await;
+        assert_eq!(client.message().await.kind(), "obs_response");
+    }
+    assert!(setup.config.metrics.text().contains("waldo_connections_refused_total 0"));
+    drop(strangers);
+}
+
+#[tokio::test]
 async fn a_message_as_long_as_allowed_is_read_and_a_longer_one_ends_the_connection() {
     let setup = start_with(Behaviour::default(), |config| config.max_message = 1 << 20);
     let request = b"\x12\0\0\0\x81\xa4type\xabobs_request";
