@@ -28,11 +28,21 @@ use crate::clock;
 use crate::sensors::SensorWatch;
 
 pub(super) use order::{Answer, Ticket};
-use order::{Reaction, Slot};
+use order::{Order, Reaction};
 pub(super) use requests::not_holder;
 
-/// Requests without an id that one client may have under way; then it is not listened to.
+/// Resets, steps and the like without an id that one client may have under way; then it is not listened to. An action
+/// behind them has to wait for them in any case, as the robot takes them in order.
 const MAX_WAITING: usize = 64;
+
+/// Requests without an id for an observation that may wait their turn behind others.
+///
+/// An action must not wait for an observation, so the client is listened to while its requests wait, however slow the
+/// robot is, or the client itself with reading. They cannot be refused instead: a client without ids takes whatever comes
+/// next for the reply, and one that never comes shifts all later ones. As one that waits is no more than a number in a
+/// list, there may be so many that a client has to ask for more than half a minute at 100 Hz without one answer to be
+/// listened to no more.
+const MAX_OBSERVATIONS: usize = 4096;
 
 /// What a transport can do.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +84,8 @@ impl Session {
 
     /// Whether the client may be listened to. If it reads none of what it asked for, it shall ask for no more.
     pub(crate) fn has_room(&self) -> bool {
-        self.0.outbox.has_room() && self.0.state().slots.len() < MAX_WAITING
+        let order = |state: &State| state.order.len() < MAX_WAITING && state.order.observations() < MAX_OBSERVATIONS;
+        self.0.outbox.has_room() && order(&self.0.state())
     }
 
     /// Waits until [`Self::has_room`]. For one waiter.
@@ -129,10 +140,8 @@ struct State {
     /// Requests with an id under way.
     inflight: usize,
     /// Requests without an id that were not answered, and what waits behind them.
-    slots: VecDeque<Slot>,
-    /// Number of the first of them.
-    first: u64,
-    /// Observations asked for with an id, which wait until no picture waits to be sent; they are among those under way.
+    order: Order,
+    /// Observations asked for with an id, which wait until the client has read others; they are among those under way.
     later: VecDeque<(RequestId, Option<Freshness>, MonoTime)>,
     /// It is going to be hung up on: nothing it says counts any more.
     ending: bool,
@@ -148,8 +157,7 @@ impl Client {
             views: Arc::default(),
             watch: None,
             inflight: 0,
-            slots: VecDeque::new(),
-            first: 0,
+            order: Order::default(),
             later: VecDeque::new(),
             ending: false,
         };

@@ -278,13 +278,20 @@ async fn a_client_that_reads_nothing_slows_nobody_and_its_actions_count() {
         other.ask().await;
         assert_eq!(other.message().await.kind(), "obs_response");
     }
-    // It goes on asking; what waits for it is bounded.
+    // It goes on asking, and its actions still count; what waits for it is bounded.
     let request = b"\x12\0\0\0\x81\xa4type\xabobs_request".to_vec();
     for _ in 0..1000 {
         deaf.send_bytes(request.clone()).await;
     }
+    deaf.act(&[2.0]).await;
+    setup.robot.wait_for_action(&[2.0]);
+    for _ in 0..4000 {
+        deaf.send_bytes(request.clone()).await;
+    }
+    deaf.act(&[3.0]).await;
     tokio::time::sleep(A_WHILE).await;
-    assert!(setup.server.counts().received["obs_request"] < 100, "it is still listened to");
+    assert!(setup.server.counts().received["obs_request"] < 4200, "it is still listened to");
+    assert_eq!(setup.robot.actions().len(), 2);
     // Once it reads, it gets everything it asked for.
     for _ in 0..20 {
         assert_eq!(deaf.frame().await.len() / 1_000_000, 11);

@@ -1,5 +1,6 @@
 //! The order of replies: requests without an id are answered in the order in which they came.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use waldo_protocol::policy::{AppMap, Capability, Episode, ErrorCode, Freshness, ObservationKind, RequestId};
@@ -25,6 +26,64 @@ pub(super) enum Slot {
     Waiting,
     /// What is to be done when its turn comes.
     Ready(Reaction),
+}
+
+/// The replies to requests without an id, in order.
+#[derive(Default)]
+pub(super) struct Order {
+    slots: VecDeque<Slot>,
+    /// Number of the first of them.
+    first: u64,
+    /// Those among them that are observations not yet taken, of whatever is newest then.
+    observations: usize,
+}
+
+impl Order {
+    /// Those that wait, apart from [observations](Self::observations).
+    pub(super) fn len(&self) -> usize {
+        self.slots.len() - self.observations
+    }
+
+    /// Observations that are not taken yet and cost nothing until then.
+    pub(super) fn observations(&self) -> usize {
+        self.observations
+    }
+
+    /// Appends one, and says its number.
+    fn push(&mut self, slot: Slot) -> u64 {
+        self.observations += usize::from(slot.is_light());
+        self.slots.push_back(slot);
+        self.first + self.slots.len() as u64 - 1
+    }
+
+    /// Takes the first one out, to be done.
+    fn pop(&mut self) -> Option<Slot> {
+        let slot = self.slots.pop_front()?;
+        self.observations -= usize::from(slot.is_light());
+        self.first += 1;
+        Some(slot)
+    }
+
+    /// Puts one back, or what became of it.
+    fn unpop(&mut self, slot: Slot) {
+        self.observations += usize::from(slot.is_light());
+        self.slots.push_front(slot);
+        self.first -= 1;
+    }
+
+    /// What somebody worked on is ready.
+    fn ready(&mut self, number: u64, reaction: Reaction) {
+        let at = number.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
+        if let Some(slot) = at.and_then(|at| self.slots.get_mut(at)) {
+            *slot = Slot::Ready(reaction);
+        }
+    }
+}
+
+impl Slot {
+    fn is_light(&self) -> bool {
+        matches!(self, Self::Deferred(None, _))
+    }
 }
 
 /// What a message leads to.
@@ -128,10 +187,10 @@ impl Drop for Ticket {
 impl Client {
     pub(super) fn react(&self, state: &mut State, reaction: Reaction) {
         state.ending |= matches!(reaction, Reaction::Close(_));
-        if state.slots.is_empty() {
+        if state.order.slots.is_empty() {
             self.enact(reaction);
-        } else {
-            state.slots.push_back(Slot::Ready(reaction));
+        } else if !matches!(reaction, Reaction::Nothing) {
+            state.order.push(Slot::Ready(reaction));
         }
     }
 
@@ -152,13 +211,13 @@ impl Client {
     /// A picture is taken only when no other waits to be sent: a client that does not read keeps no memory from the cameras.
     #[must_use]
     pub(super) fn advance(self: &Arc<Self>, state: &mut State) -> Option<Begin> {
-        let before = state.slots.len();
+        let before = state.order.slots.len();
         let mut begin = None;
-        while let Some(slot) = state.slots.pop_front() {
+        while let Some(slot) = state.order.pop() {
             match slot {
                 Slot::Ready(reaction) => self.enact(reaction),
-                Slot::Deferred(..) if self.outbox.has_picture() => {
-                    state.slots.push_front(slot);
+                Slot::Deferred(..) if self.outbox.is_behind() => {
+                    state.order.unpop(slot);
                     break;
                 }
                 Slot::Deferred(fresh, asked) => match self.snapshot(state, &fresh) {
@@ -168,19 +227,18 @@ impl Client {
                         self.enact(reaction);
                     }
                     None => {
-                        state.slots.push_front(Slot::Waiting);
-                        begin = Some((self.ticket(Place::Slot(state.first), asked), fresh));
+                        state.order.unpop(Slot::Waiting);
+                        begin = Some((self.ticket(Place::Slot(state.order.first), asked), fresh));
                         break;
                     }
                 },
                 Slot::Waiting => {
-                    state.slots.push_front(Slot::Waiting);
+                    state.order.unpop(Slot::Waiting);
                     break;
                 }
             }
-            state.first += 1;
         }
-        if state.slots.len() < before {
+        if state.order.slots.len() < before {
             self.outbox.free();
         }
         begin
@@ -193,7 +251,7 @@ impl Client {
         }
     }
 
-    /// No picture waits to be sent: takes the next one that was asked for.
+    /// The client has read what waited: takes the next observation that was asked for.
     pub(super) fn refill(self: &Arc<Self>) {
         let (begin, later) = {
             let mut state = self.state();
@@ -207,10 +265,10 @@ impl Client {
 
     /// Takes an observation for a request with an id, which has its place.
     pub(super) fn take(self: &Arc<Self>, id: RequestId, fresh: Option<Freshness>, asked: MonoTime) {
-        if self.outbox.has_picture() {
+        if self.outbox.is_behind() {
             self.state().later.push_back((id, fresh, asked));
             // It may have been sent meanwhile.
-            if self.outbox.has_picture() {
+            if self.outbox.is_behind() {
                 return;
             }
             return self.refill();
@@ -228,30 +286,35 @@ impl Client {
     }
 
     /// A place for the reply to a request. `None`, and the client was told, if it has too many under way.
-    pub(super) fn place(self: &Arc<Self>, id: Option<RequestId>) -> Option<Place> {
+    pub(super) fn place(&self, id: Option<RequestId>) -> Option<Place> {
         let mut state = self.state();
-        match id {
-            Some(id) if state.inflight < self.service.config.max_inflight => {
+        let place = match id {
+            Some(id) => (state.inflight < self.service.config.max_inflight).then(|| {
                 state.inflight += 1;
-                Some(Place::Id(id))
-            }
-            Some(_) => {
-                drop(state);
-                self.service.dropped("busy", &self.peer(), "too many requests are under way");
+                Place::Id(id)
+            }),
+            // Only a transport that cannot make its clients wait comes to that bound.
+            None => (state.order.len() < 2 * MAX_WAITING).then(|| Place::Slot(state.order.push(Slot::Waiting))),
+        };
+        drop(state);
+        if place.is_none() {
+            self.service.dropped("busy", &self.peer(), "too many requests are under way");
+            if id.is_some() {
                 self.refuse(id, ErrorCode::Busy, "too many requests are under way", Some(RETRY_MS));
-                None
-            }
-            None if state.slots.len() >= 2 * MAX_WAITING => {
-                // Only a transport that cannot make its clients wait comes here.
-                drop(state);
-                self.service.dropped("busy", &self.peer(), "too many requests are under way");
-                None
-            }
-            None => {
-                state.slots.push_back(Slot::Waiting);
-                Some(Place::Slot(state.first + state.slots.len() as u64 - 1))
             }
         }
+        place
+    }
+
+    /// An observation is asked for without an id: it is taken when its turn comes. The transport does not listen to whoever
+    /// has [too many](super::MAX_OBSERVATIONS) of them.
+    pub(super) fn defer(self: &Arc<Self>, fresh: Option<Freshness>, asked: MonoTime) {
+        let begin = {
+            let mut state = self.state();
+            state.order.push(Slot::Deferred(fresh, asked));
+            self.advance(&mut state)
+        };
+        self.begin(begin);
     }
 
     fn finish(self: &Arc<Self>, place: Place, deed: Deed, asked: MonoTime, answer: Result<Answer, PolicyError>) {
@@ -279,15 +342,12 @@ impl Client {
                 drop(state);
                 self.enact(reaction);
                 // What was no picture tells of no room for the next.
-                if !self.outbox.has_picture() {
+                if !self.outbox.is_behind() {
                     self.refill();
                 }
             }
             Place::Slot(number) => {
-                let at = number.checked_sub(state.first).and_then(|at| usize::try_from(at).ok());
-                if let Some(slot) = at.and_then(|at| state.slots.get_mut(at)) {
-                    *slot = Slot::Ready(reaction);
-                }
+                state.order.ready(number, reaction);
                 let begin = self.advance(&mut state);
                 drop(state);
                 self.begin(begin);
