@@ -7,6 +7,7 @@
 mod extended;
 mod order;
 mod requests;
+mod ticket;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -27,9 +28,9 @@ use super::view::Views;
 use crate::clock;
 use crate::sensors::SensorWatch;
 
-pub(super) use order::{Answer, Ticket};
 use order::{Order, Reaction};
 pub(super) use requests::not_holder;
+pub(super) use ticket::{Answer, Ticket};
 
 /// Resets, steps and the like without an id that one client may have under way; then it is not listened to. An action
 /// behind them has to wait for them in any case, as the robot takes them in order.

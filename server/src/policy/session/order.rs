@@ -3,14 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use waldo_protocol::policy::{AppMap, Capability, Episode, ErrorCode, Freshness, ObservationKind, RequestId};
+use waldo_protocol::policy::{Capability, Episode, ErrorCode, Freshness, ObservationKind, RequestId};
 use waldo_protocol::time::MonoTime;
 
-use super::requests::not_holder;
+use super::ticket::{Answer, Place, Ticket};
 use super::{Client, MAX_WAITING, State, Terms};
 use crate::clock;
 use crate::policy::encode::{self, Parts};
-use crate::policy::floor::Held;
 use crate::policy::outbox::{Close, Frame};
 use crate::policy::robot::{Observation, PolicyError, StepResult};
 use crate::policy::view::Wanted;
@@ -93,96 +92,8 @@ pub(super) enum Reaction {
     Nothing,
 }
 
-/// What the robot answered.
-pub(in crate::policy) enum Answer {
-    /// With the numbers of the pictures that the client has.
-    Observation(Observation, Vec<(String, u64)>),
-    Reset(Observation, AppMap),
-    Step(StepResult),
-}
-
-/// A request that somebody works on. Dropped without an answer, it tells its client that the server stops.
-pub(in crate::policy) struct Ticket {
-    client: Arc<Client>,
-    place: Place,
-    /// What it does with the robot.
-    deed: Deed,
-    /// When the client asked.
-    asked: MonoTime,
-    open: bool,
-}
-
-/// What a request does with the robot, if its client controls it.
-#[derive(Clone, Copy, PartialEq)]
-enum Deed {
-    Nothing,
-    Steps,
-    Resets,
-}
-
 /// A request that somebody has to begin to work on, where no lock is held.
 pub(super) type Begin = (Ticket, Option<Freshness>);
-
-#[derive(Clone, Copy)]
-pub(super) enum Place {
-    Slot(u64),
-    Id(RequestId),
-}
-
-impl Ticket {
-    /// The client waits for a step, so it is not silent.
-    pub(in crate::policy) fn steps(mut self) -> Self {
-        self.deed = Deed::Steps;
-        self
-    }
-
-    /// The client waits for a reset, so it is not silent.
-    pub(in crate::policy) fn resets(mut self) -> Self {
-        self.deed = Deed::Resets;
-        self
-    }
-
-    /// Whose it is.
-    pub(in crate::policy) fn client(&self) -> &Client {
-        &self.client
-    }
-
-    /// Refuses it because somebody else controls the robot.
-    pub(in crate::policy) fn held(self, held: &Held) {
-        let error = not_holder(held);
-        if self.client.caps().has(Capability::Err) {
-            self.answer(Err(error));
-        } else {
-            self.answer(Err(PolicyError { message: format!("control held: {}", error.message), ..error }));
-        }
-    }
-
-    /// Refuses a step because somebody else controls the robot.
-    pub(in crate::policy) fn held_step(self, held: &Held) {
-        if !held.by_operator() || self.client.caps().has(Capability::Err) {
-            return self.held(held);
-        }
-        // All that an old client sees it sees by stepping, so it must be able to go on when the person is done.
-        let service = Arc::clone(&self.client.service);
-        service.dropped(ErrorCode::NotHolder.name(), &self.client.peer(), &not_holder(held).message);
-        service.answer_soon(self);
-    }
-
-    /// Tells the client.
-    pub(in crate::policy) fn answer(mut self, answer: Result<Answer, PolicyError>) {
-        self.open = false;
-        self.client.finish(self.place, self.deed, self.asked, answer);
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        if self.open {
-            let error = PolicyError::new(ErrorCode::Shutdown, "the server stops");
-            self.client.finish(self.place, self.deed, self.asked, Err(error));
-        }
-    }
-}
 
 impl Client {
     pub(super) fn react(&self, state: &mut State, reaction: Reaction) {
@@ -282,7 +193,7 @@ impl Client {
     }
 
     pub(super) fn ticket(self: &Arc<Self>, place: Place, asked: MonoTime) -> Ticket {
-        Ticket { client: Arc::clone(self), place, deed: Deed::Nothing, asked, open: true }
+        Ticket::new(Arc::clone(self), place, asked)
     }
 
     /// A place for the reply to a request. `None`, and the client was told, if it has too many under way.
@@ -317,11 +228,8 @@ impl Client {
         self.begin(begin);
     }
 
-    fn finish(self: &Arc<Self>, place: Place, deed: Deed, asked: MonoTime, answer: Result<Answer, PolicyError>) {
-        let peer = self.peer();
-        if deed != Deed::Nothing {
-            self.service.done(&peer, (deed == Deed::Resets).then_some(answer.is_ok()));
-        }
+    /// Answers a request in its turn.
+    pub(super) fn finish(self: &Arc<Self>, place: Place, asked: MonoTime, answer: Result<Answer, PolicyError>) {
         let id = match place {
             Place::Id(id) => Some(id),
             Place::Slot(_) => None,
@@ -330,7 +238,7 @@ impl Client {
         let reaction = match answer {
             Ok(answer) => self.encode(&terms, answer, asked, id),
             Err(error) => {
-                self.service.dropped(error.code.name(), &peer, &error.message);
+                self.service.dropped(error.code.name(), &self.peer(), &error.message);
                 self.failure(terms.caps, id, error.code, &error.message)
             }
         };
@@ -402,16 +310,5 @@ impl Client {
         let align = align.filter(|_| caps.has(Capability::Enc));
         let parts = Parts { timestamp, extra: &extra, cameras: &cameras, proprios: &sensors.proprios, align, marked };
         write(&parts, caps.has(Capability::Episode).then(|| self.service.episode()))
-    }
-}
-
-impl Answer {
-    /// The type of what it answers.
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Observation(..) => "obs_request",
-            Self::Reset(..) => "reset",
-            Self::Step(_) => "action",
-        }
     }
 }

@@ -10,7 +10,8 @@ use waldo_protocol::policy::{
 use waldo_protocol::time::MonoTime;
 
 use super::Client;
-use super::order::{Answer, Reaction};
+use super::order::Reaction;
+use super::ticket::Answer;
 use crate::clock;
 use crate::policy::chunks::MAX_CHUNK;
 use crate::policy::encode;
