@@ -7,6 +7,8 @@
 mod extended;
 mod order;
 mod requests;
+#[cfg(test)]
+mod tests;
 mod ticket;
 
 use std::collections::VecDeque;
@@ -238,6 +240,11 @@ impl Client {
         } else if self.link.closes {
             Reaction::Close(Close::new(1011, message))
         } else {
+            // Clients of the original that share their keys on Zenoh take whatever comes next for the reply that they wait
+            // for, and the only replies that fit say that all went well. A `reset_response` whose info told of an error would
+            // still begin an episode, and count as one, which never began; nobody looks into the info for that. Without a
+            // reply such a client goes on to do nothing until it gives up, as it does if the original's robot fails; why is
+            // in the log and in the counters. A later request has its own reply.
             Reaction::Nothing
         }
     }

@@ -277,8 +277,8 @@ impl Client {
                 encode::observation(parts, ObservationKind::Reset { info: &info }, episode, id)
             }),
             Answer::Step(StepResult { observation, outcome, info }) => {
-                self.compose(terms, observation, wanted, |parts, _| {
-                    encode::observation(parts, ObservationKind::Step { outcome, info: &info }, None, id)
+                self.compose(terms, observation, wanted, |parts, episode| {
+                    encode::observation(parts, ObservationKind::Step { outcome, info: &info }, episode, id)
                 })
             }
         };
