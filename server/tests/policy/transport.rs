@@ -336,7 +336,8 @@ async fn a_busy_port_is_named() {
     let config = PolicyConfig { websocket: Some(setup.addr), ..PolicyConfig::default() };
     let other = waldo_server::policy::PolicyServer::new(config, SensorHub::default(), setup.robot.clone());
     let error = other.start().unwrap_err().to_string();
-    assert!(error.contains(&setup.addr.to_string()), "{error}");
+    let holder = format!("port {} is taken by", setup.addr.port());
+    assert!(error.contains(&holder) && error.contains(&format!("process {}", std::process::id())), "{error}");
     assert_eq!(other.addr(), None);
 }
 
