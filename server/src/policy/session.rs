@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use waldo_protocol::policy::{
-    self, ActionGate, Capabilities, Capability, ClientMessage, ErrorCode, ErrorReply, Freshness, RequestId,
+    self, ActionGate, Capabilities, Capability, ClientMessage, ErrorCode, ErrorReply, Freshness, RequestId, WireError,
 };
 use waldo_protocol::time::MonoTime;
 
@@ -79,7 +79,20 @@ impl Session {
         self.0.on_frame(&frame, clock::now());
     }
 
+    /// The message in a frame of the client, by what was negotiated with it.
+    #[cfg(feature = "zenoh")]
+    pub(crate) fn read(&self, frame: &[u8]) -> Result<ClientMessage, WireError> {
+        ClientMessage::decode(frame, self.0.caps())
+    }
+
+    /// A whole frame of the client arrived and was [read](Self::read). Never waits.
+    #[cfg(feature = "zenoh")]
+    pub(crate) fn on_message(&self, frame: Bytes, read: Result<ClientMessage, WireError>) {
+        self.0.on_message(&frame, read, clock::now());
+    }
+
     /// Tells a client that knows errors why a frame of it is not taken; an empty frame stands for what others send.
+    #[cfg(feature = "zenoh")]
     pub(crate) fn refuse(&self, frame: &[u8], why: &str) {
         let id = policy::request_id(frame).filter(|_| self.0.caps().has(Capability::Id));
         self.0.refuse(id, ErrorCode::BadRequest, why, None);
@@ -266,13 +279,17 @@ impl Client {
     }
 
     fn on_frame(self: &Arc<Self>, frame: &Bytes, arrived: MonoTime) {
+        self.on_message(frame, ClientMessage::decode(frame, self.caps()), arrived);
+    }
+
+    fn on_message(self: &Arc<Self>, frame: &Bytes, read: Result<ClientMessage, WireError>, arrived: MonoTime) {
         if self.state().ending || self.outbox.is_closed() {
             return;
         }
-        let caps = self.caps();
-        let message = match ClientMessage::decode(frame, caps) {
+        let message = match read {
             Ok(message) => message,
             Err(error) => {
+                let caps = self.caps();
                 self.service.dropped("malformed", &self.peer(), &error.to_string());
                 let id = policy::request_id(frame).filter(|_| caps.has(Capability::Id));
                 let reaction = self.failure(caps, id, error.code(), &error.to_string());
