@@ -192,6 +192,10 @@ async fn a_message_as_long_as_allowed_is_read_and_a_longer_one_ends_the_connecti
     client.send_bytes(longest.clone()).await;
     let (code, reason) = client.closed().await;
     assert_eq!((code, reason.as_str()), (1009, "a message has more than 1048576 bytes"));
+    // However much of it is on its way.
+    let mut client = setup.connect().await;
+    client.send_bytes(vec![0; 64 << 20]).await;
+    assert_eq!(client.closed().await.0, 1009);
     // In pieces it is not allowed either.
     let mut client = setup.connect().await;
     let (begin, end) = longest.split_at(1 << 19);
@@ -255,6 +259,10 @@ async fn a_farewell_is_answered_and_what_is_no_websocket_protocol_ends_the_conne
     let mut client = setup.connect().await;
     client.say_goodbye(CloseCode::Away).await;
     assert_eq!(client.closed().await.0, 1001);
+    // Clients wait for the end of the socket then.
+    let told = Instant::now();
+    assert!(timeout(LIMIT, client.socket.next()).await.unwrap().is_none());
+    assert!(told.elapsed() < Duration::from_millis(500), "{:?}", told.elapsed());
     let mut client = setup.connect().await;
     let odd = Frame::message("x", OpCode::Data(Data::Continue), true);
     client.socket.send(Message::Frame(odd)).await.unwrap();
