@@ -70,11 +70,12 @@ impl Waldo {
         (arbiter, hub): (Arc<Mutex<Arbiter>>, SensorHub),
         robot: Box<dyn Robot>,
     ) -> Result<Self, ServeError> {
-        policy::check_port(settings)?;
+        // Before any motor moves.
+        let port = policy::bind(settings)?;
         let control = Self::start_robot(server, &hub, Arc::clone(&arbiter), robot).await?;
         let own = settings.cameras.v4l2.iter().map(|address| V4l2Camera::start(address.clone(), &hub));
         let own = own.collect::<Result<_, _>>()?;
-        let policies = Policies::start(settings, server, (&control, arbiter, &hub)).await?;
+        let policies = Policies::start(settings, server, (&control, arbiter, &hub), port).await?;
         let (changed, stereo) = (hub.cameras_changed(), settings.cameras.stereo);
         server.set_video_sources(Some(sources(hub.cameras(), stereo)));
         let following =

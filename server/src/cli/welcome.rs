@@ -40,8 +40,9 @@ fn policies_in_words(places: &PolicyPlaces, names: &Names, preferred: Option<IpA
     if let Some(listening) = places.websocket {
         let links = Links::new(listening, names, preferred, None);
         let query = token.map_or_else(String::new, |token| format!("?token={token}"));
-        let best = links.others.first().map(|link| format!("{}{query}", link.replacen("https", "ws", 1)));
-        let here = links.here.map(|link| format!("{}  on this computer", link.replacen("https", "ws", 1)));
+        let scheme = if places.tls { "wss" } else { "ws" };
+        let best = links.others.first().map(|link| format!("{}{query}", link.replacen("https", scheme, 1)));
+        let here = links.here.map(|link| format!("{}  on this computer", link.replacen("https", scheme, 1)));
         for link in best.into_iter().chain(here) {
             let _ = writeln!(text, "  {link}");
         }
@@ -156,17 +157,21 @@ mod tests {
     #[test]
     fn policies_are_told_the_best_address_with_the_token_and_the_one_of_this_computer() {
         let names = Names::new("robot", ["192.168.1.5".parse().unwrap()]);
-        let words = |websocket: Option<&str>, zenoh: Option<&str>, token| {
-            let places =
-                PolicyPlaces { websocket: websocket.map(|a| a.parse().unwrap()), zenoh: zenoh.map(str::to_owned) };
+        let said = |websocket: Option<&str>, tls, zenoh: Option<&str>, token| {
+            let websocket = websocket.map(|a| a.parse().unwrap());
+            let places = PolicyPlaces { websocket, tls, zenoh: zenoh.map(str::to_owned) };
             policies_in_words(&places, &names, None, token)
         };
+        let words = |websocket, zenoh, token| said(websocket, false, zenoh, token);
         let both = words(Some("0.0.0.0:8765"), Some("tcp/127.0.0.1:7447"), Some("T"));
         assert!(both.contains("  ws://192.168.1.5:8765/?token=T\n"), "{both}");
         assert!(both.contains("  ws://localhost:8765/  on this computer\n"), "{both}");
         assert!(both.contains("  tcp/127.0.0.1:7447  over Zenoh"), "{both}");
         assert!(words(Some("0.0.0.0:8765"), None, None).contains("  ws://192.168.1.5:8765/\n"));
         assert_eq!(words(None, None, Some("T")), "");
+        let encrypted = said(Some("0.0.0.0:8765"), true, None, Some("T"));
+        assert!(encrypted.contains("  wss://192.168.1.5:8765/?token=T\n"), "{encrypted}");
+        assert!(encrypted.contains("  wss://localhost:8765/  on this computer\n"), "{encrypted}");
     }
 
     #[test]

@@ -19,14 +19,28 @@ pub struct PolicySettings {
     pub resume: Resume,
     /// Silence of a policy after which the arms hold; zero for never.
     pub timeout: Duration,
+    /// Silence of the policy that controls after which another one may.
+    pub lease: Duration,
+    /// Largest message of a policy, bytes.
+    pub max_message: usize,
+    /// Whether their WebSockets are encrypted, with the certificate of the page.
+    pub tls: bool,
     /// Name of the robot on the policy wire, unique in its network.
     pub robot: RobotId,
 }
 
 impl Default for PolicySettings {
     fn default() -> Self {
-        let (resume, timeout) = (Resume::default(), Duration::from_millis(500));
-        Self { port: Some(8765), zenoh: None, resume, timeout, robot: own_robot_id() }
+        Self {
+            port: Some(8765),
+            zenoh: None,
+            resume: Resume::default(),
+            timeout: Duration::from_millis(500),
+            lease: Duration::from_secs(10),
+            max_message: 256 << 20,
+            tls: false,
+            robot: own_robot_id(),
+        }
     }
 }
 

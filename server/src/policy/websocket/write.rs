@@ -20,11 +20,13 @@ pub(super) async fn binary(stream: &mut (impl AsyncWrite + Unpin), mut frame: Fr
     stream.flush().await
 }
 
+/// Says goodbye; nothing follows.
 pub(super) async fn close(stream: &mut (impl AsyncWrite + Unpin), close: &Close) -> io::Result<()> {
     let mut payload = BytesMut::with_capacity(2 + close.reason.len());
     payload.put_u16(close.code);
     payload.extend_from_slice(close.reason.as_bytes());
-    control(stream, CLOSE, payload.freeze()).await
+    control(stream, CLOSE, payload.freeze()).await?;
+    stream.shutdown().await
 }
 
 pub(super) async fn ping(stream: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
