@@ -1,0 +1,21 @@
+//! The Virtual Field wire: controller samples up, a scene of soft arms down, one JSON envelope per message.
+//!
+//! World: +Y up, −Z forward, +X right, floor at y = 0. Metres, seconds, radians, quaternions x, y, z, w.
+
+mod command;
+mod director;
+mod invalid;
+mod mode;
+mod sample;
+mod scene;
+mod transform;
+
+pub use command::{ArmCommand, MultiArmCommand};
+pub use director::{Director, UNTURNED, director_rotation, rotation_director};
+pub use invalid::Invalid;
+pub use mode::{CharacterMode, Layout, arm_id, linear_bases, octo_bases};
+pub use sample::{
+    Buttons, CRAWL, ControllerSample, GRIP_CLICK, LEFT, PRIMARY, RIGHT, SECONDARY, TRIGGER_CLICK, XrInputSample,
+};
+pub use scene::{ArmState, Haptic, Mesh, Overlay, POINT_SIZE, SPHERE_COLOR, SceneState, Sphere};
+pub use transform::{ROTATION_NORM, Transform, Twist};
