@@ -5,6 +5,7 @@
 mod command;
 mod director;
 mod invalid;
+mod mapper;
 mod mode;
 mod sample;
 mod scene;
@@ -13,6 +14,7 @@ mod transform;
 pub use command::{ArmCommand, MultiArmCommand};
 pub use director::{Director, UNTURNED, director_rotation, rotation_director};
 pub use invalid::Invalid;
+pub use mapper::{DualArmControlMapper, InvalidMapper, MapperConfig, SessionArmControlMapper, Smoothing};
 pub use mode::{CharacterMode, Layout, arm_id, linear_bases, octo_bases};
 pub use sample::{
     Buttons, CRAWL, ControllerSample, GRIP_CLICK, LEFT, PRIMARY, RIGHT, SECONDARY, TRIGGER_CLICK, XrInputSample,
