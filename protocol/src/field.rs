@@ -11,6 +11,7 @@ mod limits;
 mod mapper;
 mod mode;
 mod mode_input;
+mod people;
 mod sample;
 mod scene;
 mod transform;
@@ -25,6 +26,7 @@ pub use limits::{InvalidSpeed, InvalidWorkspace, Limited, Limits, Workspace};
 pub use mapper::{DualArmControlMapper, InvalidMapper, MapperConfig, SessionArmControlMapper, Smoothing};
 pub use mode::{CharacterMode, Layout, arm_id, linear_bases, octo_bases};
 pub use mode_input::{GrowingInput, ThrowingInput, newly_pressed};
+pub use people::{Person, PersonHand};
 pub use sample::{
     Buttons, CRAWL, ControllerSample, GRIP_CLICK, LEFT, PRIMARY, RIGHT, SECONDARY, TRIGGER_CLICK, XrInputSample,
 };
