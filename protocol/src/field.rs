@@ -2,6 +2,7 @@
 //!
 //! World: +Y up, −Z forward, +X right, floor at y = 0. Metres, seconds, radians, quaternions x, y, z, w.
 
+mod changes;
 mod client;
 mod command;
 mod director;
@@ -24,6 +25,10 @@ mod read;
 mod role;
 mod sample;
 mod scene;
+mod scene_binary;
+mod scene_decoder;
+mod scene_delta;
+mod scene_encoder;
 mod scene_message;
 mod scene_read;
 mod server;
@@ -55,6 +60,10 @@ pub use sample::{
     TRIGGER_CLICK, XrInputSample,
 };
 pub use scene::{ArmState, Haptic, MAX_POINTS, Mesh, Overlay, POINT_SIZE, SPHERE_COLOR, SceneState, Sphere};
+pub use scene_binary::{BinaryArm, BinaryScene, InvalidBinary, MAGIC};
+pub use scene_decoder::{LostTrack, SceneDecoder};
+pub use scene_delta::{ArmChange, OverlayChange, Removed, SceneDelta};
+pub use scene_encoder::{FULL_EVERY, SceneCursor, SceneEncoder, SceneForm, SceneFrames, SceneStep};
 pub use scene_message::{InputAck, SceneExtras, SceneMessage};
 pub use server::{ErrorMessage, MeshAck, OverlayAck, ServerMessage, Status};
 pub use transform::{ROTATION_NORM, Transform, Twist};
