@@ -2,11 +2,15 @@
 //!
 //! World: +Y up, −Z forward, +X right, floor at y = 0. Metres, seconds, radians, quaternions x, y, z, w.
 
+mod address;
 mod command;
 mod director;
+mod follow;
 mod foraging;
+mod gamepad;
 mod handling;
 mod invalid;
+mod latency;
 mod limits;
 mod mapper;
 mod mode;
@@ -16,11 +20,15 @@ mod scene;
 mod transform;
 mod waypoint;
 
+pub use address::{FIELD_PORT, FieldHome, FieldParameters, InvalidParameter};
 pub use command::{ArmCommand, MultiArmCommand};
 pub use director::{Director, UNTURNED, director_rotation, rotation_director};
+pub use follow::{ArmCamera, Followed, View, auto_follow, is_head, is_renderable, view_from};
 pub use foraging::{MIN_CRAWL, SELECT_WITHIN, SELECTED_FOR, Selection, crawl_direction, pointed_at};
+pub use gamepad::{GamepadButton, Pulses};
 pub use handling::{ArmHandling, ClutchMode, DEFAULT_OFFSET, Handled, HandlingConfig, TipPose};
 pub use invalid::Invalid;
+pub use latency::{InputLatency, REMEMBERED_INPUTS, SentInputs};
 pub use limits::{InvalidSpeed, InvalidWorkspace, Limited, Limits, Workspace};
 pub use mapper::{DualArmControlMapper, InvalidMapper, MapperConfig, SessionArmControlMapper, Smoothing};
 pub use mode::{CharacterMode, Layout, arm_id, linear_bases, octo_bases};
