@@ -4,6 +4,9 @@
 
 mod control_handling;
 mod control_vectors;
+mod scenes;
+mod vectors;
+mod world;
 
 #[cfg(not(target_arch = "wasm32"))]
 mod control_properties;
