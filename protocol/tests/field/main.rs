@@ -4,13 +4,14 @@
 
 mod control_handling;
 mod control_vectors;
-mod encode;
 mod scenes;
 mod vectors;
 mod world;
 
 #[cfg(not(target_arch = "wasm32"))]
 mod control_properties;
+#[cfg(not(target_arch = "wasm32"))]
+mod encode;
 #[cfg(not(target_arch = "wasm32"))]
 mod properties;
 #[cfg(not(target_arch = "wasm32"))]

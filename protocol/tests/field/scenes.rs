@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use waldo_protocol::field::{
-    BinaryScene, CharacterMode, FULL_EVERY, InputAck, LostTrack, Mesh, MeshData, MeshMarks, Overlay, Person,
+    ArmState, BinaryScene, CharacterMode, FULL_EVERY, InputAck, LostTrack, Mesh, MeshData, MeshMarks, Overlay, Person,
     SceneCursor, SceneDecoder, SceneEncoder, SceneExtras, SceneForm, SceneState, ServerMessage, Sphere, Transform,
 };
 
@@ -104,7 +104,7 @@ fn an_octopus_with_all_flags_in_every_frame_still_does() {
 #[test]
 fn a_binary_frame_is_laid_out_byte_by_byte() {
     let mut scene = SceneState { timestamp: 0.5, ..SceneState::default() };
-    let mut arm = waldo_protocol::field::ArmState::new("a_arm_0", Transform::at([1.0, 2.0, 3.0]));
+    let mut arm = ArmState::new("a_arm_0", Transform::at([1.0, 2.0, 3.0]));
     scene.arms.insert("a_arm_0".to_owned(), arm.clone());
     let mut encoder = SceneEncoder::default();
     encoder.push(Arc::new(scene.clone())).unwrap();
@@ -252,6 +252,8 @@ fn who_appears_brings_a_full_frame_for_everybody() {
     assert_eq!(client.fulls, 2);
 }
 
+type Change = fn(&mut ArmState);
+
 #[test]
 fn what_a_binary_frame_cannot_carry_comes_as_json() {
     let mut now = scene(CharacterMode::Spirobs, 0.0);
@@ -260,7 +262,7 @@ fn what_a_binary_frame_cannot_carry_comes_as_json() {
     encoder.push(Arc::new(now.clone())).unwrap();
     client.take(&encoder);
 
-    let changes: [(&str, fn(&mut waldo_protocol::field::ArmState)); 7] = [
+    let changes: [(&str, Change); 7] = [
         ("lengths of a rod at rest", |arm| arm.element_lengths.iter_mut().for_each(|length| *length = 0.5)),
         ("no lengths", |arm| arm.element_lengths.clear()),
         ("no directors", |arm| arm.directors.clear()),
