@@ -4,4 +4,4 @@ mod backend;
 mod sim;
 
 pub use backend::{BackendError, FieldBackend, FieldHold, MeshChange, MultiArmPassThroughBackend};
-pub use sim::Simulation;
+pub use sim::{Physics, Simulation};
