@@ -3,5 +3,5 @@
 mod backend;
 mod sim;
 
-pub use backend::{BackendError, FieldBackend, FieldHold, MeshChange, MultiArmPassThroughBackend};
+pub use backend::{BackendError, FieldBackend, FieldHold, MultiArmPassThroughBackend};
 pub use sim::{Physics, Simulation};
