@@ -34,7 +34,6 @@ impl Shape {
     pub(super) fn solid(&mut self, solid: &Solid) {
         match *solid {
             Solid::Floor(_) => {}
-            Solid::Ball { centre, radius } => self.rod([centre; 2], radius),
             Solid::Capsule { ends, radius } => self.rod(ends, radius),
             Solid::Block { centre, half } => self.block(centre, half),
         }

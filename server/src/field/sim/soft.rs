@@ -46,8 +46,8 @@ impl Body for SoftArm {
         self.rod.nodes()
     }
 
-    fn thickness(&self) -> f64 {
-        self.rod.radii().last().unwrap_or_default()
+    fn radii(&self) -> &[f64] {
+        self.rod.radii()
     }
 
     fn touches(&self) -> &[Touch] {

@@ -7,20 +7,10 @@ use glam::DVec3;
 pub(super) enum Solid {
     /// Everything below this height.
     Floor(f64),
-    Ball {
-        centre: DVec3,
-        radius: f64,
-    },
     /// A rod with round ends.
-    Capsule {
-        ends: [DVec3; 2],
-        radius: f64,
-    },
+    Capsule { ends: [DVec3; 2], radius: f64 },
     /// An upright box.
-    Block {
-        centre: DVec3,
-        half: DVec3,
-    },
+    Block { centre: DVec3, half: DVec3 },
 }
 
 /// Where something round touches a solid.
@@ -39,7 +29,6 @@ impl Solid {
     pub(super) fn touch(&self, centre: DVec3, radius: f64) -> Option<Touch> {
         let (surface, normal, distance) = match *self {
             Self::Floor(height) => (DVec3::new(centre.x, height, centre.z), DVec3::Y, centre.y - height),
-            Self::Ball { centre: middle, radius: own } => round(centre, middle, own),
             Self::Capsule { ends: [from, to], radius: own } => {
                 let along = to - from;
                 let share = (centre - from).dot(along) / along.length_squared().max(1e-12);
