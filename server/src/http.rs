@@ -17,6 +17,7 @@ pub use access::{Access, AccessError, Denied};
 pub use bind::{BindError, bind, bind_for};
 pub use holder::Holder;
 pub use sensors::sensors;
-pub(crate) use serve::accept;
+pub(crate) use connection::{Link, link_of};
+pub(crate) use serve::{accept, serve_at_most};
 pub use serve::serve;
 pub use site::{Health, Site, site};

@@ -1,5 +1,6 @@
 //! Commands and flags.
 
+mod field;
 mod policy;
 
 use std::net::IpAddr;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use waldo_protocol::vr::{IceServer, Mode, MotionScale, PlayoutConfig, PlayoutProfile};
 
+use self::field::FieldArgs;
 use self::policy::PolicyArgs;
 use crate::config::{BitrateRange, CameraSettings, PortRange, Settings, Stereo, default_data_dir};
 use crate::sensors::V4l2Address;
@@ -137,6 +139,8 @@ pub(super) struct ServeArgs {
     #[command(flatten)]
     policy: PolicyArgs,
     #[command(flatten)]
+    field: FieldArgs,
+    #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
     pub(super) log: LogArgs,
@@ -221,6 +225,7 @@ impl ServeArgs {
             motion: MotionScale { pos: self.position_scale, rot: self.rotation_scale },
             cameras: self.cameras.settings(),
             policy: self.policy.settings(self.open),
+            field: self.field.settings(),
             media_ports: self.media_ports,
             ice_servers: self.ice_servers(),
             ice_secret: self.ice_secret.clone(),
