@@ -13,6 +13,7 @@ mod sensors;
 mod serve;
 mod site;
 
+pub(crate) use access::random_token;
 pub use access::{Access, AccessError, Denied};
 pub use bind::{BindError, bind, bind_for};
 pub use holder::Holder;

@@ -2,6 +2,7 @@
 
 mod field;
 mod policy;
+mod publish;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use waldo_protocol::vr::{IceServer, Mode, MotionScale, PlayoutConfig, PlayoutPro
 
 use self::field::FieldArgs;
 use self::policy::PolicyArgs;
+pub(super) use self::publish::{FieldCommand, FieldCommandArgs, PublishArgs};
 use crate::config::{BitrateRange, CameraSettings, PortRange, Settings, Stereo, default_data_dir};
 use crate::sensors::V4l2Address;
 use crate::video::H264Encoder;
@@ -57,6 +59,9 @@ pub(super) enum Command {
         #[command(flatten)]
         sim: SimArgs,
     },
+    /// What programs do in the field of a robot
+    #[command(arg_required_else_help = true)]
+    Field(FieldCommandArgs),
     /// Show the certificate that browsers are asked to accept, or renew it
     #[command(after_help = ABOUT_SETTINGS)]
     Certs(CertsArgs),

@@ -89,6 +89,12 @@ impl Input {
         self.pending.clear();
     }
 
+    /// Somebody else, or the same one again, speaks for the user.
+    pub(super) fn begin(&mut self, limit: Duration) {
+        self.limit = limit;
+        self.reset();
+    }
+
     /// As it was at the start.
     pub(super) fn reset(&mut self) {
         self.end();

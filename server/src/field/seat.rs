@@ -7,6 +7,7 @@ use waldo_protocol::time::MonoTime;
 
 use super::input::Input;
 use super::outbox::{Message, Outbox};
+use super::sequence::Ack;
 
 /// One user with their arms. Shared by the socket, which writes what the hands do, and the simulation, which reads it.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(super) struct Link {
     pub(super) coded: bool,
     /// When the last message came, of whatever kind.
     pub(super) heard: MonoTime,
+    /// The newest numbered sample.
+    pub(super) ack: Option<Ack>,
 }
 
 impl Seat {
@@ -54,6 +57,6 @@ impl Seat {
         let Some(outbox) = link.outbox else { return };
         let code = link.coded.then(|| code.to_owned());
         let error = ErrorMessage { reason: reason.to_owned(), code, request_type: None };
-        outbox.answer(Message::text(ServerMessage::Error(error).encode()));
+        outbox.answer(Message::text(ServerMessage::Error(error).encode().unwrap_or_default()));
     }
 }

@@ -35,30 +35,16 @@ impl Snapshot {
 /// Numbers that are not finite are none of JSON: one of them would keep everybody from seeing anything.
 fn mend(scene: &mut SceneState, before: &BTreeMap<String, ArmState>) {
     scene.arms.retain(|id, arm| {
-        if is_finite(arm) {
+        if arm.is_finite() {
             return true;
         }
         let Some(last) = before.get(id) else { return false };
         *arm = ArmState { fault: true, ..last.clone() };
         true
     });
-    scene.spheres.retain(|_, sphere| {
-        all(sphere.translation.iter().chain(&sphere.color_rgb)) && sphere.radius.is_finite()
-    });
-    scene.meshes.retain(|_, mesh| all(mesh.translation.iter().chain(&mesh.rotation_xyzw).chain(&mesh.scale)));
-    scene.haptics.retain(|haptic| haptic.intensity.is_finite());
-}
-
-fn is_finite(arm: &ArmState) -> bool {
-    let transforms = [&arm.base, &arm.tip].into_iter().all(|at| all(at.translation.iter().chain(&at.rotation_xyzw)));
-    transforms
-        && all(arm.centerline.iter().chain(&arm.contact_points).flatten())
-        && all(arm.radii.iter().chain(&arm.element_lengths))
-        && all(arm.directors.iter().flatten().flatten())
-}
-
-fn all<'a>(mut numbers: impl Iterator<Item = &'a f64>) -> bool {
-    numbers.all(|number| number.is_finite())
+    scene.spheres.retain(|_, sphere| sphere.is_finite());
+    scene.meshes.retain(|_, mesh| mesh.is_finite());
+    scene.haptics.retain(|haptic| haptic.is_finite());
 }
 
 #[cfg(test)]

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
-use waldo_protocol::field::{ArmCommand, MultiArmCommand};
+use waldo_protocol::field::{ArmCommand, CharacterMode, MultiArmCommand};
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::HoldReason;
 
-use super::backend::FieldBackend;
+use super::backend::{BackendError, FieldBackend};
+use super::input::Input;
 use super::schedule::Schedule;
-use super::seat::Seat;
+use super::seat::{Link, Seat};
 use super::snapshot::Snapshot;
 use crate::clock;
 use crate::control::{StopGate, StopView};
@@ -147,13 +148,24 @@ impl World {
         Self { backend, users: BTreeMap::new(), stop, stopped: false, metrics }
     }
 
-    /// From now on the user's commands count.
-    pub(super) fn seat(&mut self, seat: Arc<Seat>) {
-        self.users.insert(seat.user.clone(), Held { seat, gate: StopGate::default(), waits: None, told: None });
+    /// Somebody joins; from now on the user's commands count.
+    pub(super) fn join(
+        &mut self,
+        user: String,
+        mode: CharacterMode,
+        link: Link,
+        deadman: Duration,
+    ) -> Result<Arc<Seat>, BackendError> {
+        let arms = self.backend.register_user(&user, mode)?;
+        let input = Input::new(Seat::controlled(&arms), deadman);
+        let seat = Arc::new(Seat::new(user.clone(), mode, arms, input, link));
+        let held = Held { seat: Arc::clone(&seat), gate: StopGate::default(), waits: None, told: None };
+        self.users.insert(user, held);
+        Ok(seat)
     }
 
-    /// The user and everything of theirs is gone. Back ends that move something hear of hands that let go first.
-    pub(super) fn unseat(&mut self, user: &str) {
+    /// The user and everything of theirs goes. Back ends that move something hear of hands that let go first.
+    pub(super) fn leave(&mut self, user: &str) {
         if !self.users.contains_key(user) {
             return;
         }
@@ -163,6 +175,13 @@ impl World {
         }
         self.users.remove(user);
         self.backend.remove_user(user);
+    }
+
+    /// New arms for a user, under the same names.
+    pub(super) fn reset(&mut self, seat: &Seat) -> Result<Vec<String>, BackendError> {
+        seat.input().reset();
+        self.backend.remove_user(&seat.user);
+        self.backend.register_user(&seat.user, seat.mode)
     }
 
     /// One step of `dt` seconds, perhaps the last one of somebody.
