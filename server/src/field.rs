@@ -30,4 +30,4 @@ pub use backend::{BackendError, FieldBackend, FieldHold, MeshChange, MultiArmPas
 pub use config::{FieldAccess, FieldConfig};
 pub use server::{FieldServer, FieldStartError};
 pub use service::UserView;
-pub use sim::Simulation;
+pub use sim::{Physics, Simulation};
