@@ -125,11 +125,13 @@ impl Outbox {
     /// Resolves once the client has read most of what it asked for. For one waiter.
     pub(super) async fn room(&self) {
         loop {
-            let waiting = self.waiting();
-            if waiting.close.is_some() || waiting.answers.len() < ENOUGH_ANSWERS {
+            let has_room = {
+                let waiting = self.waiting();
+                waiting.close.is_some() || waiting.answers.len() < ENOUGH_ANSWERS
+            };
+            if has_room {
                 return;
             }
-            drop(waiting);
             self.space.notified().await;
         }
     }

@@ -96,8 +96,8 @@ impl Publisher {
 
 /// What is for one client alone.
 fn extras(view: &View, snapshot: &Snapshot, paused: bool, now: MonoTime) -> SceneExtras {
-    let limited = view.ext.has(Extension::Limits);
-    let ack = view.seat.as_ref().filter(|_| view.ext.has(Extension::InputSeq)).and_then(|seat| seat.link().ack);
+    let extended = !view.ext.is_empty();
+    let ack = view.seat.as_ref().and_then(|seat| seat.link().ack);
     SceneExtras {
         input_ack: ack.map(|Ack { seq, at, lost }| InputAck {
             seq,
@@ -105,8 +105,8 @@ fn extras(view: &View, snapshot: &Snapshot, paused: bool, now: MonoTime) -> Scen
             age_ms: now.since(at).as_secs_f64() * 1e3,
             lost,
         }),
-        clamped: if limited { snapshot.clamped.iter().cloned().collect() } else { Vec::new() },
-        paused: paused && !view.ext.is_empty(),
+        clamped: if extended { snapshot.clamped.iter().cloned().collect() } else { Vec::new() },
+        paused: paused && extended,
     }
 }
 

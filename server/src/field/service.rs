@@ -184,7 +184,8 @@ impl Service {
                     client.outbox.close(close);
                 }
             }
-            for user in self.books().lost_for_good(now) {
+            let gone = self.books().lost_for_good(now);
+            for user in gone {
                 self.unseat(&user).await;
             }
         }

@@ -5,8 +5,8 @@ mod publisher;
 use std::sync::Arc;
 
 use waldo_protocol::field::{
-    AssetManifest, Bounds, ClientMessage, Envelope, ErrorMessage, Extension, Extensions, Hello, HelloAck, Invalid, Join,
-    Joined, MeshMarks, ResetAck, Role, ServerMessage, XrInput,
+    AssetManifest, Bounds, ClientMessage, Envelope, ErrorMessage, Extensions, Hello, HelloAck, Invalid, Join,
+    Joined, Limits, MeshMarks, ResetAck, Role, ServerMessage, XrInput,
 };
 
 use super::config::FieldAccess;
@@ -22,6 +22,9 @@ use crate::vr::Bucket;
 
 /// Resets of one user: so many per second, and so many at once. Each makes arms anew.
 const RESETS: (f64, f64) = (2.0, 5.0);
+
+/// Farthest that the mapper lets targets be, along each axis, metres.
+const MAX_TRANSLATION: f64 = 2.0;
 
 /// Largest message of somebody who has not shown the token, bytes.
 const MAX_STRANGE: usize = 16 << 10;
@@ -176,7 +179,7 @@ impl Session {
                 tracing::warn!(conn, code = refused.code, "message refused: {}", refused.reason);
             }
         }
-        let coded = self.ext.has(Extension::Acks);
+        let coded = !self.ext.is_empty();
         self.send(&ServerMessage::Error(ErrorMessage {
             reason: refused.reason.to_string(),
             code: coded.then(|| refused.code.to_owned()),
@@ -241,18 +244,19 @@ impl Session {
     fn greet(&mut self, asked: Extensions, joined: Joined, token: Option<String>, manifest: Option<AssetManifest>) {
         self.ext = asked;
         let max_message = u32::try_from(self.max_message()).unwrap_or(u32::MAX);
+        let moves = Limits::default();
         let limits = Bounds {
-            max_translation: 2.0,
-            max_speed: 2.0,
+            max_translation: MAX_TRANSLATION,
+            max_speed: moves.max_speed(),
             max_message,
             max_input_hz: f64::from(input::MAX_RATE),
-            workspace: None,
+            workspace: Some(moves.workspace()),
         };
         let now = clock::unix_time(clock::now()).as_secs_f64();
         let role = joined.role();
         self.send(&ServerMessage::HelloAck(HelloAck {
             ext: self.ext,
-            limits: self.ext.has(Extension::Limits).then_some(limits),
+            limits: (!self.ext.is_empty()).then_some(limits),
             resume_token: token,
             ..HelloAck::new(now, joined)
         }));
@@ -269,9 +273,8 @@ impl Session {
 
     fn on_input(&mut self, seat: &Seat, input: XrInput) {
         let now = clock::now();
-        if self.ext.has(Extension::InputSeq)
-            && let Some(seq) = input.seq
-        {
+        // Who numbers samples wants to know what became of them.
+        if let Some(seq) = input.seq {
             if let Err(reason) = self.sequence.admit(now, seq, input.sample.timestamp) {
                 self.service.config.metrics.field_dropped(reason, 1);
                 return;

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use waldo_protocol::field::{ArmState, SceneState};
+use waldo_protocol::field::{ArmState, Person, SceneState};
 
 use super::backend::FieldBackend;
+use super::seat::Seat;
 
 /// Immutable, and shared by all clients.
 #[derive(Clone, Debug, Default)]
@@ -16,9 +17,16 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshot {
-    /// What the back end shows now. An arm whose state is not finite is shown as it was last, and said to be at fault.
-    pub(super) fn take(backend: &dyn FieldBackend, before: &Self) -> Self {
+    /// What the back end shows now, with the people whose hands are live. An arm whose state is not finite is shown as it
+    /// was last, and said to be at fault.
+    pub(super) fn take<'a>(
+        backend: &dyn FieldBackend,
+        seats: impl Iterator<Item = &'a Seat>,
+        before: &Self,
+    ) -> Self {
         let mut scene = backend.scene().clone();
+        let person = |seat: &Seat| Some((seat.user.clone(), Person::from(&**seat.input().sample()?)));
+        scene.people = seats.filter_map(person).collect();
         mend(&mut scene, &before.scene.arms);
         Self { scene: Arc::new(scene), clamped: backend.clamped().clone() }
     }

@@ -305,7 +305,7 @@ fn steps(world: &mut World, calls: &mut mpsc::Receiver<Call>, shared: &Shared, s
         let wanted = MonoTime::from_nanos(shared.wanted_at.load(Ordering::Relaxed));
         if schedule.next() + Duration::from_millis(1) >= wanted {
             let before = shared.snapshot.load();
-            shared.snapshot.store(Arc::new(Snapshot::take(world.backend.as_ref(), &before)));
+            shared.snapshot.store(Arc::new(Snapshot::take(world.backend.as_ref(), world.seats(), &before)));
         }
     }
 }

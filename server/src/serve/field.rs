@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use waldo_protocol::field::HandlingConfig;
 
 use super::ServeError;
 use crate::config::{FieldBackendKind, Settings};
 use crate::control::Arbiter;
-use crate::field::{FieldAccess, FieldBackend, FieldConfig, FieldServer, MultiArmPassThroughBackend};
+use crate::field::{FieldAccess, FieldBackend, FieldConfig, FieldServer, MultiArmPassThroughBackend, Physics};
 use crate::http::{self, Access};
 use crate::tls::ServerTls;
 use crate::vr::{StartError, VrServer};
@@ -79,9 +80,9 @@ impl Field {
     /// Lets clients in.
     pub(super) fn start(&mut self, vr: &VrServer) -> Result<(), ServeError> {
         let backend: Box<dyn FieldBackend> = match self.backend {
-            FieldBackendKind::PassThrough | FieldBackendKind::Soft | FieldBackendKind::Kinematic => {
-                Box::new(MultiArmPassThroughBackend::default())
-            }
+            FieldBackendKind::PassThrough => Box::new(MultiArmPassThroughBackend::new()),
+            FieldBackendKind::Soft => simulated(Physics::Soft),
+            FieldBackendKind::Kinematic => simulated(Physics::Kinematic),
             FieldBackendKind::Robot => return Err(io::Error::other("there is no such back end yet").into()),
         };
         self.server.start(backend)?;
@@ -110,6 +111,10 @@ impl Field {
         self.server.stop();
         async move { self.server.stopped().await }
     }
+}
+
+fn simulated(physics: Physics) -> Box<dyn FieldBackend> {
+    Box::new(MultiArmPassThroughBackend::simulated(physics, HandlingConfig::default()))
 }
 
 /// Whether the port is to be had, before any motor moves.

@@ -18,7 +18,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use tungstenite::Message;
 use tungstenite::client::IntoClientRequest;
 use tungstenite::protocol::WebSocketConfig;
-use waldo_protocol::field::{ClientMessage, Extension, Hello, Join, ServerMessage};
+use waldo_protocol::field::{ClientMessage, Extension, Hello, HelloAck, Join, Joined, ServerMessage};
 
 use crate::config::Settings;
 use crate::tls;
@@ -107,7 +107,7 @@ impl Target {
             socket.send(Message::text(message.encode())).await?;
             match timeout(PATIENCE, answer(&mut socket)).await.context("no answer in time")?? {
                 ServerMessage::Error(error) => return Ok(error.reason),
-                ServerMessage::HelloAck(ack) => owner = ack.owner_id.unwrap_or_default(),
+                ServerMessage::HelloAck(HelloAck { joined: Joined::Publisher { owner_id }, .. }) => owner = owner_id,
                 _ => {}
             }
         }
@@ -130,17 +130,13 @@ async fn answer(socket: &mut WebSocketStream<Box<dyn Stream>>) -> anyhow::Result
     loop {
         match socket.next().await.context("the field hung up")?? {
             Message::Text(text) => match ServerMessage::decode(&text) {
-                Ok(message) if !is_scene(&message) => return Ok(message),
-                _ => {}
+                Ok(ServerMessage::SceneState(_) | ServerMessage::Unknown(_)) | Err(_) => {}
+                Ok(message) => return Ok(message),
             },
             Message::Close(Some(close)) => bail!("the field hung up: {} {}", close.code, close.reason),
             _ => {}
         }
     }
-}
-
-fn is_scene(message: &ServerMessage) -> bool {
-    matches!(message, ServerMessage::SceneState(_) | ServerMessage::SceneDelta(_))
 }
 
 fn connector(trust: Option<&Path>, settings: &Settings) -> anyhow::Result<TlsConnector> {

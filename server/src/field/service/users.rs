@@ -11,7 +11,6 @@ use waldo_protocol::time::MonoTime;
 
 use super::{AWAY, Client, Refused, Service};
 use crate::clock;
-use crate::field::input::Input;
 use crate::field::seat::{Link, Seat};
 use crate::http::random_token;
 use crate::policy::outbox::Close;
@@ -115,7 +114,7 @@ impl Service {
         let limit = self.deadman(hello);
         let link = Link {
             outbox: Some(Arc::clone(&client.outbox)),
-            coded: hello.ext.has(Extension::Acks) || hello.ext.has(Extension::Deadman),
+            coded: !hello.ext.is_empty(),
             heard: clock::now(),
             ack: None,
         };
@@ -159,11 +158,11 @@ impl Service {
     /// How long the hands of a client may be silent.
     fn deadman(&self, hello: &Hello) -> Duration {
         let usual = self.config.deadman;
-        match hello.deadman_s.filter(|_| hello.ext.has(Extension::Deadman)) {
+        match hello.deadman_s {
             // Nobody is less strict than a strict server.
             Some(asked) if self.config.strict_deadman => usual.min(Duration::from_secs_f64(asked)),
             Some(asked) => Duration::from_secs_f64(asked),
-            None if self.config.strict_deadman || hello.ext.has(Extension::Deadman) => usual,
+            None if self.config.strict_deadman || !hello.ext.is_empty() => usual,
             None => PATIENT,
         }
     }
