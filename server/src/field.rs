@@ -26,7 +26,7 @@ mod snapshot;
 mod upgrade;
 mod worker;
 
-pub use backend::{BackendError, FieldBackend, FieldHold, MeshChange, MultiArmPassThroughBackend};
+pub use backend::{BackendError, FieldBackend, FieldHold, MultiArmPassThroughBackend};
 pub use config::{FieldAccess, FieldConfig};
 pub use server::{FieldServer, FieldStartError};
 pub use service::UserView;

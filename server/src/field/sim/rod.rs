@@ -394,3 +394,6 @@ fn rotation_vector(rotation: DQuat) -> DVec3 {
     // Exact where angles are small; glam's own conversion drops them.
     if sine < 1e-9 { axis * 2.0 } else { axis * (2.0 * sine.atan2(rotation.w) / sine) }
 }
+
+#[cfg(test)]
+mod tests;
