@@ -27,7 +27,16 @@ impl Limits {
 
     /// Sets what is wanted to where each joint can stand still soonest.
     pub(super) fn brake(&self, arms: &[Arm], wanted: &mut Command) {
-        for ((arm, motions), wanted) in arms.iter().zip(&self.joints).zip(&mut wanted.arms) {
+        for which in 0..arms.len() {
+            self.brake_arm(which, arms, wanted);
+        }
+    }
+
+    /// The same for one arm.
+    pub(super) fn brake_arm(&self, which: usize, arms: &[Arm], wanted: &mut Command) {
+        if let (Some(arm), Some(motions), Some(wanted)) =
+            (arms.get(which), self.joints.get(which), wanted.arms.get_mut(which))
+        {
             wanted.joints = stops(arm, motions);
         }
     }
