@@ -107,7 +107,8 @@ impl FieldUser {
         }
         let pressed = |held: fn(&FieldHand) -> bool| hands.iter().flatten().any(held);
         let rests = pressed(|hand| hand.rests);
-        seen.rests = rests && !std::mem::replace(&mut self.rests, rests);
+        let before = std::mem::replace(&mut self.rests, rests);
+        seen.rests = rests && !before;
         self.gripped = pressed(|hand| hand.follows).then(|| self.gripped.unwrap_or(now));
         seen
     }
