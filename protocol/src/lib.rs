@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod exchange;
+pub mod field;
 pub mod geometry;
 mod names;
 pub mod policy;

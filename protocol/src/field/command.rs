@@ -1,0 +1,80 @@
+//! What arms are told.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{Buttons, Invalid, Transform, Twist};
+
+/// What one arm is told.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ArmCommand {
+    /// Never empty in a value that was read.
+    pub arm_id: String,
+    /// The clutch is held.
+    pub active: bool,
+    /// Where the tip shall be.
+    pub target: Transform,
+    /// Of the controller, passed on unchanged.
+    pub velocity: Twist,
+    /// Zero inside of the deadband.
+    pub joystick: [f64; 2],
+    /// Of the controller, passed on unchanged.
+    pub buttons: Buttons,
+}
+
+impl ArmCommand {
+    /// An inactive command to that arm with nothing pressed.
+    pub fn inactive(arm_id: impl Into<String>, target: Transform) -> Self {
+        Self {
+            arm_id: arm_id.into(),
+            active: false,
+            target,
+            velocity: Twist::default(),
+            joystick: [0.0; 2],
+            buttons: Buttons::new(),
+        }
+    }
+
+    /// Whether a button is held.
+    pub fn pressed(&self, button: &str) -> bool {
+        self.buttons.get(button).copied().unwrap_or_default()
+    }
+}
+
+/// What the arms of one user are told at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct MultiArmCommand {
+    /// That of the sample it was made of.
+    pub timestamp: f64,
+    /// By arm id; each key is its command's [`ArmCommand::arm_id`].
+    pub commands: BTreeMap<String, ArmCommand>,
+    /// Of the user.
+    pub head_pose: Option<Transform>,
+    /// Of the user, `crawl` always among them if a mapper made it.
+    pub actions: Buttons,
+}
+
+impl MultiArmCommand {
+    /// Commands by their arm ids; of two for one arm the later counts.
+    pub fn new(timestamp: f64, commands: impl IntoIterator<Item = ArmCommand>) -> Self {
+        let commands = commands.into_iter().map(|command| (command.arm_id.clone(), command)).collect();
+        Self { timestamp, commands, head_pose: None, actions: Buttons::new() }
+    }
+
+    /// Refuses what no program may be given: a command without an arm, or under another arm's key.
+    ///
+    /// # Errors
+    /// [`Invalid::Disconnected`] for an empty arm id, else the reason.
+    pub fn check(&self) -> Result<(), Invalid> {
+        for (key, command) in &self.commands {
+            if command.arm_id.is_empty() {
+                return Err(Invalid::Disconnected);
+            }
+            if *key != command.arm_id {
+                return Err(Invalid::reason("command keys must match ArmCommand.arm_id"));
+            }
+        }
+        Ok(())
+    }
+}

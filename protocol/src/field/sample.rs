@@ -1,0 +1,68 @@
+//! What a headset sees of its user.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{Transform, Twist};
+
+/// Buttons, or actions, by name; what is not named is not pressed. See [`ControllerSample::buttons`].
+pub type Buttons = BTreeMap<String, bool>;
+
+/// Name of the button under the index finger.
+pub const TRIGGER_CLICK: &str = "trigger_click";
+/// Name of the button under the other fingers.
+pub const GRIP_CLICK: &str = "grip_click";
+/// Name of the buttons X and A.
+pub const PRIMARY: &str = "primary";
+/// Name of the buttons Y and B.
+pub const SECONDARY: &str = "secondary";
+/// Name of the action that most modes know: any trigger is clicked.
+pub const CRAWL: &str = "crawl";
+/// Key of the left hand's controller.
+pub const LEFT: &str = "left";
+/// Key of the right hand's controller.
+pub const RIGHT: &str = "right";
+
+/// One controller at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ControllerSample {
+    /// Grip space; in `octo-waypoint` the target ray space.
+    pub pose: Transform,
+    /// Zeros if unknown.
+    pub velocity: Twist,
+    /// 0 open … 1 closed.
+    pub grip: f64,
+    /// 0 … 1; no part of the command of an arm.
+    pub trigger: f64,
+    /// x to the right, y **pulled back**; −1 … 1.
+    pub joystick: [f64; 2],
+    /// [`TRIGGER_CLICK`], [`GRIP_CLICK`], [`PRIMARY`], [`SECONDARY`], and whatever else a client sends.
+    pub buttons: Buttons,
+}
+
+impl ControllerSample {
+    /// A controller at that pose with nothing pressed.
+    pub const fn at(pose: Transform) -> Self {
+        let velocity = Twist { linear: [0.0; 3], angular: [0.0; 3] };
+        Self { pose, velocity, grip: 0.0, trigger: 0.0, joystick: [0.0; 2], buttons: Buttons::new() }
+    }
+
+    /// Whether a button is held.
+    pub fn pressed(&self, button: &str) -> bool {
+        self.buttons.get(button).copied().unwrap_or_default()
+    }
+}
+
+/// Head and controllers at one moment; as a message, with at least one controller.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct XrInputSample {
+    /// Seconds of the sender's clock, whatever it counts from.
+    pub timestamp: f64,
+    /// Of the viewer.
+    pub head_pose: Transform,
+    /// By [`LEFT`] and [`RIGHT`]; other keys drive no arm, yet count for [`CRAWL`].
+    pub controllers: BTreeMap<String, ControllerSample>,
+    /// [`CRAWL`], and whatever else a client sends.
+    pub actions: Buttons,
+}
