@@ -145,7 +145,8 @@ impl Arbiter {
     /// The source is gone: its last socket closed.
     pub fn on_closed(&mut self, now: MonoTime, source: SourceId, events: &mut Vec<Event>) {
         self.on_tick(now, events);
-        let engaged = self.engaged() && self.lease.holder() == Some(source);
+        let held = self.field.forget(source);
+        let engaged = (self.engaged() || held) && self.lease.holder() == Some(source);
         self.change_lease(now, events, |lease| lease.leave(source));
         if engaged {
             self.lost_while_engaged(now);
@@ -183,8 +184,11 @@ impl Arbiter {
         self.watch_program(now, events);
         if let Some(driver) = self.lease.holder().filter(|driver| driver.kind.is_human()) {
             let silence = self.silence(now, driver).unwrap_or(Duration::MAX);
-            if silence >= driver.kind.stale_after() && self.disengage(events) {
-                self.lost_while_engaged(now);
+            if silence >= driver.kind.stale_after() {
+                let held = self.field.forget(driver);
+                if self.disengage(events) || held {
+                    self.lost_while_engaged(now);
+                }
             }
             // Who was just given the lease need not have sent anything yet.
             if silence.min(now.since(self.leased)) >= driver.kind.lost_after() {

@@ -72,9 +72,13 @@ impl Limits {
                 }
             }
             *motions = next;
-            for ((joint, command), motion) in arm.joints.iter().zip(&mut command.joints).zip(motions.iter()) {
+            for ((joint, command), motion) in arm.joints.iter().zip(&mut command.joints).zip(motions.iter_mut()) {
                 // A limit of angle counts more than one of acceleration; a joint that began outside goes no farther.
                 *command = motion.position.clamp(joint.lower.min(*command), joint.upper.max(*command));
+                if *command != motion.position {
+                    // It stands there, and does not come back by itself from where it was not sent.
+                    *motion = Motion::at_rest(*command);
+                }
             }
         }
     }

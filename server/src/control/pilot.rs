@@ -173,6 +173,11 @@ impl Pilot {
         layout.unwrap_or_else(|| Err(RobotError("the robot is left alone".into())))
     }
 
+    /// The robot's arms.
+    pub(super) fn arms(&self) -> &[Arm] {
+        &self.arms
+    }
+
     /// What the arms do now.
     pub(super) fn status(&self) -> ControlStatus {
         let commands = || self.arms.iter().zip(&self.command.arms);

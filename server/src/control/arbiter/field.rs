@@ -71,6 +71,8 @@ struct FieldUser {
     places: [Place; 2],
     /// Whether the button for rest was held last. At the beginning it counts as held.
     rests: bool,
+    /// Per hand: its grip was held when it was seen last.
+    held: [bool; 2],
     /// Since when a grip has been held.
     gripped: Option<MonoTime>,
 }
@@ -87,7 +89,7 @@ struct Seen {
 impl FieldUser {
     fn new(id: SourceId, now: MonoTime) -> Self {
         let (released, places) = ([false; 2], [Place::default(); 2]);
-        Self { id, newest: now, released, places, rests: true, gripped: None }
+        Self { id, newest: now, released, places, rests: true, held: [false; 2], gripped: None }
     }
 
     fn observe(&mut self, now: MonoTime, hands: &FieldHands, may_engage: bool) -> Seen {
@@ -102,21 +104,22 @@ impl FieldUser {
                 continue;
             };
             seen.leapt[i] = self.places[i].leaps(now, hand.pose.position());
+            self.held[i] = hand.follows;
             seen.engages[i] = may_engage && self.released[i] && hand.follows;
             self.released[i] = may_engage && !hand.follows;
         }
-        let pressed = |held: fn(&FieldHand) -> bool| hands.iter().flatten().any(held);
-        let rests = pressed(|hand| hand.rests);
+        let rests = hands.iter().flatten().any(|hand| hand.rests);
         let before = std::mem::replace(&mut self.rests, rests);
         seen.rests = rests && !before;
-        self.gripped = pressed(|hand| hand.follows).then(|| self.gripped.unwrap_or(now));
+        self.gripped = self.held.contains(&true).then(|| self.gripped.unwrap_or(now));
         seen
     }
 
-    /// Nothing that was seen before counts any more.
-    fn forget(&mut self) {
-        (self.released, self.places) = ([false; 2], [Place::default(); 2]);
-        (self.rests, self.gripped) = (true, None);
+    /// Nothing that was seen before counts any more. True if a grip was held then.
+    fn forget(&mut self) -> bool {
+        let held = self.held.contains(&true);
+        *self = Self::new(self.id, self.newest);
+        held
     }
 }
 
@@ -167,6 +170,11 @@ impl Field {
         was
     }
 
+    /// Nothing that was seen of this user counts any more. True if a grip was held then: nobody saw it let go.
+    pub(super) fn forget(&mut self, id: SourceId) -> bool {
+        self.users.iter_mut().find(|user| user.id == id).is_some_and(FieldUser::forget)
+    }
+
     pub(super) fn leave(&mut self, id: SourceId) {
         self.users.retain(|user| user.id != id);
     }
@@ -214,10 +222,8 @@ impl Arbiter {
     /// followed them lets go.
     pub fn on_field_silent(&mut self, now: MonoTime, who: SourceId, events: &mut Vec<Event>) {
         self.on_tick(now, events);
-        if let Some(user) = self.field.users.iter_mut().find(|user| user.id == who) {
-            user.forget();
-        }
-        if self.lease.holder() == Some(who) && self.disengage(events) {
+        let held = self.field.forget(who);
+        if self.lease.holder() == Some(who) && (self.disengage(events) || held) {
             self.lost_while_engaged(now);
         }
     }

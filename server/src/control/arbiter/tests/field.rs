@@ -240,6 +240,21 @@ fn a_policy_must_reset_first_if_the_field_user_who_took_over_was_lost() {
 }
 
 #[test]
+fn a_hand_that_is_not_seen_any_more_has_released_nothing() {
+    let mut room = Room::new();
+    room.act_for(500).unwrap();
+    room.grip(F);
+    for _ in 0..300 {
+        room.field(F, [None, None]);
+        assert_eq!((room.follows(), room.act()), ([false; 2], Err(Refused::Operator)));
+    }
+    let mut gone = room;
+    gone.arbiter.on_field_silent(gone.now, F, &mut gone.events);
+    gone.wait(2100);
+    assert_eq!((gone.driver(), gone.act()), (None, Err(Refused::ResetFirst)));
+}
+
+#[test]
 fn the_button_for_rest_counts_once_from_who_may_drive_and_takes_over_from_a_policy() {
     let resting = || [Some(FieldHand { rests: true, ..hand(0.0, false) }), Some(hand(0.0, false))];
     let mut room = Room::new();
