@@ -15,6 +15,7 @@ mod connection;
 mod input;
 mod outbox;
 mod publish;
+mod robot;
 mod schedule;
 mod seat;
 mod sequence;
@@ -28,6 +29,7 @@ mod worker;
 
 pub use backend::{BackendError, FieldBackend, FieldHold, MultiArmPassThroughBackend};
 pub use config::{FieldAccess, FieldConfig};
+pub use robot::RobotField;
 pub use server::{FieldServer, FieldStartError};
 pub use service::UserView;
 pub use sim::{Physics, Simulation};

@@ -81,9 +81,9 @@ impl Waldo {
         let control = Self::start_robot(server, &hub, Arc::clone(&arbiter), robot).await?;
         let own = settings.cameras.v4l2.iter().map(|address| V4l2Camera::start(address.clone(), &hub));
         let own = own.collect::<Result<_, _>>()?;
-        let policies = Policies::start(settings, server, (&control, arbiter, &hub)).await?;
+        let policies = Policies::start(settings, server, (&control, Arc::clone(&arbiter), &hub)).await?;
         if let Some(field) = &mut field {
-            field.start(server)?;
+            field.start(server, (&control, arbiter))?;
         }
         let (changed, stereo) = (hub.cameras_changed(), settings.cameras.stereo);
         server.set_video_sources(Some(sources(hub.cameras(), stereo)));

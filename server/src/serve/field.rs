@@ -1,6 +1,5 @@
 //! The field service of `waldo serve`: its port, its arms, its certificate.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -10,8 +9,8 @@ use waldo_protocol::field::HandlingConfig;
 
 use super::ServeError;
 use crate::config::{FieldBackendKind, Settings};
-use crate::control::Arbiter;
-use crate::field::{FieldAccess, FieldBackend, FieldConfig, FieldServer, MultiArmPassThroughBackend, Physics};
+use crate::control::{Arbiter, ControlLoop};
+use crate::field::{FieldAccess, FieldBackend, FieldConfig, FieldServer, MultiArmPassThroughBackend, Physics, RobotField};
 use crate::http::{self, Access};
 use crate::tls::ServerTls;
 use crate::vr::{StartError, VrServer};
@@ -78,12 +77,19 @@ impl Field {
     }
 
     /// Lets clients in.
-    pub(super) fn start(&mut self, vr: &VrServer) -> Result<(), ServeError> {
+    pub(super) fn start(
+        &mut self,
+        vr: &VrServer,
+        (control, arbiter): (&ControlLoop, Arc<Mutex<Arbiter>>),
+    ) -> Result<(), ServeError> {
         let backend: Box<dyn FieldBackend> = match self.backend {
             FieldBackendKind::PassThrough => Box::new(MultiArmPassThroughBackend::new()),
             FieldBackendKind::Soft => simulated(Physics::Soft),
             FieldBackendKind::Kinematic => simulated(Physics::Kinematic),
-            FieldBackendKind::Robot => return Err(io::Error::other("there is no such back end yet").into()),
+            FieldBackendKind::Robot => {
+                let reports = vr.clone();
+                Box::new(RobotField::new(control, arbiter, move |event| reports.publish(event)))
+            }
         };
         self.server.start(backend)?;
         let shown = self.server.clone();

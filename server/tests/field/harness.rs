@@ -12,10 +12,8 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
-use waldo_protocol::field::{CharacterMode, Mesh, MultiArmCommand, Overlay, SceneState};
-use waldo_server::field::{
-    BackendError, FieldBackend, FieldConfig, FieldServer, MeshChange, MultiArmPassThroughBackend,
-};
+use waldo_protocol::field::{CharacterMode, Mesh, MeshChange, MultiArmCommand, Overlay, SceneState};
+use waldo_server::field::{BackendError, FieldBackend, FieldConfig, FieldServer, MultiArmPassThroughBackend};
 
 /// Much longer than anything takes.
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
@@ -97,11 +95,11 @@ impl FieldBackend for Noting {
     fn stop(&mut self, stopped: bool) {
         self.inner.stop(stopped);
     }
-    fn add_mesh(&mut self, mesh: Mesh) -> Result<(), BackendError> {
+    fn add_mesh(&mut self, mesh: Mesh) -> Result<bool, BackendError> {
         self.inner.add_mesh(mesh)
     }
-    fn update_mesh_transform(&mut self, owner: &str, mesh_id: &str, change: &MeshChange) -> Result<(), BackendError> {
-        self.inner.update_mesh_transform(owner, mesh_id, change)
+    fn update_mesh_transform(&mut self, owner: &str, change: &MeshChange) -> Result<bool, BackendError> {
+        self.inner.update_mesh_transform(owner, change)
     }
     fn remove_mesh(&mut self, owner: &str, mesh_id: &str) -> bool {
         self.inner.remove_mesh(owner, mesh_id)
@@ -109,7 +107,7 @@ impl FieldBackend for Noting {
     fn clear_meshes(&mut self, owner: &str) -> bool {
         self.inner.clear_meshes(owner)
     }
-    fn update_overlay(&mut self, overlay: Overlay) -> Result<(), BackendError> {
+    fn update_overlay(&mut self, overlay: Overlay) -> Result<bool, BackendError> {
         self.inner.update_overlay(overlay)
     }
     fn remove_overlay(&mut self, owner: &str, overlay_id: &str) -> bool {

@@ -3,7 +3,6 @@
 use waldo_protocol::field::{ClientMessage, MeshAck, OverlayAck, ServerMessage, Status};
 
 use super::{Refused, Session};
-use crate::field::backend::MeshChange;
 
 impl Session {
     pub(super) async fn on_publication(&self, owner: String, message: ClientMessage) -> Result<(), Refused> {
@@ -20,24 +19,12 @@ impl Session {
         let ack = match message {
             ClientMessage::AddMesh(added) => {
                 let (id, added) = (added.mesh_id.clone(), added.into_mesh(by));
-                calls.call(move |world| world.backend.add_mesh(added)).await??;
-                mesh(owner, Some(id), Status::Added, true)
+                let changed = calls.call(move |world| world.backend.add_mesh(added)).await??;
+                mesh(owner, Some(id), Status::Added, changed)
             }
             ClientMessage::UpdateMeshTransform(change) => {
                 let id = change.mesh_id.clone();
-                let changed = calls
-                    .call(move |world| {
-                        let before = world.backend.scene().meshes.get(&change.mesh_id).cloned();
-                        let change_of = MeshChange {
-                            translation: change.translation,
-                            rotation_xyzw: change.rotation_xyzw,
-                            scale: change.scale,
-                            visible: change.visible,
-                        };
-                        world.backend.update_mesh_transform(&by, &change.mesh_id, &change_of)?;
-                        Ok::<_, Refused>(before.as_ref() != world.backend.scene().meshes.get(&change.mesh_id))
-                    })
-                    .await??;
+                let changed = calls.call(move |world| world.backend.update_mesh_transform(&by, &change)).await??;
                 mesh(owner, Some(id), Status::Updated, changed)
             }
             ClientMessage::RemoveMesh { mesh_id } => {
@@ -51,8 +38,8 @@ impl Session {
             }
             ClientMessage::UpdateOverlayPoints(points) => {
                 let (id, points) = (points.overlay_id.clone(), points.into_overlay(by));
-                calls.call(move |world| world.backend.update_overlay(points)).await??;
-                overlay(owner, Some(id), Status::Updated, true)
+                let changed = calls.call(move |world| world.backend.update_overlay(points)).await??;
+                overlay(owner, Some(id), Status::Updated, changed)
             }
             ClientMessage::RemoveOverlayPoints { overlay_id } => {
                 let id = overlay_id.clone();
