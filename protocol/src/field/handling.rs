@@ -195,6 +195,11 @@ impl ArmHandling {
         self.attached = true;
     }
 
+    /// The tip was moved, or kept from moving, by somebody else: the next pull begins anew where it is.
+    pub fn restart(&mut self) {
+        self.pull = None;
+    }
+
     /// Where the tip is pulled to in a tick of `dt` seconds, with `tip` where it is now; nothing while detached.
     ///
     /// When the arm is attached anew, or gets commands after a time without, the pull starts from the tip and reaches the
