@@ -30,6 +30,7 @@ use self::program::Program;
 pub use self::program::{HANDED_BACK_AFTER, JointAction, JointTargets, RAMP, Refused, ResetProgress, Resume};
 pub use self::source::{SourceId, SourceKind};
 use self::stop::StopLatch;
+pub use self::stop::{StopGate, StopView};
 use self::stream::Stream;
 
 /// Streams remembered at once. Beyond it a newcomer takes the place of one that has been silent for
@@ -308,6 +309,11 @@ impl Arbiter {
     /// Whether the stop latch is set.
     pub fn stopped(&self) -> bool {
         self.stop.since().is_some()
+    }
+
+    /// The same for threads that ask often.
+    pub fn stop_view(&self) -> StopView {
+        self.stop.view()
     }
 
     /// Ends the engagement; every stream must then show both grips released. True if somebody was engaged.

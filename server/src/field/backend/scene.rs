@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use waldo_protocol::field::{ArmCommand, CharacterMode, Mesh, MultiArmCommand, Overlay, SceneState};
+use waldo_protocol::field::{ArmCommand, CharacterMode, HandlingConfig, Mesh, MultiArmCommand, Overlay, SceneState};
 
 use super::{BackendError, FieldBackend, MeshChange, bounds, merge, pass_through, published};
-use crate::field::sim::Simulation;
+use crate::field::sim::{Physics, Simulation};
 
 /// No simulation is stepped by less, seconds.
 const SHORTEST_STEP: f64 = 0.0001;
@@ -65,6 +65,11 @@ impl MultiArmPassThroughBackend {
     /// those of [`CharacterMode::arm_ids`], in that order.
     pub fn with_simulations(make: impl Fn(&str, CharacterMode) -> Box<dyn Simulation> + Send + 'static) -> Self {
         Self { make: Some(Box::new(make)), ..Self::new() }
+    }
+
+    /// An empty scene with the built-in simulations.
+    pub fn simulated(physics: Physics, handling: HandlingConfig) -> Self {
+        Self::with_simulations(move |user, mode| physics.simulation(user, mode, handling))
     }
 
     /// As [`FieldBackend::register_user`], with the mode's name.
