@@ -62,7 +62,11 @@ impl Default for Inner {
             Family::clone(&field_dropped),
         );
         let field_frames = Family::default();
-        registry.register("field_frames", "Frames of the scene queued for clients, or left out", Family::clone(&field_frames));
+        registry.register(
+            "field_frames",
+            "Frames of the scene queued for clients, or left out",
+            Family::clone(&field_frames),
+        );
         let field_sent_bytes = Counter::default();
         registry.register("field_sent_bytes", "Bytes of scenes queued for clients", field_sent_bytes.clone());
         let clients = Family::default();

@@ -108,7 +108,8 @@ impl Input {
             self.end();
             return Said { command: None, expired: true };
         }
-        if self.excess.is_some() && self.rate.take(now)
+        if self.excess.is_some()
+            && self.rate.take(now)
             && let Some(sample) = self.excess.take()
         {
             self.map(sample);

@@ -35,7 +35,9 @@ const MAX_STRANGERS: usize = 16;
 #[non_exhaustive]
 pub enum FieldStartError {
     /// The port is not to be had.
-    #[error("cannot listen for clients of the field on {addr}: {source}; stop what listens there, or choose another port")]
+    #[error(
+        "cannot listen for clients of the field on {addr}: {source}; stop what listens there, or choose another port"
+    )]
     Listen {
         /// The address asked for.
         addr: SocketAddr,
@@ -167,7 +169,8 @@ impl FieldServer {
         let service = Arc::new(Service::new(config.clone(), Arc::clone(&shared), calls));
         let (stopping, shutdown) = (Arc::<AtomicBool>::default(), self.0.shutdown.clone());
         let world = World::new(backend, config.stop.clone(), config.metrics.clone());
-        let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| std::thread::Builder::new().name(name.into()).spawn(run);
+        let spawn =
+            |name: &str, run: Box<dyn FnOnce() + Send>| std::thread::Builder::new().name(name.into()).spawn(run);
         let mut threads = Vec::new();
         let started = [
             spawn("field steps", {

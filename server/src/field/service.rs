@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use waldo_protocol::field::{Extensions, Invalid, MeshMarks, Role};
 use waldo_protocol::time::MonoTime;
 
-pub use self::users::UserView;
 use self::users::Books;
+pub use self::users::UserView;
 use super::config::FieldConfig;
 use super::outbox::Outbox;
 use super::seat::Seat;
@@ -176,7 +176,10 @@ impl Service {
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
-                () = shutdown.cancelled() => return,
+                () = shutdown.cancelled() => {
+                    let close = || Close::new(1001, "the server stops");
+                    return self.clients().iter().for_each(|client| client.outbox.close(close()));
+                }
             }
             let now = clock::now();
             for client in self.clients() {

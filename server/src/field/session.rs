@@ -5,17 +5,17 @@ mod publisher;
 use std::sync::Arc;
 
 use waldo_protocol::field::{
-    AssetManifest, Bounds, ClientMessage, Envelope, ErrorMessage, Extensions, Hello, HelloAck, Invalid, Join,
-    Joined, Limits, MeshMarks, ResetAck, Role, ServerMessage, XrInput,
+    AssetManifest, Bounds, ClientMessage, Envelope, ErrorMessage, Extensions, Hello, HelloAck, Invalid, Join, Joined,
+    Limits, MeshMarks, ResetAck, Role, ServerMessage, XrInput,
 };
 
 use super::config::FieldAccess;
+use super::input;
 use super::outbox::{Message, Outbox};
 use super::seat::Seat;
 use super::sequence::Sequence;
 use super::server::Place;
 use super::service::{Client, Refused, Service};
-use super::input;
 use crate::clock;
 use crate::policy::outbox::Close;
 use crate::vr::Bucket;

@@ -19,11 +19,7 @@ pub(super) struct Snapshot {
 impl Snapshot {
     /// What the back end shows now, with the people whose hands are live. An arm whose state is not finite is shown as it
     /// was last, and said to be at fault.
-    pub(super) fn take<'a>(
-        backend: &dyn FieldBackend,
-        seats: impl Iterator<Item = &'a Seat>,
-        before: &Self,
-    ) -> Self {
+    pub(super) fn take<'a>(backend: &dyn FieldBackend, seats: impl Iterator<Item = &'a Seat>, before: &Self) -> Self {
         let mut scene = backend.scene().clone();
         let person = |seat: &Seat| Some((seat.user.clone(), Person::from(&**seat.input().sample()?)));
         scene.people = seats.filter_map(person).collect();

@@ -117,7 +117,14 @@ mod tests {
         let (metrics, shutdown) = (Metrics::default(), CancellationToken::new());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let server = tokio::spawn(serve_at_most(1, listener, Some(tls.config()), Router::new(), metrics.clone(), shutdown.clone()));
+        let server = tokio::spawn(serve_at_most(
+            1,
+            listener,
+            Some(tls.config()),
+            Router::new(),
+            metrics.clone(),
+            shutdown.clone(),
+        ));
         let first = TcpStream::connect(addr).await.unwrap();
         let mut second = TcpStream::connect(addr).await.unwrap();
         assert_eq!(second.read(&mut [0]).await.unwrap(), 0, "closed without a word");

@@ -10,7 +10,9 @@ use waldo_protocol::field::HandlingConfig;
 use super::ServeError;
 use crate::config::{FieldBackendKind, Settings};
 use crate::control::{Arbiter, ControlLoop};
-use crate::field::{FieldAccess, FieldBackend, FieldConfig, FieldServer, MultiArmPassThroughBackend, Physics, RobotField};
+use crate::field::{
+    FieldAccess, FieldBackend, FieldConfig, FieldServer, MultiArmPassThroughBackend, Physics, RobotField,
+};
 use crate::http::{self, Access};
 use crate::tls::ServerTls;
 use crate::vr::{StartError, VrServer};

@@ -118,13 +118,12 @@ impl Policies {
 pub(super) fn check(settings: &Settings) -> Result<(), ServeError> {
     let policy = &settings.policy;
     let zenoh = policy.zenoh.as_ref();
-    let asked =
-        [
-            ("--port", Some(settings.port)),
-            ("--policy-port", policy.port),
-            ("--field-port", settings.field.port),
-            ("--policy-zenoh", zenoh.map(|z| z.port())),
-        ];
+    let asked = [
+        ("--port", Some(settings.port)),
+        ("--policy-port", policy.port),
+        ("--field-port", settings.field.port),
+        ("--policy-zenoh", zenoh.map(|z| z.port())),
+    ];
     for (i, (flag, port)) in asked.iter().enumerate() {
         let Some(port) = port.filter(|port| *port != 0) else { continue };
         if let Some((other, _)) = asked[..i].iter().find(|(_, other)| *other == Some(port)) {

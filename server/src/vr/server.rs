@@ -113,7 +113,13 @@ impl VrServer {
         let network = Network::new(settings.media_ports.map(PortRange::ports), settings.ice_servers.clone())
             .with_ice_secret(settings.ice_secret.as_deref());
         let service = Arc::new(Service::new(Metrics::default(), network, &settings));
-        Self(Arc::new(Inner { settings, service, sensors: Mutex::default(), sockets: Mutex::default(), running: Mutex::default() }))
+        Self(Arc::new(Inner {
+            settings,
+            service,
+            sensors: Mutex::default(),
+            sockets: Mutex::default(),
+            running: Mutex::default(),
+        }))
     }
 
     /// Sets the sensors that `/api/cameras` and `/api/proprio` show to people and scripts from the next start on; without

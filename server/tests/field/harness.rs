@@ -244,7 +244,7 @@ impl Client {
     }
 
     /// The next scene of which that is true.
-    pub(crate) async fn scene_where(&mut self, what: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn scene_where(&mut self, mut what: impl FnMut(&Value) -> bool) -> Value {
         let end = Instant::now() + LIMIT;
         loop {
             let scene = self.scene().await;

@@ -15,8 +15,8 @@ async fn the_scene_comes_before_hello_and_has_all_its_keys() {
     let mut client = setup.connect().await;
     let scene = client.scene().await;
     let keys: Vec<_> = scene.as_object().unwrap().keys().cloned().collect();
-    let mut expected =
-        ["timestamp", "arms", "scenery", "user_arms", "meshes", "overlay_points", "spheres", "haptics"].map(String::from);
+    let mut expected = ["timestamp", "arms", "scenery", "user_arms", "meshes", "overlay_points", "spheres", "haptics"]
+        .map(String::from);
     expected.sort();
     assert_eq!(keys, expected);
 }
@@ -28,6 +28,7 @@ async fn frames_of_bytes_are_read_as_text() {
     let hello = json!({"version": 1.0, "type": "hello", "payload": {"role": "spectator"}, "seq": 7}).to_string();
     client.socket.send(Message::binary(hello.into_bytes())).await.unwrap();
     assert_eq!(client.reply().await["type"], "hello_ack");
+    assert_eq!(client.reply().await["type"], "asset_manifest");
     client.socket.send(Message::binary(vec![0xff, 0xfe])).await.unwrap();
     assert!(!client.refusal().await.is_empty());
 }
@@ -70,8 +71,7 @@ async fn a_second_hello_ends_the_first_one() {
 #[tokio::test]
 async fn who_has_the_token_comes_back_to_the_same_arms() {
     let setup = start();
-    let hello = json!({"ext": ["resume/1"]});
-    let mut amy = setup.user_with("amy", hello.clone()).await;
+    let mut amy = setup.user_with("amy", json!({"ext": ["resume/1"]})).await;
     let token = amy.ack["payload"]["resume_token"].as_str().unwrap().to_owned();
     amy.hand(0.6).await;
     let at = |scene: &Value| scene["arms"]["amy_arm_0"]["tip"]["translation"][0].as_f64();
@@ -93,9 +93,8 @@ async fn who_has_the_token_comes_back_to_the_same_arms() {
     assert_eq!(at(&back.scene().await), Some(0.6));
     let token = back.ack["payload"]["resume_token"].as_str().unwrap().to_owned();
     // Over another socket while this one is open.
-    let _third =
-        setup.hello(json!({"character_mode": "two-cr", "user_id": "amy", "ext": ["resume/1"], "resume_token": token}));
-    let third = _third.await;
+    let hello = json!({"character_mode": "two-cr", "user_id": "amy", "ext": ["resume/1"], "resume_token": token});
+    let third = setup.hello(hello).await;
     assert_eq!(back.closed().await.0, 4001);
     drop(back);
     tokio::time::sleep(A_WHILE).await;

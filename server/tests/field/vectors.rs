@@ -109,11 +109,7 @@ async fn the_edges_of_the_wire_are_where_they_were() {
         if given.contains("'m'") {
             let mesh = json!({"mesh_id": "m", "mesh_data_b64": "Z2xURgIAAAA="});
             let mut other = None;
-            let owner = if speaker == "publisher2" {
-                other.insert(setup.publisher("rig").await)
-            } else {
-                &mut client
-            };
+            let owner = if speaker == "publisher2" { other.insert(setup.publisher("rig").await) } else { &mut client };
             owner.send("add_mesh", mesh).await;
             assert_eq!(owner.reply().await["type"], "mesh_ack");
             before = other;
@@ -172,9 +168,8 @@ async fn static_meshes_are_sent_as_often_as_they_must() {
     let mut rig = setup.publisher("rig").await;
     let mut early = setup.spectator().await;
     let mut strange = setup.connect().await;
-    let mesh = |id: &str, is_static: bool| {
-        json!({"mesh_id": id, "mesh_data_b64": "Z2xURgIAAAA=", "static_asset": is_static})
-    };
+    let mesh =
+        |id: &str, is_static: bool| json!({"mesh_id": id, "mesh_data_b64": "Z2xURgIAAAA=", "static_asset": is_static});
     rig.send("add_mesh", mesh("a", true)).await;
     rig.send("add_mesh", mesh("b", false)).await;
     let has = |scene: &Value, id: &str| scene["meshes"][id].is_object();

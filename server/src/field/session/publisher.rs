@@ -51,7 +51,12 @@ impl Session {
                 overlay(owner, None, Status::Cleared, changed)
             }
             // The role allows nothing else.
-            other => return Err(Refused::new("unsupported", format!("unsupported publisher message type: {}", other.kind()))),
+            other => {
+                return Err(Refused::new(
+                    "unsupported",
+                    format!("unsupported publisher message type: {}", other.kind()),
+                ));
+            }
         };
         self.send(&ack);
         Ok(())
