@@ -132,7 +132,7 @@ impl ArmHandling {
     pub fn handle(&mut self, command: &ArmCommand, previous: Option<&ArmCommand>) -> Handled {
         let secondary = command.pressed(SECONDARY);
         let attached = !(command.pressed(PRIMARY) || secondary);
-        if previous.is_none() || !self.attached {
+        if previous.is_none() {
             // The tip may be anywhere by now.
             self.pull = None;
         }

@@ -3,7 +3,7 @@
 mod bounds;
 mod merge;
 mod pass_through;
-mod published;
+pub(super) mod published;
 mod scene;
 
 use std::borrow::Cow;

@@ -5,7 +5,7 @@ use waldo_protocol::field::{Mesh, MeshChange, Overlay, SceneState};
 use super::BackendError;
 use super::bounds::{self, room};
 
-pub(super) fn add_mesh(scene: &mut SceneState, mut mesh: Mesh) -> Result<bool, BackendError> {
+pub(in crate::field) fn add_mesh(scene: &mut SceneState, mut mesh: Mesh) -> Result<bool, BackendError> {
     bounds::check_mesh(&mesh)?;
     let before = scene.meshes.get(&mesh.mesh_id);
     if before.is_some_and(|before| before.owner_id != mesh.owner_id) {
@@ -31,24 +31,28 @@ fn asset_bytes(mesh: &Mesh) -> usize {
     mesh.asset_uri.as_ref().map_or(0, |uri| uri.len())
 }
 
-pub(super) fn change_mesh(scene: &mut SceneState, owner: &str, change: &MeshChange) -> Result<bool, BackendError> {
+pub(in crate::field) fn change_mesh(
+    scene: &mut SceneState,
+    owner: &str,
+    change: &MeshChange,
+) -> Result<bool, BackendError> {
     bounds::check_change(change)?;
     let mesh = scene.meshes.get_mut(&change.mesh_id).filter(|mesh| mesh.owner_id == owner);
     Ok(change.apply(mesh.ok_or(BackendError::NoSuchMesh)?))
 }
 
-pub(super) fn remove_mesh(scene: &mut SceneState, owner: &str, mesh_id: &str) -> bool {
+pub(in crate::field) fn remove_mesh(scene: &mut SceneState, owner: &str, mesh_id: &str) -> bool {
     let own = scene.meshes.get(mesh_id).is_some_and(|mesh| mesh.owner_id == owner);
     own && scene.meshes.remove(mesh_id).is_some()
 }
 
-pub(super) fn clear_meshes(scene: &mut SceneState, owner: &str) -> bool {
+pub(in crate::field) fn clear_meshes(scene: &mut SceneState, owner: &str) -> bool {
     let before = scene.meshes.len();
     scene.meshes.retain(|_, mesh| mesh.owner_id != owner);
     scene.meshes.len() < before
 }
 
-pub(super) fn update_overlay(scene: &mut SceneState, overlay: Overlay) -> Result<bool, BackendError> {
+pub(in crate::field) fn update_overlay(scene: &mut SceneState, overlay: Overlay) -> Result<bool, BackendError> {
     bounds::check_overlay(&overlay)?;
     let before = scene.overlay_points.get(&overlay.overlay_id);
     if before.is_some_and(|before| before.owner_id != overlay.owner_id) {
@@ -65,12 +69,12 @@ pub(super) fn update_overlay(scene: &mut SceneState, overlay: Overlay) -> Result
     Ok(changed)
 }
 
-pub(super) fn remove_overlay(scene: &mut SceneState, owner: &str, overlay_id: &str) -> bool {
+pub(in crate::field) fn remove_overlay(scene: &mut SceneState, owner: &str, overlay_id: &str) -> bool {
     let own = scene.overlay_points.get(overlay_id).is_some_and(|overlay| overlay.owner_id == owner);
     own && scene.overlay_points.remove(overlay_id).is_some()
 }
 
-pub(super) fn clear_overlays(scene: &mut SceneState, owner: &str) -> bool {
+pub(in crate::field) fn clear_overlays(scene: &mut SceneState, owner: &str) -> bool {
     let before = scene.overlay_points.len();
     scene.overlay_points.retain(|_, overlay| overlay.owner_id != owner);
     scene.overlay_points.len() < before
