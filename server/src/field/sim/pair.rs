@@ -117,7 +117,8 @@ impl PairArm {
     /// Where the tip is pulled to in this tick.
     fn pull(&mut self, dt: f64) -> Option<Pull> {
         let mut pull = pull_to(self.handling.follow(dt, tip_pose(self.body.tip()))?);
-        let [right, back] = self.growing.bend;
+        // A stick that is no number bends nothing.
+        let [right, back] = self.growing.bend.map(|stick| if stick.is_nan() { 0.0 } else { stick.clamp(-1.0, 1.0) });
         pull.orientation *= DQuat::from_scaled_axis(DVec3::new(back, right, 0.0) * BEND);
         if self.throwing.base_pull {
             pull.position = pull.position.lerp(self.base, BASE_PULL);

@@ -1,6 +1,6 @@
 //! How the arms of a pair follow their hands.
 
-use waldo_protocol::field::{PRIMARY, SECONDARY};
+use waldo_protocol::field::{ClutchMode, PRIMARY, SECONDARY};
 
 use super::*;
 
@@ -154,4 +154,27 @@ fn limits_that_hold_a_target_back_are_told() {
     stage.run(3.0);
     assert_eq!(stage.backend.clamped().iter().collect::<Vec<_>>(), ["u_arm_1"]);
     assert!(stage.tip(1).z >= -2.0 - 1e-9);
+}
+
+#[test]
+fn with_a_relative_clutch_an_arm_makes_the_motions_of_the_hand_while_it_is_held() {
+    for physics in BOTH {
+        let handling = HandlingConfig { clutch: ClutchMode::Relative, ..HandlingConfig::default() };
+        let mut stage = Stage::with(physics, CharacterMode::TwoCr, handling);
+        let rest = stage.tip(0);
+        let from = DVec3::new(0.5, 1.5, 0.5);
+        stage.hand(0, from);
+        stage.run(1.0);
+        assert!(stage.tip(0).distance(rest) < 0.03, "{physics:?} waits for the clutch");
+        stage.hand(0, from).active = true;
+        stage.run(0.1);
+        let way = DVec3::new(0.05, 0.1, 0.1);
+        stage.hand(0, from + way).active = true;
+        stage.run(3.0);
+        assert!(stage.tip(0).distance(rest + way) < 0.04, "{physics:?}: {}", stage.tip(0) - rest);
+        stage.leave(0.5);
+        stage.hand(0, from).active = false;
+        stage.run(2.0);
+        assert!(stage.tip(0).distance(rest + way) < 0.04, "{physics:?} stands where it was let go of");
+    }
 }
