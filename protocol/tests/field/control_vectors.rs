@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use glam::{DMat3, DVec3};
 use serde_json::{Value, json};
 use waldo_protocol::field::{
-    ArmCamera, ArmCommand, ArmHandling, ArmState, Buttons, CRAWL, ControllerSample, DEFAULT_OFFSET, FieldHome,
-    FieldParameters, GamepadButton, GrowingInput, HandlingConfig, Haptic, Pulses, SceneState, SessionArmControlMapper,
-    TipPose, Transform, Twist, XrInputSample, auto_follow, waypoint,
+    ArmCamera, ArmCommand, ArmHandling, ArmState, CRAWL, ClientMessage, ControllerSample, DEFAULT_OFFSET, Envelope,
+    FieldHome, FieldParameters, GamepadButton, GrowingInput, HandlingConfig, Haptic, Pulses, SceneState,
+    SessionArmControlMapper, TipPose, Transform, XrInputSample, auto_follow, waypoint,
 };
 
 #[cfg(target_arch = "wasm32")]
@@ -37,34 +37,12 @@ fn transform(value: &Value) -> Transform {
     Transform { translation: numbers(&value["translation"]), rotation_xyzw: numbers(&value["rotation_xyzw"]) }
 }
 
-fn buttons(value: &Value) -> Buttons {
-    let pairs = value.as_object().into_iter().flatten();
-    pairs.map(|(name, held)| (name.clone(), held.as_bool().unwrap())).collect()
-}
-
-/// A sample as the messages have it, absent fields by their defaults.
-fn sample(value: &Value) -> XrInputSample {
-    let controller = |value: &Value| ControllerSample {
-        velocity: value.get("velocity").map_or(Twist::default(), |velocity| Twist {
-            linear: numbers(&velocity["linear"]),
-            angular: numbers(&velocity["angular"]),
-        }),
-        grip: value["grip"].as_f64().unwrap_or_default(),
-        trigger: value["trigger"].as_f64().unwrap_or_default(),
-        joystick: value.get("joystick").map_or([0.0; 2], numbers),
-        buttons: buttons(&value["buttons"]),
-        ..ControllerSample::at(transform(&value["pose"]))
-    };
-    XrInputSample {
-        timestamp: value["timestamp"].as_f64().unwrap(),
-        head_pose: transform(&value["head_pose"]),
-        controllers: value["controllers"]
-            .as_object()
-            .unwrap()
-            .iter()
-            .map(|(k, v)| (k.clone(), controller(v)))
-            .collect(),
-        actions: buttons(&value["actions"]),
+/// A sample as it comes in a message.
+fn sample(payload: &Value) -> XrInputSample {
+    let text = json!({"version": 1, "type": "xr_input", "payload": payload}).to_string();
+    match Envelope::read(&text).unwrap().message().unwrap() {
+        ClientMessage::XrInput(input) => input.sample,
+        other => panic!("{other:?}"),
     }
 }
 
