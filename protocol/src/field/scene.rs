@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use super::{Director, Transform};
+use super::{Director, Person, Transform};
 
 /// Colour of a sphere that has none.
 pub const SPHERE_COLOR: [f64; 3] = [0.95, 0.45, 0.08];
+
+/// Most points of an overlay.
+pub const MAX_POINTS: usize = 200_000;
 
 /// Size of an overlay's points that have none, metres.
 pub const POINT_SIZE: f64 = 0.008;
@@ -32,6 +35,9 @@ pub struct SceneState {
     pub spheres: BTreeMap<String, Sphere>,
     /// What arms feel now; each is repeated in every frame for as long as it lasts.
     pub haptics: Vec<Haptic>,
+    /// Every user with a live input, by user id; only for clients that agreed on `people/1`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub people: BTreeMap<String, Person>,
 }
 
 /// An arm of N elements.
@@ -135,6 +141,13 @@ pub struct Overlay {
     pub point_size: f64,
     /// Whether it is drawn.
     pub visible: bool,
+}
+
+impl Overlay {
+    /// Nobody's, without points.
+    pub(super) fn empty(overlay_id: String) -> Self {
+        Self { overlay_id, owner_id: String::new(), points: Arc::default(), point_size: POINT_SIZE, visible: true }
+    }
 }
 
 fn shared_points<S: Serializer>(points: &Arc<[[f64; 3]]>, serializer: S) -> Result<S::Ok, S::Error> {

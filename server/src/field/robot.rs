@@ -20,8 +20,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use waldo_protocol::field::{
-    ArmCommand, CharacterMode, Haptic, Mesh, MultiArmCommand, Overlay, PRIMARY, SECONDARY, SceneState, TRIGGER_CLICK,
-    arm_id,
+    ArmCommand, CharacterMode, Haptic, Mesh, MeshChange, MultiArmCommand, Overlay, PRIMARY, SECONDARY, SceneState,
+    TRIGGER_CLICK, arm_id,
 };
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{Hand, Hands, Hold, HoldReason, Severity};
@@ -29,7 +29,7 @@ use waldo_protocol::vr::{Hand, Hands, Hold, HoldReason, Severity};
 use self::drawn::DrawnArm;
 use self::world::pose_to_base;
 use super::backend::published;
-use super::{BackendError, FieldBackend, FieldHold, MeshChange};
+use super::{BackendError, FieldBackend, FieldHold};
 use crate::clock;
 use crate::control::{Arbiter, ControlLoop, ControlStatus, Event, FieldHand, FieldHands, MAX_FIELD_USERS, SourceId};
 use crate::priority::{Urgent, become_urgent};
@@ -261,12 +261,12 @@ impl FieldBackend for RobotField {
         self.users.get(user)?.hold.clone()
     }
 
-    fn add_mesh(&mut self, mesh: Mesh) -> Result<(), BackendError> {
+    fn add_mesh(&mut self, mesh: Mesh) -> Result<bool, BackendError> {
         published::add_mesh(&mut self.scene, mesh)
     }
 
-    fn update_mesh_transform(&mut self, owner: &str, mesh_id: &str, change: &MeshChange) -> Result<(), BackendError> {
-        published::change_mesh(&mut self.scene, owner, mesh_id, change)
+    fn update_mesh_transform(&mut self, owner: &str, change: &MeshChange) -> Result<bool, BackendError> {
+        published::change_mesh(&mut self.scene, owner, change)
     }
 
     fn remove_mesh(&mut self, owner: &str, mesh_id: &str) -> bool {
@@ -277,7 +277,7 @@ impl FieldBackend for RobotField {
         published::clear_meshes(&mut self.scene, owner)
     }
 
-    fn update_overlay(&mut self, overlay: Overlay) -> Result<(), BackendError> {
+    fn update_overlay(&mut self, overlay: Overlay) -> Result<bool, BackendError> {
         published::update_overlay(&mut self.scene, overlay)
     }
 
