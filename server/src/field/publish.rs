@@ -1,9 +1,12 @@
 //! The thread that shows everybody the scene: 72 frames a second, each encoded once however many get it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use waldo_protocol::field::{Extension, InputAck, MeshData, SceneExtras, SceneState};
+use waldo_protocol::field::{
+    Extension, InputAck, MeshData, SceneEncoder, SceneExtras, SceneForm, SceneFrames, SceneState, SceneStep,
+};
 use waldo_protocol::time::MonoTime;
 
 use super::outbox::Message;
@@ -34,17 +37,41 @@ pub(super) fn run(service: &Service, stopping: &AtomicBool) {
     }
 }
 
-/// What was encoded of the frame at hand.
+/// What clients have, and what was encoded of the frame at hand.
 #[derive(Default)]
 struct Publisher {
+    encoder: SceneEncoder,
     plain: Vec<((MeshData, bool), Bytes)>,
+    steps: Vec<(SceneStep, Encoded)>,
+}
+
+/// A frame for those with `scene-delta/1`.
+#[derive(Clone)]
+struct Encoded {
+    binary: Option<Bytes>,
+    text: Bytes,
+    quiet: bool,
 }
 
 impl Publisher {
     fn publish(&mut self, service: &Service, snapshot: &Snapshot, now: MonoTime) {
+        let clients = service.clients();
+        if clients.is_empty() {
+            return;
+        }
         self.plain.clear();
+        self.steps.clear();
+        for user in service.take_resets() {
+            self.encoder.resend(&user);
+        }
+        let pushed = self.encoder.push(Arc::clone(&snapshot.scene));
+        if let Err(error) = &pushed
+            && service.may_log("not_finite")
+        {
+            tracing::error!("a scene cannot be shown: {error}");
+        }
         let paused = service.shared.is_paused();
-        for client in service.clients() {
+        for client in clients {
             // Room first: what was marked as sent must be sent.
             if !client.outbox.has_room() {
                 service.config.metrics.field_frame("skipped", 0);
@@ -52,11 +79,15 @@ impl Publisher {
             }
             let messages = {
                 let mut view = client.view();
-                if !view.trusted {
+                if !view.trusted || pushed.is_err() {
                     continue;
                 }
                 let extras = extras(&view, snapshot, paused, now);
-                self.messages(&mut view, &snapshot.scene, &extras)
+                if view.ext.has(Extension::SceneDelta) {
+                    self.step(&mut view, &extras)
+                } else {
+                    self.whole(&mut view, &snapshot.scene, &extras)
+                }
             };
             if messages.is_empty() {
                 continue;
@@ -66,8 +97,8 @@ impl Publisher {
         }
     }
 
-    /// The messages of one frame for one client.
-    fn messages(&mut self, view: &mut View, scene: &SceneState, extras: &SceneExtras) -> Vec<Message> {
+    /// The frame for a client that gets whole ones.
+    fn whole(&mut self, view: &mut View, scene: &SceneState, extras: &SceneExtras) -> Vec<Message> {
         let data = match view.role {
             Some(_) => view.marks.next(&scene.meshes),
             None => MeshData::Whole,
@@ -82,15 +113,33 @@ impl Publisher {
         if let Some((_, body)) = self.plain.iter().find(|(known, _)| *known == key) {
             return Some(body.clone());
         }
-        let body = match scene.encode(&key.0, people) {
-            Ok(text) => Bytes::from(text),
-            Err(error) => {
-                tracing::error!("a scene cannot be shown: {error}");
-                return None;
-            }
-        };
+        // What is not finite was refused before.
+        let body = Bytes::from(scene.encode(&key.0, people).ok()?);
         self.plain.push((key, body.clone()));
         Some(body)
+    }
+
+    /// The frame for a client that gets what changed.
+    fn step(&mut self, view: &mut View, extras: &SceneExtras) -> Vec<Message> {
+        let form = SceneForm { binary: view.ext.has(Extension::SceneBin), people: view.ext.has(Extension::People) };
+        let step = self.encoder.step(view.cursor, form);
+        let Some(Encoded { binary, text, quiet }) = self.encoded(step) else { return Vec::new() };
+        view.cursor = step.cursor();
+        let mut messages: Vec<_> = binary.map(|binary| Message::Binary(Frame::new(binary))).into_iter().collect();
+        if !quiet || *extras != SceneExtras::default() {
+            messages.push(Message::Text(with_extras(text, extras)));
+        }
+        messages
+    }
+
+    fn encoded(&mut self, step: SceneStep) -> Option<Encoded> {
+        if let Some((_, encoded)) = self.steps.iter().find(|(known, _)| *known == step) {
+            return Some(encoded.clone());
+        }
+        let SceneFrames { binary, text, quiet } = self.encoder.encode(step).ok()?;
+        let encoded = Encoded { binary: binary.map(Bytes::from), text: text.into(), quiet };
+        self.steps.push((step, encoded.clone()));
+        Some(encoded)
     }
 }
 

@@ -2,14 +2,14 @@
 
 mod users;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use waldo_protocol::field::{Extensions, Invalid, MeshMarks, Role};
+use waldo_protocol::field::{Extensions, Invalid, MeshMarks, Role, SceneCursor};
 use waldo_protocol::time::MonoTime;
 
 use self::users::Books;
@@ -76,6 +76,8 @@ pub(super) struct Service {
     books: Mutex<Books>,
     clients: Mutex<BTreeMap<u64, Arc<Client>>>,
     next_conn: AtomicU64,
+    /// Users that began anew since the last frame.
+    resets: Mutex<BTreeSet<String>>,
     logged: Mutex<HashMap<&'static str, MonoTime>>,
 }
 
@@ -96,6 +98,8 @@ pub(super) struct View {
     pub(super) ext: Extensions,
     /// The static meshes that it got since its hello.
     pub(super) marks: MeshMarks,
+    /// What it has of the scene, if it gets what changed.
+    pub(super) cursor: SceneCursor,
     pub(super) seat: Option<Arc<Seat>>,
     /// When its last message came.
     pub(super) heard: MonoTime,
@@ -120,6 +124,7 @@ impl Service {
             books: Mutex::default(),
             clients: Mutex::default(),
             next_conn: AtomicU64::new(1),
+            resets: Mutex::default(),
             logged: Mutex::default(),
         }
     }
@@ -132,6 +137,7 @@ impl Service {
             role: None,
             ext: Extensions::NONE,
             marks: MeshMarks::new(),
+            cursor: SceneCursor::NEW,
             seat: None,
             heard: clock::now(),
         };
@@ -156,6 +162,17 @@ impl Service {
 
     fn books(&self) -> MutexGuard<'_, Books> {
         lock(&self.books)
+    }
+
+    /// Meshes of this user are sent anew, under whatever names.
+    fn resend(&self, user: &str) {
+        self.clients().iter().for_each(|client| client.view().marks.forget(user));
+        lock(&self.resets).insert(user.to_owned());
+    }
+
+    /// The users whose meshes are to be sent anew.
+    pub(super) fn take_resets(&self) -> BTreeSet<String> {
+        std::mem::take(&mut lock(&self.resets))
     }
 
     /// Whether a line of this kind may be logged now: one per second.
@@ -213,7 +230,15 @@ mod tests {
 
     fn view(role: Option<Role>, trusted: bool) -> View {
         let heard = MonoTime::from_nanos(0);
-        View { trusted, role, ext: Extensions::NONE, marks: MeshMarks::new(), seat: None, heard }
+        View {
+            trusted,
+            role,
+            ext: Extensions::NONE,
+            marks: MeshMarks::new(),
+            cursor: SceneCursor::NEW,
+            seat: None,
+            heard,
+        }
     }
 
     #[test]

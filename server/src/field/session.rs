@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use waldo_protocol::field::{
     AssetManifest, Bounds, ClientMessage, Envelope, ErrorMessage, Extensions, Hello, HelloAck, Invalid, Join, Joined,
-    Limits, MeshMarks, ResetAck, Role, ServerMessage, XrInput,
+    Limits, MeshMarks, ResetAck, Role, SceneCursor, ServerMessage, XrInput,
 };
 
 use super::config::FieldAccess;
@@ -20,7 +20,8 @@ use crate::clock;
 use crate::policy::outbox::Close;
 use crate::vr::Bucket;
 
-/// Resets of one user: so many per second, and so many at once. Each makes arms anew.
+/// Resets of one user, and requests of the whole scene: so many per second, and so many at once. The ones make arms anew, the
+/// others send everything anew.
 const RESETS: (f64, f64) = (2.0, 5.0);
 
 /// Farthest that the mapper lets targets be, along each axis, metres.
@@ -39,6 +40,7 @@ pub(super) struct Session {
     standing: Standing,
     sequence: Sequence,
     resets: Bucket,
+    requests: Bucket,
 }
 
 /// What hello made of a socket.
@@ -63,6 +65,7 @@ impl Session {
             standing: Standing::Nobody,
             sequence: Sequence::default(),
             resets: Bucket::new(RESETS.0, RESETS.1),
+            requests: Bucket::new(RESETS.0, RESETS.1),
         }
     }
 
@@ -149,10 +152,7 @@ impl Session {
             }
             (Err(invalid), _) => Err(invalid.into()),
             (Ok(ClientMessage::Heartbeat), _) => Ok(()),
-            (Ok(ClientMessage::SceneRequest), _) => {
-                self.client.view().marks = MeshMarks::new();
-                Ok(())
-            }
+            (Ok(ClientMessage::SceneRequest), _) => self.on_scene_request(),
             (Ok(ClientMessage::Reset), Standing::User(seat)) => {
                 let seat = Arc::clone(seat);
                 self.on_reset(&seat).await
@@ -213,7 +213,8 @@ impl Session {
         self.stand_down(true).await;
         {
             let mut view = self.client.view();
-            (view.role, view.ext, view.seat, view.marks) = (None, Extensions::NONE, None, MeshMarks::new());
+            (view.role, view.ext, view.seat) = (None, Extensions::NONE, None);
+            (view.marks, view.cursor) = (MeshMarks::new(), SceneCursor::NEW);
         }
         (self.ext, self.sequence) = (Extensions::NONE, Sequence::default());
         match hello.join.clone() {
@@ -268,7 +269,7 @@ impl Session {
             _ => None,
         };
         let mut view = self.client.view();
-        (view.role, view.ext, view.seat, view.marks) = (Some(role), self.ext, seat, MeshMarks::new());
+        (view.role, view.ext, view.seat) = (Some(role), self.ext, seat);
     }
 
     fn on_input(&mut self, seat: &Seat, input: XrInput) {
@@ -282,6 +283,14 @@ impl Session {
             seat.link().ack = self.sequence.ack();
         }
         seat.input().on_sample(now, input.sample);
+    }
+
+    fn on_scene_request(&mut self) -> Result<(), Refused> {
+        if !self.requests.take(clock::now()) {
+            return Err(Refused::new("too_many", "too many requests of the scene: try again in a second"));
+        }
+        self.client.view().cursor = SceneCursor::NEW;
+        Ok(())
     }
 
     async fn on_reset(&mut self, seat: &Arc<Seat>) -> Result<(), Refused> {

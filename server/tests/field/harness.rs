@@ -210,7 +210,7 @@ impl Client {
         loop {
             match timeout(LIMIT, self.socket.next()).await.expect("nothing comes").expect("it hung up").unwrap() {
                 Message::Text(text) => return serde_json::from_str(&text).unwrap(),
-                Message::Ping(_) | Message::Pong(_) => {}
+                Message::Binary(_) | Message::Ping(_) | Message::Pong(_) => {}
                 other => panic!("{other:?}"),
             }
         }

@@ -1,10 +1,13 @@
 //! Hellos, names, and how sockets end.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
+use waldo_protocol::field::{SceneDecoder, ServerMessage};
 use waldo_server::field::FieldConfig;
 
 use super::harness::*;
@@ -179,12 +182,62 @@ async fn the_server_says_farewell_when_it_stops() {
     let mut amy = setup.user("amy").await;
     setup.server.stop();
     let end = loop {
-        match tokio::time::timeout(LIMIT, amy.socket.next()).await.unwrap() {
+        match timeout(LIMIT, amy.socket.next()).await.unwrap() {
             Some(Ok(Message::Close(close))) => break close.map(|close| u16::from(close.code)),
             Some(Ok(_)) => {}
             _ => break None,
         }
     };
     assert_eq!(end, Some(1001));
-    tokio::time::timeout(LIMIT, setup.server.stopped()).await.unwrap();
+    timeout(LIMIT, setup.server.stopped()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_gets_what_changed_sees_what_the_others_see() {
+    let setup = start();
+    let mut amy = setup.user("amy").await;
+    let mut rig = setup.publisher("rig").await;
+    rig.send("add_mesh", json!({"mesh_id": "crate", "mesh_data_b64": "Z2xURgIAAAA="})).await;
+    rig.send("update_overlay_points", json!({"overlay_id": "scan", "points": [[0, 1, 2]]})).await;
+    for ext in [json!(["scene-delta/1", "people/1"]), json!(["scene-bin/1", "people/1"])] {
+        let binary = ext[0] == "scene-bin/1";
+        let mut viewer = setup.hello(json!({"role": "spectator", "ext": ext})).await;
+        let (mut decoder, mut seen) = (SceneDecoder::default(), BTreeMap::<&str, u32>::new());
+        for n in 0..100 {
+            amy.hand(f64::from(n) / 100.0).await;
+            match timeout(LIMIT, viewer.socket.next()).await.unwrap().unwrap().unwrap() {
+                Message::Binary(bytes) => {
+                    *seen.entry("binary").or_default() += 1;
+                    decoder.binary(&bytes).unwrap();
+                }
+                Message::Text(text) => match ServerMessage::decode(&text).unwrap() {
+                    ServerMessage::SceneState(scene) => {
+                        *seen.entry("full").or_default() += 1;
+                        decoder.full(*scene);
+                    }
+                    ServerMessage::SceneDelta(delta) => {
+                        *seen.entry("delta").or_default() += 1;
+                        decoder.delta(*delta).unwrap();
+                    }
+                    other => panic!("{other:?}"),
+                },
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(seen["full"] < 20 && seen.contains_key("delta"), "{seen:?}");
+        assert_eq!(seen.contains_key("binary"), binary, "{seen:?}");
+        let scene = decoder.scene();
+        let tip = scene.arms["amy_arm_0"].tip.translation[0];
+        assert!(tip > 0.3, "{tip}");
+        assert!(scene.meshes["crate"].asset_uri.is_some());
+        assert_eq!(scene.overlay_points["scan"].points[0], [0.0, 1.0, 2.0]);
+        assert!(scene.people.contains_key("amy"));
+        // Whoever lost track asks for everything.
+        viewer.send("scene_request", json!({})).await;
+        let full = viewer.scene().await;
+        assert!(full["meshes"]["crate"]["asset_uri"].is_string());
+    }
+    let mut plain = setup.spectator().await;
+    plain.send("scene_request", json!({})).await;
+    assert_eq!(plain.refusal().await, "scene_request unsupported for spectator role");
 }

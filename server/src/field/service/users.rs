@@ -256,7 +256,7 @@ impl Service {
         let resetting = Arc::clone(seat);
         let arms = self.calls.call(move |world| world.reset(&resetting)).await??;
         // The same ids may stand for other meshes now.
-        self.clients().iter().for_each(|client| client.view().marks.forget(&seat.user));
+        self.resend(&seat.user);
         Ok(arms)
     }
 
