@@ -54,7 +54,7 @@ pub(crate) struct Engine {
     requests: Cell<i64>,
     answer: Cell<Answer>,
     answer_watch: RefCell<AnswerWatch>,
-    presentation: RefCell<Option<Rc<xr::Presentation>>>,
+    presentation: RefCell<Option<Rc<xr::Presentation<Self>>>>,
     presence: Cell<Presence>,
     support: Cell<Support>,
     controllers: Cell<[bool; 2]>,
