@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Buttons, Invalid, Transform, Twist};
+use super::read::{Named, from_json, object};
+use super::{Buttons, Invalid, MAX_BUTTONS, Transform, Twist};
+
+/// Most commands in one message.
+pub const MAX_COMMANDS: usize = 1024;
 
 /// What one arm is told.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -36,9 +40,34 @@ impl ArmCommand {
         }
     }
 
+    /// Reads a JSON object with at least `arm_id`, `active` and `target`.
+    ///
+    /// # Errors
+    /// [`Invalid::Disconnected`] for an empty arm id, else the reason.
+    pub fn from_json(text: &str) -> Result<Self, Invalid> {
+        let command: Self = from_json("ArmCommand", text)?;
+        command.check()?;
+        Ok(command)
+    }
+
+    fn check(&self) -> Result<(), Invalid> {
+        if self.arm_id.is_empty() { Err(Invalid::Disconnected) } else { Ok(()) }
+    }
+
     /// Whether a button is held.
     pub fn pressed(&self, button: &str) -> bool {
         self.buttons.get(button).copied().unwrap_or_default()
+    }
+}
+
+object! {
+    ArmCommand {
+        arm_id: String,
+        active: bool,
+        target: Transform,
+        velocity: Twist = Twist::default(),
+        joystick: [f64; 2] = [0.0; 2],
+        buttons: Named<bool, MAX_BUTTONS> = Buttons::new(),
     }
 }
 
@@ -62,19 +91,36 @@ impl MultiArmCommand {
         Self { timestamp, commands, head_pose: None, actions: Buttons::new() }
     }
 
+    /// Reads a JSON object with at least `timestamp` and `commands`.
+    ///
+    /// # Errors
+    /// As [`Self::check`], or the reason.
+    pub fn from_json(text: &str) -> Result<Self, Invalid> {
+        let command: Self = from_json("MultiArmCommand", text)?;
+        command.check()?;
+        Ok(command)
+    }
+
     /// Refuses what no program may be given: a command without an arm, or under another arm's key.
     ///
     /// # Errors
     /// [`Invalid::Disconnected`] for an empty arm id, else the reason.
     pub fn check(&self) -> Result<(), Invalid> {
         for (key, command) in &self.commands {
-            if command.arm_id.is_empty() {
-                return Err(Invalid::Disconnected);
-            }
+            command.check()?;
             if *key != command.arm_id {
                 return Err(Invalid::reason("command keys must match ArmCommand.arm_id"));
             }
         }
         Ok(())
+    }
+}
+
+object! {
+    MultiArmCommand {
+        timestamp: f64,
+        commands: Named<ArmCommand, MAX_COMMANDS>,
+        head_pose: Option<Transform> = None,
+        actions: Named<bool, MAX_BUTTONS> = Buttons::new(),
     }
 }

@@ -15,8 +15,14 @@ pub fn director_rotation(director: &Director) -> [f64; 4] {
     DQuat::from_mat3(&DMat3::from_cols(normal, binormal, tangent)).to_array()
 }
 
-/// The director of a rotation, a quaternion x, y, z, w of any length but zero: the inverse of [`director_rotation`].
+/// The director of a rotation, a quaternion x, y, z, w of any length: the inverse of [`director_rotation`]. One without
+/// a direction turns nothing.
 pub fn rotation_director(rotation_xyzw: [f64; 4]) -> Director {
-    let turned = DMat3::from_quat(DQuat::from_array(rotation_xyzw).normalize());
+    let turned = DMat3::from_quat(normalize(DQuat::from_array(rotation_xyzw)));
     [turned.x_axis.to_array(), turned.y_axis.to_array(), turned.z_axis.to_array()]
+}
+
+fn normalize(rotation: DQuat) -> DQuat {
+    let length = rotation.length();
+    if length.is_finite() && length > 0.0 { rotation * length.recip() } else { DQuat::IDENTITY }
 }

@@ -17,4 +17,13 @@ impl Invalid {
     pub fn reason(text: impl Into<String>) -> Self {
         Self::Reason(text.into())
     }
+    /// The list `field` has `got` elements instead of `size`.
+    pub(super) fn size(field: &str, size: usize, got: usize) -> Self {
+        Self::Reason(format!("{field} must have size {size}, got {got}"))
+    }
+
+    /// The key is missing.
+    pub(super) fn missing(key: &str) -> Self {
+        Self::Reason(format!("'{key}'"))
+    }
 }

@@ -10,6 +10,9 @@ use super::{Director, Person, Transform};
 /// Colour of a sphere that has none.
 pub const SPHERE_COLOR: [f64; 3] = [0.95, 0.45, 0.08];
 
+/// Most points of an overlay.
+pub const MAX_POINTS: usize = 200_000;
+
 /// Size of an overlay's points that have none, metres.
 pub const POINT_SIZE: f64 = 0.008;
 

@@ -1,13 +1,17 @@
 //! Where something is and how it moves, in the world of the field: +Y up, −Z forward, +X right, floor at y = 0.
 
-use serde::Serialize;
+use serde::{Deserializer, Serialize};
+
+use super::Invalid;
+use super::read::{At, Rotation, Wire, from_json, object};
 
 /// Least and greatest norm of a rotation that is taken for a unit quaternion.
 pub const ROTATION_NORM: std::ops::RangeInclusive<f64> = 0.5..=2.0;
 
 /// A pose in the world of the field.
 ///
-/// The rotation is passed on as it came, of a norm within [`ROTATION_NORM`]; it is normalised where it is used.
+/// The rotation is passed on as it came and normalised where it is used. What comes from a headset has a norm within
+/// [`ROTATION_NORM`]; in a scene of somebody else's server it can be anything finite.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Transform {
     /// Position, metres.
@@ -25,9 +29,43 @@ impl Transform {
         Self { translation, rotation_xyzw: [0.0, 0.0, 0.0, 1.0] }
     }
 
+    /// Reads a JSON object with both keys.
+    ///
+    /// # Errors
+    /// The reason, as on the wire.
+    pub fn from_json(text: &str) -> Result<Self, Invalid> {
+        from_json("Transform", text)
+    }
+
     /// Whether every number is finite.
     pub fn is_finite(&self) -> bool {
         finite(&self.translation) && finite(&self.rotation_xyzw)
+    }
+}
+
+object! {
+    Transform {
+        translation: [f64; 3],
+        rotation_xyzw: Rotation,
+    }
+}
+
+/// A transform of a scene, which may be turned by anything: what one user sends shall blind nobody.
+pub(super) struct AnyTransform {
+    translation: [f64; 3],
+    rotation_xyzw: [f64; 4],
+}
+
+object! {
+    AnyTransform {
+        translation: [f64; 3],
+        rotation_xyzw: [f64; 4],
+    }
+}
+
+impl From<AnyTransform> for Transform {
+    fn from(AnyTransform { translation, rotation_xyzw }: AnyTransform) -> Self {
+        Self { translation, rotation_xyzw }
     }
 }
 
@@ -41,9 +79,41 @@ pub struct Twist {
 }
 
 impl Twist {
+    /// Reads a JSON object with both keys, or none.
+    ///
+    /// # Errors
+    /// The reason, as on the wire.
+    pub fn from_json(text: &str) -> Result<Self, Invalid> {
+        from_json("Twist", text)
+    }
+
     /// Whether every number is finite.
     pub fn is_finite(&self) -> bool {
         finite(&self.linear) && finite(&self.angular)
+    }
+}
+
+struct TwistFields {
+    linear: Option<[f64; 3]>,
+    angular: Option<[f64; 3]>,
+}
+
+object! {
+    TwistFields {
+        linear: [f64; 3] = None,
+        angular: [f64; 3] = None,
+    }
+}
+
+impl<'de> Wire<'de> for Twist {
+    fn read<D: Deserializer<'de>>(at: At, deserializer: D) -> Result<Self, D::Error> {
+        let missing = |key| serde::de::Error::custom(Invalid::missing(key));
+        match TwistFields::read(at, deserializer)? {
+            TwistFields { linear: Some(linear), angular: Some(angular) } => Ok(Self { linear, angular }),
+            TwistFields { linear: None, angular: None } => Ok(Self::default()),
+            TwistFields { linear: None, .. } => Err(missing("linear")),
+            TwistFields { angular: None, .. } => Err(missing("angular")),
+        }
     }
 }
 
