@@ -24,12 +24,12 @@ use crate::link::Status;
 use crate::paths::Paths;
 use crate::pose::PoseStream;
 use crate::press::PressWatch;
-use crate::report::Report;
+use crate::report::Attributes;
 use crate::robot::RobotView;
 use crate::socket::SocketEvent;
 use crate::stop::StopLatch;
 use crate::summary::{CameraSummary, Presence, RecordingSummary, Summary, Support};
-use crate::target::{Target, is_viewer, take_token_from_url};
+use crate::target::{Target, is_viewer};
 use crate::video::Video;
 use crate::xr;
 
@@ -67,7 +67,7 @@ pub(crate) struct Engine {
     ticked_at: Cell<f64>,
     timer: Closure<dyn FnMut()>,
     on_page_hide: Closure<dyn FnMut()>,
-    report: RefCell<Report>,
+    report: RefCell<Attributes>,
     published: RefCell<Summary>,
     publish: Box<dyn Fn(Summary)>,
     this: Weak<Self>,
@@ -76,7 +76,6 @@ pub(crate) struct Engine {
 impl Engine {
     /// Starts to connect, and hands every change to `publish`, at most ten times a second.
     pub(crate) fn start(publish: impl Fn(Summary) + 'static) -> Rc<Self> {
-        take_token_from_url();
         let engine = Rc::new_cyclic(|engine: &Weak<Self>| Self {
             stream: random_id(),
             role: if is_viewer() { Role::Viewer } else { Role::Driver },

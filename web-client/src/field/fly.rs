@@ -14,6 +14,10 @@ pub const TURN: f64 = 0.0024;
 const MAX_PITCH: f64 = 0.49 * std::f64::consts::PI;
 /// Longer gaps between two pictures move no further.
 const MAX_STEP_S: f64 = 0.1;
+/// How far from what it watches, level and above, metres.
+const FOLLOW_AT: [f64; 2] = [1.05, 0.3];
+/// How soon it is there.
+const FOLLOW_S: f64 = 0.6;
 /// Nearer and farther things are cut off, metres.
 const DEPTH: [f64; 2] = [0.02, 100.0];
 
@@ -80,6 +84,20 @@ impl Fly {
         self.pitch = (self.pitch - y * TURN).clamp(-MAX_PITCH, MAX_PITCH);
     }
 
+    /// Turns towards what it watches and keeps it at a good distance, gently, for `dt` seconds.
+    pub fn follow(&mut self, target: DVec3, dt: f64) {
+        let share = 1.0 - (-dt.clamp(0.0, MAX_STEP_S) / FOLLOW_S).exp();
+        let away = self.position - target;
+        let level = DVec3::new(away.x, 0.0, away.z).try_normalize().unwrap_or(DVec3::Z);
+        let wanted = target + level * FOLLOW_AT[0] + DVec3::Y * FOLLOW_AT[1];
+        self.position = self.position.lerp(wanted, share);
+        let gaze = (target - self.position).normalize_or(DVec3::NEG_Z);
+        let yaw = (-gaze.x).atan2(-gaze.z);
+        let turn = (yaw - self.yaw + std::f64::consts::PI).rem_euclid(std::f64::consts::TAU) - std::f64::consts::PI;
+        self.yaw += turn * share;
+        self.pitch += (gaze.y.asin() - self.pitch) * share;
+    }
+
     /// Where it is and looks, in the world.
     pub fn pose(&self) -> (DVec3, DQuat) {
         (self.position, self.orientation())
@@ -142,6 +160,19 @@ mod tests {
         fly.turn([0.0, -1e6]);
         let gaze = fly.pose().1 * DVec3::NEG_Z;
         assert!(gaze.y > 0.99 && gaze.z < 0.0);
+    }
+
+    #[test]
+    fn it_comes_to_look_at_what_it_follows_wherever_that_is() {
+        for target in [DVec3::new(0.0, 1.0, -0.5), DVec3::new(3.0, 0.2, 5.0), START] {
+            let mut fly = Fly::default();
+            for _ in 0..600 {
+                fly.follow(target, 1.0 / 60.0);
+            }
+            let (at, turn) = fly.pose();
+            assert!(((target - at).normalize() - turn * DVec3::NEG_Z).length() < 1e-3, "{target}");
+            assert!((0.9..1.3).contains(&at.distance(target)), "{target} from {at}");
+        }
     }
 
     #[test]

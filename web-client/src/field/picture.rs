@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use glam::{DAffine3, DMat3, DQuat, DVec3};
-use waldo_protocol::field::{ArmState, CharacterMode, PersonHand, SceneState, Transform, is_head};
+use waldo_protocol::field::{ArmState, CharacterMode, PersonHand, SceneState, Transform, is_head, is_renderable};
 
-use super::tube::{MIN_RADIUS, Tubes, end_radii, is_renderable};
+use super::tube::{MIN_RADIUS, Tubes, end_radii};
 
 /// Contact points that are drawn at most.
 pub const MAX_CONTACTS: usize = 6000;

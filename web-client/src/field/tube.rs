@@ -1,7 +1,7 @@
 //! Arms as tapered tubes: rings around the centerline, one per node, and a ball at each end.
 
 use glam::{DMat3, DVec3};
-use waldo_protocol::field::ArmState;
+use waldo_protocol::field::{ArmState, is_renderable};
 
 /// Nothing is drawn thinner, metres.
 pub const MIN_RADIUS: f64 = 0.001;
@@ -93,12 +93,7 @@ impl Tubes {
     }
 }
 
-/// Whether an arm has a shape.
-pub fn is_renderable(arm: &ArmState) -> bool {
-    arm.centerline.len() >= 2 && !arm.radii.is_empty()
-}
-
-/// Radius of the tube at each end of an arm that [`is_renderable`], metres.
+/// Radius of the tube at each end of an arm that is renderable, metres.
 pub fn end_radii(arm: &ArmState) -> [f64; 2] {
     [node_radius(&arm.radii, 0), node_radius(&arm.radii, arm.centerline.len() - 1)]
 }
