@@ -2,17 +2,21 @@
 //!
 //! World: +Y up, −Z forward, +X right, floor at y = 0. Metres, seconds, radians, quaternions x, y, z, w.
 
+mod address;
 mod client;
 mod command;
 mod director;
 mod envelope;
 mod extension;
 mod finite;
+mod follow;
 mod foraging;
+mod gamepad;
 mod handling;
 mod hello;
 mod hello_ack;
 mod invalid;
+mod latency;
 mod limits;
 mod mapper;
 mod marks;
@@ -30,17 +34,21 @@ mod server;
 mod transform;
 mod waypoint;
 
+pub use address::{FIELD_PORT, FieldHome, FieldParameters, InvalidParameter};
 pub use client::{ClientMessage, XrInput};
 pub use command::{ArmCommand, MAX_COMMANDS, MultiArmCommand};
 pub use director::{Director, UNTURNED, director_rotation, rotation_director};
 pub use envelope::{Envelope, VERSION};
 pub use extension::{Extension, Extensions};
 pub use finite::NotFinite;
+pub use follow::{ArmCamera, Followed, View, auto_follow, is_head, is_renderable, view_from};
 pub use foraging::{MIN_CRAWL, SELECT_WITHIN, SELECTED_FOR, Selection, crawl_direction, pointed_at};
+pub use gamepad::{GamepadButton, Pulses};
 pub use handling::{ArmHandling, ClutchMode, DEFAULT_OFFSET, Handled, HandlingConfig, TipPose};
 pub use hello::{DEADMAN_S, Hello, Join, MAX_ID};
 pub use hello_ack::{ArmLook, AssetManifest, Bounds, HelloAck, Joined, ResetAck};
 pub use invalid::Invalid;
+pub use latency::{InputLatency, REMEMBERED_INPUTS, SentInputs};
 pub use limits::{InvalidSpeed, InvalidWorkspace, Limited, Limits, Workspace};
 pub use mapper::{DualArmControlMapper, InvalidMapper, MapperConfig, SessionArmControlMapper, Smoothing};
 pub use marks::{MeshData, MeshMarks};

@@ -57,6 +57,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod field;
 pub mod http;
 pub mod mdns;
 pub mod metrics;

@@ -132,7 +132,7 @@ impl ArmHandling {
     pub fn handle(&mut self, command: &ArmCommand, previous: Option<&ArmCommand>) -> Handled {
         let secondary = command.pressed(SECONDARY);
         let attached = !(command.pressed(PRIMARY) || secondary);
-        if previous.is_none() || !self.attached {
+        if previous.is_none() {
             // The tip may be anywhere by now.
             self.pull = None;
         }
@@ -193,6 +193,11 @@ impl ArmHandling {
     pub fn inactive(&mut self) {
         self.open_clutch();
         self.attached = true;
+    }
+
+    /// The tip was moved, or kept from moving, by somebody else: the next pull begins anew where it is.
+    pub fn restart(&mut self) {
+        self.pull = None;
     }
 
     /// Where the tip is pulled to in a tick of `dt` seconds, with `tip` where it is now; nothing while detached.

@@ -1,0 +1,147 @@
+//! What moves the arms of a field: the trait, and the back end that holds a scene and one simulation per user.
+
+mod bounds;
+mod merge;
+mod pass_through;
+mod published;
+mod scene;
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use waldo_protocol::field::{CharacterMode, Mesh, MultiArmCommand, Overlay, SceneState};
+
+pub use self::scene::MultiArmPassThroughBackend;
+
+/// What a back end refuses.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackendError {
+    /// No character has that name.
+    #[error("Unsupported character mode: {0}")]
+    UnsupportedMode(String),
+    /// There is no such mesh, or it belongs to somebody else.
+    #[error("mesh not found or ownership mismatch for update")]
+    NoSuchMesh,
+    /// Somebody else has a mesh of that id.
+    #[error("mesh_id owned by another publisher")]
+    MeshOwned,
+    /// Somebody else has an overlay of that id.
+    #[error("overlay_id owned by another publisher")]
+    OverlayOwned,
+    /// A value that cannot be in a scene.
+    #[error("{0}")]
+    Invalid(Cow<'static, str>),
+    /// There is room for that many only.
+    #[error("there is room for {limit} {what} only")]
+    Full {
+        /// How many.
+        limit: usize,
+        /// Of what.
+        what: &'static str,
+    },
+}
+
+/// Why the commands of a user move nothing at this moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldHold {
+    /// For programs: short, snake case.
+    pub code: &'static str,
+    /// For people.
+    pub text: Cow<'static, str>,
+}
+
+/// What a publisher changes of a mesh; what is absent stays.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MeshChange {
+    /// Position, metres.
+    pub translation: Option<[f64; 3]>,
+    /// Orientation as a quaternion x, y, z, w.
+    pub rotation_xyzw: Option<[f64; 4]>,
+    /// Factor along each of its axes.
+    pub scale: Option<[f64; 3]>,
+    /// Whether it is drawn.
+    pub visible: Option<bool>,
+}
+
+/// The scene of a field, and whatever moves its arms.
+///
+/// One thread calls it, 200 times a second; no call may block. Everything in the scene has an owner and goes with it.
+/// World of the wire: y up, −z forward, metres.
+pub trait FieldBackend: Send {
+    /// A user joins; returns the ids of the arms that are now that user's. Whoever is there already keeps mode and arms.
+    ///
+    /// # Errors
+    /// If there is no room for another user.
+    fn register_user(&mut self, user: &str, mode: CharacterMode) -> Result<Vec<String>, BackendError>;
+
+    /// A user leaves, and with it everything that is owned by it.
+    fn remove_user(&mut self, user: &str);
+
+    /// Lets `dt` seconds pass, with the newest command of each user who has a live one. A user who had one in the step
+    /// before and has none now lets go of all arms; an arm that is no longer in its user's command is let go of. Arms of
+    /// other users in a command are left alone.
+    fn step(&mut self, dt: f64, commands: &[(&str, &MultiArmCommand)]);
+
+    /// The scene after the last step.
+    fn scene(&self) -> &SceneState;
+
+    /// The arms whose targets were held back by limits in the last step.
+    fn clamped(&self) -> &BTreeSet<String>;
+
+    /// The stop latch was set or cleared. While it is set, steps go on and pass the scene's time, but every arm stands
+    /// where it is. Afterwards arms are eased to their targets.
+    ///
+    /// A back end whose motions are held by somebody else may leave this empty, as it is.
+    fn stop(&mut self, stopped: bool) {
+        let _ = stopped;
+    }
+
+    /// Whether somebody behind this back end minds the stop latch and the grips after it; otherwise the service does.
+    fn heeds_stop(&self) -> bool {
+        false
+    }
+
+    /// Why this user's commands move nothing now, if that is so.
+    fn hold(&self, user: &str) -> Option<FieldHold> {
+        let _ = user;
+        None
+    }
+
+    /// Puts a mesh into the scene, or replaces one of the same owner. The text of an unchanged asset keeps its place in
+    /// memory, so the same pointer means the same data.
+    ///
+    /// # Errors
+    /// A mesh of somebody else, a value that is not finite, no room.
+    fn add_mesh(&mut self, mesh: Mesh) -> Result<(), BackendError>;
+
+    /// Moves, scales, shows or hides a mesh of `owner`.
+    ///
+    /// # Errors
+    /// No such mesh of this owner, a value that is not finite.
+    fn update_mesh_transform(&mut self, owner: &str, mesh_id: &str, change: &MeshChange) -> Result<(), BackendError>;
+
+    /// Removes a mesh of `owner`; whether there was one.
+    fn remove_mesh(&mut self, owner: &str, mesh_id: &str) -> bool;
+
+    /// Removes all meshes of `owner`; whether there were any.
+    fn clear_meshes(&mut self, owner: &str) -> bool;
+
+    /// Puts an overlay into the scene, or replaces one of the same owner.
+    ///
+    /// # Errors
+    /// An overlay of somebody else, a value that is not finite, no room.
+    fn update_overlay(&mut self, overlay: Overlay) -> Result<(), BackendError>;
+
+    /// Removes an overlay of `owner`; whether there was one.
+    fn remove_overlay(&mut self, owner: &str, overlay_id: &str) -> bool;
+
+    /// Removes all overlays of `owner`; whether there were any.
+    fn clear_overlays(&mut self, owner: &str) -> bool;
+
+    /// A publisher leaves, and with it its meshes and overlays.
+    fn remove_owner(&mut self, owner: &str) {
+        self.clear_meshes(owner);
+        self.clear_overlays(owner);
+    }
+}
