@@ -119,10 +119,7 @@ impl Engine {
         });
         engine.connect();
         engine.look_for_headset();
-        let tick = engine.timer.as_ref().unchecked_ref();
-        if let Err(error) = window().set_interval_with_callback_and_timeout_and_arguments_0(tick, TICK_MS) {
-            web_sys::console::error_1(&error);
-        }
+        repeat(&engine.timer, TICK_MS);
         window().set_onpagehide(Some(engine.on_page_hide.as_ref().unchecked_ref()));
         engine.tick();
         engine
@@ -296,6 +293,14 @@ impl Engine {
             frames_sent: poses.sent(),
             trouble: self.trouble.borrow().clone(),
         }
+    }
+}
+
+/// Calls it every so many milliseconds, as long as the page lives.
+pub(crate) fn repeat(timer: &Closure<dyn FnMut()>, ms: i32) {
+    let timer = timer.as_ref().unchecked_ref();
+    if let Err(error) = window().set_interval_with_callback_and_timeout_and_arguments_0(timer, ms) {
+        web_sys::console::error_1(&error);
     }
 }
 

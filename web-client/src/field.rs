@@ -26,3 +26,5 @@ mod view;
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) use engine::Field;
+#[cfg(target_arch = "wasm32")]
+pub(crate) use screen::has_mouse;

@@ -44,7 +44,9 @@ impl Socket {
             let data = event.data();
             match data.as_string() {
                 Some(text) => emit(SocketEvent::Text(text)),
-                None if data.is_instance_of::<ArrayBuffer>() => emit(SocketEvent::Bytes(Uint8Array::new(&data).to_vec())),
+                None if data.is_instance_of::<ArrayBuffer>() => {
+                    emit(SocketEvent::Bytes(Uint8Array::new(&data).to_vec()))
+                }
                 None => {}
             }
         });

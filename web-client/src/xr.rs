@@ -17,8 +17,8 @@ use crate::summary::Support;
 
 pub(crate) use gl::{Painter, Texture, link};
 pub(crate) use hud_canvas::{ASPECT as HUD_ASPECT, HudCanvas};
-pub(crate) use input::HandInput;
-pub(crate) use render::Scene;
+pub(crate) use input::{HandInput, valid_pose};
+pub(crate) use render::{Scene, matrix};
 pub(crate) use session::{Frame, Host, Presentation, request};
 
 /// `None` in browsers without WebXR. Asked anew each time, as an emulator replaces it.

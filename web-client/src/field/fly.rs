@@ -1,6 +1,6 @@
 //! The camera of a screen without a headset: flies with keys, looks around with the mouse.
 
-use glam::{DMat4, DQuat, DVec3};
+use glam::{DMat4, DQuat, DVec3, DVec4};
 
 /// Where it starts, metres.
 pub const START: DVec3 = DVec3::new(0.0, 1.4, 2.0);
@@ -112,7 +112,13 @@ impl Fly {
 pub fn projection(aspect: f64) -> DMat4 {
     let half = (0.5 * FIELD_OF_VIEW.to_radians()).tan();
     let half = if aspect < 1.0 { half / aspect.max(0.1) } else { half };
-    DMat4::perspective_rh_gl(2.0 * half.min(2.5).atan(), aspect, DEPTH[0], DEPTH[1])
+    let ([near, far], tall) = (DEPTH, 1.0 / half.min(2.5));
+    DMat4::from_cols(
+        DVec4::new(tall / aspect.max(0.1), 0.0, 0.0, 0.0),
+        DVec4::new(0.0, tall, 0.0, 0.0),
+        DVec4::new(0.0, 0.0, (far + near) / (near - far), -1.0),
+        DVec4::new(0.0, 0.0, 2.0 * far * near / (near - far), 0.0),
+    )
 }
 
 #[cfg(test)]

@@ -13,7 +13,10 @@ use super::model::{Model, read};
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
-pub struct Meshes(BTreeMap<String, Entry>);
+pub struct Meshes {
+    entries: BTreeMap<String, Entry>,
+    reads: u64,
+}
 
 #[derive(Clone, Debug)]
 struct Entry {
@@ -26,15 +29,15 @@ struct Entry {
 impl Meshes {
     /// Takes over which meshes there are.
     pub fn take(&mut self, scene: &SceneState) {
-        self.0.retain(|id, _| scene.meshes.contains_key(id));
+        self.entries.retain(|id, _| scene.meshes.contains_key(id));
         for (id, mesh) in &scene.meshes {
             let Some(content) = &mesh.asset_uri else { continue };
-            match self.0.get_mut(id) {
+            match self.entries.get_mut(id) {
                 Some(entry) if Arc::ptr_eq(&entry.content, content) || entry.content == *content => {}
                 Some(entry) => (entry.content, entry.waits) = (content.clone(), true),
                 None => {
                     let entry = Entry { content: content.clone(), waits: true, model: None, fault: None };
-                    self.0.insert(id.clone(), entry);
+                    self.entries.insert(id.clone(), entry);
                 }
             }
         }
@@ -42,8 +45,9 @@ impl Meshes {
 
     /// Reads one mesh that waits. False if none does.
     pub fn read_one(&mut self) -> bool {
-        let Some(entry) = self.0.values_mut().find(|entry| entry.waits) else { return false };
+        let Some(entry) = self.entries.values_mut().find(|entry| entry.waits) else { return false };
         entry.waits = false;
+        self.reads += 1;
         match read(&entry.content) {
             Ok(model) => (entry.model, entry.fault) = (Some(Rc::new(model)), None),
             Err(fault) => (entry.model, entry.fault) = (None, Some(fault)),
@@ -53,17 +57,22 @@ impl Meshes {
 
     /// The form of a mesh, once it is read.
     pub fn model(&self, id: &str) -> Option<&Rc<Model>> {
-        self.0.get(id)?.model.as_ref()
+        self.entries.get(id)?.model.as_ref()
+    }
+
+    /// How many were read so far, counting every time.
+    pub fn reads(&self) -> u64 {
+        self.reads
     }
 
     /// How many have a form.
     pub fn drawn(&self) -> usize {
-        self.0.values().filter(|entry| entry.model.is_some()).count()
+        self.entries.values().filter(|entry| entry.model.is_some()).count()
     }
 
     /// The first mesh that cannot be drawn, for a person.
     pub fn fault(&self) -> Option<String> {
-        let (id, fault) = self.0.iter().find_map(|(id, entry)| Some((id, entry.fault.as_ref()?)))?;
+        let (id, fault) = self.entries.iter().find_map(|(id, entry)| Some((id, entry.fault.as_ref()?)))?;
         Some(format!("The mesh {id} is not drawn: {fault}."))
     }
 }

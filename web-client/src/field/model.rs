@@ -225,7 +225,8 @@ mod tests {
 
     #[test]
     fn corners_without_indices_are_triangles_in_their_order() {
-        let model = read(&uri(|json| _ = json["meshes"][0]["primitives"][0].as_object_mut().unwrap().remove("indices")));
+        let model =
+            read(&uri(|json| _ = json["meshes"][0]["primitives"][0].as_object_mut().unwrap().remove("indices")));
         assert_eq!(model.unwrap().triangles, [0, 1, 2]);
     }
 
@@ -237,7 +238,10 @@ mod tests {
         assert_eq!(spoilt(|json| json["bufferViews"][1]["byteOffset"] = json!(400)), "its file is cut off");
         assert_eq!(spoilt(|json| json["accessors"][0]["count"] = json!(u32::MAX)), "its file is cut off");
         assert_eq!(spoilt(|json| json["bufferViews"][0]["byteStride"] = json!(4)), "its file is cut off");
-        assert_eq!(spoilt(|json| json["bufferViews"][1]["byteOffset"] = json!(30)), "a triangle has a corner that does not exist");
+        assert_eq!(
+            spoilt(|json| json["bufferViews"][1]["byteOffset"] = json!(30)),
+            "a triangle has a corner that does not exist"
+        );
         assert_eq!(spoilt(|json| json["nodes"][0]["children"] = json!([0])), "its nodes are nested without end");
         assert_eq!(spoilt(|json| json["nodes"][0] = json!({})), "it holds no triangles");
         assert_eq!(spoilt(|json| json["scenes"] = json!([])).split(':').next(), Some("it is no glTF"));

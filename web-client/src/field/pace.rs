@@ -21,8 +21,11 @@ impl Pace {
         if now + SLACK_MS < self.next {
             return false;
         }
-        // What was missed is not made up for.
-        self.next = (self.next + self.period_ms).max(now + 0.5 * self.period_ms);
+        self.next += self.period_ms;
+        // What was missed in a pause is not made up for.
+        if self.next < now - self.period_ms {
+            self.next = now + self.period_ms;
+        }
         true
     }
 }

@@ -266,8 +266,7 @@ mod tests {
     #[test]
     fn the_others_have_heads_and_hands_and_oneself_has_none() {
         let hand = PersonHand { pose: Transform::IDENTITY, grip: 1.0, trigger: 0.0 };
-        let person =
-            Person { head_pose: Transform::IDENTITY, controllers: [("left".to_owned(), hand)].into() };
+        let person = Person { head_pose: Transform::IDENTITY, controllers: [("left".to_owned(), hand)].into() };
         let mut scene = SceneState::default();
         scene.people.insert("me".to_owned(), person.clone());
         let looks = Looks { me: "me".to_owned(), ..Looks::default() };

@@ -1,7 +1,7 @@
 //! The summary as `data-*` attributes of the page's body: for support, and for tests that look from outside.
 //!
 //! `data-link`, `data-part`, `data-user`, `data-arms`, `data-others`, `data-words`, `data-detail`, `data-followed`, `data-seat`,
-//! `data-presence`, `data-support`, `data-scenes`, `data-inputs`, `data-meshes`, `data-mesh-data`, `data-fault`. Read-only: the
+//! `data-presence`, `data-support`, `data-scenes`, `data-inputs`, `data-meshes`, `data-mesh-reads`, `data-fault`. Read-only: the
 //! app never reads them.
 
 use super::summary::Summary;
@@ -23,6 +23,6 @@ pub(super) fn write(attributes: &mut Attributes, summary: &Summary) {
     attributes.set("data-scenes", summary.scenes.to_string());
     attributes.set("data-inputs", summary.inputs.to_string());
     attributes.set("data-meshes", summary.meshes.to_string());
-    attributes.set("data-mesh-data", summary.mesh_data.to_string());
+    attributes.set("data-mesh-reads", summary.mesh_reads.to_string());
     attributes.set("data-fault", summary.fault.clone().unwrap_or_default());
 }

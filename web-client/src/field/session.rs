@@ -2,8 +2,9 @@
 //! Sans-I/O; times are milliseconds of the page's clock.
 
 use waldo_protocol::field::{
-    CharacterMode, ClientMessage, ErrorMessage, Extension, Extensions, Followed, Hello, HelloAck, Join, Joined, SceneExtras,
-    SceneMessage, SceneState, SentInputs, ServerMessage, XrInput, XrInputSample, auto_follow, is_head, is_renderable,
+    CharacterMode, ClientMessage, ErrorMessage, Extension, Extensions, Followed, Hello, HelloAck, Join, Joined,
+    SceneExtras, SceneMessage, SceneState, SentInputs, ServerMessage, XrInput, XrInputSample, auto_follow, is_head,
+    is_renderable,
 };
 
 use super::meshes::Meshes;
@@ -170,7 +171,8 @@ impl Session {
         if let Some(ack) = self.extras.input_ack
             && let Some(latency) = self.inputs.acknowledge(ack.seq, ack.age_ms, now)
         {
-            self.latency_ms = Some(self.latency_ms.map_or(latency.total_ms, |mean| 0.9 * mean + 0.1 * latency.total_ms));
+            self.latency_ms =
+                Some(self.latency_ms.map_or(latency.total_ms, |mean| 0.9 * mean + 0.1 * latency.total_ms));
         }
         self.pictures += 1;
         self.picture.show(&self.scene, &self.looks);
@@ -287,10 +289,13 @@ mod tests {
 
     fn ack(user: &str, arms: usize, ext: &[&str]) -> String {
         let arm_ids: Vec<String> = (0..arms).map(|index| format!("{user}_arm_{index}")).collect();
-        envelope("hello_ack", json!({
-            "protocol": 1, "server_time": 0.0, "role": "vr_client", "character_mode": "two-cr", "user_id": user,
-            "arm_ids": arm_ids, "controlled_arm_ids": &arm_ids[..2.min(arms)], "ext": ext, "resume_token": "t",
-        }))
+        envelope(
+            "hello_ack",
+            json!({
+                "protocol": 1, "server_time": 0.0, "role": "vr_client", "character_mode": "two-cr", "user_id": user,
+                "arm_ids": arm_ids, "controlled_arm_ids": &arm_ids[..2.min(arms)], "ext": ext, "resume_token": "t",
+            }),
+        )
     }
 
     fn scene(payload: Value) -> String {
@@ -433,18 +438,23 @@ mod tests {
     #[test]
     fn a_camera_sits_on_arms_that_are_drawn_and_on_no_head() {
         let mut session = driver();
-        let arm = |id: &str, points: Value| json!({
-            "arm_id": id, "base": {"translation": [0, 1, 0], "rotation_xyzw": [0, 0, 0, 1]},
-            "tip": {"translation": [0, 1, 0], "rotation_xyzw": [0, 0, 0, 1]}, "centerline": points, "radii": [0.1],
-        });
-        session.on_text(&scene(json!({
-            "user_arms": {"a": ["a_arm_0", "a_head"], "b": ["b_arm_0"]},
-            "arms": {
-                "a_arm_0": arm("a_arm_0", json!([[0, 1, 0], [0, 2, 0]])),
-                "a_head": arm("a_head", json!([[0, 1, 0], [0, 2, 0]])),
-                "b_arm_0": arm("b_arm_0", json!([[0, 1, 0]])),
-            },
-        })), 0.0);
+        let arm = |id: &str, points: Value| {
+            json!({
+                "arm_id": id, "base": {"translation": [0, 1, 0], "rotation_xyzw": [0, 0, 0, 1]},
+                "tip": {"translation": [0, 1, 0], "rotation_xyzw": [0, 0, 0, 1]}, "centerline": points, "radii": [0.1],
+            })
+        };
+        session.on_text(
+            &scene(json!({
+                "user_arms": {"a": ["a_arm_0", "a_head"], "b": ["b_arm_0"]},
+                "arms": {
+                    "a_arm_0": arm("a_arm_0", json!([[0, 1, 0], [0, 2, 0]])),
+                    "a_head": arm("a_head", json!([[0, 1, 0], [0, 2, 0]])),
+                    "b_arm_0": arm("b_arm_0", json!([[0, 1, 0]])),
+                },
+            })),
+            0.0,
+        );
         assert_eq!(session.seats(), [("a".to_owned(), "a_arm_0".to_owned())]);
         assert_eq!(session.others(), 2);
     }

@@ -54,6 +54,6 @@ pub struct Summary {
     pub inputs: u64,
     /// Meshes that are drawn.
     pub meshes: usize,
-    /// Meshes whose data came, counting every time.
-    pub mesh_data: u64,
+    /// Meshes that were read since the page joined.
+    pub mesh_reads: u64,
 }

@@ -184,7 +184,11 @@ mod tests {
             let at = &tubes.corners[index * CORNER..];
             DVec3::new(at[0].into(), at[1].into(), at[2].into())
         };
-        points.iter().enumerate().map(|(ring, point)| corner(ring * SIDES).distance(DVec3::from_array(*point))).collect()
+        points
+            .iter()
+            .enumerate()
+            .map(|(ring, point)| corner(ring * SIDES).distance(DVec3::from_array(*point)))
+            .collect()
     }
 
     #[test]

@@ -37,9 +37,10 @@ impl Situation<'_> {
     fn link(&self) -> Option<HudText> {
         match self.link {
             _ if !self.joined => Some(text("Not in the field", "Choose how to take part", Tone::Idle)),
-            Status::Connected if self.user.is_empty() => {
-                Some(self.error.map_or_else(|| text("Joining…", "", Tone::Caution), |why| text("Not let in", why, Tone::Alarm)))
-            }
+            Status::Connected if self.user.is_empty() => Some(
+                self.error
+                    .map_or_else(|| text("Joining…", "", Tone::Caution), |why| text("Not let in", why, Tone::Alarm)),
+            ),
             Status::Connected => None,
             Status::NotConnected | Status::Connecting => Some(text("Connecting to the field…", "", Tone::Caution)),
             Status::Reconnecting | Status::Lost | Status::Failed => {
@@ -113,7 +114,10 @@ mod tests {
     #[test]
     fn who_is_not_let_in_is_told_why() {
         let refused = Situation { user: "", error: Some("user_id already in use"), ..driving() };
-        assert_eq!((refused.text().title.as_str(), refused.text().detail.as_str()), ("Not let in", "user_id already in use"));
+        assert_eq!(
+            (refused.text().title.as_str(), refused.text().detail.as_str()),
+            ("Not let in", "user_id already in use")
+        );
     }
 
     #[test]
@@ -121,7 +125,10 @@ mod tests {
         let blind = Situation { controllers: Some([true, false]), ..driving() };
         assert_eq!(blind.text().title, "Right controller missing");
         let watching = Situation { arms: None, followed: Some("bob"), others: 2, ..blind };
-        assert_eq!((watching.text().title.as_str(), watching.text().detail.as_str()), ("Watching bob", "2 others here"));
+        assert_eq!(
+            (watching.text().title.as_str(), watching.text().detail.as_str()),
+            ("Watching bob", "2 others here")
+        );
     }
 
     #[test]

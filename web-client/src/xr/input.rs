@@ -170,7 +170,7 @@ fn elbows(frame: &XrFrame, space: &XrReferenceSpace) -> Option<[DVec3; 2]> {
 }
 
 /// `None` for a pose with a component that is not a number, as a runtime may give while tracking starts.
-fn valid_pose(transform: &XrRigidTransform) -> Option<Pose<LocalFloor>> {
+pub(crate) fn valid_pose(transform: &XrRigidTransform) -> Option<Pose<LocalFloor>> {
     let (p, q): (DomPointReadOnly, DomPointReadOnly) = (transform.position(), transform.orientation());
     Pose::new(DVec3::new(p.x(), p.y(), p.z()), DQuat::from_xyzw(q.x(), q.y(), q.z(), q.w())).ok()
 }

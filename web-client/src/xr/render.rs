@@ -177,6 +177,6 @@ fn room_from(pose: Pose<LocalFloor>) -> DMat4 {
 }
 
 /// A column-major matrix as WebXR gives it; the identity should a runtime give something else.
-fn matrix(columns: &[f32]) -> Mat4 {
+pub(crate) fn matrix(columns: &[f32]) -> Mat4 {
     columns.try_into().map_or(Mat4::IDENTITY, Mat4::from_cols_array)
 }

@@ -4,9 +4,7 @@ use std::f32::consts::{PI, TAU};
 
 use glam::{Mat4, Vec3};
 use wasm_bindgen::prelude::*;
-use web_sys::{
-    WebGl2RenderingContext as Gl, WebGlBuffer, WebGlProgram, WebGlUniformLocation, WebGlVertexArrayObject,
-};
+use web_sys::{WebGl2RenderingContext as Gl, WebGlBuffer, WebGlProgram, WebGlUniformLocation, WebGlVertexArrayObject};
 
 use super::Eye;
 use crate::xr::link;
@@ -139,7 +137,14 @@ fn lay_out(gl: &Gl, layout: &[Attribute], divisor: u32) -> usize {
     let mut offset = 0;
     for attribute in layout {
         gl.enable_vertex_attrib_array(attribute.location);
-        gl.vertex_attrib_pointer_with_i32(attribute.location, attribute.size, Gl::FLOAT, false, 4 * numbers, 4 * offset);
+        gl.vertex_attrib_pointer_with_i32(
+            attribute.location,
+            attribute.size,
+            Gl::FLOAT,
+            false,
+            4 * numbers,
+            4 * offset,
+        );
         gl.vertex_attrib_divisor(attribute.location, divisor);
         offset += attribute.size;
     }
