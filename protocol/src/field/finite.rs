@@ -1,5 +1,7 @@
 //! Numbers that are not finite never leave: JSON has no words for them, and a page that meets them sees nothing.
 
+use std::sync::Arc;
+
 use super::transform::finite;
 use super::{ArmState, Haptic, Mesh, Overlay, Person, PersonHand, SceneState, Sphere};
 
@@ -74,11 +76,23 @@ impl SceneState {
     /// # Errors
     /// Names the first arm, or whatever else, that has one.
     pub fn check(&self) -> Result<(), NotFinite> {
+        self.check_since(&Self::default())
+    }
+
+    /// As [`Self::check`], for a scene that comes after one that was checked: clouds of points that both share are not
+    /// looked at again.
+    pub(super) fn check_since(&self, before: &Self) -> Result<(), NotFinite> {
+        let checked = |id: &String, cloud: &Overlay| {
+            before.overlay_points.get(id).is_some_and(|before| Arc::ptr_eq(&before.points, &cloud.points))
+        };
         NotFinite::check("scene", "", self.timestamp.is_finite())?;
         self.arms.iter().try_for_each(|(id, arm)| NotFinite::check("arm", id, arm.is_finite()))?;
         self.scenery.iter().try_for_each(|(id, at)| NotFinite::check("scenery", id, at.is_finite()))?;
         self.meshes.iter().try_for_each(|(id, mesh)| NotFinite::check("mesh", id, mesh.is_finite()))?;
-        self.overlay_points.iter().try_for_each(|(id, cloud)| NotFinite::check("overlay", id, cloud.is_finite()))?;
+        self.overlay_points.iter().try_for_each(|(id, cloud)| {
+            let finite = cloud.point_size.is_finite() && (checked(id, cloud) || cloud.is_finite());
+            NotFinite::check("overlay", id, finite)
+        })?;
         self.spheres.iter().try_for_each(|(id, ball)| NotFinite::check("sphere", id, ball.is_finite()))?;
         self.haptics.iter().try_for_each(|haptic| NotFinite::check("haptic", &haptic.arm_id, haptic.is_finite()))?;
         self.people.iter().try_for_each(|(id, person)| NotFinite::check("person", id, person.is_finite()))

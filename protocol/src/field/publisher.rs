@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use super::hello::Id;
-use super::read::{LongText, Rotation, object};
+use super::read::{LongText, Rotation, object, some};
 use super::scene_read::{SharedPoints, Size};
 use super::{Invalid, Mesh, Overlay, POINT_SIZE};
 
@@ -143,7 +143,7 @@ object! {
     MeshChange {
         mesh_id: Id = String::new(),
         translation: [f64; 3] = None,
-        rotation_xyzw: Rotation = None,
+        rotation_xyzw: Rotation => some = None,
         scale: [f64; 3] = None,
         visible: bool = None,
     }

@@ -367,12 +367,6 @@ impl From<Rotation> for [f64; 4] {
     }
 }
 
-impl From<Rotation> for Option<[f64; 4]> {
-    fn from(rotation: Rotation) -> Self {
-        Some(rotation.0)
-    }
-}
-
 impl<'de> Wire<'de> for Rotation {
     fn read<D: Deserializer<'de>>(at: At, deserializer: D) -> Result<Self, D::Error> {
         let rotation = <[f64; 4]>::read(at, deserializer)?;
@@ -408,9 +402,9 @@ pub(super) type Points = AnyList<[f64; 3]>;
 pub(super) type Directors = AnyList<Director>;
 
 /// Reads an object's fields: those with a default may be missing, others are ignored, the later of two of one name
-/// counts. `Type as Wire type` where what stands in the message is not what the value has.
+/// counts. `field: Wire type => conversion = default`, where only the first is always needed.
 macro_rules! object {
-    ($type:ident { $($field:ident: $wire:ty $(= $default:expr)?,)* }) => {
+    ($type:ident { $($field:ident: $wire:ty $(=> $convert:ident)? $(= $default:expr)?,)* }) => {
         impl<'de> $crate::field::read::Wire<'de> for $type {
             fn read<D: serde::Deserializer<'de>>(at: $crate::field::read::At, deserializer: D) -> Result<Self, D::Error> {
                 struct Fields($crate::field::read::At);
@@ -438,7 +432,7 @@ macro_rules! object {
                         }
                         Ok($type {
                             $($field: match $field {
-                                Some(value) => value.into(),
+                                Some(value) => $crate::field::read::present!(value $(, $convert)?),
                                 None => $crate::field::read::absent!(A, $field $(, $default)?),
                             },)*
                         })
@@ -451,6 +445,21 @@ macro_rules! object {
     };
 }
 
+/// What a field's value becomes.
+macro_rules! present {
+    ($value:ident) => {
+        $value.into()
+    };
+    ($value:ident, $convert:ident) => {
+        $convert($value)
+    };
+}
+
+/// A field that may be missing.
+pub(super) fn some<T: Into<U>, U>(value: T) -> Option<U> {
+    Some(value.into())
+}
+
 /// What stands for a missing field, or the refusal.
 macro_rules! absent {
     ($access:ident, $field:ident, $default:expr) => {
@@ -461,4 +470,4 @@ macro_rules! absent {
     };
 }
 
-pub(super) use {absent, object};
+pub(super) use {absent, object, present};

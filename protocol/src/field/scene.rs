@@ -143,6 +143,13 @@ pub struct Overlay {
     pub visible: bool,
 }
 
+impl Overlay {
+    /// Nobody's, without points.
+    pub(super) fn empty(overlay_id: String) -> Self {
+        Self { overlay_id, owner_id: String::new(), points: Arc::default(), point_size: POINT_SIZE, visible: true }
+    }
+}
+
 fn shared_points<S: Serializer>(points: &Arc<[[f64; 3]]>, serializer: S) -> Result<S::Ok, S::Error> {
     points.as_ref().serialize(serializer)
 }

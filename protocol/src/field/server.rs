@@ -9,7 +9,7 @@ use crate::names::wire_names;
 use super::envelope::message;
 use super::hello_ack::{Ack, AckPayload};
 use super::read::{At, LongText, Wire, object};
-use super::{AssetManifest, Envelope, HelloAck, Invalid, NotFinite, ResetAck, SceneMessage};
+use super::{AssetManifest, Envelope, HelloAck, Invalid, NotFinite, ResetAck, SceneDelta, SceneMessage};
 
 wire_names! {
     /// What became of a mesh or of points.
@@ -125,6 +125,8 @@ pub enum ServerMessage {
     Error(ErrorMessage),
     /// The whole scene.
     SceneState(Box<SceneMessage>),
+    /// What changed in it (extension).
+    SceneDelta(Box<SceneDelta>),
     /// Of a type this version does not know; to be ignored.
     Unknown(String),
 }
@@ -146,6 +148,7 @@ impl ServerMessage {
             "overlay_ack" => Self::OverlayAck(envelope.payload()?),
             "error" => Self::Error(envelope.payload()?),
             "scene_state" => Self::SceneState(Box::new(envelope.payload()?)),
+            "scene_delta" => Self::SceneDelta(Box::new(envelope.payload()?)),
             unknown => Self::Unknown(unknown.to_owned()),
         })
     }
@@ -163,6 +166,7 @@ impl ServerMessage {
             Self::OverlayAck(ack) => message("overlay_ack", ack),
             Self::Error(error) => message("error", error),
             Self::SceneState(scene) => scene.encode()?,
+            Self::SceneDelta(delta) => delta.encode()?,
             Self::Unknown(kind) => message(kind, Map::<String, Value>::new()),
         })
     }

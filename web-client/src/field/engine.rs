@@ -233,7 +233,10 @@ impl Field {
                 let todo = self.session.borrow_mut().on_text(&text, now());
                 self.heed(todo);
             }
-            SocketEvent::Bytes(_) => {}
+            SocketEvent::Bytes(bytes) => {
+                let todo = self.session.borrow_mut().on_bytes(&bytes);
+                self.heed(todo);
+            }
             SocketEvent::Closed => {
                 self.connection.closed();
                 self.session.borrow_mut().closed();

@@ -68,6 +68,7 @@ impl Host for Field {
     ) -> Result<(), JsValue> {
         let (painter, texture) = (&stage.painter, &stage.words_texture);
         let painted = stage.words.paint(&self.words.borrow(), |canvas| painter.upload_canvas(texture, canvas));
+        self.session.borrow_mut().refresh();
         let session = self.session.borrow();
         let (number, picture, scene, meshes) = session.shown();
         let updated = stage.view.update(number, picture, scene, meshes);
@@ -227,7 +228,7 @@ impl Field {
     pub(super) fn pulse(&self) {
         let session = self.session.borrow();
         let Some(controlled) = session.controlled() else { return };
-        let pulses = self.pulses.borrow_mut().frame(&session.scene().haptics, controlled);
+        let pulses = self.pulses.borrow_mut().frame(session.haptics(), controlled);
         if let Some(presentation) = &*self.presentation.borrow() {
             for (hand, strength) in [Hands::Left, Hands::Right].into_iter().zip(pulses) {
                 if let Some(strength) = strength {

@@ -153,6 +153,7 @@ impl Screen {
         if width == 0 || height == 0 || self.gl.is_context_lost() {
             return Ok(());
         }
+        field.session.borrow_mut().refresh();
         let session = field.session.borrow();
         let (number, picture, scene, meshes) = session.shown();
         let mut view = self.view.borrow_mut();

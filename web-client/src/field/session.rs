@@ -2,8 +2,8 @@
 //! Sans-I/O; times are milliseconds of the page's clock.
 
 use waldo_protocol::field::{
-    CharacterMode, ClientMessage, ErrorMessage, Extension, Extensions, Followed, Hello, HelloAck, Join, Joined,
-    SceneExtras, SceneMessage, SceneState, SentInputs, ServerMessage, XrInput, XrInputSample, auto_follow, is_head,
+    CharacterMode, ClientMessage, ErrorMessage, Extension, Extensions, Followed, Haptic, Hello, HelloAck, Join, Joined,
+    SceneDecoder, SceneExtras, SceneState, SentInputs, ServerMessage, XrInput, XrInputSample, auto_follow, is_head,
     is_renderable,
 };
 
@@ -58,9 +58,15 @@ pub struct Session {
     controlled: Option<[String; 2]>,
     looks: Looks,
     error: Option<(String, f64)>,
-    scene: SceneState,
+    decoder: SceneDecoder,
+    /// No socket: nothing is felt.
+    still: bool,
+    /// A full scene was asked for, and is awaited.
+    lost_track: bool,
     extras: SceneExtras,
     pictures: u64,
+    /// The picture is not yet that of the newest scene.
+    stale: bool,
     picture: Picture,
     meshes: Meshes,
     inputs: SentInputs,
@@ -71,7 +77,7 @@ impl Session {
     /// From now on this page takes part like this, or not at all; another user than before.
     pub fn choose(&mut self, part: Option<Part>) {
         let pictures = self.pictures + 1;
-        *self = Self { part, pictures, ..Self::default() };
+        *self = Self { part, pictures, stale: true, ..Self::default() };
     }
 
     /// How this page takes part.
@@ -92,7 +98,8 @@ impl Session {
         self.ext = Extensions::NONE;
         self.inputs = SentInputs::default();
         self.latency_ms = None;
-        self.scene.haptics.clear();
+        self.lost_track = false;
+        self.still = true;
     }
 
     fn hello(&self) -> Option<ClientMessage> {
@@ -103,7 +110,7 @@ impl Session {
         };
         Some(ClientMessage::Hello(Hello {
             client: Some(concat!("waldo-web/", env!("CARGO_PKG_VERSION")).to_owned()),
-            ext: spoken(),
+            ext: Extensions::all(),
             resume_token: self.resume.clone(),
             ..Hello::new(join)
         }))
@@ -123,7 +130,19 @@ impl Session {
                 Todo::Nothing
             }
             Ok(ServerMessage::Error(error)) => self.on_error(&error, now),
-            Ok(ServerMessage::SceneState(scene)) => self.on_scene(*scene, now),
+            Ok(ServerMessage::SceneState(message)) => {
+                let extras = message.extras.clone();
+                self.decoder.full(*message);
+                self.lost_track = false;
+                self.on_scene(extras, now)
+            }
+            Ok(ServerMessage::SceneDelta(delta)) => {
+                let extras = delta.extras.clone();
+                match self.decoder.delta(*delta) {
+                    Ok(()) => self.on_scene(extras, now),
+                    Err(_) => self.lose_track(),
+                }
+            }
             // What a newer server may say is no reason to stop.
             Ok(_) | Err(_) => Todo::Nothing,
         }
@@ -166,18 +185,44 @@ impl Session {
         Todo::Nothing
     }
 
-    fn on_scene(&mut self, message: SceneMessage, now: f64) -> Todo {
-        (self.scene, self.extras) = (message.scene, message.extras);
+    /// A binary frame came: where the moving arms are. What else changed follows as a text.
+    pub fn on_bytes(&mut self, bytes: &[u8]) -> Todo {
+        match self.decoder.binary(bytes) {
+            Ok(()) => {
+                (self.stale, self.still) = (true, false);
+                Todo::Show
+            }
+            Err(_) => self.lose_track(),
+        }
+    }
+
+    /// What comes does not lead on from what is here: asks for a whole scene, once.
+    fn lose_track(&mut self) -> Todo {
+        if std::mem::replace(&mut self.lost_track, true) {
+            return Todo::Nothing;
+        }
+        Todo::Answer(ClientMessage::SceneRequest)
+    }
+
+    fn on_scene(&mut self, extras: SceneExtras, now: f64) -> Todo {
+        self.extras = extras;
         if let Some(ack) = self.extras.input_ack
             && let Some(latency) = self.inputs.acknowledge(ack.seq, ack.age_ms, now)
         {
             self.latency_ms =
                 Some(self.latency_ms.map_or(latency.total_ms, |mean| 0.9 * mean + 0.1 * latency.total_ms));
         }
-        self.pictures += 1;
-        self.picture.show(&self.scene, &self.looks);
-        self.meshes.take(&self.scene);
+        (self.stale, self.still) = (true, false);
+        self.meshes.take(self.decoder.scene());
         Todo::Show
+    }
+
+    /// Brings the picture up to date, if it is not; before every [`Session::shown`].
+    pub fn refresh(&mut self) {
+        if std::mem::take(&mut self.stale) {
+            self.pictures += 1;
+            self.picture.show(self.decoder.scene(), &self.looks);
+        }
     }
 
     /// A sample to be sent; `None` if this page has no arms to drive.
@@ -194,14 +239,19 @@ impl Session {
         }
     }
 
-    /// The newest picture, its number, its scene and its meshes.
+    /// The picture, its number, the newest scene and its meshes.
     pub fn shown(&self) -> (u64, &Picture, &SceneState, &Meshes) {
-        (self.pictures, &self.picture, &self.scene, &self.meshes)
+        (self.pictures, &self.picture, self.decoder.scene(), &self.meshes)
+    }
+
+    /// What the arms feel; nothing while the socket is closed.
+    pub fn haptics(&self) -> &[Haptic] {
+        if self.still { &[] } else { &self.decoder.scene().haptics }
     }
 
     /// The newest scene.
     pub fn scene(&self) -> &SceneState {
-        &self.scene
+        self.decoder.scene()
     }
 
     /// The server answered hello on this socket.
@@ -258,27 +308,22 @@ impl Session {
 
     /// Whom a spectator watches.
     pub fn followed(&self) -> Option<Followed<'_>> {
-        auto_follow(&self.scene, Some(self.user.as_str()).filter(|user| !user.is_empty()))
+        auto_follow(self.decoder.scene(), Some(self.user.as_str()).filter(|user| !user.is_empty()))
     }
 
     /// Others with arms.
     pub fn others(&self) -> usize {
-        self.scene.user_arms.keys().filter(|user| **user != self.user).count()
+        self.decoder.scene().user_arms.keys().filter(|user| **user != self.user).count()
     }
 
     /// Every arm that a camera can sit on, with its user.
     pub fn seats(&self) -> Vec<(String, String)> {
-        let drawn = |arm: &&String| !is_head(arm) && self.scene.arms.get(*arm).is_some_and(is_renderable);
+        let drawn = |arm: &&String| !is_head(arm) && self.decoder.scene().arms.get(*arm).is_some_and(is_renderable);
         let of = |(user, arms): (&String, &Vec<String>)| {
             arms.iter().filter(drawn).map(|arm| (user.clone(), arm.clone())).collect::<Vec<_>>()
         };
-        self.scene.user_arms.iter().flat_map(of).collect()
+        self.decoder.scene().user_arms.iter().flat_map(of).collect()
     }
-}
-
-/// The extensions that this page speaks.
-fn spoken() -> Extensions {
-    Extensions::all().without(Extension::SceneBin).without(Extension::SceneDelta)
 }
 
 #[cfg(test)]
@@ -421,10 +466,33 @@ mod tests {
     #[test]
     fn a_scene_is_taken_also_before_the_answer_to_hello() {
         let mut session = driver();
+        session.refresh();
         let before = session.shown().0;
         assert_eq!(session.on_text(&scene(json!({})), 0.0), Todo::Show);
+        session.refresh();
         assert!(session.shown().0 > before);
         assert!(!session.admitted());
+    }
+
+    #[test]
+    fn who_lost_track_of_the_scene_asks_for_a_whole_one_once() {
+        let mut session = driver();
+        session.on_text(&ack("me", 2, &["scene-delta/1"]), 0.0);
+        let delta = envelope("scene_delta", json!({"base": 7, "frame": 8, "timestamp": 1.0}));
+        assert_eq!(session.on_text(&delta, 0.0), Todo::Answer(ClientMessage::SceneRequest));
+        assert_eq!(session.on_text(&delta, 0.0), Todo::Nothing);
+        assert_eq!(session.on_bytes(b"VFS1"), Todo::Nothing);
+        assert_eq!(session.on_text(&scene(json!({"frame": 7, "arm_table": []})), 0.0), Todo::Show);
+        assert_eq!(session.on_text(&delta, 0.0), Todo::Show);
+    }
+
+    #[test]
+    fn nothing_is_felt_over_a_closed_socket() {
+        let mut session = driver();
+        session.on_text(&scene(json!({"haptics": [{"arm_id": "a", "active": true, "intensity": 0.4}]})), 0.0);
+        assert_eq!(session.haptics().len(), 1);
+        session.closed();
+        assert!(session.haptics().is_empty());
     }
 
     #[test]
