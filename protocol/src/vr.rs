@@ -67,7 +67,7 @@ pub use health::{Health, Ping, Pong, VideoHealth};
 pub use hello::{Capability, ClientHello, HELLO_VERSION, MAX_PROGRAM_NAME, MAX_STREAM_ID, Role, ServerHello};
 pub use hold::{Hands, Hold, HoldReason, Severity};
 pub use ice::IceServer;
-pub use lease::{LeaseNotice, LeaseOp, LeaseReason, LeaseReply, LeaseRequest, LeaseState, POLICY};
+pub use lease::{FIELD, LeaseNotice, LeaseOp, LeaseReason, LeaseReply, LeaseRequest, LeaseState, POLICY};
 pub use motion::MotionScale;
 pub use playout::{Playout, PlayoutConfig, PlayoutProfile, Rendered};
 pub use recording::{Edges, Episode, Interruption, RecordingEdges};

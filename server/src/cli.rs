@@ -3,6 +3,7 @@
 mod args;
 mod certs;
 mod log;
+mod publish;
 mod sources;
 mod welcome;
 
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use self::args::{Command, OwnRobot, ServeArgs, Waldo};
+use self::args::{Command, FieldCommand, OwnRobot, ServeArgs, Waldo};
 use self::sources::{SettingError, layered};
 use crate::robot::Robot;
 use crate::robot::sim::{SimOptions, SimRobot};
@@ -44,7 +45,9 @@ pub fn run(robot: impl Robot + 'static) -> ExitCode {
 /// The program `waldo`: the simulated robot.
 pub fn run_simulated() -> ExitCode {
     let args: Vec<_> = std::env::args_os().collect();
-    let subcommand: Vec<_> = args.get(1).and_then(|arg| arg.to_str()).map(str::to_owned).into_iter().collect();
+    let word = |at: usize| args.get(at).and_then(|arg| arg.to_str()).map(str::to_owned);
+    let subcommand: Vec<_> =
+        word(1).into_iter().chain(word(2).filter(|_| word(1).is_some_and(|first| first == "field"))).collect();
     finish(parse::<Waldo>(args, &subcommand, &|name| std::env::var_os(name)).map(|waldo| match waldo.command {
         Command::Serve { serve: args, sim } => {
             let mut options = SimOptions::default();
@@ -54,6 +57,9 @@ pub fn run_simulated() -> ExitCode {
             options.latency_stamp = sim.latency_stamp.is_some();
             serve(&args, Box::new(SimRobot::new(options)))
         }
+        Command::Field(field) => match field.command {
+            FieldCommand::Publish(args) => publish::run(&args),
+        },
         Command::Certs(args) => certs::run(&args),
     }))
 }
@@ -123,7 +129,7 @@ mod tests {
         let waldo: Waldo = parse(args, &["serve".to_owned()], &env)?;
         match waldo.command {
             Command::Serve { serve, .. } => Ok(serve.settings()),
-            Command::Certs(_) => unreachable!("the tests call serve"),
+            Command::Certs(_) | Command::Field(_) => unreachable!("the tests call serve"),
         }
     }
 

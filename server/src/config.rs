@@ -2,6 +2,7 @@
 
 mod bitrate;
 mod cameras;
+mod field;
 mod policy;
 mod port_range;
 pub(crate) mod private_file;
@@ -14,6 +15,7 @@ use waldo_protocol::vr::{IceServer, Mode, MotionScale, PlayoutConfig, PlayoutPro
 
 pub use self::bitrate::{BitrateRange, BitrateRangeError};
 pub use self::cameras::{CameraSettings, Stereo};
+pub use self::field::{FieldBackendKind, FieldSettings};
 pub use self::policy::{PolicySettings, ZenohEndpoint, ZenohEndpointError};
 pub use self::port_range::{PortRange, PortRangeError};
 
@@ -56,6 +58,8 @@ pub struct Settings {
     pub cameras: CameraSettings,
     /// How policies reach the robot.
     pub policy: PolicySettings,
+    /// The scene of arms that several users share.
+    pub field: FieldSettings,
 }
 
 impl Default for Settings {
@@ -78,6 +82,7 @@ impl Default for Settings {
             playout: PlayoutConfig { profile: PlayoutProfile::LowDelay, ..PlayoutConfig::default() },
             cameras: CameraSettings::default(),
             policy: PolicySettings::default(),
+            field: FieldSettings::default(),
         }
     }
 }

@@ -20,8 +20,9 @@ mod tests;
 pub(crate) use tests::{frame, squeezed};
 
 pub use arbiter::{
-    Admission, Arbiter, Event, HANDED_BACK_AFTER, HandTarget, JointAction, JointTargets, LeaseAnswer, LeaseView,
-    MAX_STREAMS, RAMP, Refused, ResetProgress, Resume, SourceId, SourceKind, TAKEOVER_AFTER, Targets,
+    Admission, Arbiter, Event, FieldHand, FieldHands, FieldTarget, FieldTargets, HANDED_BACK_AFTER, HandTarget,
+    JointAction, JointTargets, LeaseAnswer, LeaseView, MAX_FIELD_USERS, MAX_STREAMS, RAMP, Refused, ResetProgress,
+    Resume, SourceId, SourceKind, StopGate, StopView, TAKEOVER_AFTER, Targets,
 };
 pub use pilot::ControlStatus;
 pub use run::{ControlLoop, RATE_HZ};

@@ -13,10 +13,12 @@ mod sensors;
 mod serve;
 mod site;
 
+pub(crate) use access::random_token;
 pub use access::{Access, AccessError, Denied};
 pub use bind::{BindError, bind, bind_for};
+pub(crate) use connection::{Link, link_of};
 pub use holder::Holder;
 pub use sensors::sensors;
-pub(crate) use serve::accept;
 pub use serve::serve;
+pub(crate) use serve::{accept, serve_at_most};
 pub use site::{Health, Site, site};

@@ -22,6 +22,10 @@ struct Inner {
     lost_decisions: Counter,
     refusals: Family<Labels<2>, Counter>,
     policy_messages: Family<Labels<1>, Counter>,
+    field_messages: Family<Labels<1>, Counter>,
+    field_dropped: Family<Labels<1>, Counter>,
+    field_frames: Family<Labels<1>, Counter>,
+    field_sent_bytes: Counter,
     clients: Family<Labels<1>, Gauge>,
     connections: Gauge,
     connections_refused: Counter,
@@ -49,6 +53,22 @@ impl Default for Inner {
         registry.register("refusals", "Messages refused", refusals.clone());
         let policy_messages = Family::default();
         registry.register("policy_messages", "Messages of policy clients", Family::clone(&policy_messages));
+        let field_messages = Family::default();
+        registry.register("field_messages", "Messages of clients of the field", Family::clone(&field_messages));
+        let field_dropped = Family::default();
+        registry.register(
+            "field_dropped",
+            "What did not count in the field: samples, steps and turns of publishing, by reason",
+            Family::clone(&field_dropped),
+        );
+        let field_frames = Family::default();
+        registry.register(
+            "field_frames",
+            "Frames of the scene queued for clients, or left out",
+            Family::clone(&field_frames),
+        );
+        let field_sent_bytes = Counter::default();
+        registry.register("field_sent_bytes", "Bytes of scenes queued for clients", field_sent_bytes.clone());
         let clients = Family::default();
         registry.register("clients", "Clients connected", Family::clone(&clients));
         let connections = Gauge::default();
@@ -74,6 +94,10 @@ impl Default for Inner {
             lost_decisions,
             refusals,
             policy_messages,
+            field_messages,
+            field_dropped,
+            field_frames,
+            field_sent_bytes,
             clients,
             connections,
             connections_refused,
@@ -113,6 +137,24 @@ impl Metrics {
     /// A policy client sent a message of that type.
     pub(crate) fn policy_message(&self, kind: &'static str) {
         self.0.policy_messages.get_or_create(&[("type", kind)]).inc();
+    }
+
+    /// A client of the field sent a message of that type.
+    pub(crate) fn field_message(&self, kind: &'static str) {
+        self.0.field_messages.get_or_create(&[("type", kind)]).inc();
+    }
+
+    /// So many things did not count in the field, for that reason.
+    pub(crate) fn field_dropped(&self, reason: &'static str, count: u64) {
+        if count > 0 {
+            self.0.field_dropped.get_or_create(&[("reason", reason)]).inc_by(count);
+        }
+    }
+
+    /// A frame of the scene was queued for a client, or left out as it does not read.
+    pub(crate) fn field_frame(&self, kind: &'static str, bytes: usize) {
+        self.0.field_frames.get_or_create(&[("kind", kind)]).inc();
+        self.0.field_sent_bytes.inc_by(bytes as u64);
     }
 
     /// A client of the named wire connected; it counts until the guard is dropped.

@@ -75,7 +75,7 @@ mod chunks;
 mod config;
 mod encode;
 mod floor;
-mod outbox;
+pub(crate) mod outbox;
 mod pacing;
 mod robot;
 mod server;
@@ -86,7 +86,7 @@ mod stream;
 mod transport;
 mod view;
 mod watchdog;
-mod websocket;
+pub(crate) mod websocket;
 mod worker;
 #[cfg(feature = "zenoh")]
 mod zenoh;

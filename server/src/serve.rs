@@ -2,6 +2,7 @@
 
 mod driven;
 mod error;
+mod field;
 mod policy;
 
 use std::io;
@@ -13,11 +14,13 @@ use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use self::error::ServeError;
+use self::field::Field;
 use self::policy::Policies;
 pub use self::policy::PolicyPlaces;
 use crate::cli;
 use crate::config::{Settings, Stereo};
 use crate::control::{Arbiter, ControlLoop};
+use crate::field::FieldServer;
 use crate::policy::PolicyServer;
 use crate::priority::{Urgent, urgent_runtime};
 use crate::robot::{Robot, RobotError};
@@ -29,6 +32,7 @@ use crate::vr::VrServer;
 pub struct Waldo {
     server: VrServer,
     policies: Option<Policies>,
+    field: Option<Field>,
     control: ControlLoop,
     hub: SensorHub,
     following: AbortOnDropHandle<()>,
@@ -53,8 +57,9 @@ impl Waldo {
         server.set_video_expected(true);
         // Before anybody can connect: arms that have not started are held.
         let arbiter = server.attach_control();
+        let field = Field::prepare(&settings, &server, &arbiter)?;
         server.start().await?;
-        match Self::start_rest(&server, &settings, (arbiter, hub), robot).await {
+        match Self::start_rest(&server, &settings, (arbiter, hub), robot, field).await {
             Ok(waldo) => Ok(waldo),
             Err(error) => {
                 server.stop().await;
@@ -69,17 +74,22 @@ impl Waldo {
         settings: &Settings,
         (arbiter, hub): (Arc<Mutex<Arbiter>>, SensorHub),
         robot: Box<dyn Robot>,
+        mut field: Option<Field>,
     ) -> Result<Self, ServeError> {
         policy::check_port(settings)?;
+        field::check_port(settings)?;
         let control = Self::start_robot(server, &hub, Arc::clone(&arbiter), robot).await?;
         let own = settings.cameras.v4l2.iter().map(|address| V4l2Camera::start(address.clone(), &hub));
         let own = own.collect::<Result<_, _>>()?;
-        let policies = Policies::start(settings, server, (&control, arbiter, &hub)).await?;
+        let policies = Policies::start(settings, server, (&control, Arc::clone(&arbiter), &hub)).await?;
+        if let Some(field) = &mut field {
+            field.start(server, (&control, arbiter))?;
+        }
         let (changed, stereo) = (hub.cameras_changed(), settings.cameras.stereo);
         server.set_video_sources(Some(sources(hub.cameras(), stereo)));
         let following =
             AbortOnDropHandle::new(tokio::spawn(offer_cameras(server.clone(), hub.clone(), changed, stereo)));
-        Ok(Self { server: server.clone(), policies, control, hub, following, _cameras: own })
+        Ok(Self { server: server.clone(), policies, field, control, hub, following, _cameras: own })
     }
 
     async fn start_robot(
@@ -107,6 +117,11 @@ impl Waldo {
         self.policies.as_ref().map(Policies::server)
     }
 
+    /// The field service, unless the settings leave it out.
+    pub fn field(&self) -> Option<&FieldServer> {
+        self.field.as_ref().map(Field::server)
+    }
+
     /// The control loop.
     pub fn control(&self) -> &ControlLoop {
         &self.control
@@ -122,8 +137,12 @@ impl Waldo {
         drop(self.following);
         // At once, so that whoever waits for the robot is told; the control loop ends what they wait for.
         let policies = self.policies.map(Policies::stop);
+        let field = self.field.map(Field::stop);
         drop(self.control);
         if let Some(stopped) = policies {
+            stopped.await;
+        }
+        if let Some(stopped) = field {
             stopped.await;
         }
         self.server.stop().await;
@@ -187,7 +206,8 @@ pub async fn serve(settings: Settings, robot: Box<dyn Robot>) -> Result<(), Serv
     let server = waldo.server();
     if let (Some(addr), Some(access), Some(identity)) = (server.addr(), server.access(), server.identity()) {
         let policies = waldo.policies.as_ref().map(Policies::places).unwrap_or_default();
-        cli::welcome(addr, &access, &identity, &policies)?;
+        let field = waldo.field.as_ref().and_then(Field::place);
+        cli::welcome(addr, &access, &identity, &policies, field)?;
     }
     stopped.await;
     tracing::info!("stopping");

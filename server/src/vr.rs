@@ -19,6 +19,7 @@ mod telling;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use bucket::Bucket;
 pub use config::VrServerConfig;
 pub use server::{StartError, VrServer};
 pub use service::{EpisodeEvent, OnFrame};

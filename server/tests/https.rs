@@ -83,6 +83,7 @@ impl Server {
             health: Arc::new(|| serde_json::json!({"status": "ok"})),
             static_dir: Some(data.path().join("no-bundle")),
             sockets: echo(shutdown.clone()),
+            own_access: Router::new(),
             apis: Router::new().route("/api/x", get(async || "x")),
         });
         let listener = http::bind((ip, 0).into()).unwrap();

@@ -115,6 +115,9 @@ impl LeaseReply {
 /// The name of the driver while a policy drives. It gives way to any person at once, without being asked.
 pub const POLICY: &str = "policy";
 
+/// The name of the driver while a user of the field service drives.
+pub const FIELD: &str = "field";
+
 /// Who drives and who asks to, told to everybody on each change.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct LeaseNotice {

@@ -1,6 +1,8 @@
 //! Commands and flags.
 
+mod field;
 mod policy;
+mod publish;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -8,7 +10,9 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use waldo_protocol::vr::{IceServer, Mode, MotionScale, PlayoutConfig, PlayoutProfile};
 
+use self::field::FieldArgs;
 use self::policy::PolicyArgs;
+pub(super) use self::publish::{FieldCommand, FieldCommandArgs, PublishArgs};
 use crate::config::{BitrateRange, CameraSettings, PortRange, Settings, Stereo, default_data_dir};
 use crate::sensors::V4l2Address;
 use crate::video::H264Encoder;
@@ -55,6 +59,9 @@ pub(super) enum Command {
         #[command(flatten)]
         sim: SimArgs,
     },
+    /// What programs do in the field of a robot
+    #[command(arg_required_else_help = true)]
+    Field(FieldCommandArgs),
     /// Show the certificate that browsers are asked to accept, or renew it
     #[command(after_help = ABOUT_SETTINGS)]
     Certs(CertsArgs),
@@ -136,6 +143,8 @@ pub(super) struct ServeArgs {
     cameras: CameraArgs,
     #[command(flatten)]
     policy: PolicyArgs,
+    #[command(flatten)]
+    field: FieldArgs,
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
@@ -221,6 +230,7 @@ impl ServeArgs {
             motion: MotionScale { pos: self.position_scale, rot: self.rotation_scale },
             cameras: self.cameras.settings(),
             policy: self.policy.settings(self.open),
+            field: self.field.settings(),
             media_ports: self.media_ports,
             ice_servers: self.ice_servers(),
             ice_secret: self.ice_secret.clone(),

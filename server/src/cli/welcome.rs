@@ -15,11 +15,18 @@ use crate::tls::{Identity, Names};
 ///
 /// # Errors
 /// If stdout cannot be written.
-pub fn welcome(listening: SocketAddr, access: &Access, identity: &Identity, policies: &PolicyPlaces) -> io::Result<()> {
+pub fn welcome(
+    listening: SocketAddr,
+    access: &Access,
+    identity: &Identity,
+    policies: &PolicyPlaces,
+    field: Option<(SocketAddr, &str)>,
+) -> io::Result<()> {
     let names = Names::of_this_machine();
     let links = Links::new(listening, &names, preferred(), access.token());
     let mut text = links.to_text();
     text += &policies_in_words(policies, &names, preferred(), access.token());
+    text += &field_in_words(field, &names, preferred(), access.token());
     let mut stdout = io::stdout().lock();
     if stdout.is_terminal()
         && let Some(qr) = links.others.first().and_then(|link| qr(link))
@@ -38,18 +45,43 @@ pub fn welcome(listening: SocketAddr, access: &Access, identity: &Identity, poli
 fn policies_in_words(places: &PolicyPlaces, names: &Names, preferred: Option<IpAddr>, token: Option<&str>) -> String {
     let mut text = String::new();
     if let Some(listening) = places.websocket {
-        let links = Links::new(listening, names, preferred, None);
-        let query = token.map_or_else(String::new, |token| format!("?token={token}"));
-        let best = links.others.first().map(|link| format!("{}{query}", link.replacen("https", "ws", 1)));
-        let here = links.here.map(|link| format!("{}  on this computer", link.replacen("https", "ws", 1)));
-        for link in best.into_iter().chain(here) {
-            let _ = writeln!(text, "  {link}");
-        }
+        text += &sockets_at(listening, "ws", names, preferred, token);
     }
     if let Some(zenoh) = &places.zenoh {
         let _ = writeln!(text, "  {zenoh}  over Zenoh, which asks for no token");
     }
     if text.is_empty() { text } else { format!("\nPolicies connect to\n\n{text}") }
+}
+
+/// Where clients of the field connect to that know no path.
+fn field_in_words(
+    listening: Option<(SocketAddr, &str)>,
+    names: &Names,
+    preferred: Option<IpAddr>,
+    token: Option<&str>,
+) -> String {
+    listening.map_or_else(String::new, |(listening, scheme)| {
+        format!("\nClients of the field connect to\n\n{}", sockets_at(listening, scheme, names, preferred, token))
+    })
+}
+
+/// The best address of a port of WebSockets, and the one for this computer.
+fn sockets_at(
+    listening: SocketAddr,
+    scheme: &str,
+    names: &Names,
+    preferred: Option<IpAddr>,
+    token: Option<&str>,
+) -> String {
+    let mut text = String::new();
+    let links = Links::new(listening, names, preferred, None);
+    let query = token.map_or_else(String::new, |token| format!("?token={token}"));
+    let best = links.others.first().map(|link| format!("{}{query}", link.replacen("https", scheme, 1)));
+    let here = links.here.map(|link| format!("{}  on this computer", link.replacen("https", scheme, 1)));
+    for link in best.into_iter().chain(here) {
+        let _ = writeln!(text, "  {link}");
+    }
+    text
 }
 
 /// Addresses to open, the best one first.
@@ -167,6 +199,9 @@ mod tests {
         assert!(both.contains("  tcp/127.0.0.1:7447  over Zenoh"), "{both}");
         assert!(words(Some("0.0.0.0:8765"), None, None).contains("  ws://192.168.1.5:8765/\n"));
         assert_eq!(words(None, None, Some("T")), "");
+        let field = |place| field_in_words(place, &names, None, Some("T"));
+        assert!(field(Some(("0.0.0.0:9".parse().unwrap(), "wss"))).contains("  wss://192.168.1.5:9/?token=T\n"));
+        assert_eq!(field(None), "");
     }
 
     #[test]

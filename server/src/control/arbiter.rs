@@ -1,8 +1,10 @@
 //! Who drives the robot, whether the arms follow, and why not: leases, the stop latch, watchdogs, holds and clamps.
 
 mod episodes;
+mod field;
 mod frames;
 mod hands;
+mod leap;
 mod lease;
 mod program;
 mod source;
@@ -21,6 +23,8 @@ use waldo_protocol::vr::{
     Stop, VrFrame,
 };
 
+use self::field::Field;
+pub use self::field::{FieldHand, FieldHands, FieldTarget, FieldTargets, MAX_FIELD_USERS};
 use self::hands::FollowedHand;
 pub(super) use self::hands::side;
 pub use self::hands::{HandTarget, Targets};
@@ -30,6 +34,7 @@ use self::program::Program;
 pub use self::program::{HANDED_BACK_AFTER, JointAction, JointTargets, RAMP, Refused, ResetProgress, Resume};
 pub use self::source::{SourceId, SourceKind};
 use self::stop::StopLatch;
+pub use self::stop::{StopGate, StopView};
 use self::stream::Stream;
 
 /// Streams remembered at once. Beyond it a newcomer takes the place of one that has been silent for
@@ -86,10 +91,11 @@ pub struct Arbiter {
     /// When the lease was given to whoever has it.
     leased: MonoTime,
     stop: StopLatch,
-    /// Present exactly while engaged.
+    /// Present exactly while a headset on the VR wire is engaged.
     hands: Option<[FollowedHand; 2]>,
     /// When the frame came that engaged. It moves nothing itself, so hands are followed from the next one on.
     engaged: MonoTime,
+    field: Field,
     scale: MotionScale,
     /// The scale of whoever has set none.
     usual_scale: MotionScale,
@@ -139,13 +145,15 @@ impl Arbiter {
     /// The source is gone: its last socket closed.
     pub fn on_closed(&mut self, now: MonoTime, source: SourceId, events: &mut Vec<Event>) {
         self.on_tick(now, events);
-        let engaged = self.engaged() && self.lease.holder() == Some(source);
+        let held = self.field.forget(source);
+        let engaged = (self.engaged() || held) && self.lease.holder() == Some(source);
         self.change_lease(now, events, |lease| lease.leave(source));
         if engaged {
             self.lost_while_engaged(now);
         }
         self.part_with_episode(source, events);
         self.streams.retain(|s| s.id != source);
+        self.field.leave(source);
         self.stop.forget(source);
     }
 
@@ -175,9 +183,12 @@ impl Arbiter {
         }
         self.watch_program(now, events);
         if let Some(driver) = self.lease.holder().filter(|driver| driver.kind.is_human()) {
-            let silence = self.stream(driver).map_or(Duration::MAX, |s| s.silence(now));
-            if silence >= driver.kind.stale_after() && self.disengage(events) {
-                self.lost_while_engaged(now);
+            let silence = self.silence(now, driver).unwrap_or(Duration::MAX);
+            if silence >= driver.kind.stale_after() {
+                let held = self.field.forget(driver);
+                if self.disengage(events) || held {
+                    self.lost_while_engaged(now);
+                }
             }
             // Who was just given the lease need not have sent anything yet.
             if silence.min(now.since(self.leased)) >= driver.kind.lost_after() {
@@ -300,9 +311,9 @@ impl Arbiter {
         self.lease.view()
     }
 
-    /// Whether the toggle is on.
+    /// Whether arms follow a person: the toggle of a headset is on, or a field user holds a grip.
     pub fn engaged(&self) -> bool {
-        self.hands.is_some()
+        self.hands.is_some() || self.field.engaged()
     }
 
     /// Whether the stop latch is set.
@@ -310,12 +321,43 @@ impl Arbiter {
         self.stop.since().is_some()
     }
 
-    /// Ends the engagement; every stream must then show both grips released. True if somebody was engaged.
+    /// The same for threads that ask often.
+    pub fn stop_view(&self) -> StopView {
+        self.stop.view()
+    }
+
+    /// Whether arms may begin to follow somebody who has the lease.
+    fn may_engage(&self) -> bool {
+        self.robot_hold.is_none() && !self.reset && !self.stopped()
+    }
+
+    /// Somebody who may do so asks the robot to move to rest. Takes the lease from a program.
+    fn press_reset(&mut self, now: MonoTime, who: SourceId, events: &mut Vec<Event>) {
+        if self.stopped() {
+            return;
+        }
+        self.disengage(events);
+        self.lapse = None;
+        if self.lease.holder().is_some() {
+            self.take_over(now, who, events);
+        }
+        self.reset = true;
+        self.resets = self.resets.wrapping_add(1);
+    }
+
+    /// How long nothing came of a person who is known.
+    fn silence(&self, now: MonoTime, who: SourceId) -> Option<Duration> {
+        let newest = self.stream(who).map(Stream::newest).or_else(|| self.field.newest(who))?;
+        Some(now.since(newest))
+    }
+
+    /// Ends the engagement; every stream must then show both grips released, and every field user each grip. True if
+    /// somebody was engaged.
     fn disengage(&mut self, events: &mut Vec<Event>) -> bool {
         for stream in &mut self.streams {
             stream.disengage();
         }
-        let was = self.hands.take().is_some();
+        let was = self.hands.take().is_some() | self.field.disengage();
         if was {
             events.push(Event::Tracking(false));
         }

@@ -2,18 +2,20 @@
 
 use std::time::Duration;
 
-use waldo_protocol::vr::{Clutch, HoldReason};
+use glam::{DQuat, DVec3};
+use waldo_protocol::geometry::{Base, MAX_COORDINATE, Pose};
+use waldo_protocol::vr::{Clutch, HoldReason, MotionScale};
 
-use super::ik::Solver;
-use super::{JointTargets, Targets};
+use super::ik::{Solver, rotation_vector};
+use super::{FieldTarget, JointTargets, Targets};
 use crate::robot::kinematics::forward;
 use crate::robot::{Arm, ArmCommand, Command};
 
 /// One arm's way from a hand to joint angles.
 pub(super) struct ArmDrive {
     solver: Solver,
-    /// The engagement it belongs to, and its snapshot.
-    clutch: Option<(u64, Clutch)>,
+    /// Where the gripper was when the arm began to follow, with the number of the engagement.
+    clutch: Option<(u64, Pose<Base>)>,
 }
 
 impl ArmDrive {
@@ -31,20 +33,59 @@ impl ArmDrive {
         dt: Duration,
     ) -> Option<HoldReason> {
         let hand = targets.hand(arm.hand);
-        let clutch = match self.clutch {
-            Some((engagement, clutch)) if engagement == hand.engagement => clutch,
+        let gripper = self.gripper(arm, hand.engagement, wanted);
+        let target = Clutch::engage(hand.origin, gripper, targets.scale).target(hand.controller);
+        self.lead(wanted, target, hand.grip, dt)
+    }
+
+    /// The same for the hand of a field user: the gripper moves as the hand does, in the axes of the base.
+    pub(super) fn follow_field(
+        &mut self,
+        arm: &Arm,
+        (hand, scale): (&FieldTarget, MotionScale),
+        wanted: &mut ArmCommand,
+        dt: Duration,
+    ) -> Option<HoldReason> {
+        let gripper = self.gripper(arm, hand.engagement, wanted);
+        self.lead(wanted, carried(hand, gripper, scale), hand.grip, dt)
+    }
+
+    /// Where the gripper was when this engagement began.
+    fn gripper(&mut self, arm: &Arm, engagement: u64, wanted: &ArmCommand) -> Pose<Base> {
+        match self.clutch {
+            Some((known, gripper)) if known == engagement => gripper,
             _ => {
                 let gripper = forward(arm, &wanted.joints);
                 self.solver.begin(gripper);
-                Clutch::engage(hand.origin, gripper, targets.scale)
+                self.clutch.insert((engagement, gripper)).1
             }
-        };
-        self.clutch = Some((hand.engagement, clutch));
-        if let Some(opening) = hand.grip.filter(|g| g.is_finite()) {
+        }
+    }
+
+    fn lead(
+        &mut self,
+        wanted: &mut ArmCommand,
+        target: Pose<Base>,
+        grip: Option<f64>,
+        dt: Duration,
+    ) -> Option<HoldReason> {
+        if let Some(opening) = grip.filter(|g| g.is_finite()) {
             wanted.gripper = opening.clamp(0.0, 1.0);
         }
-        self.solver.step(&mut wanted.joints, clutch.target(hand.controller), dt)
+        self.solver.step(&mut wanted.joints, target, dt)
     }
+}
+
+/// Where a gripper shall be that moves as a hand has moved since it was at its origin. Every coordinate stays within
+/// [`MAX_COORDINATE`]; a scale that is not finite moves nothing.
+fn carried(hand: &FieldTarget, gripper: Pose<Base>, scale: MotionScale) -> Pose<Base> {
+    let moved = hand.hand.position() - hand.origin.position();
+    let turned = rotation_vector(hand.hand.orientation() * hand.origin.orientation().conjugate());
+    let (limit, position) = (DVec3::splat(MAX_COORDINATE), gripper.position() + moved * scale.pos);
+    let orientation = DQuat::from_scaled_axis(turned * scale.rot) * gripper.orientation();
+    // A clamp would turn not-a-number into a corner of the range.
+    let position = if position.is_finite() { position.clamp(-limit, limit) } else { gripper.position() };
+    Pose::new(position, orientation).unwrap_or(gripper)
 }
 
 /// A program's way from joint targets to joint angles.
@@ -82,5 +123,32 @@ impl JointDrive {
                 wanted.gripper = mix(from.gripper, to.gripper.clamp(0.0, 1.0));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pose(position: DVec3, orientation: DQuat) -> Pose<Base> {
+        Pose::new(position, orientation).unwrap()
+    }
+
+    #[test]
+    fn a_gripper_is_carried_as_the_hand_moves_whatever_both_look_at() {
+        let (at, turn) = (DVec3::new(1.0, 2.0, 3.0), DQuat::from_rotation_z(0.4));
+        let origin = pose(at, DQuat::from_rotation_x(1.1));
+        let hand = pose(at + DVec3::X * 0.2, turn * origin.orientation());
+        let gripper = pose(DVec3::new(0.4, 0.2, 1.0), DQuat::from_rotation_y(-0.7));
+        let target = FieldTarget { engagement: 1, origin, hand, grip: None };
+        let there = carried(&target, gripper, MotionScale { pos: 0.5, rot: 0.5 });
+        assert!(there.position().distance(DVec3::new(0.5, 0.2, 1.0)) < 1e-12, "{there:?}");
+        let turned = there.orientation() * gripper.orientation().conjugate();
+        assert!(turned.angle_between(DQuat::from_rotation_z(0.2)) < 1e-7, "{there:?}");
+        let still = carried(&FieldTarget { hand: origin, ..target }, gripper, MotionScale::default());
+        assert!(
+            still.position() == gripper.position() && still.orientation().angle_between(gripper.orientation()) < 1e-7
+        );
+        assert_eq!(carried(&target, gripper, MotionScale { pos: f64::NAN, rot: f64::NAN }), gripper);
     }
 }

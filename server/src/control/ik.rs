@@ -291,7 +291,7 @@ impl Error {
 }
 
 /// Axis times angle, the angle in 0…π.
-fn rotation_vector(q: DQuat) -> DVec3 {
+pub(super) fn rotation_vector(q: DQuat) -> DVec3 {
     let q = if q.w < 0.0 { -q } else { q };
     let sine = q.xyz().length();
     if sine < 1e-9 { q.xyz() * 2.0 } else { q.xyz() * (2.0 * sine.atan2(q.w) / sine) }

@@ -27,7 +27,16 @@ impl Limits {
 
     /// Sets what is wanted to where each joint can stand still soonest.
     pub(super) fn brake(&self, arms: &[Arm], wanted: &mut Command) {
-        for ((arm, motions), wanted) in arms.iter().zip(&self.joints).zip(&mut wanted.arms) {
+        for which in 0..arms.len() {
+            self.brake_arm(which, arms, wanted);
+        }
+    }
+
+    /// The same for one arm.
+    pub(super) fn brake_arm(&self, which: usize, arms: &[Arm], wanted: &mut Command) {
+        if let (Some(arm), Some(motions), Some(wanted)) =
+            (arms.get(which), self.joints.get(which), wanted.arms.get_mut(which))
+        {
             wanted.joints = stops(arm, motions);
         }
     }
@@ -63,9 +72,13 @@ impl Limits {
                 }
             }
             *motions = next;
-            for ((joint, command), motion) in arm.joints.iter().zip(&mut command.joints).zip(motions.iter()) {
+            for ((joint, command), motion) in arm.joints.iter().zip(&mut command.joints).zip(motions.iter_mut()) {
                 // A limit of angle counts more than one of acceleration; a joint that began outside goes no farther.
                 *command = motion.position.clamp(joint.lower.min(*command), joint.upper.max(*command));
+                if *command != motion.position {
+                    // It stands there, and does not come back by itself from where it was not sent.
+                    *motion = Motion::at_rest(*command);
+                }
             }
         }
     }

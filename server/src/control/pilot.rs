@@ -14,7 +14,7 @@ use super::arbiter::side;
 use super::drive::{ArmDrive, JointDrive};
 use super::limits::Limits;
 use super::rest::RestMove;
-use super::{Arbiter, Event, JointTargets, Targets, check};
+use super::{Arbiter, Event, FieldTargets, JointTargets, Targets, check};
 use crate::robot::kinematics::forward;
 use crate::robot::{ActionLayout, Applied, Arm, BaseCommand, Command, MobileBase, Robot, RobotError};
 use crate::sensors::SensorHub;
@@ -58,8 +58,8 @@ pub(super) struct Pilot {
     base: Option<MobileBase>,
     /// What hands, a program or a rest move want; `command` follows within the limits of the joints.
     wanted: Command,
-    /// What was followed in the last tick.
-    followed: Option<Followed>,
+    /// What each arm followed in the last tick.
+    followed: Vec<Option<Followed>>,
     limits: Limits,
     command: Command,
     rest: Option<RestMove>,
@@ -100,10 +100,10 @@ impl Pilot {
             arbiter,
             drives: description.arms.iter().map(ArmDrive::new).collect(),
             joints: JointDrive::default(),
+            followed: vec![None; description.arms.len()],
             arms: description.arms,
             base: description.base,
             wanted: command.clone(),
-            followed: None,
             limits: Limits::new(&command),
             command,
             rest: None,
@@ -173,6 +173,11 @@ impl Pilot {
         layout.unwrap_or_else(|| Err(RobotError("the robot is left alone".into())))
     }
 
+    /// The robot's arms.
+    pub(super) fn arms(&self) -> &[Arm] {
+        &self.arms
+    }
+
     /// What the arms do now.
     pub(super) fn status(&self) -> ControlStatus {
         let commands = || self.arms.iter().zip(&self.command.arms);
@@ -208,21 +213,25 @@ impl Pilot {
         arbiter.set_clamps(now, self.clamps);
         let hold = arbiter.hold(now).filter(|h| h.severity == Severity::Hold).map(|h| h.reason);
         let hands = arbiter.targets(now).map(Wish::Hands);
+        let hands = hands.or_else(|| arbiter.field_targets().map(Wish::Field));
         let wish = hands.or_else(|| arbiter.joint_targets(now).map(Wish::Joints));
         Orders { reset, hold, wish, cart: arbiter.cart(now, dt) }
     }
 
     fn follow(&mut self, wish: Option<Wish>, dt: Duration) {
-        let follows = match &wish {
-            _ if self.rest.is_some() => Some(Followed::Rest),
-            Some(Wish::Hands(_)) => Some(Followed::Hands),
-            Some(Wish::Joints(targets)) => Some(Followed::Joints(targets.stretch)),
-            None => None,
-        };
-        let followed = std::mem::replace(&mut self.followed, follows);
-        if followed.is_some() && followed != follows {
-            // Not on to where they were wanted: the shortest way to stand still, and on from there.
-            self.limits.brake(&self.arms, &mut self.wanted);
+        for (i, (arm, followed)) in self.arms.iter().zip(&mut self.followed).enumerate() {
+            let follows = match &wish {
+                _ if self.rest.is_some() => Some(Followed::Rest),
+                Some(Wish::Hands(_)) => Some(Followed::Hand),
+                Some(Wish::Field(targets)) => targets.hands[side(arm.hand)].map(|_| Followed::Hand),
+                Some(Wish::Joints(targets)) => Some(Followed::Joints(targets.stretch)),
+                None => None,
+            };
+            let before = std::mem::replace(followed, follows);
+            if before.is_some() && before != follows {
+                // Not on to where it was wanted: the shortest way to stand still, and on from there.
+                self.limits.brake_arm(i, &self.arms, &mut self.wanted);
+            }
         }
         if let Some(rest) = &self.rest {
             self.wanted = rest.at(self.motion);
@@ -244,13 +253,21 @@ impl Pilot {
                     }
                 }
             }
+            Some(Wish::Field(targets)) => {
+                for ((arm, drive), wanted) in self.arms.iter().zip(&mut self.drives).zip(&mut self.wanted.arms) {
+                    let Some(hand) = &targets.hands[side(arm.hand)] else { continue };
+                    if let Some(reason) = drive.follow_field(arm, (hand, targets.scale), wanted, dt) {
+                        limited(arm, reason);
+                    }
+                }
+            }
             Some(Wish::Joints(targets)) => self.joints.follow(&self.arms, &targets, &mut self.wanted, limited),
             None => {}
         }
     }
 
     fn followed_joints(&self) -> bool {
-        matches!(self.followed, Some(Followed::Joints(_)))
+        self.followed.iter().any(|followed| matches!(followed, Some(Followed::Joints(_))))
     }
 
     /// Notes why the command is not what a program wants: the arm would leave its workspace, or is not there yet.
@@ -331,14 +348,15 @@ struct Orders {
 /// What moves the arms, unless they move to rest.
 enum Wish {
     Hands(Targets),
+    Field(FieldTargets),
     Joints(JointTargets),
 }
 
-/// What moved the arms in a tick.
+/// What moved an arm in a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Followed {
     Rest,
-    Hands,
+    Hand,
     /// A program, in the stretch of motion of this number.
     Joints(u64),
 }

@@ -16,7 +16,7 @@ use super::pilot::{ControlStatus, Pilot, lock};
 use super::{Arbiter, Event, SourceId};
 use crate::clock;
 use crate::priority::{Urgent, become_urgent};
-use crate::robot::{ActionLayout, Robot, RobotError};
+use crate::robot::{ActionLayout, Arm, Robot, RobotError};
 use crate::sensors::SensorHub;
 
 /// Ticks per second.
@@ -26,6 +26,7 @@ pub const RATE_HZ: u64 = 120;
 pub struct ControlLoop {
     status: Arc<ArcSwap<ControlStatus>>,
     robot: String,
+    arms: Vec<Arm>,
     layout: ActionLayout,
     driver: watch::Receiver<Option<SourceId>>,
     stop: Arc<AtomicBool>,
@@ -59,7 +60,7 @@ impl ControlLoop {
             .map_err(|e| RobotError(format!("the control thread did not start: {e}")))?;
         // The sender is gone without a word only if the robot's start panicked.
         match outcome.recv().unwrap_or_else(|_| Err(RobotError("the robot's program panicked at its start".into()))) {
-            Ok(layout) => Ok(Self { status, robot: name, layout, driver, stop, thread: Some(thread) }),
+            Ok((arms, layout)) => Ok(Self { status, robot: name, arms, layout, driver, stop, thread: Some(thread) }),
             Err(refusal) => {
                 // It ends by itself; its panics are dealt with and logged there.
                 let _ = thread.join();
@@ -71,6 +72,11 @@ impl ControlLoop {
     /// The robot's name.
     pub fn robot(&self) -> &str {
         &self.robot
+    }
+
+    /// The robot's arms.
+    pub fn arms(&self) -> &[Arm] {
+        &self.arms
     }
 
     /// What the numbers of a policy's action mean.
@@ -106,6 +112,9 @@ impl Drop for ControlLoop {
     }
 }
 
+/// What is known of a robot that has started.
+type Started = Result<(Vec<Arm>, ActionLayout), RobotError>;
+
 struct Rim {
     status: Arc<ArcSwap<ControlStatus>>,
     stop: Arc<AtomicBool>,
@@ -115,7 +124,7 @@ struct Rim {
 }
 
 impl Rim {
-    fn main(self, robot: Box<dyn Robot>, hub: &SensorHub, started: &SyncSender<Result<ActionLayout, RobotError>>) {
+    fn main(self, robot: Box<dyn Robot>, hub: &SensorHub, started: &SyncSender<Started>) {
         become_urgent(Urgent::Control);
         let pilot = Pilot::start(robot, hub, Arc::clone(&self.arbiter), clock::now());
         let (mut pilot, layout) = match pilot.and_then(|mut pilot| pilot.action_layout().map(|layout| (pilot, layout)))
@@ -128,7 +137,7 @@ impl Rim {
         };
         self.status.store(Arc::new(pilot.status()));
         // `ControlLoop::start` waits for this word, so it cannot fail; nor can the one above.
-        let _ = started.send(Ok(layout));
+        let _ = started.send(Ok((pilot.arms().to_vec(), layout)));
         let ended = catch_unwind(AssertUnwindSafe(|| self.run(&mut pilot)));
         if ended.is_err() {
             error!("the control loop ended by a defect; the arms hold until the program is restarted");

@@ -3,7 +3,9 @@
 mod bench;
 mod cart;
 mod faults;
+mod field;
 mod programs;
+mod watch;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,6 +26,7 @@ use crate::sensors::SensorHub;
 use bench::{A, B, Bench, Failure, TICK, moved};
 pub(super) use bench::{FakeRobot, pose, rest_command};
 pub(crate) use bench::{frame, squeezed};
+use watch::Watch;
 
 #[track_caller]
 fn assert_moves(at: VrFrame, by: [f64; 3], turned: DQuat, gripper_by: [f64; 3], gripper_turned: DQuat) {

@@ -3,13 +3,13 @@
 mod bounds;
 mod merge;
 mod pass_through;
-mod published;
+pub(super) mod published;
 mod scene;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use waldo_protocol::field::{CharacterMode, Mesh, MultiArmCommand, Overlay, SceneState};
+use waldo_protocol::field::{CharacterMode, Mesh, MeshChange, MultiArmCommand, Overlay, SceneState};
 
 pub use self::scene::MultiArmPassThroughBackend;
 
@@ -49,19 +49,6 @@ pub struct FieldHold {
     pub code: &'static str,
     /// For people.
     pub text: Cow<'static, str>,
-}
-
-/// What a publisher changes of a mesh; what is absent stays.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct MeshChange {
-    /// Position, metres.
-    pub translation: Option<[f64; 3]>,
-    /// Orientation as a quaternion x, y, z, w.
-    pub rotation_xyzw: Option<[f64; 4]>,
-    /// Factor along each of its axes.
-    pub scale: Option<[f64; 3]>,
-    /// Whether it is drawn.
-    pub visible: Option<bool>,
 }
 
 /// The scene of a field, and whatever moves its arms.
@@ -108,18 +95,18 @@ pub trait FieldBackend: Send {
         None
     }
 
-    /// Puts a mesh into the scene, or replaces one of the same owner. The text of an unchanged asset keeps its place in
+    /// Puts a mesh into the scene, or replaces one of the same owner; whether that made a difference. The text of an unchanged asset keeps its place in
     /// memory, so the same pointer means the same data.
     ///
     /// # Errors
     /// A mesh of somebody else, a value that is not finite, no room.
-    fn add_mesh(&mut self, mesh: Mesh) -> Result<(), BackendError>;
+    fn add_mesh(&mut self, mesh: Mesh) -> Result<bool, BackendError>;
 
-    /// Moves, scales, shows or hides a mesh of `owner`.
+    /// Moves, scales, shows or hides a mesh of `owner`; whether that made a difference.
     ///
     /// # Errors
     /// No such mesh of this owner, a value that is not finite.
-    fn update_mesh_transform(&mut self, owner: &str, mesh_id: &str, change: &MeshChange) -> Result<(), BackendError>;
+    fn update_mesh_transform(&mut self, owner: &str, change: &MeshChange) -> Result<bool, BackendError>;
 
     /// Removes a mesh of `owner`; whether there was one.
     fn remove_mesh(&mut self, owner: &str, mesh_id: &str) -> bool;
@@ -127,11 +114,11 @@ pub trait FieldBackend: Send {
     /// Removes all meshes of `owner`; whether there were any.
     fn clear_meshes(&mut self, owner: &str) -> bool;
 
-    /// Puts an overlay into the scene, or replaces one of the same owner.
+    /// Puts an overlay into the scene, or replaces one of the same owner; whether that made a difference.
     ///
     /// # Errors
     /// An overlay of somebody else, a value that is not finite, no room.
-    fn update_overlay(&mut self, overlay: Overlay) -> Result<(), BackendError>;
+    fn update_overlay(&mut self, overlay: Overlay) -> Result<bool, BackendError>;
 
     /// Removes an overlay of `owner`; whether there was one.
     fn remove_overlay(&mut self, owner: &str, overlay_id: &str) -> bool;

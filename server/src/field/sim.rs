@@ -1,6 +1,27 @@
 //! What arms do in each character mode, with and without physics.
 
-use waldo_protocol::field::{ArmCommand, ArmState, Haptic, Mesh, MultiArmCommand, Sphere};
+mod ball;
+mod body;
+mod characters;
+mod glb;
+mod kinematic;
+mod octopus;
+mod pair;
+mod rod;
+mod scenery;
+mod soft;
+mod solid;
+
+use glam::{DQuat, DVec3};
+use waldo_protocol::field::{
+    ArmCommand, ArmState, CharacterMode, HandlingConfig, Haptic, Layout, Mesh, MultiArmCommand, Sphere, Transform,
+};
+
+use self::body::Body;
+use self::kinematic::KinematicArm;
+use self::octopus::Octopus;
+use self::pair::PairSimulation;
+use self::soft::SoftArm;
 
 /// The simulation of one user: all arms of a character and what belongs to them.
 ///
@@ -48,4 +69,40 @@ pub trait Simulation: Send {
         let _ = arm;
         false
     }
+}
+
+/// What moves the built-in arms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Physics {
+    /// Elastic rods with weight, pulled at their tips.
+    #[default]
+    Soft,
+    /// None: tips follow their targets with a lag of 50 ms, along smooth curves.
+    Kinematic,
+}
+
+impl Physics {
+    fn arm(self, mode: CharacterMode, base: DVec3, clamp: DQuat) -> Box<dyn Body> {
+        match self {
+            Self::Soft => Box::new(SoftArm::new(characters::material(mode), characters::gains(mode), base, clamp)),
+            Self::Kinematic => Box::new(KinematicArm::new(base, clamp, mode.length(), characters::radii(mode))),
+        }
+    }
+
+    /// The built-in simulation of a user of that mode.
+    ///
+    /// `handling` is how the arms of a pair follow; octopuses walk by themselves.
+    pub fn simulation(self, user: &str, mode: CharacterMode, handling: HandlingConfig) -> Box<dyn Simulation> {
+        match mode.layout() {
+            Layout::Linear => Box::new(PairSimulation::new(user, mode, self, handling)),
+            Layout::Octo => Box::new(Octopus::new(user, mode, self)),
+        }
+    }
+}
+
+/// The arms that are given out to a user, still without a shape.
+fn states(user: &str, mode: CharacterMode) -> Vec<ArmState> {
+    let state =
+        |id: String| ArmState { owner_user_id: Some(user.to_owned()), ..ArmState::new(id, Transform::IDENTITY) };
+    mode.arm_ids(user).into_iter().map(state).collect()
 }

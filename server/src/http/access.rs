@@ -134,7 +134,8 @@ impl Access {
         }
     }
 
-    fn is_token(&self, token: &str) -> bool {
+    /// Is this the token?
+    pub(crate) fn is_token(&self, token: &str) -> bool {
         self.token.as_bytes().ct_eq(token.as_bytes()).into()
     }
 
@@ -162,7 +163,8 @@ impl Access {
     }
 }
 
-fn random_token() -> Result<String, getrandom::Error> {
+/// A text that nobody guesses.
+pub(crate) fn random_token() -> Result<String, getrandom::Error> {
     let mut bytes = [0; LENGTH];
     getrandom::fill(&mut bytes)?;
     // 64 divides 256: every character is as likely as any other.

@@ -1,4 +1,4 @@
-//! One connection: TLS, then HTTP/1.1, then perhaps a WebSocket.
+//! One connection: TLS, unless the port goes without, then HTTP/1.1, then perhaps a WebSocket.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
+use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
@@ -60,11 +62,18 @@ pub(super) async fn handle(
     stream: TcpStream,
     peer: SocketAddr,
     held: Held,
-    tls: Arc<ServerConfig>,
+    tls: Option<Arc<ServerConfig>>,
     router: Router,
     metrics: Metrics,
     shutdown: CancellationToken,
 ) {
+    let Some(tls) = tls else {
+        // Small messages must not wait for each other.
+        return match stream.set_nodelay(true) {
+            Ok(()) => http(Stream { stream, _held: held }, peer, router, shutdown).await,
+            Err(error) => tracing::debug!(%peer, "a socket is gone: {error}"),
+        };
+    };
     let shaken = tokio::select! {
         shaken = timeout(PATIENCE, handshake(stream, tls)) => shaken,
         () = shutdown.cancelled() => return,
@@ -96,7 +105,7 @@ async fn handshake(stream: TcpStream, tls: Arc<ServerConfig>) -> io::Result<Opti
     TlsAcceptor::from(tls).accept(stream).await.map(Some)
 }
 
-async fn http(stream: Stream, peer: SocketAddr, router: Router, shutdown: CancellationToken) {
+async fn http<S: Link>(stream: Stream<S>, peer: SocketAddr, router: Router, shutdown: CancellationToken) {
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -123,19 +132,52 @@ async fn http(stream: Stream, peer: SocketAddr, router: Router, shutdown: Cancel
     }
 }
 
-/// A TLS stream that holds its place in the listener's books.
-struct Stream {
-    stream: TlsStream<TcpStream>,
+/// What a connection runs over.
+pub(crate) trait Link: AsyncRead + AsyncWrite + Send + Unpin + 'static {
+    /// The socket beneath.
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Link for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Link for TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+/// What an upgraded connection goes on over, and what was read of it with the request; none if it is none of ours.
+pub(crate) fn link_of(upgraded: Upgraded) -> Option<(Box<dyn Link>, Bytes)> {
+    fn boxed<S: Link>(upgraded: Upgraded) -> Result<(Box<dyn Link>, Bytes), Upgraded> {
+        let parts = upgraded.downcast::<TokioIo<Stream<S>>>()?;
+        Ok((Box::new(parts.io.into_inner()), parts.read_buf))
+    }
+    boxed::<TcpStream>(upgraded).or_else(boxed::<TlsStream<TcpStream>>).ok()
+}
+
+/// A stream that holds its place in the listener's books.
+struct Stream<S> {
+    stream: S,
     _held: Held,
 }
 
-impl AsyncRead for Stream {
+impl<S: Link> Link for Stream<S> {
+    fn tcp(&self) -> &TcpStream {
+        self.stream.tcp()
+    }
+}
+
+impl<S: Link> AsyncRead for Stream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
-impl AsyncWrite for Stream {
+impl<S: Link> AsyncWrite for Stream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }

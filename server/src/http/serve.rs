@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
@@ -41,21 +42,22 @@ pub async fn serve(
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    serve_at_most(MAX_CONNECTIONS, listener, tls, router, metrics, shutdown).await;
+    serve_at_most(MAX_CONNECTIONS, listener, Some(tls.config()), router, metrics, shutdown).await;
     Ok(())
 }
 
-async fn serve_at_most(
+/// The same for at most `max_connections`, and without TLS if there is none.
+pub(crate) async fn serve_at_most(
     max_connections: usize,
     listener: tokio::net::TcpListener,
-    tls: Arc<ServerTls>,
+    tls: Option<Arc<ServerConfig>>,
     router: Router,
     metrics: Metrics,
     shutdown: CancellationToken,
 ) {
     accept(listener, max_connections, &metrics, &shutdown, |stream, peer, slot, connections| {
         let held = Held::new(slot, connections.token(), metrics.connection());
-        handle(stream, peer, held, tls.config(), router.clone(), metrics.clone(), shutdown.clone())
+        handle(stream, peer, held, tls.clone(), router.clone(), metrics.clone(), shutdown.clone())
     })
     .await;
 }
@@ -115,7 +117,14 @@ mod tests {
         let (metrics, shutdown) = (Metrics::default(), CancellationToken::new());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let server = tokio::spawn(serve_at_most(1, listener, tls, Router::new(), metrics.clone(), shutdown.clone()));
+        let server = tokio::spawn(serve_at_most(
+            1,
+            listener,
+            Some(tls.config()),
+            Router::new(),
+            metrics.clone(),
+            shutdown.clone(),
+        ));
         let first = TcpStream::connect(addr).await.unwrap();
         let mut second = TcpStream::connect(addr).await.unwrap();
         assert_eq!(second.read(&mut [0]).await.unwrap(), 0, "closed without a word");

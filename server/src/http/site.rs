@@ -36,6 +36,8 @@ pub struct Site {
     pub static_dir: Option<PathBuf>,
     /// WebSocket routes. Only upgrade requests that may pass reach them; others get 401, 403 or 426.
     pub sockets: Router,
+    /// WebSocket routes that any upgrade request reaches, as they ask for the token in their own way.
+    pub own_access: Router,
     /// Routes for people and scripts that need loopback or the token.
     pub apis: Router,
 }
@@ -48,10 +50,11 @@ impl fmt::Debug for Site {
 
 /// Puts all routes together: the given ones, the pages, `/__accept`, `/healthz` and `/metrics`.
 pub fn site(site: Site) -> Router {
-    let Site { access, metrics, health, static_dir, sockets, apis } = site;
+    let Site { access, metrics, health, static_dir, sockets, own_access, apis } = site;
     let guard = Guard { access, metrics: metrics.clone() };
     let pages = Arc::new(Pages::new(static_dir));
     let sockets = sockets.layer(from_fn(only_upgrades)).layer(from_fn_with_state(guard.clone(), check));
+    let own_access = own_access.layer(from_fn(only_upgrades));
     let apis = apis
         .route("/metrics", get(async move || metrics_text(&metrics)))
         .layer(from_fn_with_state(guard.clone(), check));
@@ -63,6 +66,7 @@ pub fn site(site: Site) -> Router {
     free.merge(apis)
         .layer(from_fn_with_state(guard, no_upgrades))
         .merge(sockets)
+        .merge(own_access)
         .layer(map_response(with_security_headers))
 }
 

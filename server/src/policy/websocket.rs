@@ -5,8 +5,10 @@
 
 mod connection;
 mod handshake;
-mod read;
-mod write;
+pub(crate) mod read;
+pub(crate) mod write;
+
+pub(crate) use handshake::accept_key;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;

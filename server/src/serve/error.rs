@@ -5,6 +5,7 @@ use std::io;
 use waldo_protocol::policy::NotForTheWire;
 
 use crate::config::ZenohEndpoint;
+use crate::field::FieldStartError;
 use crate::http::BindError;
 use crate::policy::PolicyStartError;
 use crate::robot::RobotError;
@@ -27,12 +28,15 @@ pub enum ServeError {
         /// Who asks for it.
         flags: [&'static str; 2],
     },
-    /// The port for policies is not to be had.
+    /// The port for policies, or that of the field, is not to be had.
     #[error(transparent)]
     PolicyPort(#[from] BindError),
     /// The policy service does not start.
     #[error(transparent)]
     Policy(#[from] PolicyStartError),
+    /// The field service does not start.
+    #[error(transparent)]
+    Field(#[from] FieldStartError),
     /// Zenoh would let strangers move the robot.
     #[error(
         "--policy-zenoh {endpoint} would let everybody in the network move the robot, as Zenoh asks for no token: add --open if you \

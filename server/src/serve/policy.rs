@@ -118,8 +118,12 @@ impl Policies {
 pub(super) fn check(settings: &Settings) -> Result<(), ServeError> {
     let policy = &settings.policy;
     let zenoh = policy.zenoh.as_ref();
-    let asked =
-        [("--port", Some(settings.port)), ("--policy-port", policy.port), ("--policy-zenoh", zenoh.map(|z| z.port()))];
+    let asked = [
+        ("--port", Some(settings.port)),
+        ("--policy-port", policy.port),
+        ("--field-port", settings.field.port),
+        ("--policy-zenoh", zenoh.map(|z| z.port())),
+    ];
     for (i, (flag, port)) in asked.iter().enumerate() {
         let Some(port) = port.filter(|port| *port != 0) else { continue };
         if let Some((other, _)) = asked[..i].iter().find(|(_, other)| *other == Some(port)) {
@@ -170,7 +174,7 @@ async fn tell_who_drives(server: PolicyServer, mut driver: watch::Receiver<Optio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::PolicySettings;
+    use crate::config::{FieldSettings, PolicySettings};
 
     fn settings(port: u16, policy_port: u16, zenoh: Option<&str>, open: bool) -> Settings {
         let zenoh = zenoh.map(|endpoint| endpoint.parse().unwrap());
@@ -184,10 +188,16 @@ mod tests {
             check(&settings(port, policy_port, zenoh, false)).unwrap_err().to_string()
         };
         let local = |port: u16| format!("tcp/127.0.0.1:{port}");
+        let field_on = |port| {
+            let field = FieldSettings { port: Some(port), ..FieldSettings::default() };
+            check(&Settings { field, ..settings(8000, 8765, None, false) }).unwrap_err().to_string()
+        };
         for (text, flags) in [
             (error(8765, 8765, None), ["--port", "--policy-port"]),
             (error(7447, 8765, Some(&local(7447))), ["--port", "--policy-zenoh"]),
             (error(8000, 7447, Some(&local(7447))), ["--policy-port", "--policy-zenoh"]),
+            (field_on(8765), ["--policy-port", "--field-port"]),
+            (field_on(8000), ["--port", "--field-port"]),
         ] {
             assert!(flags.iter().all(|flag| text.contains(flag)), "{text}");
         }

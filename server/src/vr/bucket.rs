@@ -4,7 +4,7 @@ use waldo_protocol::time::MonoTime;
 
 /// A token bucket, full at the start.
 #[derive(Debug)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     rate: f64,
     full: f64,
     tokens: f64,
@@ -13,12 +13,12 @@ pub(super) struct Bucket {
 
 impl Bucket {
     /// `rate` per second, `burst` at once.
-    pub(super) const fn new(rate: f64, burst: f64) -> Self {
+    pub(crate) const fn new(rate: f64, burst: f64) -> Self {
         Self { rate, full: burst, tokens: burst, filled: None }
     }
 
     /// Whether one more may pass now; if so, it counts.
-    pub(super) fn take(&mut self, now: MonoTime) -> bool {
+    pub(crate) fn take(&mut self, now: MonoTime) -> bool {
         let passed = self.filled.replace(now).map_or(0.0, |filled| now.since(filled).as_secs_f64());
         self.tokens = (self.tokens + passed * self.rate).min(self.full);
         let passes = self.tokens >= 1.0;

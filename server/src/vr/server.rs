@@ -92,6 +92,8 @@ struct Inner {
     service: Arc<Service>,
     /// Shown by the pages below `/api`.
     sensors: Mutex<Option<SensorHub>>,
+    /// Served beside `/ws`.
+    sockets: Mutex<Option<Router>>,
     running: Mutex<Option<Running>>,
 }
 
@@ -111,13 +113,25 @@ impl VrServer {
         let network = Network::new(settings.media_ports.map(PortRange::ports), settings.ice_servers.clone())
             .with_ice_secret(settings.ice_secret.as_deref());
         let service = Arc::new(Service::new(Metrics::default(), network, &settings));
-        Self(Arc::new(Inner { settings, service, sensors: Mutex::default(), running: Mutex::default() }))
+        Self(Arc::new(Inner {
+            settings,
+            service,
+            sensors: Mutex::default(),
+            sockets: Mutex::default(),
+            running: Mutex::default(),
+        }))
     }
 
     /// Sets the sensors that `/api/cameras` and `/api/proprio` show to people and scripts from the next start on; without
     /// any there are no such pages.
     pub fn set_sensors(&self, sensors: Option<SensorHub>) {
         *self.sensors() = sensors;
+    }
+
+    /// Sets what is served beside `/ws` from the next start on: routes for WebSockets that ask for the token themselves,
+    /// such as [`FieldServer::routes`](crate::field::FieldServer::routes).
+    pub fn set_sockets(&self, sockets: Option<Router>) {
+        *lock(&self.0.sockets) = sockets;
     }
 
     fn sensors(&self) -> MutexGuard<'_, Option<SensorHub>> {
@@ -158,6 +172,7 @@ impl VrServer {
             health: health(service),
             static_dir: settings.static_dir.clone(),
             sockets: Router::new().route("/ws", any(upgrade)).with_state(sockets),
+            own_access: lock(&self.0.sockets).clone().unwrap_or_default(),
             apis: self.sensors().clone().map(http::sensors).unwrap_or_default(),
         });
         let listening = http::serve(listener, Arc::clone(&tls), router, service.metrics.clone(), shutdown.clone());

@@ -6,7 +6,7 @@ mod rate;
 use std::collections::{BTreeMap, BTreeSet};
 
 use waldo_protocol::time::MonoTime;
-use waldo_protocol::vr::{POLICY, Role, SeqMark, VrFrame};
+use waldo_protocol::vr::{FIELD, POLICY, Role, SeqMark, VrFrame};
 
 use self::health::Travel;
 use self::rate::Limiter;
@@ -136,6 +136,7 @@ impl Streams {
     pub(super) fn public_name(&self, id: SourceId) -> Option<&str> {
         match id.kind {
             SourceKind::Policy => Some(POLICY),
+            SourceKind::FieldUser => Some(FIELD),
             _ => self.streams.get(&id)?.name.as_deref(),
         }
     }

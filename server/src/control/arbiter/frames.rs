@@ -15,7 +15,7 @@ impl Arbiter {
         events: &mut Vec<Event>,
     ) -> Admission {
         let admitted = self.lease.would_give(id);
-        let may_engage = admitted && self.robot_hold.is_none() && !self.reset && !self.stopped();
+        let may_engage = admitted && self.may_engage();
         let Some(stream) = self.stream_or_new(now, id) else { return Admission::Watching };
         let seen = stream.observe(now, frame, admitted, may_engage);
         if !admitted {
@@ -32,14 +32,8 @@ impl Arbiter {
         if seen.clock_jumped && self.disengage(events) {
             self.lapse = Some((HoldReason::Clock, now));
         }
-        if seen.edges.reset && !self.stopped() {
-            self.disengage(events);
-            self.lapse = None;
-            if self.lease.holder().is_some() {
-                self.take_over(now, id, events);
-            }
-            self.reset = true;
-            self.resets = self.resets.wrapping_add(1);
+        if seen.edges.reset {
+            self.press_reset(now, id, events);
         }
         match seen.toggled {
             Some(true) => {

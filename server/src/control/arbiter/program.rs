@@ -331,8 +331,8 @@ impl Arbiter {
     pub(super) fn hand_back(&mut self, now: MonoTime, events: &mut Vec<Event>) {
         let Some(driver) = self.lease.holder().filter(|_| self.lent_by.is_some()) else { return };
         // Nobody is seen to let go who is not seen: a link that is lost ends the lease later, and by itself.
-        let stream = self.stream(driver).filter(|stream| stream.silence(now) < driver.kind.stale_after());
-        let released = stream.is_some_and(|stream| stream.squeezed_since(now).is_none());
+        let there = self.silence(now, driver).is_some_and(|silence| silence < driver.kind.stale_after());
+        let released = there && self.gripped_since(now, driver).is_none();
         let sticks = self.cart_of == Some(driver) && self.cart.moves();
         if self.engaged() || !released || sticks || self.reset || self.robot_standing().is_some() {
             self.let_go = None;

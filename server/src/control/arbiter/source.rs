@@ -11,6 +11,9 @@ pub enum SourceKind {
     Policy,
     /// A person who reaches the robot through a broker.
     RemoteHuman,
+    /// A person who reaches the robot through the field service, with a grip to be held while an arm follows. Among people
+    /// nobody ranks: none takes the robot from another unasked.
+    FieldUser,
     /// A person on the robot's own network.
     LocalHuman,
 }
@@ -19,6 +22,7 @@ impl SourceKind {
     /// Silence after which what it asked for last no longer counts: the arms hold.
     pub const fn stale_after(self) -> Duration {
         match self {
+            Self::FieldUser => Duration::from_millis(300),
             Self::Replay | Self::Policy | Self::RemoteHuman | Self::LocalHuman => Duration::from_millis(500),
         }
     }
@@ -26,13 +30,15 @@ impl SourceKind {
     /// Silence after which it no longer holds the lease.
     pub const fn lost_after(self) -> Duration {
         match self {
-            Self::Replay | Self::Policy | Self::RemoteHuman | Self::LocalHuman => Duration::from_secs(2),
+            Self::Replay | Self::Policy | Self::RemoteHuman | Self::FieldUser | Self::LocalHuman => {
+                Duration::from_secs(2)
+            }
         }
     }
 
     /// Whether a source of this kind must agree before another one takes its place.
     pub const fn is_human(self) -> bool {
-        matches!(self, Self::RemoteHuman | Self::LocalHuman)
+        matches!(self, Self::RemoteHuman | Self::FieldUser | Self::LocalHuman)
     }
 }
 
@@ -49,6 +55,11 @@ impl SourceId {
     /// A person on the robot's own network.
     pub const fn person(number: u64) -> Self {
         Self { kind: SourceKind::LocalHuman, number }
+    }
+
+    /// A user of the field service.
+    pub const fn field_user(number: u64) -> Self {
+        Self { kind: SourceKind::FieldUser, number }
     }
 
     /// The policy service. Its clients share one place: which of them acts is its own business.

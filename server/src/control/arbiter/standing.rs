@@ -68,12 +68,13 @@ impl Arbiter {
 
     /// Why this stream's frames move nothing, for its own operator: as [`Arbiter::hold`], or that another one drives.
     pub fn hold_for(&self, now: MonoTime, stream: SourceId) -> Option<Hold> {
-        let standing = match self.stream(stream) {
-            Some(own) if !self.lease.would_give(stream) => {
-                let watching = own.squeezed_since(now).map(|since| Standing::hold(HoldReason::NotDriver, since));
-                watching.or_else(|| self.robot_standing())
-            }
-            _ => self.standing(now, |s| s.id == stream),
+        let known = self.stream(stream).is_some() || self.field.newest(stream).is_some();
+        let standing = if known && !self.lease.would_give(stream) {
+            let since = self.gripped_since(now, stream);
+            let watching = since.map(|since| Standing::hold(HoldReason::NotDriver, since));
+            watching.or_else(|| self.robot_standing())
+        } else {
+            self.standing(now, |id| id == stream)
         };
         standing.map(|s| s.tell(now))
     }
@@ -89,25 +90,34 @@ impl Arbiter {
         Some(Standing { text: Some(PROGRAM_SILENT), ..Standing::hold(HoldReason::LinkStale, since) })
     }
 
-    /// Both grips of a stream that may drive are held and do not engage.
-    fn refused_squeeze(&self, stream: &Stream, now: MonoTime) -> Option<Standing> {
-        let waiting = !self.engaged() && self.lease.would_give(stream.id);
-        let since = stream.squeezed_since(now).filter(|_| waiting)?;
+    /// Since when the grips of this person have been held: both on the VR wire, any in a field.
+    pub(super) fn gripped_since(&self, now: MonoTime, who: SourceId) -> Option<MonoTime> {
+        self.grips(now).find(|(id, _)| *id == who)?.1
+    }
+
+    fn grips(&self, now: MonoTime) -> impl Iterator<Item = (SourceId, Option<MonoTime>)> {
+        self.streams.iter().map(move |s| (s.id, s.squeezed_since(now))).chain(self.field.grips(now))
+    }
+
+    /// Grips of somebody who may drive are held and do not engage.
+    fn refused_squeeze(&self, now: MonoTime, whose: impl Fn(SourceId) -> bool) -> Option<Standing> {
+        let waits = |id| !self.engaged() && whose(id) && self.lease.would_give(id);
+        let since = self.grips(now).filter(|(id, _)| waits(*id)).find_map(|(_, since)| since)?;
         Some(Standing::hold(HoldReason::ReleaseGrips, since))
     }
 
     /// The one reason that matters most now to those whose squeezes count.
-    fn standing(&self, now: MonoTime, whose: impl Fn(&Stream) -> bool) -> Option<Standing> {
+    fn standing(&self, now: MonoTime, whose: impl Fn(SourceId) -> bool) -> Option<Standing> {
         self.robot_standing()
             .or_else(|| self.lapse.map(|(reason, since)| Standing::hold(reason, since)))
             .or_else(|| self.program_standing())
-            .or_else(|| self.streams.iter().filter(|s| whose(s)).find_map(|s| self.refused_squeeze(s, now)))
+            .or_else(|| self.refused_squeeze(now, &whose))
             .or_else(|| {
                 let lost = self.hands.map(|h| h.map(|h| h.lost_since.map(|t| (HoldReason::TrackingLost, t))));
                 lost.and_then(Standing::clamp)
             })
             .or_else(|| Standing::clamp(self.clamps.map(|c| c.filter(|(_, t)| now.since(*t) >= CLAMP_TOLD_AFTER))))
-            .or_else(|| self.streams.iter().filter(|s| whose(s)).find_map(Stream::interrupted_episode))
+            .or_else(|| self.streams.iter().filter(|s| whose(s.id)).find_map(Stream::interrupted_episode))
     }
 }
 

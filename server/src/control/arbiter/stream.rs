@@ -2,22 +2,11 @@
 
 use std::time::Duration;
 
-use glam::DVec3;
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{Edges, EngageToggle, Hand, Playout, PlayoutConfig, RecordingEdges, VrFrame};
 
 use super::SourceId;
-
-/// No hand gets farther than this, metres, faster than [`LEAP_SPEED`].
-///
-/// A shorter step may be a glitch, which the playout erases, so it does not disengage. One that lasts is where the hand
-/// is: it is followed, and what never jumps then is the arm. The low-delay playout lets the step fade in, the compatible
-/// one shows it as its mean moves over, and the limits of the joints bound velocity and acceleration of the command
-/// whatever is wanted. To hold the arm where it was would be no safer: the operator sees the arm lag, and lets go.
-const LEAP: f64 = 0.7;
-
-/// Metres per second; the fastest punch has ten.
-const LEAP_SPEED: f64 = 12.0;
+use super::leap::Place;
 
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -27,8 +16,8 @@ pub(super) struct Stream {
     toggle: EngageToggle,
     /// Since when both grips have been held.
     squeezed: Option<MonoTime>,
-    /// Where each hand was tracked last, and when.
-    places: [Option<(MonoTime, DVec3)>; 2],
+    /// Where each hand was tracked last.
+    places: [Place; 2],
     newest: MonoTime,
 }
 
@@ -47,7 +36,7 @@ pub(super) struct Seen {
 impl Stream {
     pub(super) fn new(id: SourceId, now: MonoTime, playout: PlayoutConfig) -> Self {
         let (playout, edges, toggle) = (Playout::new(playout), RecordingEdges::default(), EngageToggle::default());
-        Self { id, playout, edges, toggle, squeezed: None, places: [None; 2], newest: now }
+        Self { id, playout, edges, toggle, squeezed: None, places: [Place::default(); 2], newest: now }
     }
 
     /// Feeds a frame; `counts` tells whether this stream may cause anything now, `may_engage` whether the arms may follow.
@@ -61,15 +50,11 @@ impl Stream {
         let toggled = self.toggle.update(left, right, counts && may_engage && !edges.reset);
         self.squeezed = if left && right { self.squeezed.or(Some(now)) } else { None };
         self.newest = self.newest.max(now);
-        let leapt = [Hand::Left, Hand::Right].into_iter().enumerate().any(|(i, hand)| {
+        let mut leapt = false;
+        for (place, hand) in self.places.iter_mut().zip([Hand::Left, Hand::Right]) {
             let controller = frame.controller(hand);
-            let place = controller.tracked.then(|| (now, controller.pose.position()));
-            let before = if place.is_some() { std::mem::replace(&mut self.places[i], place) } else { None };
-            before.zip(place).is_some_and(|((then, from), (_, to))| {
-                let way = from.distance(to);
-                way > LEAP && way > LEAP_SPEED * now.since(then).as_secs_f64()
-            })
-        });
+            leapt |= controller.tracked && place.leaps(now, controller.pose.position());
+        }
         Seen { clock_jumped, leapt, edges, toggled }
     }
 

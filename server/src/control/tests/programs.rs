@@ -6,36 +6,36 @@ use super::*;
 use crate::control::{JointAction, Refused, SourceId};
 use crate::robot::ArmCommand;
 
-const POLICY: SourceId = SourceId::POLICY;
+pub(super) const POLICY: SourceId = SourceId::POLICY;
 
 impl Bench {
     /// The policy wants the arms there, and has seen all there is to see.
-    fn act(&mut self, arms: &[ArmCommand]) -> Result<(), Refused> {
+    pub(super) fn act(&mut self, arms: &[ArmCommand]) -> Result<(), Refused> {
         let action =
             JointAction { arms: arms.into(), observed: Some(self.now), holds_after: Some(Duration::from_millis(500)) };
         self.arbiter.lock().unwrap().on_action(self.now, POLICY, action, &mut self.events)
     }
 
     /// One action per tick for so long.
-    fn policy(&mut self, arms: &[ArmCommand], seconds: f64) {
+    pub(super) fn policy(&mut self, arms: &[ArmCommand], seconds: f64) {
         for _ in 0..(seconds * 120.0).round() as usize {
             self.act(arms).unwrap();
             self.tick();
         }
     }
 
-    fn stop(&mut self, clear: bool) {
+    pub(super) fn stop(&mut self, clear: bool) {
         let stop = Stop { n: None, clear };
         self.arbiter.lock().unwrap().on_stop(self.now, (B, Role::Viewer), stop, &mut self.events);
     }
 
-    fn clamp(&self) -> Option<(HoldReason, Hands)> {
+    pub(super) fn clamp(&self) -> Option<(HoldReason, Hands)> {
         self.arbiter.lock().unwrap().hold(self.now).map(|hold| (hold.reason, hold.hand))
     }
 }
 
 /// The rest posture with both elbows bent by so much, rad, and the grippers open by so much.
-fn bent(by: f64, gripper: f64) -> Vec<ArmCommand> {
+pub(super) fn bent(by: f64, gripper: f64) -> Vec<ArmCommand> {
     let mut arms = rest_command().arms;
     for arm in &mut arms {
         arm.joints[3] += by;
@@ -254,10 +254,8 @@ proptest! {
     fn whatever_policies_people_and_stops_do_no_command_leaps_or_leaves_its_limits(
         deeds in prop::collection::vec((deed(), 1u8..40), 1..40),
     ) {
-        let description = model::description();
         let mut bench = Bench::new();
-        let (mut before, mut velocities) = (bench.pilot.status().joints, vec![[0.0; 7]; 2]);
-        let (mut since_end, mut astray) = ([[9u8; 7]; 2], [false; 2]);
+        let mut watch = Watch::new(&bench);
         for (deed, ticks) in deeds {
             if let Deed::Stop { clear } = deed {
                 bench.stop(clear);
@@ -287,33 +285,7 @@ proptest! {
                     _ => {}
                 }
                 bench.tick();
-                let stopped = bench.arbiter.lock().unwrap().stopped();
-                let resetting = bench.hold() == Some(HoldReason::Resetting);
-                let now = bench.command();
-                for (i, arm) in description.arms.iter().enumerate() {
-                    prop_assert!((0.0..=1.0).contains(&now.arms[i].gripper));
-                    for (j, joint) in arm.joints.iter().enumerate() {
-                        let angle = now.arms[i].joints[j];
-                        prop_assert!((joint.lower..=joint.upper).contains(&angle), "{}: {angle}", joint.name);
-                        let velocity = (angle - before[i][j]) * 120.0;
-                        prop_assert!(velocity.abs() <= joint.max_velocity * 1.001, "{}: {velocity} rad/s", joint.name);
-                        let acceleration = (velocity - velocities[i][j]) * 120.0;
-                        // At the end of its range a joint stands, however it came there.
-                        let at_end = [joint.lower, joint.upper].contains(&angle);
-                        since_end[i][j] = if at_end { 0 } else { since_end[i][j].saturating_add(1) };
-                        prop_assert!(
-                            since_end[i][j] < 3 || acceleration.abs() <= joint.max_acceleration * 1.001,
-                            "{}: {acceleration} rad/s²", joint.name
-                        );
-                        prop_assert!(!stopped || velocity.abs() <= velocities[i][j].abs() + 1e-9, "a stop only brakes");
-                        (velocities[i][j], before[i][j]) = (velocity, angle);
-                    }
-                    let gripper = forward(arm, &now.arms[i].joints).position();
-                    let inside = gripper.clamp(arm.workspace_min, arm.workspace_max);
-                    // A move to rest may lead where others may not, and a stop may end it there.
-                    astray[i] = resetting || (astray[i] && gripper != inside);
-                    prop_assert!(astray[i] || gripper.distance(inside) < 0.02, "{gripper}");
-                }
+                watch.look(&bench)?;
             }
         }
     }

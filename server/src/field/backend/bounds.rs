@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use waldo_protocol::field::{Mesh, Overlay, ROTATION_NORM};
+use waldo_protocol::field::{Mesh, MeshChange, Overlay, ROTATION_NORM};
 
-use super::{BackendError, MeshChange};
+use super::BackendError;
 
 pub(super) const USERS: usize = 64;
 pub(super) const MESHES_PER_OWNER: usize = 64;
@@ -27,7 +27,7 @@ pub(super) fn check_mesh(mesh: &Mesh) -> Result<(), BackendError> {
         translation: Some(mesh.translation),
         rotation_xyzw: Some(mesh.rotation_xyzw),
         scale: Some(mesh.scale),
-        visible: None,
+        ..MeshChange::default()
     })
 }
 
@@ -50,10 +50,10 @@ pub(super) fn check_change(change: &MeshChange) -> Result<(), BackendError> {
 
 pub(super) fn check_overlay(overlay: &Overlay) -> Result<(), BackendError> {
     room(overlay.points.len(), POINTS_PER_OVERLAY, "points in an overlay")?;
-    if !overlay.points.iter().flatten().all(|value| value.is_finite()) {
+    if !overlay.is_finite() {
         return Err(BackendError::Invalid("points must be finite".into()));
     }
-    if !(overlay.point_size.is_finite() && overlay.point_size > 0.0) {
+    if overlay.point_size <= 0.0 {
         return Err(BackendError::Invalid("point_size must be > 0".into()));
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use waldo_protocol::field::{ArmState, Haptic, Mesh, SceneState, Sphere};
+use waldo_protocol::field::{ArmState, Haptic, SceneState};
 
 use crate::field::sim::Simulation;
 
@@ -10,21 +10,22 @@ pub(super) fn merge(scene: &mut SceneState, user: &str, simulation: &dyn Simulat
     for state in simulation.arm_states() {
         merge_arm(&mut scene.arms, user, state);
     }
-    for mesh in simulation.mesh_entities().iter().filter(|mesh| is_finite_mesh(mesh)) {
+    for mesh in simulation.mesh_entities().iter().filter(|mesh| mesh.is_finite()) {
         // What the scene has of somebody else under this id makes room: ids of users are given out by the server.
         put(&mut scene.meshes, &mesh.mesh_id, mesh, |mesh| user.clone_into(&mut mesh.owner_id));
     }
-    for sphere in simulation.sphere_entities().iter().filter(|sphere| is_finite_sphere(sphere)) {
+    for sphere in simulation.sphere_entities().iter().filter(|sphere| sphere.is_finite() && sphere.radius > 0.0) {
         put(&mut scene.spheres, &sphere.sphere_id, sphere, |sphere| user.clone_into(&mut sphere.owner_id));
     }
-    let felt = simulation.haptic_events().iter().filter(|haptic| haptic.intensity.is_finite());
+    let felt = simulation.haptic_events().iter().filter(|haptic| haptic.is_finite());
     scene.haptics.extend(felt.map(|haptic| Haptic { intensity: haptic.intensity.max(0.0), ..haptic.clone() }));
 }
 
 /// A state that is not finite leaves the last one there, marked.
 fn merge_arm(arms: &mut BTreeMap<String, ArmState>, user: &str, state: &ArmState) {
     let own = |arm: &mut ArmState| arm.owner_user_id = Some(user.to_owned());
-    if is_finite_arm(state) {
+    let lengths = || state.radii.iter().chain(&state.element_lengths);
+    if state.is_finite() && lengths().all(|length| *length >= 0.0) {
         put(arms, &state.arm_id, state, own);
     } else if let Some(last) = arms.get_mut(&state.arm_id) {
         last.fault = true;
@@ -44,25 +45,4 @@ fn put<T: Clone + PartialEq>(map: &mut BTreeMap<String, T>, id: &str, value: &T,
             map.insert(id.to_owned(), value);
         }
     }
-}
-
-fn finite(numbers: &[f64]) -> bool {
-    numbers.iter().all(|number| number.is_finite())
-}
-
-fn is_finite_arm(arm: &ArmState) -> bool {
-    let lengths = arm.radii.iter().chain(&arm.element_lengths);
-    arm.base.is_finite()
-        && arm.tip.is_finite()
-        && arm.centerline.iter().chain(&arm.contact_points).all(|point| finite(point))
-        && lengths.into_iter().all(|length| length.is_finite() && *length >= 0.0)
-        && arm.directors.iter().flatten().all(|row| finite(row))
-}
-
-fn is_finite_mesh(mesh: &Mesh) -> bool {
-    finite(&mesh.translation) && finite(&mesh.rotation_xyzw) && finite(&mesh.scale)
-}
-
-fn is_finite_sphere(sphere: &Sphere) -> bool {
-    finite(&sphere.translation) && finite(&sphere.color_rgb) && sphere.radius.is_finite() && sphere.radius > 0.0
 }

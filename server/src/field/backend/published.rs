@@ -1,11 +1,11 @@
 //! Meshes and overlays of publishers: who may change what, and how much there may be.
 
-use waldo_protocol::field::{Mesh, Overlay, SceneState};
+use waldo_protocol::field::{Mesh, MeshChange, Overlay, SceneState};
 
+use super::BackendError;
 use super::bounds::{self, room};
-use super::{BackendError, MeshChange};
 
-pub(super) fn add_mesh(scene: &mut SceneState, mut mesh: Mesh) -> Result<(), BackendError> {
+pub(in crate::field) fn add_mesh(scene: &mut SceneState, mut mesh: Mesh) -> Result<bool, BackendError> {
     bounds::check_mesh(&mesh)?;
     let before = scene.meshes.get(&mesh.mesh_id);
     if before.is_some_and(|before| before.owner_id != mesh.owner_id) {
@@ -22,41 +22,37 @@ pub(super) fn add_mesh(scene: &mut SceneState, mut mesh: Mesh) -> Result<(), Bac
     {
         mesh.asset_uri.clone_from(&before.asset_uri);
     }
+    let changed = before != Some(&mesh);
     scene.meshes.insert(mesh.mesh_id.clone(), mesh);
-    Ok(())
+    Ok(changed)
 }
 
 fn asset_bytes(mesh: &Mesh) -> usize {
     mesh.asset_uri.as_ref().map_or(0, |uri| uri.len())
 }
 
-pub(super) fn change_mesh(
+pub(in crate::field) fn change_mesh(
     scene: &mut SceneState,
     owner: &str,
-    mesh_id: &str,
     change: &MeshChange,
-) -> Result<(), BackendError> {
+) -> Result<bool, BackendError> {
     bounds::check_change(change)?;
-    let mesh = scene.meshes.get_mut(mesh_id).filter(|mesh| mesh.owner_id == owner).ok_or(BackendError::NoSuchMesh)?;
-    mesh.translation = change.translation.unwrap_or(mesh.translation);
-    mesh.rotation_xyzw = change.rotation_xyzw.unwrap_or(mesh.rotation_xyzw);
-    mesh.scale = change.scale.unwrap_or(mesh.scale);
-    mesh.visible = change.visible.unwrap_or(mesh.visible);
-    Ok(())
+    let mesh = scene.meshes.get_mut(&change.mesh_id).filter(|mesh| mesh.owner_id == owner);
+    Ok(change.apply(mesh.ok_or(BackendError::NoSuchMesh)?))
 }
 
-pub(super) fn remove_mesh(scene: &mut SceneState, owner: &str, mesh_id: &str) -> bool {
+pub(in crate::field) fn remove_mesh(scene: &mut SceneState, owner: &str, mesh_id: &str) -> bool {
     let own = scene.meshes.get(mesh_id).is_some_and(|mesh| mesh.owner_id == owner);
     own && scene.meshes.remove(mesh_id).is_some()
 }
 
-pub(super) fn clear_meshes(scene: &mut SceneState, owner: &str) -> bool {
+pub(in crate::field) fn clear_meshes(scene: &mut SceneState, owner: &str) -> bool {
     let before = scene.meshes.len();
     scene.meshes.retain(|_, mesh| mesh.owner_id != owner);
     scene.meshes.len() < before
 }
 
-pub(super) fn update_overlay(scene: &mut SceneState, overlay: Overlay) -> Result<(), BackendError> {
+pub(in crate::field) fn update_overlay(scene: &mut SceneState, overlay: Overlay) -> Result<bool, BackendError> {
     bounds::check_overlay(&overlay)?;
     let before = scene.overlay_points.get(&overlay.overlay_id);
     if before.is_some_and(|before| before.owner_id != overlay.owner_id) {
@@ -68,16 +64,17 @@ pub(super) fn update_overlay(scene: &mut SceneState, overlay: Overlay) -> Result
     room(others().count() + 1, bounds::OVERLAYS, "overlays")?;
     let points = others().chain([&overlay]).map(|overlay| overlay.points.len()).sum();
     room(points, bounds::POINTS, "points in overlays")?;
+    let changed = before != Some(&overlay);
     scene.overlay_points.insert(overlay.overlay_id.clone(), overlay);
-    Ok(())
+    Ok(changed)
 }
 
-pub(super) fn remove_overlay(scene: &mut SceneState, owner: &str, overlay_id: &str) -> bool {
+pub(in crate::field) fn remove_overlay(scene: &mut SceneState, owner: &str, overlay_id: &str) -> bool {
     let own = scene.overlay_points.get(overlay_id).is_some_and(|overlay| overlay.owner_id == owner);
     own && scene.overlay_points.remove(overlay_id).is_some()
 }
 
-pub(super) fn clear_overlays(scene: &mut SceneState, owner: &str) -> bool {
+pub(in crate::field) fn clear_overlays(scene: &mut SceneState, owner: &str) -> bool {
     let before = scene.overlay_points.len();
     scene.overlay_points.retain(|_, overlay| overlay.owner_id != owner);
     scene.overlay_points.len() < before

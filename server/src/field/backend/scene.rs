@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use waldo_protocol::field::{ArmCommand, CharacterMode, Mesh, MultiArmCommand, Overlay, SceneState};
+use waldo_protocol::field::{
+    ArmCommand, CharacterMode, HandlingConfig, Mesh, MeshChange, MultiArmCommand, Overlay, SceneState,
+};
 
-use super::{BackendError, FieldBackend, MeshChange, bounds, merge, pass_through, published};
-use crate::field::sim::Simulation;
+use super::{BackendError, FieldBackend, bounds, merge, pass_through, published};
+use crate::field::sim::{Physics, Simulation};
 
 /// No simulation is stepped by less, seconds.
 const SHORTEST_STEP: f64 = 0.0001;
@@ -65,6 +67,11 @@ impl MultiArmPassThroughBackend {
     /// those of [`CharacterMode::arm_ids`], in that order.
     pub fn with_simulations(make: impl Fn(&str, CharacterMode) -> Box<dyn Simulation> + Send + 'static) -> Self {
         Self { make: Some(Box::new(make)), ..Self::new() }
+    }
+
+    /// An empty scene with the built-in simulations.
+    pub fn simulated(physics: Physics, handling: HandlingConfig) -> Self {
+        Self::with_simulations(move |user, mode| physics.simulation(user, mode, handling))
     }
 
     /// As [`FieldBackend::register_user`], with the mode's name.
@@ -207,12 +214,12 @@ impl FieldBackend for MultiArmPassThroughBackend {
         self.stopped = stopped;
     }
 
-    fn add_mesh(&mut self, mesh: Mesh) -> Result<(), BackendError> {
+    fn add_mesh(&mut self, mesh: Mesh) -> Result<bool, BackendError> {
         published::add_mesh(&mut self.scene, mesh)
     }
 
-    fn update_mesh_transform(&mut self, owner: &str, mesh_id: &str, change: &MeshChange) -> Result<(), BackendError> {
-        published::change_mesh(&mut self.scene, owner, mesh_id, change)
+    fn update_mesh_transform(&mut self, owner: &str, change: &MeshChange) -> Result<bool, BackendError> {
+        published::change_mesh(&mut self.scene, owner, change)
     }
 
     fn remove_mesh(&mut self, owner: &str, mesh_id: &str) -> bool {
@@ -223,7 +230,7 @@ impl FieldBackend for MultiArmPassThroughBackend {
         published::clear_meshes(&mut self.scene, owner)
     }
 
-    fn update_overlay(&mut self, overlay: Overlay) -> Result<(), BackendError> {
+    fn update_overlay(&mut self, overlay: Overlay) -> Result<bool, BackendError> {
         published::update_overlay(&mut self.scene, overlay)
     }
 

@@ -125,7 +125,7 @@ async fn receive(
             Ok(Message::Binary(frame)) => session.on_frame(frame),
             Ok(Message::Ping(payload)) => pings.add(payload),
             Ok(Message::Pong) => {}
-            Ok(Message::Text) => return Some(Close::new(1003, "frames of the policy wire are binary messages")),
+            Ok(Message::Text(_)) => return Some(Close::new(1003, "frames of the policy wire are binary messages")),
             Ok(Message::Close(code)) => {
                 return Some(Close::new(code.filter(|code| may_be_sent(*code)).unwrap_or(1000), ""));
             }

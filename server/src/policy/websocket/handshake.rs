@@ -110,7 +110,7 @@ async fn shake_hands<S, R, W>(
     connection::serve(&service, session, reader, writer, shutdown).await;
 }
 
-type Answer = Response<String>;
+pub(crate) type Answer = Response<String>;
 
 fn answer(
     mut request: Request<Incoming>,
@@ -164,7 +164,7 @@ fn text(status: StatusCode, body: impl Into<String>) -> Answer {
 }
 
 /// What proves that the key was read; or the answer to a request that is none for a WebSocket.
-fn accept_key(method: &Method, headers: &HeaderMap) -> Result<String, Box<Answer>> {
+pub(crate) fn accept_key(method: &Method, headers: &HeaderMap) -> Result<String, Box<Answer>> {
     let has = |name, token: &str| {
         headers
             .get_all(name)
@@ -173,7 +173,7 @@ fn accept_key(method: &Method, headers: &HeaderMap) -> Result<String, Box<Answer
             .any(|value: &str| value.split(',').any(|one| one.trim().eq_ignore_ascii_case(token)))
     };
     if method != Method::GET || !has(UPGRADE, "websocket") || !has(CONNECTION, "upgrade") {
-        let mut response = text(StatusCode::UPGRADE_REQUIRED, "Here is the WebSocket of the policy service.\n");
+        let mut response = text(StatusCode::UPGRADE_REQUIRED, "Here is a WebSocket.\n");
         response.headers_mut().insert(UPGRADE, hyper::header::HeaderValue::from_static("websocket"));
         return Err(Box::new(response));
     }

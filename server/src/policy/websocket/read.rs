@@ -8,9 +8,9 @@ use tokio::io::{AsyncRead, sink};
 
 /// A message of the client.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Message {
+pub(crate) enum Message {
     Binary(Bytes),
-    Text,
+    Text(Bytes),
     Ping(Bytes),
     Pong,
     /// Its code, if it has one.
@@ -19,7 +19,7 @@ pub(super) enum Message {
 
 /// Why there is no further message.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum ReadEnd {
+pub(crate) enum ReadEnd {
     /// The link broke, or ended without a farewell.
     Gone,
     /// A message above the limit.
@@ -29,7 +29,7 @@ pub(super) enum ReadEnd {
 }
 
 /// The messages of a socket, in order.
-pub(super) struct Messages<R> {
+pub(crate) struct Messages<R> {
     frames: WebSocketRead<R>,
     max: usize,
     /// Fragments of a message so far; whether it is text.
@@ -38,7 +38,7 @@ pub(super) struct Messages<R> {
 
 impl<R: AsyncRead + Unpin> Messages<R> {
     /// Messages of at most `max` bytes.
-    pub(super) fn new(stream: R, max: usize) -> Self {
+    pub(crate) fn new(stream: R, max: usize) -> Self {
         let (mut frames, _) = after_handshake_split(stream, sink(), Role::Server);
         frames.set_auto_close(false);
         frames.set_auto_pong(false);
@@ -47,8 +47,14 @@ impl<R: AsyncRead + Unpin> Messages<R> {
         Self { frames, max, begun: None }
     }
 
+    /// From the next frame on, messages may have so many bytes.
+    pub(crate) fn set_max(&mut self, max: usize) {
+        self.max = max;
+        self.frames.set_max_message_size(max.saturating_add(1));
+    }
+
     /// The next message. Must not be cancelled.
-    pub(super) async fn next(&mut self) -> Result<Message, ReadEnd> {
+    pub(crate) async fn next(&mut self) -> Result<Message, ReadEnd> {
         loop {
             let frame = self.frames.read_frame(&mut nothing_to_send).await.map_err(read_end)?;
             let (fin, opcode) = (frame.fin, frame.opcode);
@@ -66,7 +72,7 @@ impl<R: AsyncRead + Unpin> Messages<R> {
                     return Err(ReadEnd::Protocol("a message begins within another".to_owned()));
                 }
                 OpCode::Text | OpCode::Binary if !fin => self.begun = Some((opcode == OpCode::Text, payload)),
-                OpCode::Text => return Ok(Message::Text),
+                OpCode::Text => return Ok(Message::Text(payload.freeze())),
                 OpCode::Binary => return Ok(Message::Binary(payload.freeze())),
                 OpCode::Continuation => {
                     if let Some(message) = self.go_on(&payload, fin)? {
@@ -86,7 +92,7 @@ impl<R: AsyncRead + Unpin> Messages<R> {
         }
         begun.extend_from_slice(payload);
         Ok(match (fin, is_text) {
-            (true, true) => Some(Message::Text),
+            (true, true) => Some(Message::Text(begun.freeze())),
             (true, false) => Some(Message::Binary(begun.freeze())),
             (false, _) => {
                 self.begun = Some((is_text, begun));

@@ -7,31 +7,39 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::policy::outbox::{Close, Frame};
 
+const TEXT: u8 = 1;
 const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 
 /// Sends a frame of the wire as one message.
-pub(super) async fn binary(stream: &mut (impl AsyncWrite + Unpin), mut frame: Frame) -> io::Result<()> {
+pub(crate) async fn binary(stream: &mut (impl AsyncWrite + Unpin), mut frame: Frame) -> io::Result<()> {
     frame.prepend(head(BINARY, frame.len()));
     // With as few calls as possible, several parts in each.
     stream.write_all_buf(&mut frame).await?;
     stream.flush().await
 }
 
-pub(super) async fn close(stream: &mut (impl AsyncWrite + Unpin), close: &Close) -> io::Result<()> {
+/// Sends a frame as one message of text.
+pub(crate) async fn text(stream: &mut (impl AsyncWrite + Unpin), mut frame: Frame) -> io::Result<()> {
+    frame.prepend(head(TEXT, frame.len()));
+    stream.write_all_buf(&mut frame).await?;
+    stream.flush().await
+}
+
+pub(crate) async fn close(stream: &mut (impl AsyncWrite + Unpin), close: &Close) -> io::Result<()> {
     let mut payload = BytesMut::with_capacity(2 + close.reason.len());
     payload.put_u16(close.code);
     payload.extend_from_slice(close.reason.as_bytes());
     control(stream, CLOSE, payload.freeze()).await
 }
 
-pub(super) async fn ping(stream: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+pub(crate) async fn ping(stream: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
     control(stream, PING, Bytes::new()).await
 }
 
-pub(super) async fn pong(stream: &mut (impl AsyncWrite + Unpin), payload: Bytes) -> io::Result<()> {
+pub(crate) async fn pong(stream: &mut (impl AsyncWrite + Unpin), payload: Bytes) -> io::Result<()> {
     control(stream, PONG, payload).await
 }
 

@@ -1,0 +1,60 @@
+//! The field service, as settings.
+
+use std::time::Duration;
+
+/// The scene of arms that users of the Virtual Field wire share.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FieldSettings {
+    /// Whether there is one, on `/field` of the page's port.
+    pub on: bool,
+    /// A port of its own, at the address of the page, for clients that know no path; 0 takes a free one.
+    pub port: Option<u16>,
+    /// Whether the port of its own speaks `wss`, with the certificate of the page.
+    pub tls: bool,
+    /// What the users' arms are.
+    pub backend: FieldBackendKind,
+    /// Silence of a user's controllers after which the arms are let go; 0.1 s to 2 s.
+    pub deadman: Duration,
+    /// Whether that limit also holds for clients that did not agree on it, which otherwise have 5 s. `None`: only if the
+    /// arms are the robot's.
+    pub strict_deadman: Option<bool>,
+}
+
+/// What the arms of a field are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FieldBackendKind {
+    /// Simulated soft arms.
+    #[default]
+    Soft,
+    /// Arms whose tip follows, without physics.
+    Kinematic,
+    /// Arms that are where the hand is.
+    PassThrough,
+    /// The robot itself.
+    Robot,
+}
+
+impl Default for FieldSettings {
+    fn default() -> Self {
+        Self {
+            on: true,
+            port: None,
+            tls: false,
+            backend: FieldBackendKind::default(),
+            deadman: Duration::from_millis(300),
+            strict_deadman: None,
+        }
+    }
+}
+
+impl FieldSettings {
+    /// No field at all.
+    pub fn off() -> Self {
+        Self { on: false, ..Self::default() }
+    }
+
+    /// Whether [`Self::deadman`] holds for every client.
+    pub fn is_strict(&self) -> bool {
+        self.strict_deadman.unwrap_or(self.backend == FieldBackendKind::Robot)
+    }
+}

@@ -1,0 +1,262 @@
+//! What a user of a field scene asks of the arms: grips that are held while an arm follows, one for each hand.
+//!
+//! A field user drives like anybody: they have the lease, and the stop latch and the watchdogs hold for them. What differs
+//! from a headset on the VR wire is how they engage: not a toggle for both arms, but each arm follows its own hand for as
+//! long as that hand's grip is held, and engages anew with each squeeze. Whatever is unclear lets go, and a grip moves
+//! something only after it was seen released since.
+
+use waldo_protocol::geometry::{Base, Pose};
+use waldo_protocol::time::MonoTime;
+use waldo_protocol::vr::{HoldReason, MotionScale};
+
+use super::leap::Place;
+use super::{Arbiter, Event, SourceId};
+
+/// Field users remembered at once. Beyond it a newcomer takes the place of one that has been silent for
+/// [`SourceKind::lost_after`](super::SourceKind::lost_after); if there is none, the newcomer only watches.
+pub const MAX_FIELD_USERS: usize = 32;
+
+/// One hand of a field user.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FieldHand {
+    /// Where the hand is, in the robot's base.
+    pub pose: Pose<Base>,
+    /// Whether the arm shall follow: the grip is held, and nothing detaches the arm.
+    pub follows: bool,
+    /// Whether the gripper shall be closed.
+    pub closes: bool,
+    /// Whether the button is pressed that asks the robot to move to rest.
+    pub rests: bool,
+}
+
+/// What a field user asks for at one moment: the left and the right hand, as far as they are seen.
+pub type FieldHands = [Option<FieldHand>; 2];
+
+/// What the hands of the field user who drives ask of the arms.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FieldTargets {
+    /// The left and the right hand; none for one whose arms hold.
+    pub hands: [Option<FieldTarget>; 2],
+    /// How far the grippers move for a motion of the hands; changes only while no arm follows.
+    pub scale: MotionScale,
+}
+
+/// What one hand asks for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FieldTarget {
+    /// A new number, always a higher one, means: take a new clutch snapshot of `origin`.
+    pub engagement: u64,
+    /// The hand at the moment of the clutch snapshot.
+    pub origin: Pose<Base>,
+    /// The hand now.
+    pub hand: Pose<Base>,
+    /// Gripper opening, 0 closed, 1 open; none in the frame that engages, which moves nothing.
+    pub grip: Option<f64>,
+}
+
+/// All field users that are known, and what the one who drives asks for.
+#[derive(Debug, Default)]
+pub(super) struct Field {
+    users: Vec<FieldUser>,
+    /// Of the one who has the lease; an arm follows exactly while its hand is here.
+    pub(super) followed: [Option<FieldTarget>; 2],
+}
+
+#[derive(Debug)]
+struct FieldUser {
+    id: SourceId,
+    newest: MonoTime,
+    /// Per hand: its grip was seen released since all that demands it.
+    released: [bool; 2],
+    places: [Place; 2],
+    /// Whether the button for rest was held last. At the beginning it counts as held.
+    rests: bool,
+    /// Per hand: its grip was held when it was seen last.
+    held: [bool; 2],
+    /// Since when a grip has been held.
+    gripped: Option<MonoTime>,
+}
+
+/// What one frame of a field user says beside its poses.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// Per hand: its arm shall follow from now on.
+    engages: [bool; 2],
+    leapt: [bool; 2],
+    rests: bool,
+}
+
+impl FieldUser {
+    fn new(id: SourceId, now: MonoTime) -> Self {
+        let (released, places) = ([false; 2], [Place::default(); 2]);
+        Self { id, newest: now, released, places, rests: true, held: [false; 2], gripped: None }
+    }
+
+    fn observe(&mut self, now: MonoTime, hands: &FieldHands, may_engage: bool) -> Seen {
+        if now.since(self.newest) >= self.id.kind.stale_after() {
+            self.forget();
+        }
+        self.newest = self.newest.max(now);
+        let mut seen = Seen { engages: [false; 2], leapt: [false; 2], rests: false };
+        for (i, hand) in hands.iter().enumerate() {
+            let Some(hand) = hand else {
+                (self.released[i], self.places[i]) = (false, Place::default());
+                continue;
+            };
+            seen.leapt[i] = self.places[i].leaps(now, hand.pose.position());
+            self.held[i] = hand.follows;
+            seen.engages[i] = may_engage && self.released[i] && hand.follows;
+            self.released[i] = may_engage && !hand.follows;
+        }
+        let rests = hands.iter().flatten().any(|hand| hand.rests);
+        let before = std::mem::replace(&mut self.rests, rests);
+        seen.rests = rests && !before;
+        self.gripped = self.held.contains(&true).then(|| self.gripped.unwrap_or(now));
+        seen
+    }
+
+    /// Nothing that was seen before counts any more. True if a grip was held then.
+    fn forget(&mut self) -> bool {
+        let held = self.held.contains(&true);
+        *self = Self::new(self.id, self.newest);
+        held
+    }
+}
+
+impl Field {
+    fn user_or_new(&mut self, now: MonoTime, id: SourceId) -> Option<&mut FieldUser> {
+        let place = match self.users.iter().position(|user| user.id == id) {
+            Some(known) => known,
+            None if self.users.len() < MAX_FIELD_USERS => {
+                self.users.push(FieldUser::new(id, now));
+                self.users.len() - 1
+            }
+            None => {
+                let lost = |user: &FieldUser| now.since(user.newest) >= user.id.kind.lost_after();
+                let gone = self.users.iter().position(lost)?;
+                self.users[gone] = FieldUser::new(id, now);
+                gone
+            }
+        };
+        self.users.get_mut(place)
+    }
+
+    fn user(&self, id: SourceId) -> Option<&FieldUser> {
+        self.users.iter().find(|user| user.id == id)
+    }
+
+    /// When the newest word of this user came.
+    pub(super) fn newest(&self, id: SourceId) -> Option<MonoTime> {
+        self.user(id).map(|user| user.newest)
+    }
+
+    /// All users with the time since when they have held a grip, as far as somebody is there to hold it.
+    pub(super) fn grips(&self, now: MonoTime) -> impl Iterator<Item = (SourceId, Option<MonoTime>)> {
+        let there = move |user: &&FieldUser| now.since(user.newest) < user.id.kind.stale_after();
+        self.users.iter().filter(there).map(|user| (user.id, user.gripped))
+    }
+
+    pub(super) fn engaged(&self) -> bool {
+        self.followed.iter().any(Option::is_some)
+    }
+
+    /// No arm follows; each grip must be seen released again. True if one did.
+    pub(super) fn disengage(&mut self) -> bool {
+        for user in &mut self.users {
+            user.released = [false; 2];
+        }
+        let was = self.engaged();
+        self.followed = [None; 2];
+        was
+    }
+
+    /// Nothing that was seen of this user counts any more. True if a grip was held then: nobody saw it let go.
+    pub(super) fn forget(&mut self, id: SourceId) -> bool {
+        self.users.iter_mut().find(|user| user.id == id).is_some_and(FieldUser::forget)
+    }
+
+    pub(super) fn leave(&mut self, id: SourceId) {
+        self.users.retain(|user| user.id != id);
+    }
+}
+
+impl Arbiter {
+    /// What a field user asks for now. To be called again and again for as long as they ask for it: who is not heard of
+    /// lets go. Events are appended in order.
+    ///
+    /// A grip takes the lease if nobody needs to be asked for it, and the button for rest counts as on the VR wire: both
+    /// arms move to rest.
+    pub fn on_field(&mut self, now: MonoTime, who: SourceId, hands: &FieldHands, events: &mut Vec<Event>) {
+        // The watchdogs first, so that a silence counts even if no tick came while it lasted.
+        self.on_tick(now, events);
+        let admitted = self.lease.would_give(who);
+        let may_engage = admitted && self.may_engage();
+        let Some(user) = self.field.user_or_new(now, who) else { return };
+        let seen = user.observe(now, hands, may_engage);
+        if !admitted {
+            return;
+        }
+        if matches!(self.lapse, Some((HoldReason::LinkStale, _))) {
+            self.lapse = None;
+        }
+        let leapt = self.field.followed.iter().zip(seen.leapt).any(|(followed, leapt)| leapt && followed.is_some());
+        if leapt && self.disengage(events) {
+            self.lapse = Some((HoldReason::Velocity, now));
+            return;
+        }
+        if seen.rests {
+            self.press_reset(now, who, events);
+            return;
+        }
+        if self.lease.holder() == Some(who) {
+            self.follow_hands(hands, events);
+        }
+        for (i, hand) in hands.iter().enumerate() {
+            if let Some(hand) = hand.filter(|_| seen.engages[i]) {
+                self.engage_hand(now, who, (i, hand.pose), events);
+            }
+        }
+    }
+
+    /// A field user asks for nothing any more, without having left: their input stopped, or shows no hands. Whatever
+    /// followed them lets go.
+    pub fn on_field_silent(&mut self, now: MonoTime, who: SourceId, events: &mut Vec<Event>) {
+        self.on_tick(now, events);
+        let held = self.field.forget(who);
+        if self.lease.holder() == Some(who) && (self.disengage(events) || held) {
+            self.lost_while_engaged(now);
+        }
+    }
+
+    /// What the field user who drives wants of the arms; none while none of them follows.
+    pub fn field_targets(&self) -> Option<FieldTargets> {
+        let hands = self.field.followed;
+        self.field.engaged().then_some(FieldTargets { hands, scale: self.scale })
+    }
+
+    fn engage_hand(&mut self, now: MonoTime, who: SourceId, (i, pose): (usize, Pose<Base>), events: &mut Vec<Event>) {
+        self.take_over(now, who, events);
+        self.lapse = None;
+        self.engagements += 1;
+        if !self.engaged() {
+            events.push(Event::Tracking(true));
+        }
+        let target = FieldTarget { engagement: self.engagements, origin: pose, hand: pose, grip: None };
+        self.field.followed[i] = Some(target);
+    }
+
+    /// Moves on what follows, and lets go what was let go.
+    fn follow_hands(&mut self, hands: &FieldHands, events: &mut Vec<Event>) {
+        let was = self.field.engaged();
+        for (followed, hand) in self.field.followed.iter_mut().zip(hands) {
+            *followed = followed.zip(hand.filter(|hand| hand.follows)).map(|(followed, hand)| FieldTarget {
+                hand: hand.pose,
+                grip: Some(if hand.closes { 0.0 } else { 1.0 }),
+                ..followed
+            });
+        }
+        if was && !self.field.engaged() {
+            events.push(Event::Tracking(false));
+        }
+    }
+}

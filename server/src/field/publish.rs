@@ -1,0 +1,200 @@
+//! The thread that shows everybody the scene: 72 frames a second, each encoded once however many get it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use waldo_protocol::field::{
+    Extension, InputAck, MeshData, SceneEncoder, SceneExtras, SceneForm, SceneFrames, SceneState, SceneStep,
+};
+use waldo_protocol::time::MonoTime;
+
+use super::outbox::Message;
+use super::schedule::Schedule;
+use super::sequence::Ack;
+use super::service::{Service, View};
+use super::snapshot::Snapshot;
+use crate::clock;
+use crate::policy::outbox::Frame;
+
+/// Frames per second.
+pub(super) const PUBLISH_RATE: u32 = 72;
+
+/// Publishes until told to stop.
+pub(super) fn run(service: &Service, stopping: &AtomicBool) {
+    let mut schedule = Schedule::new(clock::now(), PUBLISH_RATE, 1);
+    let mut publisher = Publisher::default();
+    while !stopping.load(Ordering::Relaxed) {
+        let next = schedule.next();
+        service.shared.want_at(next);
+        std::thread::sleep(next.since(clock::now()));
+        let now = clock::now();
+        let due = schedule.due(now);
+        service.config.metrics.field_dropped("late_frames", due.left_out);
+        if due.turns > 0 {
+            publisher.publish(service, &service.shared.snapshot(), now);
+        }
+    }
+}
+
+/// What clients have, and what was encoded of the frame at hand.
+#[derive(Default)]
+struct Publisher {
+    encoder: SceneEncoder,
+    plain: Vec<((MeshData, bool), Bytes)>,
+    steps: Vec<(SceneStep, Encoded)>,
+}
+
+/// A frame for those with `scene-delta/1`.
+#[derive(Clone)]
+struct Encoded {
+    binary: Option<Bytes>,
+    text: Bytes,
+    quiet: bool,
+}
+
+impl Publisher {
+    fn publish(&mut self, service: &Service, snapshot: &Snapshot, now: MonoTime) {
+        self.plain.clear();
+        self.steps.clear();
+        for user in service.take_resets() {
+            self.encoder.resend(&user);
+        }
+        let pushed = self.encoder.push(Arc::clone(&snapshot.scene));
+        if let Err(error) = &pushed
+            && service.may_log("not_finite")
+        {
+            tracing::error!("a scene cannot be shown: {error}");
+        }
+        let paused = service.shared.is_paused();
+        for client in service.clients() {
+            // Room first: what was marked as sent must be sent.
+            if !client.outbox.has_room() {
+                service.config.metrics.field_frame("skipped", 0);
+                continue;
+            }
+            let messages = {
+                let mut view = client.view();
+                if !view.trusted || pushed.is_err() {
+                    continue;
+                }
+                let extras = extras(&view, snapshot, paused, now);
+                if view.ext.has(Extension::SceneDelta) {
+                    self.step(&mut view, &extras)
+                } else {
+                    self.whole(&mut view, &snapshot.scene, &extras)
+                }
+            };
+            if messages.is_empty() {
+                continue;
+            }
+            let bytes = client.outbox.scene(messages);
+            service.config.metrics.field_frame("queued", bytes);
+        }
+    }
+
+    /// The frame for a client that gets whole ones.
+    fn whole(&mut self, view: &mut View, scene: &SceneState, extras: &SceneExtras) -> Vec<Message> {
+        let data = match view.role {
+            Some(_) => view.marks.next(&scene.meshes),
+            None => MeshData::Whole,
+        };
+        let people = view.ext.has(Extension::People);
+        let Some(body) = self.plain(scene, data, people) else { return Vec::new() };
+        vec![Message::Text(with_extras(body, extras))]
+    }
+
+    fn plain(&mut self, scene: &SceneState, data: MeshData, people: bool) -> Option<Bytes> {
+        let key = (data, people);
+        if let Some((_, body)) = self.plain.iter().find(|(known, _)| *known == key) {
+            return Some(body.clone());
+        }
+        // What is not finite was refused before.
+        let body = Bytes::from(scene.encode(&key.0, people).ok()?);
+        self.plain.push((key, body.clone()));
+        Some(body)
+    }
+
+    /// The frame for a client that gets what changed.
+    fn step(&mut self, view: &mut View, extras: &SceneExtras) -> Vec<Message> {
+        let form =
+            SceneForm { binary: view.ext.has(Extension::SceneBin), people: view.ext.has(Extension::People) };
+        let step = self.encoder.step(view.cursor, form);
+        let Some(Encoded { binary, text, quiet }) = self.encoded(step) else { return Vec::new() };
+        view.cursor = step.cursor();
+        let mut messages: Vec<_> = binary.map(|binary| Message::Binary(Frame::new(binary))).into_iter().collect();
+        if !quiet || *extras != SceneExtras::default() {
+            messages.push(Message::Text(with_extras(text, extras)));
+        }
+        messages
+    }
+
+    fn encoded(&mut self, step: SceneStep) -> Option<Encoded> {
+        if let Some((_, encoded)) = self.steps.iter().find(|(known, _)| *known == step) {
+            return Some(encoded.clone());
+        }
+        let SceneFrames { binary, text, quiet } = self.encoder.encode(step).ok()?;
+        let encoded = Encoded { binary: binary.map(Bytes::from), text: text.into(), quiet };
+        self.steps.push((step, encoded.clone()));
+        Some(encoded)
+    }
+}
+
+/// What is for one client alone.
+fn extras(view: &View, snapshot: &Snapshot, paused: bool, now: MonoTime) -> SceneExtras {
+    let extended = !view.ext.is_empty();
+    let ack = view.seat.as_ref().and_then(|seat| seat.link().ack);
+    SceneExtras {
+        input_ack: ack.map(|Ack { seq, at, lost }| InputAck {
+            seq,
+            recv_ts: clock::unix_time(at).as_secs_f64(),
+            age_ms: now.since(at).as_secs_f64() * 1e3,
+            lost,
+        }),
+        clamped: if extended { snapshot.clamped.iter().cloned().collect() } else { Vec::new() },
+        paused: paused && extended,
+    }
+}
+
+/// A message that others get too, with what is for one client alone: what they share is not copied.
+fn with_extras(body: Bytes, extras: &SceneExtras) -> Frame {
+    const END: &str = "}}";
+    let tail = extras.add_to(END);
+    if tail == END || !body.ends_with(END.as_bytes()) {
+        return Frame::new(body);
+    }
+    let mut frame = Frame::new(body.slice(..body.len() - END.len()));
+    frame.add(tail.into());
+    frame
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Buf;
+    use waldo_protocol::field::ServerMessage;
+
+    use super::*;
+
+    #[test]
+    fn what_is_for_one_client_alone_is_added_to_what_all_share() {
+        let scene = SceneState { timestamp: 2.5, ..SceneState::default() };
+        let mut publisher = Publisher::default();
+        let body = publisher.plain(&scene, MeshData::Whole, false).unwrap();
+        let read = |extras: &SceneExtras| {
+            let mut frame = with_extras(body.clone(), extras);
+            let text = frame.copy_to_bytes(frame.len());
+            match ServerMessage::decode(str::from_utf8(&text).unwrap()) {
+                Ok(ServerMessage::SceneState(message)) => *message,
+                other => panic!("{other:?}"),
+            }
+        };
+        let extras = SceneExtras {
+            input_ack: Some(InputAck { seq: 7, recv_ts: 1.0, age_ms: 2.0, lost: 0 }),
+            clamped: vec!["u_arm_0".to_owned()],
+            paused: true,
+        };
+        assert_eq!((read(&extras).scene, read(&extras).extras), (scene.clone(), extras));
+        assert_eq!(read(&SceneExtras::default()).extras, SceneExtras::default());
+        assert_eq!(publisher.plain(&scene, MeshData::Whole, false).unwrap().as_ptr(), body.as_ptr(), "encoded once");
+    }
+}

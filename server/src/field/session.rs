@@ -1,0 +1,325 @@
+//! What one socket is to the scene: its role, and what it may ask for.
+
+mod publisher;
+
+use std::sync::Arc;
+
+use waldo_protocol::field::{
+    AssetManifest, Bounds, ClientMessage, Envelope, ErrorMessage, Extensions, Hello, HelloAck, Invalid, Join, Joined,
+    Limits, MeshMarks, ResetAck, Role, SceneCursor, ServerMessage, XrInput,
+};
+
+use super::config::FieldAccess;
+use super::input;
+use super::outbox::{Message, Outbox};
+use super::seat::Seat;
+use super::sequence::Sequence;
+use super::server::Place;
+use super::service::{Client, Refused, Service};
+use crate::clock;
+use crate::policy::outbox::Close;
+use crate::vr::Bucket;
+
+/// Resets of one user, and requests of the whole scene: so many per second, and so many at once. The ones make arms anew, the
+/// others send everything anew.
+const RESETS: (f64, f64) = (2.0, 5.0);
+
+/// Farthest that the mapper lets targets be, along each axis, metres.
+const MAX_TRANSLATION: f64 = 2.0;
+
+/// Largest message of somebody who has not shown the token, bytes.
+const MAX_STRANGE: usize = 16 << 10;
+
+/// One socket. To be told of its end by [`Session::leave`].
+pub(super) struct Session {
+    service: Arc<Service>,
+    client: Arc<Client>,
+    place: Place,
+    trusted: bool,
+    ext: Extensions,
+    standing: Standing,
+    sequence: Sequence,
+    resets: Bucket,
+    requests: Bucket,
+}
+
+/// What hello made of a socket.
+#[derive(Debug)]
+enum Standing {
+    Nobody,
+    User(Arc<Seat>),
+    Spectator,
+    Publisher(String),
+}
+
+impl Session {
+    /// A socket opened. Who is not trusted has to show the token in hello.
+    pub(super) fn new(service: Arc<Service>, trusted: bool, place: Place) -> Self {
+        let client = service.connect(trusted);
+        Self {
+            service,
+            client,
+            place,
+            trusted,
+            ext: Extensions::NONE,
+            standing: Standing::Nobody,
+            sequence: Sequence::default(),
+            resets: Bucket::new(RESETS.0, RESETS.1),
+            requests: Bucket::new(RESETS.0, RESETS.1),
+        }
+    }
+
+    pub(super) fn conn(&self) -> u64 {
+        self.client.conn
+    }
+
+    pub(super) fn outbox(&self) -> &Arc<Outbox> {
+        &self.client.outbox
+    }
+
+    /// Largest message that may come next, bytes.
+    pub(super) fn max_message(&self) -> usize {
+        match self.standing {
+            Standing::Publisher(_) => self.service.config.max_publisher_message,
+            _ if self.trusted => self.service.config.max_message,
+            _ => MAX_STRANGE,
+        }
+    }
+
+    fn role(&self) -> Option<Role> {
+        match self.standing {
+            Standing::Nobody => None,
+            Standing::User(_) => Some(Role::VrClient),
+            Standing::Spectator => Some(Role::Spectator),
+            Standing::Publisher(_) => Some(Role::Publisher),
+        }
+    }
+
+    /// The socket is gone; after a farewell nobody comes back.
+    pub(super) async fn leave(mut self, farewell: bool) {
+        self.service.disconnect(&self.client);
+        self.stand_down(farewell).await;
+    }
+
+    /// Ends what hello began.
+    async fn stand_down(&mut self, farewell: bool) {
+        match std::mem::replace(&mut self.standing, Standing::Nobody) {
+            Standing::User(seat) => {
+                self.service.leave(&self.client, &seat, farewell).await;
+                tracing::info!(user = seat.user, "left the field");
+            }
+            Standing::Publisher(owner) => self.service.leave_publisher(&owner).await,
+            Standing::Nobody | Standing::Spectator => {}
+        }
+    }
+
+    /// A message came; its answers are queued when this resolves.
+    pub(super) async fn on_message(&mut self, message: &[u8]) {
+        let now = clock::now();
+        self.client.view().heard = now;
+        if let Standing::User(seat) = &self.standing {
+            seat.link().heard = now;
+        }
+        let envelope = match str::from_utf8(message) {
+            Ok(text) => Envelope::read(text),
+            Err(_) => Err(Invalid::reason("a message must be JSON in UTF-8")),
+        };
+        let (kind, done) = match &envelope {
+            Ok(envelope) => (Some(envelope.kind()), self.on_envelope(envelope).await),
+            Err(invalid) => (None, Err(invalid.clone().into())),
+        };
+        if let Err(refused) = done {
+            self.refuse(&refused, kind);
+        }
+    }
+
+    async fn on_envelope(&mut self, envelope: &Envelope<'_>) -> Result<(), Refused> {
+        if let Err(reason) = Role::check(self.role(), envelope.kind(), self.ext) {
+            return Err(Refused { reason, code: if self.role().is_none() { "no_hello" } else { "unsupported" } });
+        }
+        let message = envelope.message();
+        self.service.config.metrics.field_message(counted(envelope.kind()));
+        match (message, &self.standing) {
+            (Ok(ClientMessage::Hello(hello)), _) => self.on_hello(hello).await,
+            (Ok(ClientMessage::XrInput(input)), Standing::User(seat)) => {
+                let seat = Arc::clone(seat);
+                self.on_input(&seat, input);
+                Ok(())
+            }
+            (Err(Invalid::Disconnected), Standing::User(seat)) => {
+                seat.input().end();
+                Err(Invalid::Disconnected.into())
+            }
+            (Err(invalid), _) => Err(invalid.into()),
+            (Ok(ClientMessage::Heartbeat), _) => Ok(()),
+            (Ok(ClientMessage::SceneRequest), _) => {
+                self.on_scene_request()
+            }
+            (Ok(ClientMessage::Reset), Standing::User(seat)) => {
+                let seat = Arc::clone(seat);
+                self.on_reset(&seat).await
+            }
+            (Ok(message), Standing::Publisher(owner)) => {
+                let owner = owner.clone();
+                self.on_publication(owner, message).await
+            }
+            // The role allows nothing else.
+            (Ok(message), _) => Err(Refused::new("unsupported", format!("unsupported type: {}", message.kind()))),
+        }
+    }
+
+    fn send(&self, message: &ServerMessage) {
+        self.client.outbox.answer(Message::text(message.encode().unwrap_or_default()));
+    }
+
+    /// Answers what cannot be done. Empty `controllers` are no fault.
+    fn refuse(&self, refused: &Refused, kind: Option<&str>) {
+        if refused.reason != Invalid::Disconnected {
+            self.service.config.metrics.refusal("field", refused.code);
+            if self.service.may_log(refused.code) {
+                let conn = self.conn();
+                tracing::warn!(conn, code = refused.code, "message refused: {}", refused.reason);
+            }
+        }
+        let coded = !self.ext.is_empty();
+        self.send(&ServerMessage::Error(ErrorMessage {
+            reason: refused.reason.to_string(),
+            code: coded.then(|| refused.code.to_owned()),
+            request_type: kind.filter(|_| coded).map(str::to_owned),
+        }));
+    }
+
+    /// Whether the client may come in, which its hello may show.
+    fn admit(&mut self, hello: &Hello) -> bool {
+        let shown = match (&self.service.config.access, &hello.token) {
+            (FieldAccess::Open, _) => true,
+            (FieldAccess::Rule(access), Some(token)) => access.is_token(token),
+            (FieldAccess::Rule(_), None) => false,
+        };
+        if shown && !self.trusted {
+            self.trusted = true;
+            self.place.is_known();
+            self.client.view().trusted = true;
+        }
+        self.trusted
+    }
+
+    async fn on_hello(&mut self, hello: Hello) -> Result<(), Refused> {
+        if !self.admit(&hello) {
+            self.service.config.metrics.http_refusal("token");
+            self.send(&ServerMessage::Error(ErrorMessage::from(&Invalid::reason("unauthorized"))));
+            self.client.outbox.close(Close::new(4401, "unauthorized"));
+            return Ok(());
+        }
+        // Who says hello anew is somebody new.
+        self.stand_down(true).await;
+        {
+            let mut view = self.client.view();
+            (view.role, view.ext, view.seat) = (None, Extensions::NONE, None);
+            (view.marks, view.cursor) = (MeshMarks::new(), SceneCursor::NEW);
+        }
+        (self.ext, self.sequence) = (Extensions::NONE, Sequence::default());
+        match hello.join.clone() {
+            Join::VrClient { character_mode, user_id, .. } => {
+                let (seat, token) = self.service.join(&self.client, character_mode, user_id, &hello).await?;
+                tracing::info!(user = seat.user, mode = seat.mode.name(), "joined the field");
+                let joined = Joined::vr_client(seat.mode, &seat.user, seat.arms.clone());
+                let manifest = AssetManifest::of_arms(&seat.user, seat.mode, &seat.arms);
+                self.standing = Standing::User(seat);
+                self.greet(hello.ext, joined, token, Some(manifest));
+            }
+            Join::Spectator => {
+                let user_id = self.service.name_spectator();
+                self.standing = Standing::Spectator;
+                let manifest = AssetManifest { user_id: user_id.clone(), ..AssetManifest::default() };
+                self.greet(hello.ext, Joined::Spectator { user_id }, None, Some(manifest));
+            }
+            Join::Publisher { owner_id } => {
+                let owner_id = self.service.join_publisher(owner_id)?;
+                self.standing = Standing::Publisher(owner_id.clone());
+                self.greet(hello.ext, Joined::Publisher { owner_id }, None, None);
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers a hello, and begins what was agreed on.
+    fn greet(&mut self, asked: Extensions, joined: Joined, token: Option<String>, manifest: Option<AssetManifest>) {
+        self.ext = asked;
+        let max_message = u32::try_from(self.max_message()).unwrap_or(u32::MAX);
+        let moves = Limits::default();
+        let limits = Bounds {
+            max_translation: MAX_TRANSLATION,
+            max_speed: moves.max_speed(),
+            max_message,
+            max_input_hz: f64::from(input::MAX_RATE),
+            workspace: Some(moves.workspace()),
+        };
+        let now = clock::unix_time(clock::now()).as_secs_f64();
+        let role = joined.role();
+        self.send(&ServerMessage::HelloAck(HelloAck {
+            ext: self.ext,
+            limits: (!self.ext.is_empty()).then_some(limits),
+            resume_token: token,
+            ..HelloAck::new(now, joined)
+        }));
+        if let Some(manifest) = manifest {
+            self.send(&ServerMessage::AssetManifest(manifest));
+        }
+        let seat = match &self.standing {
+            Standing::User(seat) => Some(Arc::clone(seat)),
+            _ => None,
+        };
+        let mut view = self.client.view();
+        (view.role, view.ext, view.seat) = (Some(role), self.ext, seat);
+    }
+
+    fn on_input(&mut self, seat: &Seat, input: XrInput) {
+        let now = clock::now();
+        // Who numbers samples wants to know what became of them.
+        if let Some(seq) = input.seq {
+            if let Err(reason) = self.sequence.admit(now, seq, input.sample.timestamp) {
+                self.service.config.metrics.field_dropped(reason, 1);
+                return;
+            }
+            seat.link().ack = self.sequence.ack();
+        }
+        seat.input().on_sample(now, input.sample);
+    }
+
+    fn on_scene_request(&mut self) -> Result<(), Refused> {
+        if !self.requests.take(clock::now()) {
+            return Err(Refused::new("too_many", "too many requests of the scene: try again in a second"));
+        }
+        self.client.view().cursor = SceneCursor::NEW;
+        Ok(())
+    }
+
+    async fn on_reset(&mut self, seat: &Arc<Seat>) -> Result<(), Refused> {
+        if !self.resets.take(clock::now()) {
+            return Err(Refused::new("too_many", "too many resets: try again in a second"));
+        }
+        let arms = self.service.reset(seat).await?;
+        self.send(&ServerMessage::ResetAck(ResetAck::new(&seat.user, arms)));
+        Ok(())
+    }
+}
+
+/// The types that are counted by their names; there is no counter for each that a client invents.
+fn counted(kind: &str) -> &'static str {
+    const KNOWN: [&str; 12] = [
+        "hello",
+        "xr_input",
+        "heartbeat",
+        "reset",
+        "scene_request",
+        "add_mesh",
+        "update_mesh_transform",
+        "remove_mesh",
+        "clear_meshes",
+        "update_overlay_points",
+        "remove_overlay_points",
+        "clear_overlay_points",
+    ];
+    KNOWN.into_iter().find(|known| *known == kind).unwrap_or("unknown")
+}

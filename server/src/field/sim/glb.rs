@@ -1,0 +1,149 @@
+//! Meshes of the built-in scenery, made in code: binary glTF with one coloured mesh.
+
+use std::f64::consts::TAU;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use glam::{DQuat, DVec3};
+use serde_json::json;
+
+use super::solid::Solid;
+
+/// Corners around a rod.
+const SIDES: u32 = 10;
+/// Rings of each round end.
+const RINGS: u32 = 3;
+
+/// A mesh that is being put together.
+#[derive(Default)]
+pub(super) struct Shape {
+    positions: Vec<DVec3>,
+    normals: Vec<DVec3>,
+    triangles: Vec<[u32; 3]>,
+}
+
+impl Shape {
+    fn corner(&mut self, position: DVec3, normal: DVec3) -> u32 {
+        self.positions.push(position);
+        self.normals.push(normal);
+        self.positions.len() as u32 - 1
+    }
+
+    /// Adds a solid; a floor has no end and is left out.
+    pub(super) fn solid(&mut self, solid: &Solid) {
+        match *solid {
+            Solid::Floor(_) => {}
+            Solid::Ball { centre, radius } => self.rod([centre; 2], radius),
+            Solid::Capsule { ends, radius } => self.rod(ends, radius),
+            Solid::Block { centre, half } => self.block(centre, half),
+        }
+    }
+
+    fn block(&mut self, centre: DVec3, half: DVec3) {
+        for normal in [DVec3::X, DVec3::Y, DVec3::Z, DVec3::NEG_X, DVec3::NEG_Y, DVec3::NEG_Z] {
+            let across = normal.any_orthonormal_vector();
+            let up = normal.cross(across);
+            let corner = |a: f64, b: f64| centre + (normal + across * a + up * b) * half;
+            let corners = [corner(-1.0, -1.0), corner(1.0, -1.0), corner(1.0, 1.0), corner(-1.0, 1.0)];
+            let [a, b, c, d] = corners.map(|position| self.corner(position, normal));
+            self.triangles.extend([[a, b, c], [a, c, d]]);
+        }
+    }
+
+    fn rod(&mut self, [from, to]: [DVec3; 2], radius: f64) {
+        let turned = DQuat::from_rotation_arc(DVec3::Y, (to - from).try_normalize().unwrap_or(DVec3::Y));
+        let first = self.positions.len() as u32;
+        // From pole to pole; the two rings in the middle are the ends of the straight part.
+        let rings = 2 * (RINGS + 1);
+        for ring in 0..rings {
+            let (end, step) = if ring <= RINGS { (from, ring) } else { (to, ring - 1) };
+            let latitude = 0.25 * TAU * (f64::from(step) / f64::from(RINGS) - 1.0);
+            for side in 0..SIDES {
+                let longitude = TAU * f64::from(side) / f64::from(SIDES);
+                let flat = latitude.cos();
+                let local = DVec3::new(flat * longitude.cos(), latitude.sin(), -flat * longitude.sin());
+                let normal = turned * local;
+                self.corner(end + normal * radius, normal);
+            }
+        }
+        for ring in 0..rings - 1 {
+            for side in 0..SIDES {
+                let at = |ring: u32, side: u32| first + ring * SIDES + side % SIDES;
+                let [a, b, c, d] = [at(ring, side), at(ring, side + 1), at(ring + 1, side + 1), at(ring + 1, side)];
+                self.triangles.extend([[a, b, c], [a, c, d]]);
+            }
+        }
+    }
+
+    /// Adds a level ground between two corners, `[x, z]`, with heights over it.
+    pub(super) fn ground(&mut self, min: [f64; 2], max: [f64; 2], cells: u32, height: impl Fn(f64, f64) -> f64) {
+        let first = self.positions.len() as u32;
+        let place = |index: u32, axis: usize| min[axis] + (max[axis] - min[axis]) * f64::from(index) / f64::from(cells);
+        for row in 0..=cells {
+            for column in 0..=cells {
+                let (x, z) = (place(column, 0), place(row, 1));
+                let slope = |dx, dz| (height(x + dx, z + dz) - height(x - dx, z - dz)) / 0.02;
+                let normal = DVec3::new(-slope(0.01, 0.0), 1.0, -slope(0.0, 0.01)).normalize();
+                self.corner(DVec3::new(x, height(x, z), z), normal);
+            }
+        }
+        for row in 0..cells {
+            for column in 0..cells {
+                let at = |row: u32, column: u32| first + row * (cells + 1) + column;
+                let [a, b, c, d] = [at(row, column), at(row + 1, column), at(row + 1, column + 1), at(row, column + 1)];
+                self.triangles.extend([[a, b, c], [a, c, d]]);
+            }
+        }
+    }
+
+    /// A data URI of the whole, in one colour.
+    pub(super) fn data_uri(&self, color: [f64; 3]) -> Arc<str> {
+        format!("data:model/gltf-binary;base64,{}", STANDARD.encode(self.glb(color))).into()
+    }
+
+    /// Binary glTF 2.0.
+    fn glb(&self, [red, green, blue]: [f64; 3]) -> Vec<u8> {
+        let floats = |vectors: &[DVec3]| -> Vec<u8> {
+            vectors.iter().flat_map(|v| v.as_vec3().to_array()).flat_map(f32::to_le_bytes).collect()
+        };
+        let mut buffer = floats(&self.positions);
+        let vectors = buffer.len();
+        buffer.extend(floats(&self.normals));
+        buffer.extend(self.triangles.iter().flatten().flat_map(|index| index.to_le_bytes()));
+        let count = self.positions.len();
+        let low = self.positions.iter().copied().reduce(DVec3::min).unwrap_or_default().as_vec3().to_array();
+        let high = self.positions.iter().copied().reduce(DVec3::max).unwrap_or_default().as_vec3().to_array();
+        let head = json!({
+            "asset": {"version": "2.0"},
+            "scene": 0,
+            "scenes": [{"nodes": [0]}],
+            "nodes": [{"mesh": 0}],
+            "meshes": [{"primitives": [{"attributes": {"POSITION": 0, "NORMAL": 1}, "indices": 2, "material": 0}]}],
+            "materials": [{"pbrMetallicRoughness": {
+                "baseColorFactor": [red, green, blue, 1.0], "metallicFactor": 0.0, "roughnessFactor": 0.8}}],
+            "accessors": [
+                {"bufferView": 0, "componentType": 5126, "count": count, "type": "VEC3", "min": low, "max": high},
+                {"bufferView": 1, "componentType": 5126, "count": count, "type": "VEC3"},
+                {"bufferView": 2, "componentType": 5125, "count": 3 * self.triangles.len(), "type": "SCALAR"}],
+            "bufferViews": [
+                {"buffer": 0, "byteOffset": 0, "byteLength": vectors, "target": 34962},
+                {"buffer": 0, "byteOffset": vectors, "byteLength": vectors, "target": 34962},
+                {"buffer": 0, "byteOffset": 2 * vectors, "byteLength": buffer.len() - 2 * vectors, "target": 34963}],
+            "buffers": [{"byteLength": buffer.len()}],
+        });
+        let mut json = head.to_string().into_bytes();
+        json.resize(json.len().next_multiple_of(4), b' ');
+        let mut glb = b"glTF".to_vec();
+        let length = 12 + 8 + json.len() + 8 + buffer.len();
+        for word in [2, length as u32, json.len() as u32] {
+            glb.extend(word.to_le_bytes());
+        }
+        glb.extend(b"JSON");
+        glb.extend(json);
+        glb.extend((buffer.len() as u32).to_le_bytes());
+        glb.extend(b"BIN\0");
+        glb.extend(buffer);
+        glb
+    }
+}

@@ -1,0 +1,73 @@
+//! Requests that become sockets of the field, on its own port and on the page's.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, UPGRADE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+
+use super::config::FieldAccess;
+use super::server::Door;
+use super::{connection, session::Session};
+use crate::http;
+use crate::policy::websocket::accept_key;
+
+/// The page's port: `/field` only.
+pub(super) fn below_the_page(door: Door) -> Router {
+    Router::new().route("/field", any(upgrade)).with_state(door)
+}
+
+/// A port of its own: every path.
+pub(super) fn everywhere(door: Door) -> Router {
+    Router::new().fallback(upgrade).with_state(door)
+}
+
+/// Clients may have no token in their address: then it is in their hello, and they are sent nothing before it.
+async fn upgrade(State(door): State<Door>, mut request: Request) -> Response {
+    let accept = match accept_key(request.method(), request.headers()) {
+        Ok(accept) => accept,
+        Err(refused) => return refused.into_response(),
+    };
+    let Some(open) = door.open() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "The field has not started yet, or has stopped.\n").into_response();
+    };
+    let service = Arc::clone(&open.service);
+    // A request that came by other means than our listener is a stranger's.
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
+    let ip = peer.map_or(IpAddr::from([0; 4]), |peer| peer.ip());
+    let trusted = match &service.config.access {
+        FieldAccess::Open => true,
+        FieldAccess::Rule(access) => access.check(ip, request.uri(), request.headers()).is_ok(),
+    };
+    let Some(place) = open.place(trusted) else {
+        service.config.metrics.http_refusal("clients");
+        if service.may_log("clients") {
+            tracing::warn!(?peer, "refused a client of the field: there are too many");
+        }
+        let text = "This field has as many clients as it can take: end one of them, then try again.\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    };
+    let on_upgrade = hyper::upgrade::on(&mut request);
+    let (shutdown, tasks) = (open.shutdown.clone(), open.tasks.clone());
+    let serving = async move {
+        let Ok(upgraded) = on_upgrade.await else { return };
+        let Some((link, early)) = http::link_of(upgraded) else { return };
+        let session = Session::new(Arc::clone(&service), trusted, place);
+        connection::serve(service, session, link, early, shutdown).await;
+    };
+    // On the threads of the field: scenes are more than the urgent thread of the page may send.
+    tasks.spawn_on(serving, &open.handle);
+    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    match HeaderValue::from_str(&accept) {
+        Ok(accept) => headers.insert(SEC_WEBSOCKET_ACCEPT, accept),
+        Err(_) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    };
+    response
+}

@@ -1,0 +1,219 @@
+//! Whose hands move which arms, and what ends that.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use waldo_server::field::FieldConfig;
+
+use super::harness::*;
+
+fn tip(scene: &Value, arm: &str) -> f64 {
+    scene["arms"][arm]["tip"]["translation"][0].as_f64().unwrap()
+}
+
+#[tokio::test]
+async fn two_users_drive_their_own_arms_in_the_same_step() {
+    let setup = start();
+    let (mut amy, mut bob) = (setup.user("amy").await, setup.user("bob").await);
+    for _ in 0..10 {
+        amy.hand(-0.5).await;
+        bob.hand(0.5).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    until("both drive at once", || setup.log.driving().len() == 2).await;
+    let scene = amy.scene_where(|scene| tip(scene, "amy_arm_0") == -0.5 && tip(scene, "bob_arm_0") == 0.5).await;
+    assert_eq!(scene["user_arms"], json!({"amy": ["amy_arm_0", "amy_arm_1"], "bob": ["bob_arm_0", "bob_arm_1"]}));
+    let steps = setup.log.steps();
+    let first = steps.iter().position(|step| step.users.contains_key("bob")).unwrap();
+    for step in &steps[first..] {
+        for (user, command) in &step.users {
+            assert!(command.commands.keys().all(|arm| arm.starts_with(user.as_str())), "{step:?}");
+        }
+        assert_eq!(step.users.len(), 2, "nobody starves");
+    }
+}
+
+#[tokio::test]
+async fn heartbeats_do_not_keep_a_command_alive() {
+    let setup = start();
+    let mut amy = setup.user_with("amy", json!({"ext": ["deadman/1"]})).await;
+    amy.hand(0.1).await;
+    until("amy drives", || setup.log.driving().contains("amy")).await;
+    let heard = setup.log.steps().iter().find(|step| step.users.contains_key("amy")).unwrap().at;
+    for _ in 0..20 {
+        amy.send("heartbeat", json!({})).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let last = setup.log.steps().iter().rfind(|step| step.users.contains_key("amy")).unwrap().at;
+    let driven = last.duration_since(heard).as_secs_f64();
+    assert!((0.2..0.9).contains(&driven), "{driven} s");
+    let told = amy.reply().await;
+    assert_eq!(told["payload"], json!({"reason": "input timeout", "code": "deadman"}));
+    let users = setup.server.users();
+    assert!(users[0].connected && !users[0].away, "{users:?}");
+    assert!(amy.is_silent().await, "told once");
+}
+
+#[tokio::test]
+async fn a_client_without_extensions_is_let_go_of_early_only_by_a_strict_server() {
+    let drives_on = async |strict_deadman| {
+        let setup = start_with(FieldConfig { strict_deadman, ..FieldConfig::default() });
+        let mut amy = setup.user("amy").await;
+        amy.hand(0.1).await;
+        until("amy drives", || setup.log.driving().contains("amy")).await;
+        tokio::time::sleep(Duration::from_millis(800)).await;
+        let drives = setup.log.driving().contains("amy");
+        if strict_deadman {
+            assert_eq!(amy.reply().await["payload"], json!({"reason": "input timeout"}));
+        }
+        drives
+    };
+    assert!(drives_on(false).await);
+    assert!(!drives_on(true).await);
+}
+
+#[tokio::test]
+async fn hands_that_vanish_end_the_command_at_once() {
+    let setup = start();
+    let mut amy = setup.user("amy").await;
+    amy.hand(0.1).await;
+    until("amy drives", || setup.log.driving().contains("amy")).await;
+    let mut gone = sample(0.0);
+    gone["controllers"] = json!({});
+    amy.send("xr_input", gone).await;
+    assert_eq!(amy.refusal().await, "");
+    until("nobody drives", || setup.log.driving().is_empty()).await;
+    assert!(amy.is_silent().await, "that is no silence to be told of");
+}
+
+#[tokio::test]
+async fn a_bad_sample_is_refused_and_the_last_command_stays() {
+    let setup = start();
+    let mut amy = setup.user("amy").await;
+    amy.hand(0.1).await;
+    until("amy drives", || setup.log.driving().contains("amy")).await;
+    let mut zero = sample(0.9);
+    zero["controllers"]["left"]["pose"]["rotation_xyzw"] = json!([0, 0, 0, 0]);
+    amy.send("xr_input", zero).await;
+    assert!(amy.refusal().await.contains("unit quaternion"));
+    let mut infinite = sample(0.9).to_string().replace("0.9", "1e999");
+    infinite = format!(r#"{{"version":1,"type":"xr_input","payload":{infinite}}}"#);
+    amy.send_text(infinite).await;
+    assert!(!amy.refusal().await.is_empty());
+    assert!(setup.log.driving().contains("amy"));
+}
+
+#[tokio::test]
+async fn a_reset_keeps_the_names_and_forgets_what_the_hands_said() {
+    let setup = start();
+    let mut amy = setup.user("amy").await;
+    amy.hand(0.7).await;
+    amy.scene_where(|scene| tip(scene, "amy_arm_0") == 0.7).await;
+    amy.send("reset", json!({})).await;
+    let expected = json!({"reset": true, "user_id": "amy", "arm_ids": ["amy_arm_0", "amy_arm_1"],
+        "controlled_arm_ids": ["amy_arm_0", "amy_arm_1"]});
+    assert_eq!(amy.reply().await, json!({"version": 1, "type": "hello_ack", "payload": expected}));
+    until("nobody drives", || setup.log.driving().is_empty()).await;
+    amy.scene_where(|scene| tip(scene, "amy_arm_0") == -0.15).await;
+    assert!(amy.is_silent().await, "no manifest");
+    amy.hand(0.2).await;
+    amy.scene_where(|scene| tip(scene, "amy_arm_0") == 0.2).await;
+}
+
+#[tokio::test]
+async fn whoever_leaves_lets_go_of_the_arms_before_they_are_gone() {
+    let setup = start();
+    let mut bob = setup.user("bob").await;
+    bob.hand(0.3).await;
+    let mut amy = setup.user("amy").await;
+    amy.hand(0.1).await;
+    until("amy drives", || setup.log.driving().contains("amy")).await;
+    amy.break_off();
+    bob.scene_where(|scene| scene["user_arms"]["amy"].is_null()).await;
+    let steps = setup.log.steps();
+    let last = steps.iter().rfind(|step| step.users.contains_key("amy")).unwrap();
+    let command = &last.users["amy"];
+    assert_eq!((command.commands.len(), last.dt), (2, 0.0));
+    assert!(command.commands.values().all(|arm| !arm.active && arm.buttons.is_empty()), "{command:?}");
+    assert!(last.users.contains_key("bob"), "the others are in that step, too");
+    let scene = bob.scene().await;
+    assert_eq!(scene["arms"].as_object().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn samples_have_numbers_and_the_scene_tells_the_newest() {
+    let setup = start();
+    let mut amy = setup.user_with("amy", json!({"ext": ["input-seq/1", "limits/1"]})).await;
+    assert_eq!(amy.ack["payload"]["limits"]["max_input_hz"], 120.0);
+    assert_eq!(amy.ack["payload"]["limits"]["max_message"], 1 << 20);
+    for (n, seq) in [1, 2, 5, 4].into_iter().enumerate() {
+        let mut numbered = sample(0.1);
+        numbered["seq"] = json!(seq);
+        numbered["timestamp"] = json!(n as f64 * 0.01);
+        amy.send("xr_input", numbered).await;
+    }
+    let scene = amy.scene_where(|scene| scene["input_ack"]["seq"] == 5).await;
+    assert_eq!(scene["input_ack"]["lost"], 2);
+    assert!(scene["input_ack"]["age_ms"].as_f64().unwrap() >= 0.0);
+    let mut other = setup.spectator().await;
+    assert!(other.scene().await.get("input_ack").is_none());
+}
+
+#[tokio::test]
+async fn people_see_each_others_hands_if_they_agreed_on_it() {
+    let setup = start();
+    let mut amy = setup.user("amy").await;
+    let mut viewer = setup.hello(json!({"role": "spectator", "ext": ["people/1"]})).await;
+    assert_eq!(viewer.ack["payload"]["ext"], json!(["people/1"]));
+    amy.hand(0.25).await;
+    let scene = viewer.scene_where(|scene| scene["people"]["amy"].is_object()).await;
+    let hand = &scene["people"]["amy"]["controllers"]["left"];
+    assert_eq!(hand["pose"]["translation"][0], 0.25, "as the hand is, not smoothed");
+    assert!(amy.scene().await.get("people").is_none());
+}
+
+#[tokio::test]
+async fn a_back_end_that_panics_holds_and_says_so() {
+    let setup = start();
+    let mut amy = setup.user("amy").await;
+    amy.hand(0.4).await;
+    amy.scene_where(|scene| tip(scene, "amy_arm_0") == 0.4).await;
+    setup.log.become_bad(Mischief::Panics);
+    assert!(amy.refusal().await.contains("has failed"));
+    let scene = amy.scene_where(|scene| scene["arms"]["amy_arm_0"]["fault"] == true).await;
+    assert_eq!(tip(&scene, "amy_arm_0"), 0.4);
+    assert!(setup.server.has_failed());
+    // Sockets live on, and new users are told.
+    let mut bob = setup.connect().await;
+    bob.send("hello", json!({"character_mode": "two-cr"})).await;
+    assert!(bob.refusal().await.contains("has failed"));
+}
+
+#[tokio::test]
+async fn an_arm_that_diverges_is_shown_as_it_was_last() {
+    let setup = start();
+    let mut amy = setup.user("amy").await;
+    amy.hand(0.4).await;
+    amy.scene_where(|scene| tip(scene, "amy_arm_0") == 0.4).await;
+    setup.log.become_bad(Mischief::Diverges);
+    let scene = amy.scene_where(|scene| scene["arms"]["amy_arm_0"]["fault"] == true).await;
+    assert_eq!(tip(&scene, "amy_arm_0"), 0.4);
+    setup.log.become_bad(Mischief::None);
+    amy.scene_where(|scene| scene["arms"]["amy_arm_0"].get("fault").is_none()).await;
+}
+
+#[tokio::test]
+async fn simulated_time_is_wall_time() {
+    let setup = start();
+    let mut viewer = setup.spectator().await;
+    let time = |scene: &Value| scene["timestamp"].as_f64().unwrap();
+    let (begin, first) = (std::time::Instant::now(), time(&viewer.scene().await));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let steps = setup.log.steps();
+    assert!(steps.iter().all(|step| step.dt == 0.005), "publishing never steps");
+    // Whatever waited is older.
+    let now = begin.elapsed().as_secs_f64();
+    let last = viewer.scene_where(|scene| time(scene) - first > 1.9).await;
+    let ratio = (time(&last) - first) / now;
+    assert!((0.8..1.2).contains(&ratio), "{ratio}");
+}
