@@ -347,6 +347,7 @@ impl Field {
             user: session.user().to_owned(),
             arms: session.arms(),
             others: session.others(),
+            people: session.people(),
             words: self.words.borrow().clone(),
             followed: session.followed().map(|followed| followed.user.to_owned()),
             following: self.following.get(),

@@ -316,6 +316,11 @@ impl Session {
         self.decoder.scene().user_arms.keys().filter(|user| **user != self.user).count()
     }
 
+    /// Others whose head and hands are to be seen.
+    pub fn people(&self) -> usize {
+        self.decoder.scene().people.keys().filter(|user| **user != self.user).count()
+    }
+
     /// Every arm that a camera can sit on, with its user.
     pub fn seats(&self) -> Vec<(String, String)> {
         let drawn = |arm: &&String| !is_head(arm) && self.decoder.scene().arms.get(*arm).is_some_and(is_renderable);

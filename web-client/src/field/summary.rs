@@ -22,6 +22,8 @@ pub struct Summary {
     pub arms: Option<usize>,
     /// Others with arms.
     pub others: usize,
+    /// Others whose head and hands are in the scene.
+    pub people: usize,
     /// What the page and the headset say.
     pub words: HudText,
     /// The user whom a spectator watches.
