@@ -431,7 +431,8 @@ async fn pulses_last_as_long_as_the_arm_feels_something_and_only_then() -> Resul
             field.messages("xr_input").last().is_some_and(|input| input["payload"]["actions"]["crawl"] == true)
         })
         .await?;
-    let input = &field.messages("xr_input").last().context("samples")?["payload"];
+    let inputs = field.messages("xr_input");
+    let input = &inputs.last().context("samples")?["payload"];
     assert_eq!(input["controllers"]["left"]["buttons"]["trigger_click"], true);
     assert_eq!(input["controllers"]["right"]["buttons"]["trigger_click"], false);
     assert!(input.get("seq").is_none(), "nothing is sent that was not agreed on");

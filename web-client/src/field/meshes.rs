@@ -124,7 +124,7 @@ mod tests {
         assert!(meshes.model("m").is_some() && meshes.fault().is_none());
         assert!(meshes.read_one());
         assert!(meshes.model("m").is_none());
-        assert!(meshes.fault().unwrap().starts_with("The mesh m is not drawn: it is no glTF"));
+        assert!(meshes.fault().unwrap().starts_with("The mesh m is not drawn: it is no binary glTF"));
         meshes.take(&scene(GOOD));
         meshes.read_one();
         assert_eq!((meshes.fault(), meshes.drawn()), (None, 1));
