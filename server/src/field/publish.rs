@@ -55,6 +55,10 @@ struct Encoded {
 
 impl Publisher {
     fn publish(&mut self, service: &Service, snapshot: &Snapshot, now: MonoTime) {
+        let clients = service.clients();
+        if clients.is_empty() {
+            return;
+        }
         self.plain.clear();
         self.steps.clear();
         for user in service.take_resets() {
@@ -67,7 +71,7 @@ impl Publisher {
             tracing::error!("a scene cannot be shown: {error}");
         }
         let paused = service.shared.is_paused();
-        for client in service.clients() {
+        for client in clients {
             // Room first: what was marked as sent must be sent.
             if !client.outbox.has_room() {
                 service.config.metrics.field_frame("skipped", 0);
