@@ -67,7 +67,6 @@ pub(super) struct Pull {
 struct Element {
     /// kg
     mass: f64,
-    radius: f64,
     /// Of the joint to the element before, N·m/rad.
     bend: f64,
     twist: f64,
@@ -143,7 +142,7 @@ impl Rod {
     /// A straight arm at rest, along the z axis of `clamp`.
     pub(super) fn new(material: Material, base: DVec3, clamp: DQuat) -> Self {
         let count = material.elements;
-        let empty = Element { mass: 0.0, radius: 0.0, bend: 0.0, twist: 0.0, orientation: clamp, spin: DVec3::ZERO };
+        let empty = Element { mass: 0.0, bend: 0.0, twist: 0.0, orientation: clamp, spin: DVec3::ZERO };
         let mut rod = Self {
             length: material.length,
             base,
@@ -210,7 +209,6 @@ impl Rod {
             let span = if index == 0 { 0.5 * element_length } else { element_length };
             let second_moment = PI / 4.0 * joint_radius.powi(4);
             element.mass = density * PI * radius * radius * element_length;
-            element.radius = radius;
             element.bend = modulus * second_moment / span;
             // Of an incompressible material the shear modulus is a third, and the polar moment is twice the other.
             element.twist = element.bend * 2.0 / 3.0;
@@ -284,7 +282,7 @@ impl Rod {
                 Some(before) => (self.elements[before].orientation, self.elements[before].spin),
                 None => (self.clamp, DVec3::ZERO),
             };
-            let (mass, spin) = (element.mass, element.spin);
+            let (mass, radius, spin) = (element.mass, self.radii[index], element.spin);
             let tangent = element.orientation * DVec3::Z;
             let along = outer(tangent);
             let reach = tangent * length;
@@ -296,7 +294,7 @@ impl Rod {
             let mut force = -drag * velocity;
             load.linear_linear += DMat3::from_diagonal(DVec3::splat(h * drag));
             for solid in solids {
-                if let Some(touch) = solid.touch(node, element.radius) {
+                if let Some(touch) = solid.touch(node, radius) {
                     let stiff = CONTACT_DAMPING + h * CONTACT_STIFFNESS;
                     let push = CONTACT_STIFFNESS * touch.depth - stiff * velocity.dot(touch.normal);
                     // A solid pushes; it does not hold on to what leaves it.
@@ -311,8 +309,8 @@ impl Rod {
             load.torque += load.spin_linear * centripetal;
 
             // The element itself, about its near end.
-            let slender = mass * (0.25 * element.radius * element.radius + length * length / 3.0);
-            let axial = 0.5 * mass * element.radius * element.radius;
+            let slender = mass * (0.25 * radius * radius + length * length / 3.0);
+            let axial = 0.5 * mass * radius * radius;
             let inertia = DMat3::from_diagonal(DVec3::splat(slender)) + along * (axial - slender);
             let coupling =
                 load.spin_linear + cross * (load.linear_linear + DMat3::from_diagonal(DVec3::splat(0.5 * mass)));
