@@ -117,8 +117,7 @@ impl Publisher {
 
     /// The frame for a client that gets what changed.
     fn step(&mut self, view: &mut View, extras: &SceneExtras) -> Vec<Message> {
-        let form =
-            SceneForm { binary: view.ext.has(Extension::SceneBin), people: view.ext.has(Extension::People) };
+        let form = SceneForm { binary: view.ext.has(Extension::SceneBin), people: view.ext.has(Extension::People) };
         let step = self.encoder.step(view.cursor, form);
         let Some(Encoded { binary, text, quiet }) = self.encoded(step) else { return Vec::new() };
         view.cursor = step.cursor();

@@ -230,7 +230,15 @@ mod tests {
 
     fn view(role: Option<Role>, trusted: bool) -> View {
         let heard = MonoTime::from_nanos(0);
-        View { trusted, role, ext: Extensions::NONE, marks: MeshMarks::new(), cursor: SceneCursor::NEW, seat: None, heard }
+        View {
+            trusted,
+            role,
+            ext: Extensions::NONE,
+            marks: MeshMarks::new(),
+            cursor: SceneCursor::NEW,
+            seat: None,
+            heard,
+        }
     }
 
     #[test]

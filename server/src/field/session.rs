@@ -152,9 +152,7 @@ impl Session {
             }
             (Err(invalid), _) => Err(invalid.into()),
             (Ok(ClientMessage::Heartbeat), _) => Ok(()),
-            (Ok(ClientMessage::SceneRequest), _) => {
-                self.on_scene_request()
-            }
+            (Ok(ClientMessage::SceneRequest), _) => self.on_scene_request(),
             (Ok(ClientMessage::Reset), Standing::User(seat)) => {
                 let seat = Arc::clone(seat);
                 self.on_reset(&seat).await
