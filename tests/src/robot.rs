@@ -8,13 +8,13 @@ use anyhow::{Context, Result, bail};
 use glam::DVec3;
 use tempfile::TempDir;
 use tokio_rustls::TlsConnector;
-use waldo_server::config::{PolicySettings, Settings};
+use waldo_server::config::{FieldSettings, PolicySettings, Settings};
 use waldo_server::robot::sim::{SimOptions, SimRobot};
 use waldo_server::serve::Waldo;
 
 use crate::client::{Client, PATIENCE, trusting};
 
-/// Settings of a server that only this machine reaches, on a free port, with its own data folder. It serves no policies.
+/// Settings of a server that only this machine reaches, on a free port, with its own data folder. It serves neither policies nor a field.
 pub fn local(data: &Path) -> Settings {
     Settings {
         bind: Ipv4Addr::LOCALHOST.into(),
@@ -22,6 +22,7 @@ pub fn local(data: &Path) -> Settings {
         data_dir: data.to_owned(),
         mdns: false,
         policy: PolicySettings::off(),
+        field: FieldSettings::off(),
         ..Settings::default()
     }
 }
@@ -29,6 +30,11 @@ pub fn local(data: &Path) -> Settings {
 /// The same with policies, on a free port of this machine.
 pub fn with_policies(data: &Path) -> Settings {
     Settings { policy: PolicySettings { port: Some(0), ..PolicySettings::default() }, ..local(data) }
+}
+
+/// The same with a field, on `/field` and on a free port of its own.
+pub fn with_field(data: &Path) -> Settings {
+    Settings { field: FieldSettings { port: Some(0), ..FieldSettings::default() }, ..local(data) }
 }
 
 /// Those of [`local`] for a server that everybody reaches and may use.

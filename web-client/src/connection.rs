@@ -8,11 +8,19 @@ use wasm_bindgen_futures::spawn_local;
 use crate::browser::{answers, error_text, now};
 use crate::link::{Link, Status, Step};
 use crate::socket::{Socket, SocketEvent};
-use crate::target::Target;
+
+/// What can be dialled.
+pub(crate) trait Dialled {
+    /// The address of its socket.
+    fn socket_url(&self) -> String;
+
+    /// Whether it is the server that served the page.
+    fn is_own(&self) -> bool;
+}
 
 /// At most one socket to at most one robot.
-pub(crate) struct Connection {
-    target: RefCell<Option<Target>>,
+pub(crate) struct Connection<T> {
+    target: RefCell<Option<T>>,
     link: RefCell<Link>,
     socket: RefCell<Option<Socket>>,
     /// Number of the latest attempt; the answers of older ones mean nothing.
@@ -20,11 +28,11 @@ pub(crate) struct Connection {
     on_event: Rc<dyn Fn(SocketEvent)>,
 }
 
-impl Connection {
+impl<T: Dialled> Connection<T> {
     /// No connection yet. The events of every later socket go to `on_event`; of [`SocketEvent::Reachable`],
     /// [`SocketEvent::Opened`] and [`SocketEvent::Closed`] the owner tells [`Connection::reachable`],
     /// [`Connection::opened`] and [`Connection::closed`].
-    pub(crate) fn new(target: Option<Target>, on_event: impl Fn(SocketEvent) + 'static) -> Self {
+    pub(crate) fn new(target: Option<T>, on_event: impl Fn(SocketEvent) + 'static) -> Self {
         let target = RefCell::new(target);
         Self {
             target,
@@ -36,12 +44,12 @@ impl Connection {
     }
 
     /// The robot to connect to; `None` if the page itself has no host.
-    pub(crate) fn target(&self) -> Ref<'_, Option<Target>> {
+    pub(crate) fn target(&self) -> Ref<'_, Option<T>> {
         self.target.borrow()
     }
 
     /// The next [`Connection::connect`] goes to this robot.
-    pub(crate) fn aim_at(&self, target: Target) {
+    pub(crate) fn aim_at(&self, target: T) {
         self.target.replace(Some(target));
     }
 
@@ -129,7 +137,7 @@ impl Connection {
     }
 
     fn is_own(&self) -> bool {
-        self.target.borrow().as_ref().is_some_and(|target| !target.foreign)
+        self.target.borrow().as_ref().is_some_and(T::is_own)
     }
 
     /// Finds out whether the robot is back.
@@ -144,7 +152,7 @@ impl Connection {
     }
 
     fn open(&self) -> Result<(), String> {
-        let Some(url) = self.target.borrow().as_ref().map(Target::socket_url) else {
+        let Some(url) = self.target.borrow().as_ref().map(T::socket_url) else {
             self.link.borrow_mut().disconnect();
             return Ok(());
         };

@@ -24,12 +24,12 @@ use crate::link::Status;
 use crate::paths::Paths;
 use crate::pose::PoseStream;
 use crate::press::PressWatch;
-use crate::report::Report;
+use crate::report::Attributes;
 use crate::robot::RobotView;
 use crate::socket::SocketEvent;
 use crate::stop::StopLatch;
 use crate::summary::{CameraSummary, Presence, RecordingSummary, Summary, Support};
-use crate::target::{Target, is_viewer, take_token_from_url};
+use crate::target::{Target, is_viewer};
 use crate::video::Video;
 use crate::xr;
 
@@ -54,7 +54,7 @@ pub(crate) struct Engine {
     requests: Cell<i64>,
     answer: Cell<Answer>,
     answer_watch: RefCell<AnswerWatch>,
-    presentation: RefCell<Option<Rc<xr::Presentation>>>,
+    presentation: RefCell<Option<Rc<xr::Presentation<Self>>>>,
     presence: Cell<Presence>,
     support: Cell<Support>,
     controllers: Cell<[bool; 2]>,
@@ -67,7 +67,7 @@ pub(crate) struct Engine {
     ticked_at: Cell<f64>,
     timer: Closure<dyn FnMut()>,
     on_page_hide: Closure<dyn FnMut()>,
-    report: RefCell<Report>,
+    report: RefCell<Attributes>,
     published: RefCell<Summary>,
     publish: Box<dyn Fn(Summary)>,
     this: Weak<Self>,
@@ -76,7 +76,6 @@ pub(crate) struct Engine {
 impl Engine {
     /// Starts to connect, and hands every change to `publish`, at most ten times a second.
     pub(crate) fn start(publish: impl Fn(Summary) + 'static) -> Rc<Self> {
-        take_token_from_url();
         let engine = Rc::new_cyclic(|engine: &Weak<Self>| Self {
             stream: random_id(),
             role: if is_viewer() { Role::Viewer } else { Role::Driver },
@@ -120,10 +119,7 @@ impl Engine {
         });
         engine.connect();
         engine.look_for_headset();
-        let tick = engine.timer.as_ref().unchecked_ref();
-        if let Err(error) = window().set_interval_with_callback_and_timeout_and_arguments_0(tick, TICK_MS) {
-            web_sys::console::error_1(&error);
-        }
+        repeat(&engine.timer, TICK_MS);
         window().set_onpagehide(Some(engine.on_page_hide.as_ref().unchecked_ref()));
         engine.tick();
         engine
@@ -297,6 +293,14 @@ impl Engine {
             frames_sent: poses.sent(),
             trouble: self.trouble.borrow().clone(),
         }
+    }
+}
+
+/// Calls it every so many milliseconds, as long as the page lives.
+pub(crate) fn repeat(timer: &Closure<dyn FnMut()>, ms: i32) {
+    let timer = timer.as_ref().unchecked_ref();
+    if let Err(error) = window().set_interval_with_callback_and_timeout_and_arguments_0(timer, ms) {
+        web_sys::console::error_1(&error);
     }
 }
 

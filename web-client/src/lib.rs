@@ -4,11 +4,14 @@
 //! reactive graph and is driven by events, XR frames and one slow timer. The `ui` is Leptos: it shows the
 //! [`summary::Summary`] which the engine hands over at most ten times a second, and calls the engine's few methods.
 //!
-//! What needs no browser ([`answer`], [`hud`], [`link`], [`panels`], [`pose`], [`press`], [`robot`], [`stop`]) also builds natively,
+//! [`field`] is a second such engine, for the scene of arms that several people share; the page shows one or the other.
+//!
+//! What needs no browser ([`answer`], most of [`field`], [`hud`], [`link`], [`panels`], [`pose`], [`press`], [`robot`], [`stop`]) also builds natively,
 //! where its tests run.
 #![warn(missing_docs)]
 
 pub mod answer;
+pub mod field;
 pub mod hud;
 pub mod link;
 pub mod panels;

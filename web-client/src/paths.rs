@@ -5,10 +5,11 @@ use crate::channel::PoseChannel;
 use crate::connection::Connection;
 use crate::link::Status;
 use crate::summary::Transport;
+use crate::target::Target;
 
 /// See the module.
 pub(crate) struct Paths {
-    pub(crate) connection: Connection,
+    pub(crate) connection: Connection<Target>,
     pub(crate) channel: PoseChannel,
     pub(crate) cable: Cable,
 }

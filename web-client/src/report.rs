@@ -10,13 +10,24 @@ use std::collections::BTreeMap;
 use crate::browser::document;
 use crate::summary::Summary;
 
-/// Writes the attributes that changed.
+/// Attributes of the body, of which only those are written that changed.
 #[derive(Default)]
-pub(crate) struct Report {
+pub(crate) struct Attributes {
     written: BTreeMap<&'static str, String>,
 }
 
-impl Report {
+impl Attributes {
+    pub(crate) fn set(&mut self, name: &'static str, value: String) {
+        if self.written.get(name) == Some(&value) {
+            return;
+        }
+        if let Some(body) = document().body() {
+            let _ = body.set_attribute(name, &value);
+        }
+        self.written.insert(name, value);
+    }
+
+    /// Writes what the page of the robot tells.
     pub(crate) fn write(&mut self, summary: &Summary) {
         let robot = &summary.robot;
         let cameras = summary.cameras.iter().filter(|camera| camera.live);
@@ -46,16 +57,6 @@ impl Report {
         self.set("data-support", format!("{:?}", summary.support));
         self.set("data-frames-sent", summary.frames_sent.to_string());
         self.set("data-cameras", cameras.join(" "));
-    }
-
-    fn set(&mut self, name: &'static str, value: String) {
-        if self.written.get(name) == Some(&value) {
-            return;
-        }
-        if let Some(body) = document().body() {
-            let _ = body.set_attribute(name, &value);
-        }
-        self.written.insert(name, value);
     }
 }
 

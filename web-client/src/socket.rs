@@ -1,7 +1,8 @@
 //! One WebSocket to the robot.
 
+use js_sys::{ArrayBuffer, Uint8Array};
 use wasm_bindgen::prelude::*;
-use web_sys::{MessageEvent, WebSocket};
+use web_sys::{BinaryType, MessageEvent, WebSocket};
 
 /// With more than this waiting in the browser, pose frames are skipped: a late pose is worse than none.
 const POSE_BACKLOG_BYTES: u32 = 64 * 1024;
@@ -12,8 +13,10 @@ pub(crate) enum SocketEvent {
     Reachable,
     /// It can be written to.
     Opened,
-    /// A text message came. Binary ones are ignored.
+    /// A text message came.
     Text(String),
+    /// A binary message came.
+    Bytes(Vec<u8>),
     /// It closed, or could not be opened; the browser does not tell which or why.
     Closed,
 }
@@ -33,12 +36,18 @@ impl Socket {
     /// What the browser throws for a URL it does not like.
     pub(crate) fn open(url: &str, on_event: impl Fn(SocketEvent) + Clone + 'static) -> Result<Self, JsValue> {
         let socket = WebSocket::new(url)?;
+        socket.set_binary_type(BinaryType::Arraybuffer);
         let emit = on_event.clone();
         let opened = Closure::<dyn FnMut()>::new(move || emit(SocketEvent::Opened));
         let emit = on_event.clone();
         let message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
-            if let Some(text) = event.data().as_string() {
-                emit(SocketEvent::Text(text));
+            let data = event.data();
+            match data.as_string() {
+                Some(text) => emit(SocketEvent::Text(text)),
+                None if data.is_instance_of::<ArrayBuffer>() => {
+                    emit(SocketEvent::Bytes(Uint8Array::new(&data).to_vec()))
+                }
+                None => {}
             }
         });
         let closed = Closure::<dyn FnMut()>::new(move || on_event(SocketEvent::Closed));

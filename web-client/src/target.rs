@@ -6,6 +6,7 @@ use leptos::prelude::window;
 use waldo_protocol::vr::{InvalidAddress, RobotAddress};
 
 use crate::browser::{local_storage, session_storage};
+use crate::connection::Dialled;
 
 const HOST_KEY: &str = "waldo.host";
 const TOKEN_KEY: &str = "waldo.token";
@@ -59,11 +60,6 @@ impl Target {
         Ok(Self { address, shown: location.host().unwrap_or_default(), foreign: false })
     }
 
-    /// Where the socket is, the robot's token included.
-    pub(crate) fn socket_url(&self) -> String {
-        self.with_token(self.address.socket_url())
-    }
-
     /// This address, which is another one of the same robot, with its token.
     pub(crate) fn with_token(&self, url: String) -> String {
         match session_storage().and_then(|storage| storage.get_item(&self.token_key()).ok().flatten()) {
@@ -89,18 +85,47 @@ impl Target {
     }
 }
 
+impl Dialled for Target {
+    /// Where the socket is, the robot's token included.
+    fn socket_url(&self) -> String {
+        self.with_token(self.address.socket_url())
+    }
+
+    fn is_own(&self) -> bool {
+        !self.foreign
+    }
+}
+
+/// Another address of the page's own robot, with its token.
+pub(crate) fn with_own_token(url: String) -> String {
+    match Target::own() {
+        Ok(own) => own.with_token(url),
+        Err(_) => url,
+    }
+}
+
 /// Whether the address asks for a page that only watches: `#view`.
 pub(crate) fn is_viewer() -> bool {
+    fragment_has("view")
+}
+
+/// Whether the address asks for the page of the field: `#field`.
+pub(crate) fn is_field() -> bool {
+    fragment_has("field")
+}
+
+fn fragment_has(wanted: &str) -> bool {
     let hash = window().location().hash().unwrap_or_default();
-    hash.trim_start_matches('#').split('&').any(|part| part == "view")
+    hash.trim_start_matches('#').split('&').any(|part| part == wanted)
 }
 
 /// Moves the token of the page's own robot from the URL's fragment, where people and cameras see it, to the tab's storage.
 pub(crate) fn take_token_from_url() {
     let location = window().location();
     let hash = location.hash().unwrap_or_default();
-    let mut parts = hash.trim_start_matches('#').split('&');
-    let Some(token) = parts.find_map(|part| part.strip_prefix("token=")) else {
+    let (tokens, others): (Vec<_>, Vec<_>) =
+        hash.trim_start_matches('#').split('&').partition(|part| part.starts_with("token="));
+    let Some(token) = tokens.first().and_then(|part| part.strip_prefix("token=")) else {
         return;
     };
     let token = js_sys::decode_uri_component(token).map_or_else(|_| token.to_owned(), String::from);
@@ -108,8 +133,8 @@ pub(crate) fn take_token_from_url() {
         own.keep_token(&token);
     }
     if let Ok(history) = window().history() {
-        let fragment = if is_viewer() { "#view" } else { "" };
-        let visible = location.pathname().unwrap_or_default() + &location.search().unwrap_or_default() + fragment;
+        let fragment = if others.is_empty() { String::new() } else { format!("#{}", others.join("&")) };
+        let visible = location.pathname().unwrap_or_default() + &location.search().unwrap_or_default() + &fragment;
         let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&visible));
     }
 }

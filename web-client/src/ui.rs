@@ -5,23 +5,28 @@ mod arms;
 mod cameras;
 mod connection;
 mod control;
+mod field;
 mod guide;
 mod headset;
 mod health;
 mod motion;
 mod stop;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use leptos::prelude::*;
+use wasm_bindgen::prelude::*;
 
 use crate::emulator;
 use crate::engine::Engine;
 use crate::link::Status;
 use crate::summary::{Presence, Summary};
+use crate::target::{is_field, take_token_from_url};
 use arms::Arms;
 use cameras::Cameras;
 use connection::Connection;
+use field::FieldPage;
 use guide::Guide;
 use headset::Headset;
 use motion::Motion;
@@ -30,12 +35,43 @@ use stop::Stop;
 /// The engine, as handed from component to component.
 type EngineHandle = StoredValue<Rc<Engine>, LocalStorage>;
 
-/// Replaces what the page showed while loading by the app.
+/// Replaces what the page showed while loading by the app: the robot's page, or with `#field` the one of the field.
 pub(crate) fn mount() {
+    take_token_from_url();
     if let Some(loading) = document().get_element_by_id("loading") {
         loading.remove();
     }
-    mount_to_body(App);
+    let field = is_field();
+    if field {
+        mount_to_body(FieldPage);
+    } else {
+        mount_to_body(App);
+    }
+    // Each of the two holds sockets and graphics: leaving one is leaving all of it.
+    let changed = Closure::<dyn FnMut()>::new(move || {
+        if is_field() != field {
+            let _ = window().location().reload();
+        }
+    });
+    window().set_onhashchange(Some(changed.as_ref().unchecked_ref()));
+    LISTENING.set(Some(changed));
+}
+
+thread_local! {
+    /// Lives as long as the page.
+    static LISTENING: RefCell<Option<Closure<dyn FnMut()>>> = const { RefCell::new(None) };
+}
+
+/// The way between the two pages.
+#[component]
+fn Pages(field: bool) -> impl IntoView {
+    let current = |is_current: bool| is_current.then_some("page");
+    view! {
+        <nav class="pages">
+            <a href="#" aria-current=current(!field)>"Robot"</a>
+            <a href="#field" aria-current=current(field)>"Field"</a>
+        </nav>
+    }
 }
 
 #[component]
@@ -56,6 +92,7 @@ fn App() -> impl IntoView {
     view! {
         <header class="top" hidden=move || hidden.get()>
             <h1>"Waldo"</h1>
+            <Pages field=false />
             <p class="robot-name">
                 <strong>{move || robot.get().0}</strong>
                 <span>{move || robot.get().1}</span>

@@ -15,7 +15,11 @@ use web_sys::{HtmlCanvasElement, WebGl2RenderingContext as Gl, XrSessionMode, Xr
 use crate::browser::document;
 use crate::summary::Support;
 
-pub(crate) use session::{Presentation, request};
+pub(crate) use gl::{Painter, Texture, link};
+pub(crate) use hud_canvas::{ASPECT as HUD_ASPECT, HudCanvas};
+pub(crate) use input::{HandInput, valid_pose};
+pub(crate) use render::{Scene, matrix};
+pub(crate) use session::{Frame, Host, Presentation, request};
 
 /// `None` in browsers without WebXR. Asked anew each time, as an emulator replaces it.
 fn system() -> Option<XrSystem> {
@@ -51,7 +55,7 @@ fn has_webgl2() -> bool {
 }
 
 /// Frees what the context holds on the graphics card, without waiting for the garbage collector.
-fn release(gl: &Gl) {
+pub(crate) fn release(gl: &Gl) {
     if let Ok(Some(extension)) = gl.get_extension("WEBGL_lose_context") {
         extension.unchecked_into::<web_sys::WebglLoseContext>().lose_context();
     }

@@ -5,6 +5,8 @@
 mod access;
 mod driving;
 mod harness;
+mod ports;
 mod publishing;
 mod sockets;
+mod tool;
 mod vectors;

@@ -28,6 +28,8 @@ impl Engine {
                     self.on_message(message);
                 }
             }
+            // This wire has none.
+            SocketEvent::Bytes(_) => {}
             SocketEvent::Closed => {
                 self.socket_closed();
                 self.tick();

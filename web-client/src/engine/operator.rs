@@ -1,14 +1,14 @@
 //! What comes from the headset: the presentation's life, and one sample per XR frame.
 
-use std::cell::Ref;
 use std::rc::Rc;
 
 use waldo_protocol::vr::{LeaseOp, Role};
+use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
+use web_sys::{WebGl2RenderingContext as Gl, XrViewerPose};
 
 use super::{Engine, TICK_MS};
 use crate::browser::now;
-use crate::hud::HudText;
 use crate::pose::Sample;
 use crate::press::Press;
 use crate::robot::Driver;
@@ -19,6 +19,53 @@ use crate::xr;
 /// After the room's origin moved under the operator no poses are sent for this long. The robot takes 0.5 s of silence as
 /// letting go, so the jump never reaches the arms.
 const SILENCE_AFTER_ROOM_MOVED_MS: f64 = 700.0;
+
+impl xr::Host for Engine {
+    type Scene = xr::Scene;
+    type Input = Sample;
+
+    fn scene(&self, gl: Gl, passthrough: bool) -> Result<Self::Scene, JsValue> {
+        xr::Scene::new(gl, passthrough)
+    }
+
+    fn heed(&self, frame: &xr::Frame<'_>) -> Sample {
+        let sample = frame.reader.read(frame.xr, frame.time, frame.viewer);
+        self.sampled(&sample, frame.visible);
+        sample
+    }
+
+    fn draw(
+        &self,
+        scene: &mut Self::Scene,
+        frame: &xr::Frame<'_>,
+        viewer: &XrViewerPose,
+        sample: &Sample,
+    ) -> Result<(), JsValue> {
+        let updated = scene.update(&self.video.cameras(), &self.hud.borrow());
+        scene.draw(frame.layer, viewer, sample);
+        updated
+    }
+
+    fn room_moved(&self, scene: &mut Self::Scene) {
+        scene.forget_anchor();
+        self.silent_until.set(now() + SILENCE_AFTER_ROOM_MOVED_MS);
+    }
+
+    /// The browser ended the presentation, or did what we asked for.
+    fn presentation_ended(&self) {
+        self.say_farewell();
+        self.presence.set(Presence::Out);
+        self.controllers.set([false; 2]);
+        self.presentation.take();
+        self.begin_poses();
+    }
+
+    /// An operator who sees nothing must not go on driving, nor watch a rest move.
+    fn graphics_lost(&self) {
+        self.end_presentation_in_silence();
+        self.fail("The headset's graphics failed. Enter VR again; if that does not help, reload the page.".to_owned());
+    }
+}
 
 impl Engine {
     /// Starts the presentation. To be called inside a click.
@@ -54,13 +101,8 @@ impl Engine {
         &self.video
     }
 
-    /// What the headset shows in words.
-    pub(crate) fn hud(&self) -> Ref<'_, HudText> {
-        self.hud.borrow()
-    }
-
     /// One XR frame was sampled: sends its pose if the operator sees the presentation and a path takes it.
-    pub(crate) fn sampled(&self, sample: &Sample, visible: bool) {
+    fn sampled(&self, sample: &Sample, visible: bool) {
         self.controllers.set([sample.left.aim.is_some(), sample.right.aim.is_some()]);
         let now = now();
         self.heed_buttons(sample, now);
@@ -80,26 +122,6 @@ impl Engine {
         if now - self.ticked_at.get() > f64::from(TICK_MS) {
             self.tick();
         }
-    }
-
-    /// The origin of the operator's room moved, so the controllers seem to jump.
-    pub(crate) fn room_moved(&self) {
-        self.silent_until.set(now() + SILENCE_AFTER_ROOM_MOVED_MS);
-    }
-
-    /// The browser ended the presentation, or did what we asked for.
-    pub(crate) fn presentation_ended(&self) {
-        self.say_farewell();
-        self.presence.set(Presence::Out);
-        self.controllers.set([false; 2]);
-        self.presentation.take();
-        self.begin_poses();
-    }
-
-    /// Nothing can be drawn any more: an operator who sees nothing must not go on driving, nor watch a rest move.
-    pub(crate) fn graphics_lost(&self) {
-        self.end_presentation_in_silence();
-        self.fail("The headset's graphics failed. Enter VR again; if that does not help, reload the page.".to_owned());
     }
 
     /// The arms stay where they are.
@@ -133,7 +155,7 @@ impl Engine {
         }
     }
 
-    fn presentation_began(&self, presentation: Rc<xr::Presentation>) {
+    fn presentation_began(&self, presentation: Rc<xr::Presentation<Self>>) {
         self.begin_poses();
         self.control_button.take();
         self.sticks_held.set(true);
@@ -178,7 +200,7 @@ impl Engine {
             Press::Short if asked => self.request_control(LeaseOp::Deny),
             Press::Short => {
                 if let Some(presentation) = &*self.presentation.borrow() {
-                    presentation.recentre();
+                    presentation.change(xr::Scene::forget_anchor);
                 }
             }
         }

@@ -46,10 +46,10 @@ const CUBE: [f32; 42] = [
 ];
 
 /// A picture on the graphics card.
-pub(super) struct Texture(WebGlTexture);
+pub(crate) struct Texture(WebGlTexture);
 
 /// The compiled shaders and meshes of one context.
-pub(super) struct Painter {
+pub(crate) struct Painter {
     gl: Gl,
     picture: Program,
     plain: Program,
@@ -65,7 +65,7 @@ struct Program {
 }
 
 impl Painter {
-    pub(super) fn new(gl: Gl) -> Result<Self, JsValue> {
+    pub(crate) fn new(gl: Gl) -> Result<Self, JsValue> {
         let picture = Program::new(&gl, PICTURE)?;
         let plain = Program::new(&gl, PLAIN)?;
         let square = mesh(&gl, &SQUARE)?;
@@ -77,7 +77,7 @@ impl Painter {
         Ok(Self { gl, picture, plain, square, cube })
     }
 
-    pub(super) fn texture(&self) -> Result<Texture, JsValue> {
+    pub(crate) fn texture(&self) -> Result<Texture, JsValue> {
         let gl = &self.gl;
         let texture = gl.create_texture().ok_or("the graphics context was lost")?;
         gl.bind_texture(Gl::TEXTURE_2D, Some(&texture));
@@ -93,7 +93,7 @@ impl Painter {
     }
 
     /// Copies the video's present picture; the texture keeps its old one if the browser refuses.
-    pub(super) fn upload_video(&self, texture: &Texture, video: &HtmlVideoElement) -> Result<(), JsValue> {
+    pub(crate) fn upload_video(&self, texture: &Texture, video: &HtmlVideoElement) -> Result<(), JsValue> {
         let gl = &self.gl;
         gl.bind_texture(Gl::TEXTURE_2D, Some(&texture.0));
         gl.tex_image_2d_with_u32_and_u32_and_html_video_element(
@@ -107,7 +107,7 @@ impl Painter {
     }
 
     /// Copies the canvas, with its transparency.
-    pub(super) fn upload_canvas(&self, texture: &Texture, canvas: &HtmlCanvasElement) -> Result<(), JsValue> {
+    pub(crate) fn upload_canvas(&self, texture: &Texture, canvas: &HtmlCanvasElement) -> Result<(), JsValue> {
         let gl = &self.gl;
         gl.bind_texture(Gl::TEXTURE_2D, Some(&texture.0));
         gl.pixel_storei(Gl::UNPACK_PREMULTIPLY_ALPHA_WEBGL, 1);
@@ -124,7 +124,7 @@ impl Painter {
     }
 
     /// Draws the part `[start, width]` of the texture's width on the unit square.
-    pub(super) fn draw_picture(&self, clip_from_model: Mat4, texture: &Texture, [start, width]: [f32; 2]) {
+    pub(crate) fn draw_picture(&self, clip_from_model: Mat4, texture: &Texture, [start, width]: [f32; 2]) {
         let gl = &self.gl;
         self.picture.select(gl, clip_from_model);
         gl.uniform2f(self.picture.span.as_ref(), start, width);
@@ -134,7 +134,7 @@ impl Painter {
     }
 
     /// Draws the unit cube in one opaque colour.
-    pub(super) fn draw_cube(&self, clip_from_model: Mat4, [r, g, b]: [f32; 3]) {
+    pub(crate) fn draw_cube(&self, clip_from_model: Mat4, [r, g, b]: [f32; 3]) {
         let gl = &self.gl;
         self.plain.select(gl, clip_from_model);
         gl.uniform4f(self.plain.paint.as_ref(), r, g, b, 1.0);
@@ -143,20 +143,14 @@ impl Painter {
     }
 
     /// Draws over everything, or again within depth.
-    pub(super) fn set_depth_test(&self, on: bool) {
+    pub(crate) fn set_depth_test(&self, on: bool) {
         if on { self.gl.enable(Gl::DEPTH_TEST) } else { self.gl.disable(Gl::DEPTH_TEST) }
     }
 }
 
 impl Program {
     fn new(gl: &Gl, fragment: &str) -> Result<Self, JsValue> {
-        let program = gl.create_program().ok_or("the graphics context was lost")?;
-        gl.attach_shader(&program, &shader(gl, Gl::VERTEX_SHADER, VERTEX)?);
-        gl.attach_shader(&program, &shader(gl, Gl::FRAGMENT_SHADER, fragment)?);
-        gl.link_program(&program);
-        if !gl.get_program_parameter(&program, Gl::LINK_STATUS).is_truthy() {
-            return Err(gl.get_program_info_log(&program).unwrap_or_default().into());
-        }
+        let program = link(gl, VERTEX, fragment)?;
         let uniform = |name| gl.get_uniform_location(&program, name);
         Ok(Self {
             clip_from_model: uniform("clip_from_model"),
@@ -169,6 +163,22 @@ impl Program {
     fn select(&self, gl: &Gl, clip_from_model: Mat4) {
         gl.use_program(Some(&self.program));
         gl.uniform_matrix4fv_with_f32_array(self.clip_from_model.as_ref(), false, &clip_from_model.to_cols_array());
+    }
+}
+
+/// A program of these two shaders.
+///
+/// # Errors
+/// What the browser says to them.
+pub(crate) fn link(gl: &Gl, vertex: &str, fragment: &str) -> Result<WebGlProgram, JsValue> {
+    let program = gl.create_program().ok_or("the graphics context was lost")?;
+    gl.attach_shader(&program, &shader(gl, Gl::VERTEX_SHADER, vertex)?);
+    gl.attach_shader(&program, &shader(gl, Gl::FRAGMENT_SHADER, fragment)?);
+    gl.link_program(&program);
+    if gl.get_program_parameter(&program, Gl::LINK_STATUS).is_truthy() {
+        Ok(program)
+    } else {
+        Err(gl.get_program_info_log(&program).unwrap_or_default().into())
     }
 }
 

@@ -10,17 +10,17 @@ const WIDTH: u32 = 1024;
 const HEIGHT: u32 = 240;
 
 /// Width over height of the canvas.
-pub(super) const ASPECT: f64 = WIDTH as f64 / HEIGHT as f64;
+pub(crate) const ASPECT: f64 = WIDTH as f64 / HEIGHT as f64;
 
 /// The canvas, and what is on it.
-pub(super) struct HudCanvas {
+pub(crate) struct HudCanvas {
     canvas: HtmlCanvasElement,
     context: CanvasRenderingContext2d,
     painted: Option<HudText>,
 }
 
 impl HudCanvas {
-    pub(super) fn new() -> Result<Self, JsValue> {
+    pub(crate) fn new() -> Result<Self, JsValue> {
         let canvas: HtmlCanvasElement = document().create_element("canvas")?.unchecked_into();
         canvas.set_width(WIDTH);
         canvas.set_height(HEIGHT);
@@ -32,7 +32,7 @@ impl HudCanvas {
     ///
     /// # Errors
     /// Those of `show`, after which the same text is painted anew.
-    pub(super) fn paint(
+    pub(crate) fn paint(
         &mut self,
         text: &HudText,
         show: impl FnOnce(&HtmlCanvasElement) -> Result<(), JsValue>,

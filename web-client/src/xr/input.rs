@@ -2,6 +2,7 @@
 
 use glam::{DQuat, DVec3};
 use js_sys::{Array, Reflect};
+use waldo_protocol::field::{GamepadButton as FieldButton, LEFT, RIGHT};
 use waldo_protocol::geometry::{LocalFloor, Pose};
 use waldo_protocol::vr::Hands;
 use wasm_bindgen::prelude::*;
@@ -35,8 +36,22 @@ extern "C" {
     fn get(this: &Body, joint: &str) -> Option<XrSpace>;
 }
 
+/// One controller as it is, whatever holds it.
+pub(crate) struct HandInput {
+    /// `left`, `right` or `none`.
+    pub(crate) hand: &'static str,
+    /// Where the hand that holds it is.
+    pub(crate) grip: Option<Pose<LocalFloor>>,
+    /// Where it points.
+    pub(crate) ray: Option<Pose<LocalFloor>>,
+    /// In the order of the gamepad.
+    pub(crate) buttons: Vec<FieldButton>,
+    /// In the order of the gamepad.
+    pub(crate) axes: Vec<f64>,
+}
+
 /// Reads frames of one presentation.
-pub(super) struct Reader {
+pub(crate) struct Reader {
     space: XrReferenceSpace,
     /// The runtime tells tracked from dead-reckoned positions.
     tells_tracking: bool,
@@ -48,8 +63,34 @@ impl Reader {
         Self { space, tells_tracking: !emulator::is_loaded() }
     }
 
+    /// Every controller of the frame, also one that no hand is known to hold.
+    pub(crate) fn hands(&self, frame: &XrFrame) -> Vec<HandInput> {
+        let sources = frame.session().input_sources();
+        (0..sources.length()).filter_map(|index| self.hand(frame, &sources.get(index)?)).collect()
+    }
+
+    /// `None` for a bare hand and for what is no controller at all.
+    fn hand(&self, frame: &XrFrame, source: &XrInputSource) -> Option<HandInput> {
+        let gamepad = source.gamepad().filter(|_| !is_hand(source))?;
+        let (buttons, axes) = (gamepad.buttons(), gamepad.axes());
+        let pose = |space: &XrSpace| valid_pose(&frame.get_pose(space, &self.space)?.transform());
+        Some(HandInput {
+            hand: match source.handedness() {
+                XrHandedness::Left => LEFT,
+                XrHandedness::Right => RIGHT,
+                _ => "none",
+            },
+            grip: source.grip_space().and_then(|space| pose(&space)),
+            ray: pose(&source.target_ray_space()),
+            buttons: (0..buttons.length())
+                .map(|index| FieldButton { value: value(&buttons, index), pressed: pressed(&buttons, index) })
+                .collect(),
+            axes: (0..axes.length()).map(|index| axis(&axes, index)).collect(),
+        })
+    }
+
     /// Everything the frame at time `t` tells about the operator.
-    pub(super) fn read(&self, frame: &XrFrame, t: f64, viewer: Option<&XrViewerPose>) -> Sample {
+    pub(crate) fn read(&self, frame: &XrFrame, t: f64, viewer: Option<&XrViewerPose>) -> Sample {
         let mut sample = Sample {
             head: viewer.and_then(|viewer| valid_pose(&viewer.transform())),
             elbows: elbows(frame, &self.space),
@@ -129,7 +170,7 @@ fn elbows(frame: &XrFrame, space: &XrReferenceSpace) -> Option<[DVec3; 2]> {
 }
 
 /// `None` for a pose with a component that is not a number, as a runtime may give while tracking starts.
-fn valid_pose(transform: &XrRigidTransform) -> Option<Pose<LocalFloor>> {
+pub(crate) fn valid_pose(transform: &XrRigidTransform) -> Option<Pose<LocalFloor>> {
     let (p, q): (DomPointReadOnly, DomPointReadOnly) = (transform.position(), transform.orientation());
     Pose::new(DVec3::new(p.x(), p.y(), p.z()), DQuat::from_xyzw(q.x(), q.y(), q.z(), q.w())).ok()
 }

@@ -37,7 +37,7 @@ struct Panel {
 }
 
 /// Everything drawn in one presentation.
-pub(super) struct Scene {
+pub(crate) struct Scene {
     gl: Gl,
     painter: Painter,
     panels: BTreeMap<String, Panel>,
@@ -50,7 +50,7 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    pub(super) fn new(gl: Gl, passthrough: bool) -> Result<Self, JsValue> {
+    pub(crate) fn new(gl: Gl, passthrough: bool) -> Result<Self, JsValue> {
         let painter = Painter::new(gl.clone())?;
         let hud_texture = painter.texture()?;
         let hud = HudCanvas::new()?;
@@ -66,13 +66,8 @@ impl Scene {
         })
     }
 
-    /// Nothing can be drawn any more.
-    pub(super) fn is_lost(&self) -> bool {
-        self.gl.is_context_lost()
-    }
-
     /// The origin of the room moved: hang the pictures around the head anew.
-    pub(super) fn forget_anchor(&mut self) {
+    pub(crate) fn forget_anchor(&mut self) {
         self.anchor = None;
     }
 
@@ -83,7 +78,7 @@ impl Scene {
     ///
     /// # Errors
     /// The first one; the rest is taken over all the same.
-    pub(super) fn update(&mut self, cameras: &[Rc<Camera>], text: &HudText) -> Result<(), JsValue> {
+    pub(crate) fn update(&mut self, cameras: &[Rc<Camera>], text: &HudText) -> Result<(), JsValue> {
         // Words first: they tell the operator what is wrong, whatever becomes of the pictures.
         let (painter, texture) = (&self.painter, &self.hud_texture);
         let mut outcome = self.hud.paint(text, |canvas| painter.upload_canvas(texture, canvas));
@@ -121,7 +116,7 @@ impl Scene {
     }
 
     /// Draws all views of the frame.
-    pub(super) fn draw(&mut self, layer: &XrWebGlLayer, viewer: &XrViewerPose, sample: &Sample) {
+    pub(crate) fn draw(&mut self, layer: &XrWebGlLayer, viewer: &XrViewerPose, sample: &Sample) {
         let gl = &self.gl;
         gl.bind_framebuffer(Gl::FRAMEBUFFER, layer.framebuffer().as_ref());
         let ([r, g, b], alpha) = if self.passthrough { ([0.0; 3], 0.0) } else { (DARK_ROOM, 1.0) };
@@ -182,6 +177,6 @@ fn room_from(pose: Pose<LocalFloor>) -> DMat4 {
 }
 
 /// A column-major matrix as WebXR gives it; the identity should a runtime give something else.
-fn matrix(columns: &[f32]) -> Mat4 {
+pub(crate) fn matrix(columns: &[f32]) -> Mat4 {
     columns.try_into().map_or(Mat4::IDENTITY, Mat4::from_cols_array)
 }

@@ -8,14 +8,12 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{
     WebGl2RenderingContext as Gl, WebGlContextAttributes, XrFrame, XrReferenceSpace, XrReferenceSpaceType,
-    XrRenderStateInit, XrSession, XrSessionInit, XrSessionMode, XrVisibilityState, XrWebGlLayer,
+    XrRenderStateInit, XrSession, XrSessionInit, XrSessionMode, XrViewerPose, XrVisibilityState, XrWebGlLayer,
 };
 
 use super::input::{self, Reader};
-use super::render::Scene;
 use super::{canvas, system};
 use crate::browser::error_text;
-use crate::engine::Engine;
 use crate::summary::Support;
 
 /// Nearer things are cut off; the operator's own hands come this close.
@@ -41,14 +39,69 @@ pub(crate) fn request(support: Support) -> Option<Request> {
 
 type FrameCallback = Closure<dyn FnMut(f64, XrFrame)>;
 
+/// Who presents: what is drawn, and what becomes of what the operator does.
+pub(crate) trait Host: 'static {
+    /// Everything drawn in one presentation.
+    type Scene: 'static;
+    /// What is read from one frame.
+    type Input;
+
+    /// Begins to draw with this context. `passthrough`: the room is visible behind what is drawn.
+    ///
+    /// # Errors
+    /// What the browser throws.
+    fn scene(&self, gl: Gl, passthrough: bool) -> Result<Self::Scene, JsValue>;
+
+    /// Reads what the operator does and sends it; before anything is drawn, since nobody waits for that on the wire.
+    fn heed(&self, frame: &Frame<'_>) -> Self::Input;
+
+    /// Draws the frame.
+    ///
+    /// # Errors
+    /// What could not be drawn; the rest was.
+    fn draw(
+        &self,
+        scene: &mut Self::Scene,
+        frame: &Frame<'_>,
+        viewer: &XrViewerPose,
+        input: &Self::Input,
+    ) -> Result<(), JsValue>;
+
+    /// The origin of the operator's room moved, so everything seems to jump.
+    fn room_moved(&self, scene: &mut Self::Scene);
+
+    /// The presentation is over.
+    fn presentation_ended(&self);
+
+    /// Nothing can be drawn any more.
+    fn graphics_lost(&self);
+}
+
+/// One XR frame.
+pub(crate) struct Frame<'a> {
+    /// The browser's frame.
+    pub(crate) xr: &'a XrFrame,
+    /// Milliseconds of the page's monotonic clock.
+    pub(crate) time: f64,
+    /// The head, if known.
+    pub(crate) viewer: Option<&'a XrViewerPose>,
+    /// Reads the controllers.
+    pub(crate) reader: &'a Reader,
+    /// What is drawn on.
+    pub(crate) layer: &'a XrWebGlLayer,
+    /// The operator sees it, rather than the headset's menu or nothing.
+    pub(crate) visible: bool,
+}
+
 /// A running presentation.
-pub(crate) struct Presentation {
+pub(crate) struct Presentation<H: Host> {
     session: XrSession,
     space: XrReferenceSpace,
     reader: Reader,
     layer: XrWebGlLayer,
-    scene: RefCell<Scene>,
-    engine: Weak<Engine>,
+    gl: Gl,
+    scene: RefCell<H::Scene>,
+    host: Weak<H>,
     /// A failure to take over pictures was reported; it would come back with every frame.
     reported: Cell<bool>,
     on_frame: RefCell<Option<FrameCallback>>,
@@ -56,21 +109,21 @@ pub(crate) struct Presentation {
     on_space_reset: RefCell<Option<Closure<dyn FnMut()>>>,
 }
 
-impl Presentation {
+impl<H: Host> Presentation<H> {
     /// Waits for the session and starts drawing.
     ///
     /// # Errors
     /// Why there is no presentation, in words for a person.
-    pub(crate) async fn begin(request: Request, engine: &Rc<Engine>) -> Result<Rc<Self>, String> {
+    pub(crate) async fn begin(request: Request, host: &Rc<H>) -> Result<Rc<Self>, String> {
         let session = request.session.await.map_err(|error| refusal(&error))?;
-        let begun = Self::set_up(session.clone(), request.passthrough, engine).await;
+        let begun = Self::set_up(session.clone(), request.passthrough, host).await;
         begun.map_err(|error| {
             drop(session.end());
             format!("The headset could not start drawing: {}", error_text(&error))
         })
     }
 
-    async fn set_up(session: XrSession, passthrough: bool, engine: &Rc<Engine>) -> Result<Rc<Self>, JsValue> {
+    async fn set_up(session: XrSession, passthrough: bool, host: &Rc<H>) -> Result<Rc<Self>, JsValue> {
         let attributes = WebGlContextAttributes::new();
         attributes.set_xr_compatible(true);
         // The layer smooths its own buffer; nothing is drawn to the canvas, except by an emulator, which has no time for it.
@@ -89,8 +142,9 @@ impl Presentation {
             reader: Reader::new(space.clone()),
             space,
             layer,
-            scene: RefCell::new(Scene::new(gl, passthrough)?),
-            engine: Rc::downgrade(engine),
+            scene: RefCell::new(host.scene(gl.clone(), passthrough)?),
+            gl,
+            host: Rc::downgrade(host),
             reported: Cell::default(),
             on_frame: RefCell::default(),
             on_end: RefCell::default(),
@@ -113,9 +167,9 @@ impl Presentation {
         self.session.visibility_state() == XrVisibilityState::Visible
     }
 
-    /// Hangs the pictures around the operator's present gaze.
-    pub(crate) fn recentre(&self) {
-        self.scene.borrow_mut().forget_anchor();
+    /// Changes what is drawn from now on.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut H::Scene)) {
+        change(&mut self.scene.borrow_mut());
     }
 
     /// Lets the operator feel a pulse, in controllers that can.
@@ -133,10 +187,10 @@ impl Presentation {
         });
         self.on_frame.replace(Some(on_frame));
 
-        let engine = self.engine.clone();
+        let host = self.host.clone();
         let on_end = Closure::<dyn FnMut()>::new(move || {
-            if let Some(engine) = engine.upgrade() {
-                engine.presentation_ended();
+            if let Some(host) = host.upgrade() {
+                host.presentation_ended();
             }
         });
         self.session.set_onend(Some(on_end.as_ref().unchecked_ref()));
@@ -145,9 +199,8 @@ impl Presentation {
         let this = Rc::downgrade(self);
         let on_space_reset = Closure::<dyn FnMut()>::new(move || {
             let Some(this) = this.upgrade() else { return };
-            this.scene.borrow_mut().forget_anchor();
-            if let Some(engine) = this.engine.upgrade() {
-                engine.room_moved();
+            if let Some(host) = this.host.upgrade() {
+                host.room_moved(&mut this.scene.borrow_mut());
             }
         });
         self.space.set_onreset(Some(on_space_reset.as_ref().unchecked_ref()));
@@ -161,22 +214,24 @@ impl Presentation {
     }
 
     fn frame(&self, time: f64, frame: &XrFrame) {
-        let Some(engine) = self.engine.upgrade() else {
-            return;
-        };
-        if self.scene.borrow().is_lost() {
-            return engine.graphics_lost();
+        let Some(host) = self.host.upgrade() else { return };
+        if self.gl.is_context_lost() {
+            return host.graphics_lost();
         }
         let viewer = frame.get_viewer_pose(&self.space);
-        let sample = self.reader.read(frame, time, viewer.as_ref());
-        // Poses first: drawing takes longer, and nobody waits for it on the wire.
-        engine.sampled(&sample, self.is_visible());
-        let Some(viewer) = viewer else { return };
-        let mut scene = self.scene.borrow_mut();
-        if let Err(error) = scene.update(&engine.video().cameras(), &engine.hud()) {
+        let frame = Frame {
+            xr: frame,
+            time,
+            viewer: viewer.as_ref(),
+            reader: &self.reader,
+            layer: &self.layer,
+            visible: self.is_visible(),
+        };
+        let input = host.heed(&frame);
+        let Some(viewer) = &viewer else { return };
+        if let Err(error) = host.draw(&mut self.scene.borrow_mut(), &frame, viewer, &input) {
             self.report(&error);
         }
-        scene.draw(&self.layer, &viewer, &sample);
     }
 
     fn report(&self, error: &JsValue) {
@@ -186,7 +241,7 @@ impl Presentation {
     }
 }
 
-impl Drop for Presentation {
+impl<H: Host> Drop for Presentation<H> {
     fn drop(&mut self) {
         self.session.set_onend(None);
         self.space.set_onreset(None);

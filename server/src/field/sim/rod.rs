@@ -9,6 +9,7 @@ use std::f64::consts::PI;
 
 use glam::{DMat3, DQuat, DVec3};
 
+use super::characters;
 use super::solid::{Solid, Touch};
 
 /// The longest step of the integrator, seconds.
@@ -130,6 +131,7 @@ pub(super) struct Rod {
     clamp: DQuat,
     length: f64,
     elements: Vec<Element>,
+    radii: Vec<f64>,
     /// One more than elements, base to tip.
     nodes: Vec<DVec3>,
     velocities: Vec<DVec3>,
@@ -148,6 +150,7 @@ impl Rod {
             base_velocity: DVec3::ZERO,
             clamp,
             elements: vec![empty; count],
+            radii: characters::tapered(material.radius, count),
             nodes: vec![base; count + 1],
             velocities: vec![DVec3::ZERO; count + 1],
             touches: Vec::new(),
@@ -171,8 +174,9 @@ impl Rod {
         &self.nodes
     }
 
-    pub(super) fn radii(&self) -> impl Iterator<Item = f64> + '_ {
-        self.elements.iter().map(|element| element.radius)
+    /// Of each element, m.
+    pub(super) fn radii(&self) -> &[f64] {
+        &self.radii
     }
 
     /// Of each element, local to world; z is the tangent.
@@ -197,15 +201,12 @@ impl Rod {
     /// Lets the arm grow or shrink; radii stay, mass and stiffness follow.
     pub(super) fn set_length(&mut self, length: f64) {
         self.length = length;
-        let count = self.elements.len() as f64;
-        let element_length = length / count;
-        let [thick, thin] = self.material.radius;
+        let element_length = self.element_length();
         let (density, modulus) = (self.material.density, self.material.modulus);
         for (index, element) in self.elements.iter_mut().enumerate() {
-            let at = |place: f64| thick + (thin - thick) * place / count;
-            let radius = at(index as f64 + 0.5);
+            let radius = self.radii[index];
             // The joint stands for the halves of the elements beside it; at the clamp there is only one half.
-            let joint_radius = at(index as f64);
+            let joint_radius = 0.5 * (radius + self.radii[index.saturating_sub(1)]);
             let span = if index == 0 { 0.5 * element_length } else { element_length };
             let second_moment = PI / 4.0 * joint_radius.powi(4);
             element.mass = density * PI * radius * radius * element_length;

@@ -158,7 +158,7 @@ prop_compose! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     /// Jumping targets, uneven steps, a floor and a post in the way.
     #[test]
@@ -183,7 +183,7 @@ proptest! {
             }
         }
         // Left alone it comes to rest.
-        settle(&mut rod, &gains, None, 20.0);
+        settle(&mut rod, &gains, None, 15.0);
         prop_assert!(rod.tip_velocity().length() < 0.05, "{}", rod.tip_velocity());
     }
 }
