@@ -5,13 +5,19 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use futures_util::{SinkExt, StreamExt};
 use glam::{DQuat, DVec3};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use waldo_protocol::field::{ArmCommand, CharacterMode, MultiArmCommand, TRIGGER_CLICK, Transform};
 use waldo_protocol::geometry::Pose;
-use waldo_protocol::vr::{Controller, HoldReason, VrFrame};
+use waldo_protocol::vr::{Controller, HoldReason, Role, Stop, VrFrame};
 use waldo_server::clock;
 use waldo_server::control::{Arbiter, ControlLoop, JointAction, Refused, SourceId};
-use waldo_server::field::{FieldBackend, RobotField};
+use waldo_server::field::{FieldBackend, FieldConfig, FieldServer, RobotField};
 use waldo_server::robot::sim::{SimOptions, SimRobot};
 use waldo_server::robot::{Arm, ArmCommand as JointCommand};
 use waldo_server::sensors::SensorHub;
@@ -179,4 +185,128 @@ fn a_field_user_takes_over_from_a_policy_which_goes_on_when_they_let_go() {
 
     stage.until(&looking, |stage| stage.act(-0.3).is_ok());
     assert_eq!(stage.driver(), Some(SourceId::POLICY));
+}
+
+/// A headset in the field, over a socket.
+struct Headset(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Headset {
+    async fn put_on(server: &FieldServer, user: &str) -> Self {
+        let (socket, _) = connect_async(format!("ws://{}/field", server.addr().unwrap())).await.unwrap();
+        let mut headset = Self(socket);
+        headset.send("hello", json!({"character_mode": "two-cr", "user_id": user, "ext": ["acks/1"]})).await;
+        headset
+    }
+
+    async fn send(&mut self, kind: &str, payload: Value) {
+        let text = json!({"version": 1, "type": kind, "payload": payload}).to_string();
+        self.0.send(Message::text(text)).await.unwrap();
+    }
+
+    /// Both hands so far from where they began.
+    async fn hands(&mut self, by: [f64; 3], grip: f64) {
+        let at = |x: f64| json!({"translation": [x + by[0], 1.2 + by[1], -0.3 + by[2]], "rotation_xyzw": [0, 0, 0, 1]});
+        let hand = |x: f64| json!({"pose": at(x), "grip": grip});
+        let controllers = json!({"left": hand(-0.2), "right": hand(0.2)});
+        self.send("xr_input", json!({"timestamp": 1.0, "head_pose": at(0.0), "controllers": controllers})).await;
+    }
+
+    /// Sends the same 90 times a second until it is so; every reply that comes meanwhile is looked at.
+    async fn until(&mut self, by: [f64; 3], grip: f64, mut so: impl FnMut(&Value) -> bool) {
+        let (begin, frame) = (Instant::now(), Duration::from_millis(11));
+        while begin.elapsed() < LIMIT {
+            self.hands(by, grip).await;
+            let next = Instant::now() + frame;
+            let mut reply = Value::Null;
+            while let Ok(Some(Ok(message))) =
+                timeout(next.saturating_duration_since(Instant::now()), self.0.next()).await
+            {
+                let message: Value = serde_json::from_slice(&message.into_data()).unwrap_or_default();
+                if message["type"] == "error" {
+                    reply = message;
+                    break;
+                }
+            }
+            if so(&reply) {
+                return;
+            }
+        }
+        panic!("it did not come");
+    }
+
+    /// Waits until the user is told so.
+    async fn told(&mut self, grip: f64, words: &str) {
+        let says = |reply: &Value| reply["payload"]["reason"].as_str().is_some_and(|reason| reason.contains(words));
+        self.until([0.0; 3], grip, says).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_headset_on_the_field_wire_drives_the_robot_until_it_is_stopped_or_lost() {
+    let Stage { arbiter, field, control } = Stage::new(&[]);
+    let config = FieldConfig {
+        listen: Some(([127, 0, 0, 1], 0).into()),
+        strict_deadman: true,
+        stop: Some(arbiter.lock().unwrap().stop_view()),
+        ..FieldConfig::default()
+    };
+    let server = FieldServer::new(config);
+    server.start(Box::new(field)).unwrap();
+    let engaged = || arbiter.lock().unwrap().engaged();
+    let gripper = || control.status().grippers[0].position();
+
+    let mut amy = Headset::put_on(&server, "amy").await;
+    let mut frames = 0;
+    amy.until([0.0; 3], 0.0, |_| {
+        frames += 1;
+        frames > 5
+    })
+    .await;
+    amy.until([0.0; 3], 1.0, |_| engaged()).await;
+    let rest = gripper();
+    amy.until([0.0, 0.05, -0.1], 1.0, |_| gripper().distance(rest + DVec3::new(0.1, 0.0, 0.05)) < 2e-3).await;
+
+    // Somebody else squeezes beside her, in the field and in VR.
+    let mut bob = Headset::put_on(&server, "bob").await;
+    let (mut drives, mut told) = (true, false);
+    for round in 0..200 {
+        amy.hands([0.0, 0.05, -0.1], 1.0).await;
+        bob.hands([0.0; 3], if round > 5 { 1.0 } else { 0.0 }).await;
+        let message = timeout(Duration::from_millis(10), bob.0.next()).await;
+        if let Ok(Some(Ok(message))) = message {
+            told |= message.to_text().is_ok_and(|text| text.contains("Somebody else drives the robot"));
+        }
+        drives &= engaged();
+        if told && round > 20 {
+            break;
+        }
+    }
+    assert!(told && drives);
+    drop(bob);
+
+    let (watcher, now) = ((SourceId::person(9), Role::Viewer), clock::now());
+    arbiter.lock().unwrap().on_stop(now, watcher, Stop { n: None, clear: false }, &mut Vec::new());
+    assert!(!engaged());
+    amy.told(1.0, "The robot is stopped").await;
+    arbiter.lock().unwrap().on_stop(clock::now(), watcher, Stop { n: None, clear: true }, &mut Vec::new());
+    amy.told(1.0, "Release the grip").await;
+    assert!(!engaged());
+    let mut frames = 0;
+    amy.until([0.0; 3], 0.0, |_| {
+        frames += 1;
+        frames > 5
+    })
+    .await;
+    amy.until([0.0; 3], 1.0, |_| engaged()).await;
+
+    drop(amy);
+    let begin = Instant::now();
+    while engaged() || arbiter.lock().unwrap().lease().driver.is_some() {
+        assert!(begin.elapsed() < LIMIT, "lost and not noticed");
+        tokio::time::sleep(STEP).await;
+    }
+    let hold = arbiter.lock().unwrap().hold(clock::now()).map(|hold| hold.reason);
+    assert_eq!(hold, Some(HoldReason::LinkStale), "lost, not let go");
+    server.stop();
+    server.stopped().await;
 }
