@@ -84,7 +84,7 @@ impl Limits {
     pub fn toward(&self, dt: f64, from: DVec3, wanted: DVec3) -> Limited {
         if !wanted.is_finite() || !from.is_finite() {
             let position = if from.is_finite() { from } else { self.workspace.nearest(DVec3::ZERO) };
-            return Limited { position, clamped: true };
+            return Limited { position, clamped: position != wanted };
         }
         let inside = self.workspace.nearest(wanted);
         let reach = if dt > 0.0 { self.max_speed * dt } else { 0.0 };

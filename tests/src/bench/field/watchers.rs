@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
 use tokio_tungstenite::tungstenite::Message;
-use waldo_protocol::field::{ClientMessage, Extension, Hello, Join};
+use waldo_protocol::field::{ClientMessage, Extension, Hello, Join, MAGIC};
 
 use super::floor;
 use crate::field::FieldSocket;
@@ -108,7 +108,7 @@ impl Frame {
     fn of(message: &Message, at: Instant) -> Self {
         let bytes = message.len() + header(message.len());
         let (number, timestamp) = match message {
-            Message::Binary(binary) => (
+            Message::Binary(binary) if binary.starts_with(&MAGIC) => (
                 binary.get(4..8).and_then(|bytes| Some(u32::from_le_bytes(bytes.try_into().ok()?))),
                 binary.get(8..16).and_then(|bytes| Some(f64::from_le_bytes(bytes.try_into().ok()?))),
             ),
