@@ -19,7 +19,7 @@ use waldo_tests::browser::{Chromium, PATIENCE, Tab};
 use waldo_tests::client::Client;
 use waldo_tests::headset::{enter_vr, hold, place, with_headset};
 use waldo_tests::process::RobotProcess;
-use waldo_tests::robot::Robotics;
+use waldo_tests::robot::{Robotics, with_field};
 use waldo_tests::scripted::{Script, ScriptedRobot};
 
 /// A robot with its field, a browser, and the page of the field in it.
@@ -31,7 +31,7 @@ struct Set {
 
 impl Set {
     async fn open(width: u32, height: u32, address: &str) -> Result<Self> {
-        let robot = Robotics::simulated().await?;
+        let robot = Robotics::start(with_field).await?;
         let chromium = Chromium::launch(width, height).await?;
         let tab = chromium.tab().await?;
         with_headset(&tab).await?;
@@ -406,20 +406,20 @@ async fn pulses_last_as_long_as_the_arm_feels_something_and_only_then() -> Resul
             source.gamepad.hapticActuators[0].pulse = (amplitude, ms) => pulses.push([source.handedness, amplitude])",
     )
     .await?;
-    let scene = |active: bool, intensity: f64| {
+    let scene = |timestamp: f64, active: bool, intensity: f64| {
         say(
             "scene_state",
             json!({
-                "timestamp": 1.0, "arms": {}, "scenery": {}, "user_arms": {}, "meshes": {}, "overlay_points": {},
+                "timestamp": timestamp, "arms": {}, "scenery": {}, "user_arms": {}, "meshes": {}, "overlay_points": {},
                 "spheres": {}, "haptics": [{"arm_id": "user_1_arm_1", "active": active, "intensity": intensity}],
             }),
         );
     };
-    scene(false, 0.9);
-    scene(true, 0.42);
-    scene(true, 0.42);
-    scene(false, 0.0);
-    scene(false, 0.0);
+    scene(1.0, false, 0.9);
+    scene(2.0, true, 0.42);
+    scene(3.0, true, 0.42);
+    scene(4.0, false, 0.0);
+    scene(5.0, false, 0.0);
     tab.until("document.body.dataset.scenes === '5'").await?;
     let pulses: Value = tab.eval("pulses").await?;
     assert_eq!(pulses, json!([["right", 0.42], ["right", 0.42], ["right", 0]]));

@@ -12,6 +12,10 @@ use super::picture::{Looks, Picture, colour};
 
 /// A refusal is shown for this long.
 pub const ERROR_SHOWN_MS: f64 = 6000.0;
+/// What is over as soon as it is told is shown for this long.
+const PASSING_SHOWN_MS: f64 = 1500.0;
+/// The code of what happens while the headset sends nothing for a moment.
+const DEADMAN: &str = "deadman";
 
 /// How somebody takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +61,7 @@ pub struct Session {
     arms: Vec<String>,
     controlled: Option<[String; 2]>,
     looks: Looks,
+    /// And until when it is shown.
     error: Option<(String, f64)>,
     decoder: SceneDecoder,
     /// No socket: nothing is felt.
@@ -176,7 +181,12 @@ impl Session {
         if error.reason.is_empty() {
             return Todo::Nothing;
         }
-        self.error = Some((error.reason.clone(), now));
+        let (reason, lasts) = if error.code.as_deref() == Some(DEADMAN) {
+            ("Nothing came from the headset for a moment: your arms held still.".to_owned(), PASSING_SHOWN_MS)
+        } else {
+            (error.reason.clone(), ERROR_SHOWN_MS)
+        };
+        self.error = Some((reason, now + lasts));
         // The place under the old name is gone or taken: ask for a new one, once.
         if !self.admitted && !std::mem::take(&mut self.user).is_empty() {
             self.resume = None;
@@ -281,9 +291,9 @@ impl Session {
 
     /// The last refusal, while it is news.
     pub fn error(&self, now: f64) -> Option<&str> {
-        let (reason, at) = self.error.as_ref()?;
+        let (reason, until) = self.error.as_ref()?;
         // Not let in is no news, but how it is.
-        (!self.admitted || now - at < ERROR_SHOWN_MS).then_some(reason)
+        (!self.admitted || now < *until).then_some(reason)
     }
 
     /// From a movement to seeing what came of it, milliseconds.
@@ -439,9 +449,13 @@ mod tests {
         session.on_text(&ack("me", 2, &[]), 0.0);
         session.on_text(&error(""), 0.0);
         assert_eq!(session.error(1.0), None);
-        session.on_text(&error("input timeout"), 10.0);
-        assert_eq!(session.error(11.0), Some("input timeout"));
+        session.on_text(&error("unsupported type: x"), 10.0);
+        assert_eq!(session.error(11.0), Some("unsupported type: x"));
         assert_eq!(session.error(10.0 + ERROR_SHOWN_MS), None);
+        let silence = envelope("error", json!({"reason": "input timeout", "code": "deadman"}));
+        session.on_text(&silence, 10_000.0);
+        assert!(session.error(10_100.0).unwrap().contains("your arms held still"));
+        assert_eq!(session.error(10_000.0 + PASSING_SHOWN_MS), None);
     }
 
     #[test]
