@@ -71,6 +71,12 @@ async fn joined(tab: &Tab) -> Result<String> {
     tab.eval("document.body.dataset.user").await
 }
 
+/// The emulated head looks at where the hands are.
+async fn look_down(tab: &Tab) -> Result<()> {
+    let q = DQuat::from_rotation_x(-0.55);
+    tab.run(&format!("headset.quaternion.set({}, {}, {}, {})", q.x, q.y, q.z, q.w)).await
+}
+
 fn envelope(kind: &str, payload: &Value) -> String {
     json!({"version": 1, "type": kind, "payload": payload}).to_string()
 }
@@ -212,7 +218,7 @@ async fn joining_drives_one_s_own_arms_with_the_emulated_controllers() -> Result
     let arm = format!("{user}_arm_1");
     tab.until("document.body.dataset.arms === '2'").await?;
     set.robot.until("arms of the page's user", |_| set.tip(&arm).is_some()).await?;
-    until_seen(tab, "field-joined", |shot| shot.find(blue).0 > 200).await?;
+    until_seen(tab, "field-joined", |shot| shot.find(blue).0 > 60).await?;
 
     enter_vr(tab).await?;
     let reach = |at: DVec3| async move { place(tab, Hand::Right, at, DQuat::IDENTITY).await };
@@ -223,7 +229,8 @@ async fn joining_drives_one_s_own_arms_with_the_emulated_controllers() -> Result
         set.robot.until(&format!("the right arm at {at}"), |_| near(at)).await?;
     }
     tab.until("document.body.dataset.words === 'Your hands drive'").await?;
-    tab.screenshot("field-vr").await?;
+    look_down(tab).await?;
+    until_seen(tab, "field-vr", |shot| shot.find(blue).0 > 500).await?;
 
     // Held A lets the arm hang loose: it follows no more.
     hold(tab, Hand::Right, "a-button", 1).await?;
@@ -258,7 +265,7 @@ async fn a_spectator_sees_who_drives_and_where_the_arms_go() -> Result<()> {
     tab.run("document.querySelector('#scene').focus()").await?;
     tab.run("for (const type of ['keydown', 'keyup']) document.querySelector('#scene').dispatchEvent(new KeyboardEvent(type, { code: 'KeyE', bubbles: true }))").await?;
     tab.until("document.querySelector('#follow')").await?;
-    let low = until_seen(tab, "field-spectate-low", |shot| shot.find(blue).0 > 300).await?;
+    let low = until_seen(tab, "field-spectate-low", |shot| shot.find(blue).0 > 100).await?;
     amy.reach(&set, DVec3::new(-0.3, 1.35, -0.4), DVec3::new(0.3, 1.35, -0.4)).await?;
     let high = Shot::of(tab, "field-spectate-high").await?;
     let (from, to) = (low.find(blue).1, high.find(blue).1);
@@ -266,6 +273,7 @@ async fn a_spectator_sees_who_drives_and_where_the_arms_go() -> Result<()> {
 
     press(tab, "#follow").await?;
     enter_vr(tab).await?;
+    look_down(tab).await?;
     until_seen(tab, "field-spectate-vr", |shot| shot.find(blue).0 > 100).await?;
     tab.run("headset.activeSession.end()").await?;
     drop(amy);
