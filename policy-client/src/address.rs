@@ -6,10 +6,10 @@ use hyper::Uri;
 use waldo_protocol::policy::RobotId;
 
 /// What Zenoh is built to speak over.
-const BUILT_IN: [&str; 3] = ["tcp", "udp", "unixsock-stream"];
+const BUILT_IN: [&str; 4] = ["tcp", "tls", "udp", "unixsock-stream"];
 
 /// What Zenoh could speak over besides.
-const LEFT_OUT: [&str; 8] = ["tls", "quic", "quic_datagram", "ws", "wss", "serial", "unixpipe", "vsock"];
+const LEFT_OUT: [&str; 7] = ["quic", "quic_datagram", "ws", "wss", "serial", "unixpipe", "vsock"];
 
 /// Where a robot is, as a URI says.
 #[derive(Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum Address {
         /// Path and query as they were given, such as `/?token=…`.
         resource: String,
     },
-    /// A locator of Zenoh such as `tcp/host:port`, with `?robot=<id>` to name one of several robots.
+    /// A locator of Zenoh such as `tcp/host:port` or `tls/host:port`, with `?robot=<id>` to name one of several robots.
     Zenoh {
         /// The locator without the query.
         locator: String,
@@ -74,7 +74,7 @@ impl Address {
                 Ok(Self::Zenoh { locator: place.to_owned(), robot })
             }
             Some((protocol, _)) if LEFT_OUT.contains(&protocol) => {
-                Err(error("Zenoh is built with tcp/, udp/ and unixsock-stream/ only"))
+                Err(error("Zenoh is built with tcp/, tls/, udp/ and unixsock-stream/ only"))
             }
             _ => Err(error("an address is ws://host:port, wss://host:port, or tcp/host:port for Zenoh")),
         }
@@ -141,7 +141,7 @@ mod tests {
             ("", "an address is"),
             ("websocket/x:1", "an address is"),
             ("ws://", "no URI"),
-            ("tls/localhost:7447", "built with tcp/, udp/ and unixsock-stream/ only"),
+            ("ws/localhost:7447", "built with tcp/, tls/, udp/ and unixsock-stream/ only"),
             ("quic/localhost:7447?robot=arm-1", "built with tcp/"),
         ] {
             let error = Address::parse(uri).unwrap_err().to_string();

@@ -12,7 +12,9 @@
 //! ```
 
 use std::ops::Deref;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -26,12 +28,48 @@ use crate::{
 ///
 /// It runs a thread of its own, which receives. What does not wait, such as
 /// [`latest_obs`](crate::PolicyClient::latest_obs) and [`put_action`](crate::PolicyClient::put_action), is called on the
-/// client itself, to which this one dereferences. Not to be used from within asynchronous code.
+/// client itself, to which this one dereferences.
+///
+/// Within asynchronous code its calls work too, on a thread that each of them starts, and keep the thread of the runtime
+/// waiting meanwhile; the asynchronous client does without both.
 #[derive(Clone, Debug)]
 pub struct PolicyClient {
     // Before the runtime, so that it ends first.
     client: crate::PolicyClient,
-    runtime: Arc<Runtime>,
+    threads: Arc<Threads>,
+}
+
+#[derive(Debug)]
+struct Threads {
+    /// There until this is dropped.
+    runtime: Option<Runtime>,
+}
+
+const NO_THREAD: Error = Error::Options("the system gives no thread for the client");
+
+impl Threads {
+    /// Waits for what a call leads to, wherever this is called.
+    fn wait<T: Send>(&self, call: impl Future<Output = Result<T, Error>> + Send) -> Result<T, Error> {
+        let Some(runtime) = &self.runtime else { return Err(Error::Closed) };
+        if Handle::try_current().is_err() {
+            return runtime.block_on(call);
+        }
+        // A thread of a runtime may not wait for another one.
+        thread::scope(|scope| {
+            let waiting = thread::Builder::new().name("policy call".to_owned());
+            let waiting = waiting.spawn_scoped(scope, || runtime.block_on(call)).map_err(|_| NO_THREAD)?;
+            waiting.join().unwrap_or_else(|panic| resume_unwind(panic))
+        })
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        // Without waiting for its threads, which asynchronous code may not.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Deref for PolicyClient {
@@ -48,13 +86,10 @@ impl PolicyClient {
     /// # Errors
     /// As there; or the system gives no thread.
     pub fn connect(uri: &str, options: Options) -> Result<Self, Error> {
-        if Handle::try_current().is_ok() {
-            return Err(Error::Options("the blocking client cannot be used within asynchronous code"));
-        }
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("policy client").enable_all().build();
-        let runtime = runtime.map_err(|_| Error::Options("the system gives no thread for the client"))?;
-        let client = runtime.block_on(crate::PolicyClient::connect(uri, options))?;
-        Ok(Self { client, runtime: Arc::new(runtime) })
+        let threads = Threads { runtime: Some(runtime.map_err(|_| NO_THREAD)?) };
+        let client = threads.wait(crate::PolicyClient::connect(uri, options))?;
+        Ok(Self { client, threads: Arc::new(threads) })
     }
 
     /// See [`crate::PolicyClient::metadata`].
@@ -62,7 +97,7 @@ impl PolicyClient {
     /// # Errors
     /// As there.
     pub fn metadata(&self) -> Result<Metadata, Error> {
-        self.runtime.block_on(self.client.metadata())
+        self.threads.wait(self.client.metadata())
     }
 
     /// See [`crate::PolicyClient::reset`].
@@ -70,7 +105,7 @@ impl PolicyClient {
     /// # Errors
     /// As there.
     pub fn reset(&self) -> Result<(Observation, AppMap), Error> {
-        self.runtime.block_on(self.client.reset())
+        self.threads.wait(self.client.reset())
     }
 
     /// See [`crate::PolicyClient::observation`].
@@ -78,7 +113,7 @@ impl PolicyClient {
     /// # Errors
     /// As there.
     pub fn observation(&self) -> Result<Observation, Error> {
-        self.runtime.block_on(self.client.observation())
+        self.threads.wait(self.client.observation())
     }
 
     /// See [`crate::PolicyClient::observation_newer`].
@@ -86,7 +121,7 @@ impl PolicyClient {
     /// # Errors
     /// As there.
     pub fn observation_newer(&self, than: &Observation, wait: Duration) -> Result<Observation, Error> {
-        self.runtime.block_on(self.client.observation_newer(than, wait))
+        self.threads.wait(self.client.observation_newer(than, wait))
     }
 
     /// See [`crate::PolicyClient::newer_obs`].
@@ -94,7 +129,7 @@ impl PolicyClient {
     /// # Errors
     /// As there.
     pub fn newer_obs(&self, version: u64, limit: Duration) -> Result<Latest, Error> {
-        self.runtime.block_on(self.client.newer_obs(version, limit))
+        self.threads.wait(self.client.newer_obs(version, limit))
     }
 
     /// See [`crate::PolicyClient::start_obs_stream`].
@@ -126,7 +161,7 @@ impl PolicyClient {
     /// # Errors
     /// As there.
     pub fn send_action(&self, action: impl Into<Action>) -> Result<(), Error> {
-        self.runtime.block_on(self.client.send_action(action))
+        self.threads.wait(self.client.send_action(action.into()))
     }
 
     /// See [`crate::PolicyClient::step`].
@@ -134,7 +169,7 @@ impl PolicyClient {
     /// # Errors
     /// As there.
     pub fn step(&self, action: impl Into<Action>) -> Result<Step, Error> {
-        self.runtime.block_on(self.client.step(action))
+        self.threads.wait(self.client.step(action.into()))
     }
 
     /// See [`crate::PolicyClient::put_chunk`].
@@ -142,7 +177,7 @@ impl PolicyClient {
     /// # Errors
     /// As there.
     pub fn put_chunk(&self, chunk: Chunk) -> Result<ChunkQueued, Error> {
-        self.runtime.block_on(self.client.put_chunk(chunk))
+        self.threads.wait(self.client.put_chunk(chunk))
     }
 
     /// See [`crate::PolicyClient::configure`].
@@ -154,7 +189,7 @@ impl PolicyClient {
         cameras: &[(String, CameraSettings)],
         align: Option<Align>,
     ) -> Result<Vec<(String, CameraSettings)>, Error> {
-        self.runtime.block_on(self.client.configure(cameras, align))
+        self.threads.wait(self.client.configure(cameras, align))
     }
 
     /// See [`crate::PolicyClient::acquire_lease`].
@@ -162,7 +197,7 @@ impl PolicyClient {
     /// # Errors
     /// As there.
     pub fn acquire_lease(&self, ttl: Duration) -> Result<Lease, Error> {
-        self.runtime.block_on(self.client.acquire_lease(ttl))
+        self.threads.wait(self.client.acquire_lease(ttl))
     }
 
     /// See [`crate::PolicyClient::renew_lease`].
@@ -170,7 +205,7 @@ impl PolicyClient {
     /// # Errors
     /// As there.
     pub fn renew_lease(&self, ttl: Duration) -> Result<Lease, Error> {
-        self.runtime.block_on(self.client.renew_lease(ttl))
+        self.threads.wait(self.client.renew_lease(ttl))
     }
 
     /// See [`crate::PolicyClient::take_lease`].
@@ -178,7 +213,7 @@ impl PolicyClient {
     /// # Errors
     /// As there.
     pub fn take_lease(&self, ttl: Duration) -> Result<Lease, Error> {
-        self.runtime.block_on(self.client.take_lease(ttl))
+        self.threads.wait(self.client.take_lease(ttl))
     }
 
     /// See [`crate::PolicyClient::release_lease`].
@@ -186,7 +221,7 @@ impl PolicyClient {
     /// # Errors
     /// As there.
     pub fn release_lease(&self) -> Result<Lease, Error> {
-        self.runtime.block_on(self.client.release_lease())
+        self.threads.wait(self.client.release_lease())
     }
 
     /// See [`crate::PolicyClient::server_stats`].
@@ -194,7 +229,7 @@ impl PolicyClient {
     /// # Errors
     /// As there.
     pub fn server_stats(&self) -> Result<AppMap, Error> {
-        self.runtime.block_on(self.client.server_stats())
+        self.threads.wait(self.client.server_stats())
     }
 
     /// See [`crate::PolicyClient::generation`].
@@ -202,7 +237,7 @@ impl PolicyClient {
     /// # Errors
     /// As there.
     pub fn generation(&self) -> Result<Generation, Error> {
-        self.runtime.block_on(self.client.generation())
+        self.threads.wait(self.client.generation())
     }
 
     /// See [`crate::PolicyClient::ready`].
@@ -210,7 +245,7 @@ impl PolicyClient {
     /// # Errors
     /// As there; or it takes longer than `limit`.
     pub fn ready(&self, limit: Duration) -> Result<(), Error> {
-        self.runtime.block_on(async {
+        self.threads.wait(async {
             let ready = tokio::time::timeout(limit, self.client.ready()).await;
             ready.unwrap_or(Err(Error::Timeout { call: "ready", after: limit }))
         })
@@ -218,6 +253,11 @@ impl PolicyClient {
 
     /// See [`crate::PolicyClient::close`].
     pub fn close(&self) {
-        self.runtime.block_on(self.client.close());
+        let closing = async {
+            self.client.close().await;
+            Ok(())
+        };
+        // Without a thread that waits for it, it is closed when the client is dropped.
+        let _ = self.threads.wait(closing);
     }
 }

@@ -7,7 +7,7 @@ mod observing;
 pub use acting::{ChunkQueued, Step};
 pub use observing::StreamOptions;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{broadcast, oneshot, watch};
@@ -39,22 +39,11 @@ pub(crate) struct Shared {
     stream: Mutex<Option<CancellationToken>>,
     dispatch: Mutex<Option<CancellationToken>>,
     player: Mutex<bool>,
-    /// What the last attempt to connect ended with.
-    problem: Mutex<String>,
-}
-
-impl Shared {
-    /// What an attempt to connect ended with; whether that is another problem than before.
-    pub(crate) fn note(&self, problem: &str) -> bool {
-        let mut known = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = *known != problem;
-        problem.clone_into(&mut known);
-        changed
-    }
 }
 
 impl PolicyClient {
-    /// Connects to the robot at a URI: `ws://host:port`, `wss://host:port`, or `tcp/host:port` for Zenoh.
+    /// Connects to the robot at a URI: `ws://host:port`, `wss://host:port`, or `tcp/host:port` and `tls/host:port`
+    /// for Zenoh.
     ///
     /// Waits until the server is there, for ever unless [`Options::connect_timeout`] says otherwise; one line is logged
     /// while it waits. Must be called within a tokio runtime that has time and I/O enabled.
@@ -69,6 +58,13 @@ impl PolicyClient {
         if matches!(address, Address::WebSocket { tls: true, .. }) && options.tls.is_none() {
             return Err(Error::Options("wss:// needs Options::tls, which says whose certificates are trusted"));
         }
+        if let Address::Zenoh { locator, .. } = &address
+            && locator.starts_with("tls/")
+            && options.zenoh_ca.is_none()
+            && options.zenoh_config.is_none()
+        {
+            return Err(Error::Options("tls/ needs Options::zenoh_ca, which says whose certificates are trusted"));
+        }
         let limit = options.connect_timeout;
         let mut bits = [0; 8];
         getrandom::fill(&mut bits).map_err(|_| Error::Options("the system has no randomness for the client's id"))?;
@@ -80,7 +76,6 @@ impl PolicyClient {
             stream: Mutex::new(None),
             dispatch: Mutex::new(None),
             player: Mutex::new(false),
-            problem: Mutex::new("nothing was tried yet".to_owned()),
         });
         let alive = Arc::new(shared.closed.clone().drop_guard());
         let (first, outcome) = oneshot::channel();
@@ -99,7 +94,7 @@ impl PolicyClient {
             Some(limit) => tokio::time::timeout(limit, outcome).await.map_err(|_| Error::NoServer {
                 address: address.to_string(),
                 after: limit,
-                last: shared.problem.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+                last: shared.current.problem(),
             })?,
         };
         match outcome {
@@ -249,7 +244,7 @@ impl Shared {
         if let Ok(connection) = self.current.connection() {
             self.on_lost(&connection, &Lost::Here);
         }
-        self.common.queue.close();
+        self.common.queue.close(Error::Closed);
         self.set(State::Closed, None);
     }
 }

@@ -1,7 +1,7 @@
 //! What the parts of a client share, across its connections.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use tokio::runtime::Handle;
@@ -12,6 +12,7 @@ use waldo_protocol::policy::{
 
 use crate::latest::Slot;
 use crate::queue::Queue;
+use crate::requests::Overdue;
 use crate::stats::Counters;
 use crate::{Event, Lost, Options};
 
@@ -35,6 +36,8 @@ pub(crate) struct Common {
     /// The robot that was met first.
     robot: OnceLock<RobotId>,
     pub(crate) configured: Mutex<Configured>,
+    /// Replies to earlier connections that may still come to the next one.
+    pub(crate) overdue: Mutex<Overdue>,
 }
 
 /// What was asked of cameras, to be asked again on every new connection.
@@ -64,6 +67,7 @@ impl Common {
             action_shape: Mutex::new(None),
             robot: OnceLock::new(),
             configured: Mutex::default(),
+            overdue: Mutex::default(),
         }
     }
 
@@ -91,6 +95,10 @@ impl Common {
     /// The only robot to be spoken to, as far as it is known.
     pub(crate) fn robot(&self) -> Option<&RobotId> {
         self.robot.get()
+    }
+
+    pub(crate) fn overdue(&self) -> MutexGuard<'_, Overdue> {
+        self.overdue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A robot answers. What a policy computes for the first one must not move another.

@@ -15,7 +15,7 @@ use waldo_protocol::policy::{
 
 use crate::common::{Common, Configured};
 use crate::link::{Lane, Link, Receiver, Sender};
-use crate::requests::{Call, Requests};
+use crate::requests::{Call, Overdue, Requests};
 use crate::stats::count;
 use crate::{Error, Event, Lost, Observation};
 
@@ -44,6 +44,8 @@ pub(crate) struct Connection {
     heard: AtomicU64,
     /// Number of the stream that is subscribed to; 0: none.
     pub(crate) stream: AtomicU64,
+    /// Whether replies may still come when the connection has ended, to the next one.
+    outlived: bool,
     /// Why the connection is to end, or has ended.
     end: watch::Sender<Option<Lost>>,
 }
@@ -64,6 +66,8 @@ struct Exchange {
 struct Owner {
     reply: oneshot::Sender<Result<Reply, Error>>,
     sent: Instant,
+    /// What the sender wants to know when the reply is there.
+    place: u64,
     /// The observation whose pictures the server may leave out.
     same: Option<Observation>,
     /// How long the server may take once it has nothing older to answer.
@@ -97,15 +101,12 @@ impl Connection {
         let wanted = if extensions { common.options.extensions } else { Capabilities::NONE };
         let mut hello = Vec::new();
         common.hello(wanted, None).encode(&mut hello);
-        let (metadata, hellos) = match tokio::time::timeout(
-            common.options.request_timeout,
-            greet(&sender, &mut receiver, &hello, hello_every),
-        )
-        .await
-        {
+        let greeting = greet(&sender, &mut receiver, &hello, hello_every, &common.overdue);
+        let metadata = match tokio::time::timeout(common.options.request_timeout, greeting).await {
             Ok(result) => result?,
             Err(_) => return Err(Lost::Silent { call: Call::Metadata.name() }),
         };
+        let surplus = if hello_every.is_some() { common.overdue().metadata } else { 0 };
         if let Some(robot) = metadata.ext.as_ref().and_then(|ext| ext.robot.clone()).or(robot) {
             common.meet(robot)?;
         }
@@ -125,7 +126,7 @@ impl Connection {
             limits,
             inflight,
             requests: Mutex::new(Exchange {
-                requests: Requests::new(hellos - 1),
+                requests: Requests::new(surplus),
                 oldest: None,
                 probed: false,
                 newest: None,
@@ -136,6 +137,7 @@ impl Connection {
             clock: Mutex::default(),
             heard: AtomicU64::new(0),
             stream: AtomicU64::new(0),
+            outlived: hello_every.is_some(),
             end: watch::Sender::new(None),
             common,
         };
@@ -162,7 +164,7 @@ impl Connection {
             Ok(permit) => Ok(permit),
             // They come back when replies come, or are waited for in vain.
             Err(_) => match tokio::time::timeout(limit, Arc::clone(&self.permits).acquire_owned()).await {
-                Ok(permit) => permit.map_err(|_| Error::NotConnected),
+                Ok(permit) => permit.map_err(|_| Lost::Here.into()),
                 Err(_) => Err(timed_out()),
             },
         };
@@ -219,14 +221,16 @@ impl Connection {
         let mut frame = Vec::with_capacity(128);
         encode(id, &mut frame)?;
         let (reply, receiver) = oneshot::channel();
-        let serial = exchange.requests.add(id, call, Owner { reply, sent: Instant::now(), same, limit, permit });
+        let sent = Instant::now();
+        let lane = if matches!(call, Call::Step | Call::Chunk) { Lane::Action } else { Lane::Request };
+        let place = self.write(frame, lane).inspect_err(|lost| self.fail(lost.clone()))?;
+        // No reply is looked at before the lock is free.
+        let serial = exchange.requests.add(id, call, Owner { reply, sent, place, same, limit, permit });
         exchange.refresh();
-        let lane = if matches!(call, Call::Step | Call::Chunk) { Lane::Action } else { Lane::Other };
-        self.write(frame, lane).inspect_err(|lost| self.fail(lost.clone()))?;
         Ok((serial, receiver))
     }
 
-    fn write(&self, frame: Vec<u8>, lane: Lane) -> Result<(), Lost> {
+    fn write(&self, frame: Vec<u8>, lane: Lane) -> Result<u64, Lost> {
         count(&self.common.counters.bytes_out, frame.len() as u64);
         self.sender.send(frame, lane)
     }
@@ -239,7 +243,7 @@ impl Connection {
         }
         let mut frame = Vec::with_capacity(256);
         encode(&mut frame)?;
-        self.write(frame, lane).map_err(|lost| {
+        self.write(frame, lane).map(drop).map_err(|lost| {
             self.fail(lost.clone());
             lost.into()
         })
@@ -266,7 +270,12 @@ impl Connection {
     pub(crate) fn close(&self, lost: &Lost) {
         self.fail(lost.clone());
         let mut exchange = self.exchange();
-        exchange.ended.get_or_insert_with(|| lost.clone());
+        if exchange.ended.is_none() {
+            exchange.ended = Some(lost.clone());
+            if self.outlived {
+                *self.common.overdue() = exchange.requests.overdue();
+            }
+        }
         let owners: Vec<Owner> = exchange.requests.drain().map(|(_, owner)| owner).collect();
         drop(exchange);
         for owner in owners {
@@ -303,7 +312,7 @@ impl Connection {
         let mut watch = self.generation.subscribe();
         tokio::select! {
             known = watch.wait_for(|probe| probe.known().is_some()) => {
-                known.ok().and_then(|probe| probe.known()).ok_or(Error::NotConnected)
+                known.ok().and_then(|probe| probe.known()).ok_or(Error::Lost(Lost::Here))
             }
             lost = self.ended() => Err(lost.into()),
         }
@@ -354,17 +363,22 @@ impl Common {
     }
 }
 
-/// The answer to the first request, and how often it was sent.
+/// The answer to the first request.
+///
+/// Where replies to earlier connections may come too it is repeated until one comes that cannot be any of theirs.
 async fn greet(
     sender: &Sender,
     receiver: &mut Receiver,
     hello: &[u8],
     every: Option<Duration>,
-) -> Result<(MetadataResponse, u32), Lost> {
-    let mut hellos = 0;
+    overdue: &Mutex<Overdue>,
+) -> Result<MetadataResponse, Lost> {
+    let overdue = || overdue.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         sender.send(hello.to_vec(), Lane::Other)?;
-        hellos += 1;
+        if every.is_some() {
+            overdue().asked();
+        }
         let answer = async {
             loop {
                 let frame = receiver.next().await?;
@@ -380,12 +394,11 @@ async fn greet(
                 }
             }
         };
-        match every {
-            None => return answer.await.map(|metadata| (metadata, hellos)),
-            Some(every) => {
-                if let Ok(metadata) = tokio::time::timeout(every, answer).await {
-                    return Ok((metadata?, hellos));
-                }
+        let Some(every) = every else { return answer.await };
+        if let Ok(metadata) = tokio::time::timeout(every, answer).await {
+            let metadata = metadata?;
+            if overdue().answered() {
+                return Ok(metadata);
             }
         }
     }

@@ -36,8 +36,11 @@ pub enum Error {
         reason: String,
     },
     /// There is no connection at the moment; the client is looking for the server.
-    #[error("not connected")]
-    NotConnected,
+    #[error("not connected: {last}")]
+    NotConnected {
+        /// How the last connection ended, or why the last attempt to connect again failed.
+        last: String,
+    },
     /// The connection was lost while the call waited for its reply.
     #[error("connection lost: {0}")]
     Lost(#[from] Lost),

@@ -47,7 +47,7 @@ pub(crate) async fn keep(shared: Arc<Shared>, address: Address, first: oneshot::
                 }
             }
             Err(error) => {
-                let changed = shared.note(&error.message);
+                let changed = shared.current.note(&error.message);
                 if let Some(first) = first.take_if(|_| error.for_good) {
                     shared.set(State::Closed, None);
                     // Nobody may be waiting.
@@ -94,8 +94,10 @@ impl Shared {
     pub(crate) fn on_lost(&self, connection: &Connection, lost: &Lost) {
         self.common.latest.set_lost();
         if !self.common.options.keep_actions_when_lost {
-            count(&self.common.counters.actions_dropped_lost, self.common.queue.close() as u64);
+            let dropped = self.common.queue.close(Error::NotConnected { last: lost.to_string() });
+            count(&self.common.counters.actions_dropped_lost, dropped as u64);
         }
+        self.current.note(&lost.to_string());
         self.set(State::Lost(lost.clone()), None);
         connection.close(lost);
     }

@@ -35,6 +35,8 @@ pub(crate) struct Link {
 pub(crate) enum Lane {
     /// An action or a chunk of them, before everything else if the link knows priorities.
     Action,
+    /// What is answered; the sender is told when it was.
+    Request,
     /// Everything else.
     Other,
 }
@@ -50,19 +52,30 @@ pub(crate) enum Sender {
 
 impl Sender {
     /// Sends a whole frame, after all that were sent before. Never waits: what the network does not take at once is
-    /// kept, up to a bound at which the link is given up.
+    /// kept, up to a bound at which the link is given up. Gives what [`answered`](Self::answered) wants to know.
     ///
     /// # Errors
     /// The link is at its end.
-    pub(crate) fn send(&self, frame: Vec<u8>, lane: Lane) -> Result<(), Lost> {
+    pub(crate) fn send(&self, frame: Vec<u8>, lane: Lane) -> Result<u64, Lost> {
         match self {
             Self::Ws(sender) => {
                 // One socket, so one order.
                 let _ = lane;
-                sender.send(&frame)
+                sender.send(&frame).map(|()| 0)
             }
             #[cfg(feature = "zenoh")]
             Self::Zenoh(sender) => sender.send(frame, lane),
+        }
+    }
+
+    /// The reply to a [`Lane::Request`] came.
+    pub(crate) fn answered(&self, place: u64) {
+        match self {
+            Self::Ws(_) => {
+                let _ = place;
+            }
+            #[cfg(feature = "zenoh")]
+            Self::Zenoh(sender) => sender.answered(place),
         }
     }
 
@@ -94,6 +107,9 @@ impl Sender {
     }
 }
 
+/// Handles a frame, without waiting; an error ends the link.
+pub(crate) type Handler = Box<dyn Fn(&Bytes) -> Result<(), Lost> + Send + Sync>;
+
 /// Receives frames; has one owner.
 pub(crate) enum Receiver {
     /// Over a WebSocket.
@@ -113,6 +129,20 @@ impl Receiver {
             Self::Ws(receiver) => receiver.next().await,
             #[cfg(feature = "zenoh")]
             Self::Zenoh(receiver) => receiver.next().await,
+        }
+    }
+
+    /// Hands every frame to `handler`, on whatever thread brings it, until the link's end or an error. None is handled any
+    /// more once the future was dropped.
+    pub(crate) async fn run(&mut self, handler: Handler) -> Lost {
+        match self {
+            Self::Ws(receiver) => loop {
+                if let Err(lost) = receiver.next().await.and_then(|frame| handler(&frame)) {
+                    return lost;
+                }
+            },
+            #[cfg(feature = "zenoh")]
+            Self::Zenoh(receiver) => receiver.run(handler).await,
         }
     }
 }

@@ -43,6 +43,9 @@ pub struct Options {
     /// `host:port` of an HTTP proxy through which WebSockets are opened; `None`, the default: none, whatever the
     /// environment says.
     pub proxy: Option<String>,
+    /// Certificates that are trusted at `tls/` addresses of Zenoh, PEM: the robot's own, or that of the authority that signed
+    /// it. `None`: those that [`zenoh_config`](Self::zenoh_config) names.
+    pub zenoh_ca: Option<String>,
     /// Text of a Zenoh configuration (JSON5) to start from; `None`: no discovery, one connection to the given locator.
     pub zenoh_config: Option<String>,
 }
@@ -62,6 +65,7 @@ impl Default for Options {
             extensions: Capabilities::all(),
             tls: None,
             proxy: None,
+            zenoh_ca: None,
             zenoh_config: None,
         }
     }

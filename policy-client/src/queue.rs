@@ -30,15 +30,15 @@ pub(crate) struct Queue {
 }
 
 struct Waiting {
-    /// Whether anything is taken: not between two connections, where it would become too old.
-    open: bool,
+    /// Why nothing is taken: between two connections it would become too old.
+    closed: Option<Error>,
     actions: VecDeque<Ready>,
     rows: ChunkQueue<Ready>,
 }
 
 impl Queue {
     pub(crate) fn new(capacity: usize) -> Self {
-        let waiting = Waiting { open: true, actions: VecDeque::new(), rows: ChunkQueue::new(capacity) };
+        let waiting = Waiting { closed: None, actions: VecDeque::new(), rows: ChunkQueue::new(capacity) };
         Self { capacity, waiting: Mutex::new(waiting), rows: Notify::new() }
     }
 
@@ -48,8 +48,8 @@ impl Queue {
 
     pub(crate) fn put(&self, ready: Ready) -> Result<(), Error> {
         let mut waiting = self.lock();
-        if !waiting.open {
-            return Err(Error::NotConnected);
+        if let Some(why) = &waiting.closed {
+            return Err(why.clone());
         }
         if waiting.actions.len() >= self.capacity {
             return Err(Error::QueueFull { capacity: self.capacity });
@@ -79,8 +79,8 @@ impl Queue {
         rows: impl IntoIterator<Item = (f64, Ready)>,
     ) -> Result<Queued, Error> {
         let mut waiting = self.lock();
-        if !waiting.open {
-            return Err(Error::NotConnected);
+        if let Some(why) = &waiting.closed {
+            return Err(why.clone());
         }
         let queued = waiting.rows.push(now, late_limit, mode, rows).map_err(|refused| match refused {
             ChunkRefused::Full { capacity, .. } => Error::QueueFull { capacity },
@@ -99,12 +99,12 @@ impl Queue {
 
     /// Takes what is put from now on.
     pub(crate) fn open(&self) {
-        self.lock().open = true;
+        self.lock().closed = None;
     }
 
     /// Forgets everything, says how much, and takes nothing more.
-    pub(crate) fn close(&self) -> usize {
-        self.lock().open = false;
+    pub(crate) fn close(&self, why: Error) -> usize {
+        self.lock().closed = Some(why);
         // Nothing comes in between.
         self.clear()
     }

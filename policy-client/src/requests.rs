@@ -84,6 +84,31 @@ impl Call {
     }
 }
 
+/// Replies that an ended connection waited for and that may still come where the next one listens: Zenoh's keys stay the
+/// same. Servers answer in order, so one of metadata that was asked for later shows that all before it were given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Overdue {
+    /// Of metadata.
+    pub(crate) metadata: u32,
+    /// As many answers of metadata may come before the last other reply without an id; the next comes after it.
+    pub(crate) before_others: u32,
+}
+
+impl Overdue {
+    /// Metadata are asked for.
+    pub(crate) fn asked(&mut self) {
+        self.metadata = self.metadata.saturating_add(1);
+    }
+
+    /// Metadata came. Whether no other reply can come any more that was asked for before.
+    pub(crate) fn answered(&mut self) -> bool {
+        self.metadata = self.metadata.saturating_sub(1);
+        let all = self.before_others == 0;
+        self.before_others = self.before_others.saturating_sub(1);
+        all
+    }
+}
+
 /// Requests whose replies did not come yet, oldest first.
 #[derive(Debug)]
 pub(crate) struct Requests<T> {
@@ -190,6 +215,18 @@ impl<T> Requests<T> {
     /// Everything that still waits; the connection ended.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = (Call, T)> {
         self.waiting.drain(..).map(|waiting| (waiting.call, waiting.owner))
+    }
+
+    /// The replies without an id that may come after the end of the connection.
+    pub(crate) fn overdue(&self) -> Overdue {
+        let mut overdue = Overdue { metadata: self.surplus, before_others: 0 };
+        for waiting in self.waiting.iter().filter(|waiting| waiting.id.is_none()) {
+            match waiting.call {
+                Call::Metadata => overdue.asked(),
+                _ => overdue.before_others = overdue.metadata,
+            }
+        }
+        overdue
     }
 
     /// Requests that wait.
@@ -312,6 +349,30 @@ mod tests {
         requests.add(None, Call::Reset, 'a');
         assert_eq!(requests.on_reply(&metadata(None)), Match::Stray);
         assert_eq!(requests.on_reply(&metadata(None)), Match::Misfit(Call::Reset, 'a'));
+    }
+
+    #[test]
+    fn after_an_end_an_answer_of_metadata_counts_once_nothing_else_can_come_that_was_asked_before() {
+        let mut requests = Requests::new(1);
+        let calls = [Call::Metadata, Call::Observation, Call::Metadata, Call::Reset, Call::Metadata];
+        for call in calls {
+            requests.add(None, call, ());
+        }
+        let mut overdue = requests.overdue();
+        assert_eq!(overdue, Overdue { metadata: 4, before_others: 3 });
+        // The next connection asks twice before anything comes.
+        (0..2).for_each(|_| overdue.asked());
+        assert_eq!([(); 4].map(|()| overdue.answered()), [false, false, false, true]);
+        assert_eq!(overdue, Overdue { metadata: 2, before_others: 0 });
+    }
+
+    #[test]
+    fn replies_with_ids_find_nobody_after_an_end_so_nothing_is_waited_for() {
+        let mut requests = Requests::new(0);
+        requests.add(id(1), Call::Metadata, ());
+        requests.add(id(2), Call::Observation, ());
+        let mut overdue = requests.overdue();
+        assert!(overdue.answered());
     }
 
     #[test]

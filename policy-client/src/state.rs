@@ -44,11 +44,27 @@ pub enum Event {
 pub(crate) struct Current {
     state: watch::Sender<State>,
     connection: Mutex<Option<Arc<Connection>>>,
+    /// How the last connection ended, or the last attempt to connect.
+    problem: Mutex<String>,
 }
 
 impl Current {
     pub(crate) fn new() -> Self {
-        Self { state: watch::Sender::new(State::Connecting), connection: Mutex::new(None) }
+        let problem = Mutex::new("nothing was tried yet".to_owned());
+        Self { state: watch::Sender::new(State::Connecting), connection: Mutex::new(None), problem }
+    }
+
+    /// What a connection or an attempt to connect ended with; whether that is another problem than before.
+    pub(crate) fn note(&self, problem: &str) -> bool {
+        let mut known = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = *known != problem;
+        problem.clone_into(&mut known);
+        changed
+    }
+
+    /// What was noted last.
+    pub(crate) fn problem(&self) -> String {
+        self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// After [`State::Closed`] nothing changes any more.
@@ -77,7 +93,10 @@ impl Current {
     /// There is none.
     pub(crate) fn connection(&self) -> Result<Arc<Connection>, Error> {
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        connection.ok_or_else(|| if self.state() == State::Closed { Error::Closed } else { Error::NotConnected })
+        connection.ok_or_else(|| match self.state() {
+            State::Closed => Error::Closed,
+            _ => Error::NotConnected { last: self.problem() },
+        })
     }
 
     /// The connection as soon as there is one.

@@ -174,6 +174,17 @@ mod tests {
     }
 
     #[test]
+    fn what_the_policy_service_is_told_comes_from_everywhere_too() {
+        let (_dir, path) = file("policy-lease = 2.5\npolicy_max_message = 1024\npolicy-tls = true\n");
+        let policy = settings(&["waldo", "serve", "--config", &path], &[]).unwrap().policy;
+        assert_eq!((policy.lease, policy.max_message, policy.tls), (Duration::from_millis(2500), 1 << 30, true));
+        let env = [("WALDO_POLICY_LEASE", "3"), ("WALDO_POLICY_MAX_MESSAGE", "2"), ("WALDO_POLICY_TLS", "false")];
+        let args = ["waldo", "serve", "--config", &path, "--policy-lease", "4"];
+        let policy = settings(&args, &env).unwrap().policy;
+        assert_eq!((policy.lease, policy.max_message, policy.tls), (Duration::from_secs(4), 2 << 20, false));
+    }
+
+    #[test]
     fn errors_name_the_key_and_where_it_stands() {
         let error = settings(&["waldo", "serve"], &[("WALDO_PORT", "many")]).unwrap_err().to_string();
         assert!(error.starts_with("WALDO_PORT: ") && error.contains("'many'"), "{error}");

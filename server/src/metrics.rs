@@ -72,7 +72,11 @@ impl Default for Inner {
         let clients = Family::default();
         registry.register("clients", "Clients connected", Family::clone(&clients));
         let connections = Gauge::default();
-        registry.register("connections", "Connections of the https listener", Gauge::clone(&connections));
+        registry.register(
+            "connections",
+            "Connections of the https listener and of the field's own port",
+            Gauge::clone(&connections),
+        );
         let connections_refused = Counter::default();
         registry.register(
             "connections_refused",

@@ -96,6 +96,6 @@ pub use robot::{ActionData, Observation, Peer, PolicyError, PolicyRobot, StepRes
 pub use server::{PolicyServer, PolicyStartError};
 
 #[cfg(feature = "zenoh")]
-pub use self::zenoh::ZenohConfig;
+pub use self::zenoh::{ZenohConfig, ZenohTls};
 pub use stats::PolicyCounts;
 pub use transport::{PolicyTransport, UnknownTransport};

@@ -76,12 +76,13 @@ impl Waldo {
         robot: Box<dyn Robot>,
         mut field: Option<Field>,
     ) -> Result<Self, ServeError> {
-        policy::check_port(settings)?;
+        // Before any motor moves.
+        let port = policy::bind(settings)?;
         field::check_port(settings)?;
         let control = Self::start_robot(server, &hub, Arc::clone(&arbiter), robot).await?;
         let own = settings.cameras.v4l2.iter().map(|address| V4l2Camera::start(address.clone(), &hub));
         let own = own.collect::<Result<_, _>>()?;
-        let policies = Policies::start(settings, server, (&control, Arc::clone(&arbiter), &hub)).await?;
+        let policies = Policies::start(settings, server, (&control, Arc::clone(&arbiter), &hub), port).await?;
         if let Some(field) = &mut field {
             field.start(server, (&control, arbiter))?;
         }

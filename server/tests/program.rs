@@ -17,9 +17,10 @@ fn output(mut command: Command) -> Output {
     command.output().expect("the program runs")
 }
 
-/// A server on a free port, and that port.
+/// A server on free ports, and that of the page.
 fn serve(data: &TempDir) -> (Child, u16) {
-    let mut command = waldo(data, &["serve", "--bind", "127.0.0.1", "--port", "0", "--mdns=false"]);
+    let free = ["serve", "--bind", "127.0.0.1", "--port", "0", "--policy-port", "0", "--mdns=false"];
+    let mut command = waldo(data, &free);
     let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
     let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
     let port = stdout

@@ -1,6 +1,7 @@
 //! What the benches share: figures over several runs, the table, the JSON file, clocks and CPU time.
 
 mod camera;
+pub mod field;
 mod figures;
 pub mod network;
 pub mod policy;

@@ -5,6 +5,7 @@ pub mod browser;
 pub mod client;
 pub mod crowd;
 pub mod driving;
+pub mod field;
 pub mod headset;
 pub mod network;
 pub mod offering;

@@ -217,7 +217,7 @@ async fn a_service_that_restarts_is_found_again() -> Result<()> {
     server.stop();
     drop(server);
     until("staleness", || client.latest_obs().is_some_and(|latest| latest.stale)).await?;
-    ensure!(matches!(client.reset().await, Err(Error::NotConnected)));
+    ensure!(matches!(client.reset().await, Err(Error::NotConnected { .. })));
     let again = PolicyConfig { websocket: Some(address), ..config() };
     let _server = serve(&robot, &hub, again)?;
     tokio::time::timeout(PATIENCE, client.ready()).await??;

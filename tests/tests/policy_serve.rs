@@ -1,5 +1,6 @@
 //! What `waldo serve` makes of policies: what they are told, what holds them, and how it ends.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -7,8 +8,9 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 use waldo_policy_client::{Action, Chunk, Due, Event, Options, PolicyClient};
 use waldo_protocol::policy::{Capabilities, ErrorCode};
+use waldo_server::config::{PolicySettings, Settings};
 use waldo_server::robot::ActionLayout;
-use waldo_tests::client::PATIENCE;
+use waldo_tests::client::{Client, PATIENCE};
 use waldo_tests::driving::{Policy, bent, description, off, reported, told, viewer};
 use waldo_tests::robot::{Robotics, with_policies};
 
@@ -125,6 +127,34 @@ async fn the_robot_tells_policies_what_it_is_and_refuses_what_does_not_fit() -> 
     }
     assert!(told[0].contains("3 actions") && told[0].contains("chunk"), "{told:?}");
     assert!(told[1].contains("7 values") && told[1].contains("takes 16"), "{told:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn encryption_the_largest_message_and_the_lease_are_settings_of_the_program() -> Result<()> {
+    let lease = Duration::from_millis(200);
+    let robot = Robotics::start(|data| {
+        let settings = with_policies(data);
+        let policy = PolicySettings { tls: true, max_message: 1 << 20, lease, ..settings.policy };
+        Settings { policy, ..settings }
+    })
+    .await?;
+    let policies = robot.waldo.policies().context("policies are served")?.clone();
+    let addr = policies.addr().context("it listens")?;
+    // With the certificate of the page, which is all that this client trusts.
+    let mut socket = Client::connect(addr, &robot.tls, "/").await?;
+    socket.send_binary(vec![0; (1 << 20) + 1]).await?;
+    let close = socket.closed().await?.context("no reason")?;
+    assert_eq!(u16::from(close.code), 1009);
+
+    let trusted = Some(Arc::clone(robot.tls.config()));
+    let options = Options { tls: trusted, connect_timeout: Some(PATIENCE), ..Options::default() };
+    let client = PolicyClient::connect(&format!("wss://localhost:{}", addr.port()), options).await?;
+    client.send_action(Action::from(bent(0.0))).await?;
+    robot.until("it controls", |_| policies.holder().is_some()).await?;
+    let begin = Instant::now();
+    robot.until("it is silent for too long", |_| policies.holder().is_none()).await?;
+    assert!(begin.elapsed() < 10 * lease, "{:?}", begin.elapsed());
     Ok(())
 }
 

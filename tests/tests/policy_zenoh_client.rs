@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use waldo_policy_client::{Capabilities, Error, Options, PolicyClient};
-use waldo_server::policy::ZenohConfig;
+use waldo_server::policy::{ZenohConfig, ZenohTls};
 use waldo_server::sensors::{CameraConfig, SensorHub};
 use waldo_tests::plain_zenoh::{Obedient, OriginalServer, PATIENCE, free_locator, open, router, until};
 use zenoh::Wait;
@@ -52,6 +52,34 @@ async fn our_client_runs_with_our_robot_with_extensions() -> Result<()> {
     }
     client.close().await;
     ensure!(robot.resets() == 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_tls_our_client_speaks_to_a_robot_whose_certificate_it_trusts_and_to_no_other() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let made = || rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]);
+    let (own, other) = (made()?, made()?);
+    let (certfile, keyfile) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&certfile, own.cert.pem())?;
+    std::fs::write(&keyfile, own.signing_key.serialize_pem())?;
+    let (robot, locator) = (Obedient::new(SensorHub::default()), free_locator()?.replace("tcp/", "tls/"));
+    let _server =
+        robot.serve("arm-1", ZenohConfig { tls: Some(ZenohTls { certfile, keyfile }), ..listening(&locator) })?;
+
+    let trusting =
+        |pem: String, limit| Options { zenoh_ca: Some(pem), connect_timeout: Some(limit), ..Options::default() };
+    let client = PolicyClient::connect(&locator, trusting(own.cert.pem(), PATIENCE)).await?;
+    client.reset().await?;
+    client.send_action([0.25f32, 0.5]).await?;
+    elsewhere(|| until("the action", || robot.actions() == [[0.25, 0.5]]))?;
+    client.close().await;
+
+    let refused = PolicyClient::connect(&locator, trusting(other.cert.pem(), Duration::from_secs(12))).await;
+    let refused = refused.err().context("it trusts the wrong certificate")?.to_string();
+    ensure!(refused.ends_with("with a certificate that is trusted"), "{refused}");
+    let blind = PolicyClient::connect(&locator, Options::default()).await.err().context("it trusts anybody")?;
+    ensure!(blind.to_string().contains("zenoh_ca"), "{blind}");
     Ok(())
 }
 
@@ -130,7 +158,7 @@ async fn no_call_hangs_when_the_robot_breaks_off() -> Result<()> {
     let cut = Instant::now();
     let failed = timeout(PATIENCE, reset).await??.err().context("the reset went through")?;
     ensure!(matches!(failed, Error::Lost(_)) && cut.elapsed() < Duration::from_secs(2), "{failed}");
-    ensure!(matches!(client.observation().await, Err(Error::NotConnected)));
+    ensure!(matches!(client.observation().await, Err(Error::NotConnected { .. })));
     while !client.latest_obs().context("there was one")?.stale {
         ensure!(cut.elapsed() < Duration::from_secs(2), "still called fresh");
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -18,6 +18,8 @@ pub(crate) enum Bench {
     Video,
     /// What clients cost each other and the robot.
     Crowd,
+    /// Users and spectators of a field, beside bare sockets.
+    Field,
     /// Observations and streams for policies, beside bare TCP and bare Zenoh.
     Policy,
 }
@@ -30,6 +32,7 @@ pub(crate) fn run(bench: Bench, args: &[OsString]) -> Result<()> {
     let (program, needs) = match bench {
         Bench::Pose => ("bench-pose", setup::NATIVE.to_vec()),
         Bench::Crowd => ("bench-crowd", setup::NATIVE.to_vec()),
+        Bench::Field => ("bench-field", setup::NATIVE.to_vec()),
         Bench::Policy => ("bench-policy", setup::NATIVE.to_vec()),
         Bench::Video => ("bench-video", [setup::NATIVE, &[Need::Chromium, Need::Networks]].concat()),
     };

@@ -1,7 +1,7 @@
 //! What comes in on a connection.
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -24,7 +24,7 @@ const SILENCE: Duration = Duration::from_secs(10);
 
 impl Connection {
     /// Hands what comes to whom it belongs, until the end. Exchanges clocks now and then.
-    pub(crate) async fn run(&self, receiver: &mut Receiver) -> Lost {
+    pub(crate) async fn run(self: &Arc<Self>, receiver: &mut Receiver) -> Lost {
         tokio::select! {
             biased;
             lost = self.ended() => lost,
@@ -35,16 +35,11 @@ impl Connection {
         }
     }
 
-    async fn receive(&self, receiver: &mut Receiver) -> Lost {
-        loop {
-            let result = match receiver.next().await {
-                Ok(frame) => self.on_frame(&frame),
-                Err(lost) => Err(lost),
-            };
-            if let Err(lost) = result {
-                return lost;
-            }
-        }
+    async fn receive(self: &Arc<Self>, receiver: &mut Receiver) -> Lost {
+        // The link may outlive its connection by a moment.
+        let connection = Arc::downgrade(self);
+        let handler = move |frame: &Bytes| connection.upgrade().map_or(Ok(()), |connection| connection.on_frame(frame));
+        receiver.run(Box::new(handler)).await
     }
 
     async fn keep_clock(&self) -> Lost {
@@ -164,7 +159,8 @@ impl Connection {
         };
         match matched {
             Match::Reply(call, owner) => {
-                let Owner { reply, sent, same, .. } = owner;
+                let Owner { reply, sent, place, same, .. } = owner;
+                self.sender.answered(place);
                 match &message {
                     ServerMessage::Clock(clock) => {
                         let t3 = self.common.seconds(at);
@@ -219,7 +215,7 @@ impl Connection {
     fn give_credit(&self, stream: u64) -> Result<(), Lost> {
         let mut credit = Vec::new();
         Credit { stream, add: 1 }.encode(&mut credit);
-        self.write(credit, Lane::Other)
+        self.write(credit, Lane::Other).map(drop)
     }
 
     /// Whether an observation is not older than one that is there already: answers with ids may overtake each other.

@@ -8,8 +8,11 @@ mod head;
 mod receiver;
 mod sender;
 
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -19,6 +22,13 @@ pub(crate) use sender::Sender;
 
 use super::{Dial, DialError, Link};
 use crate::Address;
+
+/// How long the other side's computer may acknowledge nothing of what was sent.
+#[cfg(target_os = "linux")]
+const GONE: Duration = Duration::from_secs(10);
+
+/// How often it is asked for a sign of life while nothing is sent, such as during a reset.
+const ALIVE: Duration = Duration::from_secs(3);
 
 /// Dials once.
 pub(super) async fn dial(dial: Dial<'_>) -> Result<Link, DialError> {
@@ -30,8 +40,7 @@ pub(super) async fn dial(dial: Dial<'_>) -> Result<Link, DialError> {
         None => TcpStream::connect((host.as_str(), *port)).await.map_err(DialError::later)?,
         Some(proxy) => handshake::through_proxy(proxy, &authority).await?,
     };
-    // Requests are small and wait for nothing.
-    stream.set_nodelay(true).map_err(DialError::later)?;
+    prepare(&stream).map_err(DialError::later)?;
     if *tls {
         let config = dial.options.tls.clone().ok_or_else(|| {
             DialError::for_good("wss:// needs Options::tls, which says whose certificates are trusted")
@@ -53,6 +62,16 @@ pub(super) async fn dial(dial: Dial<'_>) -> Result<Link, DialError> {
     }
 }
 
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    // Requests are small and wait for nothing.
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(ALIVE).with_interval(ALIVE))?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(GONE))?;
+    Ok(())
+}
+
 type Read = Box<dyn AsyncRead + Send + Unpin>;
 type Write = Box<dyn AsyncWrite + Send + Unpin>;
 
@@ -61,4 +80,21 @@ fn link(read: Read, write: Write, early: &[u8], max_message: usize) -> Link {
     let receiver = Receiver::new(read, early, Arc::clone(sender.socket()), max_message);
     let (sender, receiver) = (super::Sender::Ws(sender), super::Receiver::Ws(receiver));
     Link { sender, receiver, hello_every: None, extensions: true, robot: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn the_system_gives_a_computer_up_that_is_gone() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        prepare(&stream).unwrap();
+        let socket = SockRef::from(&stream);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(GONE));
+        assert_eq!((socket.keepalive().unwrap(), socket.tcp_keepalive_time().unwrap()), (true, ALIVE));
+        assert!(stream.nodelay().unwrap());
+    }
 }

@@ -3,21 +3,22 @@
 //! A Waldo robot shows a liveliness token and has a pair of keys for every client, so that nobody hears what is meant for
 //! somebody else; an original server has one pair for everybody. Which of them it will be is found out while dialling.
 //!
-//! Zenoh brings threads of its own. Whatever of it may block, such as to open and to close a session, is done by one more
-//! thread per link, because Zenoh cannot block on every kind of Tokio runtime.
+//! Zenoh brings threads of its own. Whatever of it may block, such as to open and to close a session and to send, is done
+//! by one more thread per link: nobody else has to wait, and Zenoh cannot block on every kind of Tokio runtime.
 
+mod receiver;
+mod sender;
 mod settings;
 #[cfg(test)]
 mod tests;
 
 use std::io::Read;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver as Stopped, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use waldo_protocol::policy::{ClientId, EVERY_LIVE, RobotId, ZenohKeys, robot_of};
 use zenoh::bytes::ZBytes;
 use zenoh::matching::MatchingListener;
@@ -26,12 +27,13 @@ use zenoh::qos::{CongestionControl, Priority};
 use zenoh::sample::{Locality, Sample};
 use zenoh::{Config, Session, Wait};
 
+pub(crate) use self::receiver::Receiver;
+use self::receiver::inbox;
+use self::sender::Outgoing;
+pub(crate) use self::sender::Sender;
 use super::pool::Pool;
-use super::{Dial, DialError, Lane, Link};
+use super::{Dial, DialError, Link};
 use crate::{Address, Lost};
-
-/// Frames that may wait for [`Receiver::next`]; with more the link is given up, as a reply must not be lost.
-const FRAMES_WAITING: usize = 64;
 
 /// How often the first request is repeated, as the original does it.
 const HELLO_EVERY: Duration = Duration::from_millis(500);
@@ -45,50 +47,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long it waits for everybody to say whether they are alive.
 const ASK: Duration = Duration::from_millis(500);
 
-/// Sends frames.
-pub(crate) struct Sender {
-    actions: Publisher<'static>,
-    others: Publisher<'static>,
-    lost: watch::Receiver<Option<Lost>>,
-    stop: SyncSender<()>,
-}
-
-impl Sender {
-    /// Sends a whole frame. Zenoh takes a megabyte of each priority before it makes anybody wait, and gives a link up that
-    /// takes nothing for five seconds.
-    pub(crate) fn send(&self, frame: Vec<u8>, lane: Lane) -> Result<(), Lost> {
-        if let Some(lost) = &*self.lost.borrow() {
-            return Err(lost.clone());
-        }
-        let publisher = if lane == Lane::Action { &self.actions } else { &self.others };
-        publisher.put(frame).wait().map_err(|error| Lost::Network(error.to_string()))
-    }
-
-    /// Ends the link; Zenoh sends first what was given to it.
-    pub(crate) fn close(&self) {
-        // Full or gone: somebody was faster.
-        let _ = self.stop.try_send(());
-    }
-}
-
-/// Receives frames.
-pub(crate) struct Receiver {
-    frames: mpsc::Receiver<Bytes>,
-    lost: watch::Receiver<Option<Lost>>,
-}
-
-impl Receiver {
-    /// The next whole frame; those that came before the link's end come before its reason.
-    pub(crate) async fn next(&mut self) -> Result<Bytes, Lost> {
-        tokio::select! {
-            biased;
-            Some(frame) = self.frames.recv() => Ok(frame),
-            // An error means that the session is closed.
-            lost = self.lost.wait_for(Option::is_some) => Err(lost.ok().and_then(|lost| lost.clone()).unwrap_or(Lost::Here)),
-        }
-    }
-}
-
 /// Looks for the robot, for at most [`SEARCH`].
 pub(super) async fn dial(dial: Dial<'_>) -> Result<Link, DialError> {
     let Address::Zenoh { locator, robot } = dial.address else {
@@ -96,6 +54,7 @@ pub(super) async fn dial(dial: Dial<'_>) -> Result<Link, DialError> {
     };
     let config = settings::config(locator, dial.options).map_err(DialError::for_good)?;
     let search = Search {
+        room: settings::room(&config),
         config,
         own: dial.options.zenoh_config.is_some(),
         locator: locator.clone(),
@@ -117,21 +76,24 @@ struct Search {
     /// The only one to be spoken to.
     robot: Option<RobotId>,
     client: ClientId,
+    /// Batches that Zenoh has for what is sent.
+    room: u64,
 }
 
-/// Opens the session, hands out the link, and keeps the session until the link is no longer needed.
+/// Opens the session, hands out the link, and sends what is given to it until it is no longer needed.
 fn carry(search: &Search, found: oneshot::Sender<Result<Link, DialError>>) {
     let session = match open(search) {
         Ok(session) => session,
         Err(error) => return drop(found.send(Err(error))),
     };
     let robot = find(&session, search, || found.is_closed());
-    match robot.and_then(|robot| link(&session, robot, &search.client)) {
-        Ok((link, _listening, stopped)) => {
+    match robot.and_then(|robot| link(&session, robot, search)) {
+        Ok((link, sending)) => {
             // If nobody waits any more, the link comes back and is dropped, which ends it.
             drop(found.send(Ok(link)));
-            // Either word means the same: to be closed, or dropped without that.
-            let _ = stopped.recv();
+            if let Err(lost) = sending.outgoing.send(&sending.actions, &sending.others) {
+                give_up(&sending.lost, lost);
+            }
         }
         Err(error) => drop(found.send(Err(error))),
     }
@@ -201,6 +163,9 @@ fn nobody(session: &Session, search: &Search) -> DialError {
     let alone = info.peers_zid().wait().next().is_none() && info.routers_zid().wait().next().is_none();
     let locator = &search.locator;
     DialError::later(match &search.robot {
+        _ if alone && locator.starts_with("tls/") => {
+            format!("nobody answers at {locator} with a certificate that is trusted")
+        }
         _ if alone => format!("nobody answers at {locator}"),
         Some(robot) => format!("{locator} answers, but no robot {robot} is there"),
         None => format!("{locator} answers, but no policy server is there"),
@@ -214,32 +179,36 @@ fn publisher(session: &Session, keys: &ZenohKeys, priority: Priority) -> Result<
     publisher.allowed_destination(Locality::Remote).wait().map_err(DialError::later)
 }
 
-/// What a link listens with; undeclared when the session closes.
-type Listening = (Subscriber<()>, MatchingListener<()>);
+/// What the thread of a link needs.
+struct Sending {
+    outgoing: Arc<Outgoing>,
+    actions: Publisher<'static>,
+    others: Publisher<'static>,
+    lost: Arc<watch::Sender<Option<Lost>>>,
+    /// Undeclared when the session closes.
+    _listening: (Subscriber<()>, MatchingListener<()>),
+}
 
 /// Puts a link together. It is lost when nobody listens to it any more.
-fn link(
-    session: &Session,
-    robot: Option<RobotId>,
-    client: &ClientId,
-) -> Result<(Link, Listening, Stopped<()>), DialError> {
-    let keys = keys(robot.as_ref(), client);
+fn link(session: &Session, robot: Option<RobotId>, search: &Search) -> Result<(Link, Sending), DialError> {
+    let keys = keys(robot.as_ref(), &search.client);
     let (lost, lost_too) = watch::channel(None);
     let lost = Arc::new(lost);
-    let (taken, frames) = mpsc::channel(FRAMES_WAITING);
+    let (inbox, receiver) = inbox(lost_too.clone());
     let unread = Arc::clone(&lost);
     let subscriber = session.declare_subscriber(keys.s2c.clone()).allowed_origin(Locality::Remote);
     let pool = Pool::default();
     let subscriber = subscriber.callback(move |sample: Sample| {
-        let why = match contiguous(&pool, sample.payload()) {
-            Some(frame) => taken.try_send(frame).err().map(|_| format!("{FRAMES_WAITING} frames wait to be read")),
-            None => Some("no memory for what comes".to_owned()),
+        let taken = match contiguous(&pool, sample.payload()) {
+            Some(frame) => inbox.take(frame),
+            None => Err(Lost::Network("no memory for what comes".to_owned())),
         };
-        if let Some(why) = why {
-            give_up(&unread, Lost::Network(why));
+        if let Err(why) = taken {
+            give_up(&unread, why);
         }
     });
     let subscriber = subscriber.wait().map_err(DialError::later)?;
+    let requests = publisher(session, &keys, Priority::DEFAULT)?;
     let others = publisher(session, &keys, Priority::DEFAULT)?;
     let actions = publisher(session, &keys, Priority::RealTime)?;
     let gone = || Lost::Network("the robot is gone".to_owned());
@@ -258,15 +227,16 @@ fn link(
         }
         thread::sleep(LOOK_EVERY);
     }
-    let (stop, stopped) = sync_channel(1);
+    let outgoing = Arc::<Outgoing>::default();
+    let sender = Sender::new(requests, Arc::clone(&outgoing), search.room, lost_too);
     let link = Link {
-        sender: super::Sender::Zenoh(Sender { actions, others, lost: lost_too.clone(), stop }),
-        receiver: super::Receiver::Zenoh(Receiver { frames, lost: lost_too }),
+        sender: super::Sender::Zenoh(sender),
+        receiver: super::Receiver::Zenoh(receiver),
         hello_every: Some(HELLO_EVERY),
         extensions: robot.is_some(),
         robot,
     };
-    Ok((link, (subscriber, listener), stopped))
+    Ok((link, Sending { outgoing, actions, others, lost, _listening: (subscriber, listener) }))
 }
 
 fn give_up(lost: &watch::Sender<Option<Lost>>, why: Lost) {

@@ -321,3 +321,26 @@ fn a_program_without_a_runtime_calls_the_same_client() {
     let error = PolicyClient::clone(&client).put_action([0.0, 0.0]).unwrap_err();
     assert!(matches!(error, Error::Closed));
 }
+
+#[test]
+fn the_blocking_client_works_within_asynchronous_code_too() {
+    let servers = tokio::runtime::Runtime::new().unwrap();
+    let server = servers.block_on(Server::start(Kind::Extended));
+    let several = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    for runtime in [tokio::runtime::Builder::new_current_thread().build().unwrap(), several] {
+        let uri = server.uri();
+        runtime.block_on(async {
+            let client = waldo_policy_client::blocking::PolicyClient::connect(&uri, options()).unwrap();
+            client.ready(LONG).unwrap();
+            client.reset().unwrap();
+            client.send_action([1.0, 2.0]).unwrap();
+            client.observation().unwrap();
+            client.close();
+            assert!(matches!(client.observation(), Err(Error::Closed)));
+            // One that is dropped without that.
+            drop(waldo_policy_client::blocking::PolicyClient::connect(&uri, options()).unwrap());
+        });
+        servers.block_on(eventually("the goodbyes", || server.get(|state| state.closes.len() >= 2)));
+        server.set(|state| state.closes.clear());
+    }
+}

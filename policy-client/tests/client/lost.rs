@@ -78,8 +78,8 @@ async fn a_server_that_is_killed_and_restarted_is_found_again() {
         let error = timeout(LONG, pending).await.unwrap().unwrap().unwrap_err();
         assert!(matches!(error, Error::Lost(_)), "{error}");
         assert!(!client.is_connected());
-        assert!(matches!(client.observation().await, Err(Error::NotConnected)));
-        assert!(matches!(client.put_action([0.0]), Err(Error::NotConnected)));
+        assert!(matches!(client.observation().await, Err(Error::NotConnected { .. })));
+        assert!(matches!(client.put_action([0.0]), Err(Error::NotConnected { .. })));
         assert_eq!(client.queue_len(), 0);
         sleep(Duration::from_millis(300)).await;
 
@@ -119,7 +119,8 @@ async fn another_robot_at_the_same_address_is_not_spoken_to() {
     let refused = timeout(LONG, refused).await.unwrap().unwrap().clone();
     let State::Lost(lost) = refused else { panic!() };
     assert_eq!(lost.to_string(), "robot arm-2 answers, and this client belongs to robot arm-1");
-    assert!(matches!(client.send_action([0.0]).await, Err(Error::NotConnected)));
+    let refused = client.send_action([0.0]).await.unwrap_err();
+    assert!(matches!(refused, Error::NotConnected { .. }) && refused.to_string().contains("arm-2"), "{refused}");
     eventually("another try", || other.count("metadata") > 1).await;
     assert_eq!(other.kinds().iter().filter(|kind| **kind != "metadata").count(), 0);
     other.set(|state| state.robot = "arm-1");

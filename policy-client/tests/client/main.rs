@@ -12,6 +12,8 @@ mod lost;
 mod server;
 mod streams;
 mod vectors;
+#[cfg(feature = "zenoh")]
+mod zenoh;
 
 use std::time::Duration;
 

@@ -1,11 +1,12 @@
 //! A policy server written for these tests, which behaves as any generation does and misbehaves on request.
 
+mod observations;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
-use serde_json::Value as Json;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
@@ -14,10 +15,12 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use waldo_protocol::policy::{
-    AppMap, ArrayHeader, CameraHeader, CameraMarks, Capabilities, ChunkResponse, ClientMessage, ClockResponse,
-    Configure, Dtype, ImageHeader, LeaseResponse, Limits, MetadataResponse, ObservationHeader, ObservationKind,
-    Outcome, ProprioHeader, PushMark, RequestId, RobotId, ServerExt, StatsResponse, StreamRef,
+    AppMap, Capabilities, ChunkResponse, ClientMessage, ClockResponse, Configure, LeaseResponse, Limits,
+    MetadataResponse, ObservationKind, Outcome, PushMark, RequestId, RobotId, ServerExt, StatsResponse, StreamRef,
 };
+
+pub(crate) use self::observations::{DEPTH, PIXELS, camera_observation, observation_of};
+use crate::vectors::vector;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -324,9 +327,6 @@ fn usual(
     Some(out)
 }
 
-pub(crate) const PIXELS: [u8; 12] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
-pub(crate) const DEPTH: [f32; 4] = [0.5, 1.0, 1.5, 2.0];
-
 /// The next observation: camera `cam`, 2×2 with depth, whose stamp is the observation's number, and a proprioception
 /// stream of two values.
 fn observation(state: &Mutex<State>, kind: ObservationKind<'_>, id: Option<RequestId>) -> Vec<u8> {
@@ -335,63 +335,6 @@ fn observation(state: &Mutex<State>, kind: ObservationKind<'_>, id: Option<Reque
     let n = state.n;
     drop(state);
     observation_of(f64::from(n), kind, id)
-}
-
-pub(crate) fn observation_of(timestamp: f64, kind: ObservationKind<'_>, id: Option<RequestId>) -> Vec<u8> {
-    camera_observation(timestamp, [2, 2], &PIXELS, Some(&DEPTH), None, kind, id)
-}
-
-pub(crate) fn camera_observation(
-    timestamp: f64,
-    [height, width]: [usize; 2],
-    pixels: &[u8],
-    depth: Option<&[f32]>,
-    marks: Option<CameraMarks>,
-    kind: ObservationKind<'_>,
-    id: Option<RequestId>,
-) -> Vec<u8> {
-    let k = [600.0, 0.0, 320.0, 0.0, 600.0, 240.0, 0.0, 0.0, 1.0];
-    let mut t = [0.0; 16];
-    (t[0], t[5], t[10], t[15], t[3]) = (1.0, 1.0, 1.0, 1.0, 0.25);
-    let shape = [height, width, 3];
-    let picture = ArrayHeader::new(Dtype::Uint8, &shape).unwrap();
-    let cameras = [CameraHeader {
-        name: "cam",
-        timestamp,
-        intrinsics: &k,
-        extrinsics: &t,
-        image: if pixels.is_empty() && height > 0 { ImageHeader::Same(picture) } else { ImageHeader::Raw(picture) },
-        depth: depth.map(|_| ArrayHeader::new(Dtype::Float32, &shape[..2]).unwrap()),
-        marks,
-    }];
-    let header = ObservationHeader {
-        timestamp,
-        cameras: &cameras,
-        proprios: &[ProprioHeader { name: "joint_pos", len: 2 }],
-        extra: &AppMap::default(),
-        align: None,
-        episode: None,
-    };
-    let mut frame = Vec::new();
-    header.encode(kind, id, &mut frame);
-    frame.extend(pixels);
-    depth.into_iter().flatten().for_each(|metres| frame.extend(metres.to_le_bytes()));
-    [1.0_f32, -2.0].iter().for_each(|joint| frame.extend(joint.to_le_bytes()));
-    frame
-}
-
-/// The entries of the interoperability vectors.
-pub(crate) fn vectors() -> Vec<Json> {
-    serde_json::from_str(include_str!("../../../tests/vectors/policy.json")).unwrap()
-}
-
-pub(crate) fn bytes_of(entry: &Json) -> Vec<u8> {
-    let hex = entry["hex"].as_str().unwrap();
-    hex.as_bytes().chunks(2).map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap()).collect()
-}
-
-pub(crate) fn vector(name: &str) -> Vec<u8> {
-    bytes_of(vectors().iter().find(|entry| entry["name"] == name).unwrap())
 }
 
 /// Waits for what must come, far longer than it may take.

@@ -4,8 +4,23 @@ use serde_json::Value as Json;
 use waldo_policy_client::{Camera, Error, Observation, Value};
 use waldo_protocol::policy::ClientMessage;
 
-use crate::server::{Answer, Kind, bytes_of, vectors};
+use crate::server::{Answer, Kind};
 use crate::{connect_with, plain};
+
+/// The entries of the interoperability vectors.
+fn vectors() -> Vec<Json> {
+    serde_json::from_str(include_str!("../../../tests/vectors/policy.json")).unwrap()
+}
+
+fn bytes_of(entry: &Json) -> Vec<u8> {
+    let hex = entry["hex"].as_str().unwrap();
+    hex.as_bytes().chunks(2).map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap()).collect()
+}
+
+/// The bytes of one of them.
+pub(crate) fn vector(name: &str) -> Vec<u8> {
+    bytes_of(vectors().iter().find(|entry| entry["name"] == name).unwrap())
+}
 
 fn to_json(value: &Value) -> Json {
     match value {

@@ -376,38 +376,24 @@ object! {
 
 impl<'de> Wire<'de> for SceneDelta {
     fn read<D: Deserializer<'de>>(at: At, deserializer: D) -> Result<Self, D::Error> {
-        let DeltaFields {
-            base,
-            frame,
-            timestamp,
-            arms,
-            scenery,
-            user_arms,
-            meshes,
-            overlay_points,
-            spheres,
-            haptics,
-            people,
-            removed,
-            input_ack,
-            clamped,
-            paused,
-        } = DeltaFields::read(at, deserializer)?;
-        let extras = SceneExtras { input_ack, clamped, paused };
+        let mut fields = DeltaFields::read(at, deserializer)?;
+        // The keys are the ids, whatever the entries say.
+        fields.meshes.iter_mut().for_each(|(id, mesh)| mesh.mesh_id.clone_from(id));
+        fields.spheres.iter_mut().for_each(|(id, sphere)| sphere.sphere_id.clone_from(id));
         Ok(Self {
-            base,
-            frame,
-            timestamp,
-            arms,
-            scenery,
-            user_arms,
-            meshes,
-            overlay_points,
-            spheres,
-            haptics,
-            people,
-            removed,
-            extras,
+            base: fields.base,
+            frame: fields.frame,
+            timestamp: fields.timestamp,
+            arms: fields.arms,
+            scenery: fields.scenery,
+            user_arms: fields.user_arms,
+            meshes: fields.meshes,
+            overlay_points: fields.overlay_points,
+            spheres: fields.spheres,
+            haptics: fields.haptics,
+            people: fields.people,
+            removed: fields.removed,
+            extras: SceneExtras { input_ack: fields.input_ack, clamped: fields.clamped, paused: fields.paused },
         })
     }
 }

@@ -196,25 +196,27 @@ object! {
 
 impl From<SceneFields> for SceneMessage {
     fn from(fields: SceneFields) -> Self {
-        let SceneFields {
+        let SceneFields { timestamp, mut arms, mut meshes, mut overlay_points, mut spheres, frame, .. } = fields;
+        // The keys are the ids, whatever the entries say.
+        arms.iter_mut().for_each(|(id, arm)| arm.arm_id.clone_from(id));
+        meshes.iter_mut().for_each(|(id, mesh)| mesh.mesh_id.clone_from(id));
+        overlay_points.iter_mut().for_each(|(id, overlay)| overlay.overlay_id.clone_from(id));
+        spheres.iter_mut().for_each(|(id, sphere)| sphere.sphere_id.clone_from(id));
+        let scene = SceneState {
             timestamp,
             arms,
-            scenery,
-            user_arms,
+            scenery: fields.scenery,
+            user_arms: fields.user_arms,
             meshes,
             overlay_points,
             spheres,
-            haptics,
-            people,
-            frame,
-            arm_table,
-            input_ack,
-            clamped,
-            paused,
-        } = fields;
-        let scene =
-            SceneState { timestamp, arms, scenery, user_arms, meshes, overlay_points, spheres, haptics, people };
-        Self { scene, frame, arm_table, extras: SceneExtras { input_ack, clamped, paused } }
+            haptics: fields.haptics,
+            people: fields.people,
+        };
+        let extras = SceneExtras { input_ack: fields.input_ack, clamped: fields.clamped, paused: fields.paused };
+        // Only a numbered frame has a table.
+        let arm_table = if frame.is_some() { fields.arm_table } else { Vec::new() };
+        Self { scene, frame, arm_table, extras }
     }
 }
 

@@ -58,8 +58,8 @@ pub struct Episode {
 }
 
 impl Episode {
+    /// All but the outcome, which some messages have anyhow.
     pub(super) fn write(self, header: &mut MapWriter<'_>) {
-        self.outcome.write(header);
         header.integer("episode", self.episode);
         header.text("driver", self.driver.name());
     }

@@ -153,7 +153,7 @@ pub struct ObservationHeader<'a> {
     pub extra: &'a AppMap,
     /// How the cameras were put together; only if `enc` is negotiated.
     pub align: Option<Align>,
-    /// How the episode stands; only if `episode` is negotiated, and not in a `step_response`.
+    /// How the episode stands; only if `episode` is negotiated. Reward and end in a `step_response` are what the step led to.
     pub episode: Option<Episode>,
 }
 
@@ -185,7 +185,10 @@ impl ObservationHeader<'_> {
                     header.app_map("info", info);
                 }
             }
-            if let Some(episode) = self.episode.filter(|_| !matches!(kind, ObservationKind::Step { .. })) {
+            if let Some(episode) = self.episode {
+                if !matches!(kind, ObservationKind::Step { .. }) {
+                    episode.outcome.write(header);
+                }
                 episode.write(header);
             }
             if let ObservationKind::Push(mark) = kind {

@@ -4,9 +4,20 @@
 
 mod control_handling;
 mod control_vectors;
+mod scenes;
+mod vectors;
+mod world;
 
 #[cfg(not(target_arch = "wasm32"))]
 mod control_properties;
+#[cfg(not(target_arch = "wasm32"))]
+mod encode;
+#[cfg(not(target_arch = "wasm32"))]
+mod properties;
+#[cfg(not(target_arch = "wasm32"))]
+mod seeds;
+#[cfg(not(target_arch = "wasm32"))]
+mod strategies;
 
 #[cfg(target_arch = "wasm32")]
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);

@@ -1,17 +1,20 @@
 //! The interoperability vectors: every `c2s`, `s2c` and `calc` entry.
 
+mod json;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 use waldo_protocol::policy::{
-    self, ActionChunk, AppMap, ArrayRef, Camera, Capabilities, ChunkQueue, ClientId, ClientMessage, ClockMap,
-    ClockResponse, ErrorCode, Generation, GenerationProbe, Image, MetadataResponse, Observation, Region, RequestId,
-    RobotId, ServerMessage, ZenohKeys, adapt_intrinsics, live_key,
+    ActionChunk, Camera, Capabilities, ChunkQueue, ClientId, ClientMessage, ClockMap, ClockResponse, ErrorCode,
+    Generation, GenerationProbe, Image, MetadataResponse, Observation, Region, RequestId, RobotId, ServerMessage,
+    ZenohKeys, adapt_intrinsics, live_key,
 };
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
+use self::json::{array_json, assert_same, frame, map_json, own, stamps_json};
 use crate::encode;
 
 const TEXT: &str = include_str!("../../../tests/vectors/policy.json");
@@ -41,70 +44,6 @@ fn run(direction: &str, count: usize, check: impl Fn(&Value, &str)) {
     for entry in &entries {
         check(entry, entry["name"].as_str().unwrap());
     }
-}
-
-fn hex(text: &str) -> Vec<u8> {
-    text.as_bytes().chunks(2).map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap()).collect()
-}
-
-fn frame(entry: &Value) -> Vec<u8> {
-    hex(entry["hex"].as_str().unwrap())
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A value of the application as the vectors write it.
-fn to_json(value: &policy::Value) -> Value {
-    match value {
-        policy::Value::Nil => Value::Null,
-        policy::Value::Boolean(flag) => json!(flag),
-        policy::Value::String(text) => json!(text.as_str().unwrap()),
-        policy::Value::Binary(bytes) => json!({"$bin": to_hex(bytes)}),
-        policy::Value::Array(values) => values.iter().map(to_json).collect(),
-        policy::Value::Map(entries) => {
-            entries.iter().map(|(key, value)| (key.as_str().unwrap().to_owned(), to_json(value))).collect()
-        }
-        number => json!(number.as_f64().unwrap()),
-    }
-}
-
-fn map_json(map: &AppMap) -> Value {
-    Value::Object(map.iter().map(|(key, value)| (key.to_owned(), to_json(value))).collect())
-}
-
-fn stamps_json(stamps: &[(String, f64)]) -> Value {
-    Value::Object(stamps.iter().map(|(name, stamp)| (name.clone(), json!(stamp))).collect())
-}
-
-/// Equality in which 1 and 1.0 are the same number.
-fn same(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
-        (Value::Object(a), Value::Object(b)) => a.len() == b.len() && a.iter().all(|(k, v)| same(v, &b[k])),
-        _ => a == b,
-    }
-}
-
-#[track_caller]
-fn assert_same(actual: &Value, expected: &Value, at: &str) {
-    assert!(same(actual, expected), "{at}: {actual} instead of {expected}");
-}
-
-/// Shape, element type and elements of an array, in the form that `expected` has.
-fn array_json(array: &ArrayRef, frame: &[u8], expected: &Value) -> Value {
-    let view = array.view(frame).unwrap();
-    let values: Vec<f64> = view.f64s().collect();
-    let all =
-        json!({"shape": view.shape(), "dtype": view.dtype().name(), "values": values, "hex": to_hex(view.data())});
-    let asked = expected.as_object().unwrap();
-    Value::Object(all.as_object().unwrap().iter().filter(|(k, _)| asked.contains_key(*k)).map(own).collect())
-}
-
-fn own((key, value): (&String, &Value)) -> (String, Value) {
-    (key.clone(), value.clone())
 }
 
 #[test]

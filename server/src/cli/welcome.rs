@@ -45,7 +45,8 @@ pub fn welcome(
 fn policies_in_words(places: &PolicyPlaces, names: &Names, preferred: Option<IpAddr>, token: Option<&str>) -> String {
     let mut text = String::new();
     if let Some(listening) = places.websocket {
-        text += &sockets_at(listening, "ws", names, preferred, token);
+        let scheme = if places.tls { "wss" } else { "ws" };
+        text += &sockets_at(listening, scheme, names, preferred, token);
     }
     if let Some(zenoh) = &places.zenoh {
         let _ = writeln!(text, "  {zenoh}  over Zenoh, which asks for no token");
@@ -188,17 +189,21 @@ mod tests {
     #[test]
     fn policies_are_told_the_best_address_with_the_token_and_the_one_of_this_computer() {
         let names = Names::new("robot", ["192.168.1.5".parse().unwrap()]);
-        let words = |websocket: Option<&str>, zenoh: Option<&str>, token| {
-            let places =
-                PolicyPlaces { websocket: websocket.map(|a| a.parse().unwrap()), zenoh: zenoh.map(str::to_owned) };
+        let said = |websocket: Option<&str>, tls, zenoh: Option<&str>, token| {
+            let websocket = websocket.map(|a| a.parse().unwrap());
+            let places = PolicyPlaces { websocket, tls, zenoh: zenoh.map(str::to_owned) };
             policies_in_words(&places, &names, None, token)
         };
+        let words = |websocket, zenoh, token| said(websocket, false, zenoh, token);
         let both = words(Some("0.0.0.0:8765"), Some("tcp/127.0.0.1:7447"), Some("T"));
         assert!(both.contains("  ws://192.168.1.5:8765/?token=T\n"), "{both}");
         assert!(both.contains("  ws://localhost:8765/  on this computer\n"), "{both}");
         assert!(both.contains("  tcp/127.0.0.1:7447  over Zenoh"), "{both}");
         assert!(words(Some("0.0.0.0:8765"), None, None).contains("  ws://192.168.1.5:8765/\n"));
         assert_eq!(words(None, None, Some("T")), "");
+        let encrypted = said(Some("0.0.0.0:8765"), true, None, Some("T"));
+        assert!(encrypted.contains("  wss://192.168.1.5:8765/?token=T\n"), "{encrypted}");
+        assert!(encrypted.contains("  wss://localhost:8765/  on this computer\n"), "{encrypted}");
         let field = |place| field_in_words(place, &names, None, Some("T"));
         assert!(field(Some(("0.0.0.0:9".parse().unwrap(), "wss"))).contains("  wss://192.168.1.5:9/?token=T\n"));
         assert_eq!(field(None), "");

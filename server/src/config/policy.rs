@@ -19,14 +19,28 @@ pub struct PolicySettings {
     pub resume: Resume,
     /// Silence of a policy after which the arms hold; zero for never.
     pub timeout: Duration,
+    /// Silence of the policy that controls after which another one may.
+    pub lease: Duration,
+    /// Largest message of a policy, bytes.
+    pub max_message: usize,
+    /// Whether their WebSockets are encrypted, with the certificate of the page.
+    pub tls: bool,
     /// Name of the robot on the policy wire, unique in its network.
     pub robot: RobotId,
 }
 
 impl Default for PolicySettings {
     fn default() -> Self {
-        let (resume, timeout) = (Resume::default(), Duration::from_millis(500));
-        Self { port: Some(8765), zenoh: None, resume, timeout, robot: own_robot_id() }
+        Self {
+            port: Some(8765),
+            zenoh: None,
+            resume: Resume::default(),
+            timeout: Duration::from_millis(500),
+            lease: Duration::from_secs(10),
+            max_message: 256 << 20,
+            tls: false,
+            robot: own_robot_id(),
+        }
     }
 }
 
@@ -48,9 +62,10 @@ fn own_robot_id() -> RobotId {
     RobotId::parse(&host).unwrap_or_else(|_| RobotId::parse("waldo").expect("five letters"))
 }
 
-/// Where Zenoh listens, such as `tcp/127.0.0.1:7447`.
+/// Where Zenoh listens, such as `tcp/127.0.0.1:7447`, or `tls/…` if it is encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZenohEndpoint {
+    tls: bool,
     host: String,
     port: u16,
 }
@@ -64,7 +79,12 @@ impl ZenohEndpoint {
     /// The usual one: for this machine only, or for everybody.
     pub fn usual(everybody: bool) -> Self {
         let host = if everybody { "0.0.0.0" } else { "127.0.0.1" };
-        Self { host: host.into(), port: 7447 }
+        Self { tls: false, host: host.into(), port: 7447 }
+    }
+
+    /// Whether it is encrypted, with the certificate of the page.
+    pub fn tls(&self) -> bool {
+        self.tls
     }
 
     /// Its port.
@@ -84,7 +104,13 @@ impl FromStr for ZenohEndpoint {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || ZenohEndpointError(text.to_owned());
-        let (host, port) = text.strip_prefix("tcp/").and_then(|at| at.rsplit_once(':')).ok_or_else(wrong)?;
+        let (protocol, at) = text.split_once('/').ok_or_else(wrong)?;
+        let tls = match protocol {
+            "tcp" => false,
+            "tls" => true,
+            _ => return Err(wrong()),
+        };
+        let (host, port) = at.rsplit_once(':').ok_or_else(wrong)?;
         let port = port.parse().map_err(|_| wrong())?;
         let bracketed = host.starts_with('[') && host.ends_with(']');
         let sound = if bracketed {
@@ -95,13 +121,13 @@ impl FromStr for ZenohEndpoint {
         if host.is_empty() || !sound {
             return Err(wrong());
         }
-        Ok(Self { host: host.to_owned(), port })
+        Ok(Self { tls, host: host.to_owned(), port })
     }
 }
 
 impl std::fmt::Display for ZenohEndpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "tcp/{}:{}", self.host, self.port)
+        write!(f, "{}/{}:{}", if self.tls { "tls" } else { "tcp" }, self.host, self.port)
     }
 }
 
@@ -118,8 +144,11 @@ mod tests {
             ("tcp/0.0.0.0:7447", false),
             ("tcp/[::]:7447", false),
             ("tcp/robot:7447", false),
+            ("tls/127.0.0.1:7447", true),
+            ("tls/0.0.0.0:7447", false),
         ] {
             let endpoint: ZenohEndpoint = text.parse().unwrap();
+            assert_eq!(endpoint.tls(), text.starts_with("tls"));
             assert_eq!((endpoint.to_string().as_str(), endpoint.is_loopback()), (text, loopback));
         }
         for text in

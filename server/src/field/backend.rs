@@ -132,3 +132,6 @@ pub trait FieldBackend: Send {
         self.clear_overlays(owner);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use waldo_protocol::field::{
@@ -19,6 +20,13 @@ use crate::policy::outbox::Frame;
 
 /// Frames per second.
 pub(super) const PUBLISH_RATE: u32 = 72;
+
+/// Data of meshes in one whole frame from which on such frames come less often, bytes: a mesh that is not static repeats its
+/// data in each.
+const LARGE: usize = 1 << 20;
+
+/// Bytes a second that such frames may take to encode, however many get them.
+const LARGE_RATE: f64 = (64 << 20) as f64;
 
 /// Publishes until told to stop.
 pub(super) fn run(service: &Service, stopping: &AtomicBool) {
@@ -43,6 +51,9 @@ struct Publisher {
     encoder: SceneEncoder,
     plain: Vec<((MeshData, bool), Bytes)>,
     steps: Vec<(SceneStep, Encoded)>,
+    /// Until then no large frame is encoded.
+    rests_until: Option<MonoTime>,
+    turn: usize,
 }
 
 /// A frame for those with `scene-delta/1`.
@@ -55,10 +66,14 @@ struct Encoded {
 
 impl Publisher {
     fn publish(&mut self, service: &Service, snapshot: &Snapshot, now: MonoTime) {
-        let clients = service.clients();
+        let mut clients = service.clients();
         if clients.is_empty() {
             return;
         }
+        // Whoever comes first gets a large frame: not always the same one.
+        self.turn = self.turn.wrapping_add(1);
+        let first = self.turn % clients.len();
+        clients.rotate_left(first);
         self.plain.clear();
         self.steps.clear();
         for user in service.take_resets() {
@@ -86,7 +101,7 @@ impl Publisher {
                 if view.ext.has(Extension::SceneDelta) {
                     self.step(&mut view, &extras)
                 } else {
-                    self.whole(&mut view, &snapshot.scene, &extras)
+                    self.whole(&mut view, &snapshot.scene, &extras, now)
                 }
             };
             if messages.is_empty() {
@@ -97,21 +112,31 @@ impl Publisher {
         }
     }
 
-    /// The frame for a client that gets whole ones.
-    fn whole(&mut self, view: &mut View, scene: &SceneState, extras: &SceneExtras) -> Vec<Message> {
+    /// The frame for a client that gets whole ones; none if it has to wait for its turn.
+    fn whole(&mut self, view: &mut View, scene: &SceneState, extras: &SceneExtras, now: MonoTime) -> Vec<Message> {
+        // What is marked as sent must be sent.
+        let mut marks = view.marks.clone();
         let data = match view.role {
-            Some(_) => view.marks.next(&scene.meshes),
+            Some(_) => marks.next(&scene.meshes),
             None => MeshData::Whole,
         };
-        let people = view.ext.has(Extension::People);
-        let Some(body) = self.plain(scene, data, people) else { return Vec::new() };
+        let Some(body) = self.plain(scene, data, view.ext.has(Extension::People), now) else { return Vec::new() };
+        view.marks = marks;
         vec![Message::Text(with_extras(body, extras))]
     }
 
-    fn plain(&mut self, scene: &SceneState, data: MeshData, people: bool) -> Option<Bytes> {
+    fn plain(&mut self, scene: &SceneState, data: MeshData, people: bool, now: MonoTime) -> Option<Bytes> {
         let key = (data, people);
         if let Some((_, body)) = self.plain.iter().find(|(known, _)| *known == key) {
             return Some(body.clone());
+        }
+        let sent = scene.meshes.iter().filter(|(id, mesh)| key.0.has(id, mesh));
+        let bytes: usize = sent.filter_map(|(_, mesh)| Some(mesh.asset_uri.as_ref()?.len())).sum();
+        if bytes >= LARGE {
+            if self.rests_until.is_some_and(|until| now < until) {
+                return None;
+            }
+            self.rests_until = Some(now + Duration::from_secs_f64(bytes as f64 / LARGE_RATE));
         }
         // What is not finite was refused before.
         let body = Bytes::from(scene.encode(&key.0, people).ok()?);
@@ -174,7 +199,7 @@ fn with_extras(body: Bytes, extras: &SceneExtras) -> Frame {
 #[cfg(test)]
 mod tests {
     use bytes::Buf;
-    use waldo_protocol::field::ServerMessage;
+    use waldo_protocol::field::{Mesh, ServerMessage};
 
     use super::*;
 
@@ -182,7 +207,8 @@ mod tests {
     fn what_is_for_one_client_alone_is_added_to_what_all_share() {
         let scene = SceneState { timestamp: 2.5, ..SceneState::default() };
         let mut publisher = Publisher::default();
-        let body = publisher.plain(&scene, MeshData::Whole, false).unwrap();
+        let now = MonoTime::from_nanos(1);
+        let body = publisher.plain(&scene, MeshData::Whole, false, now).unwrap();
         let read = |extras: &SceneExtras| {
             let mut frame = with_extras(body.clone(), extras);
             let text = frame.copy_to_bytes(frame.len());
@@ -198,6 +224,22 @@ mod tests {
         };
         assert_eq!((read(&extras).scene, read(&extras).extras), (scene.clone(), extras));
         assert_eq!(read(&SceneExtras::default()).extras, SceneExtras::default());
-        assert_eq!(publisher.plain(&scene, MeshData::Whole, false).unwrap().as_ptr(), body.as_ptr(), "encoded once");
+        let again = publisher.plain(&scene, MeshData::Whole, false, now).unwrap();
+        assert_eq!(again.as_ptr(), body.as_ptr(), "encoded once");
+    }
+
+    #[test]
+    fn a_large_mesh_that_is_not_static_leaves_time_for_everything_else() {
+        let mesh = Mesh::new("m", "rig", "x".repeat(4 << 20).into());
+        let scene = SceneState { meshes: [("m".to_owned(), mesh)].into(), ..SceneState::default() };
+        let mut publisher = Publisher::default();
+        let (mut whole, mut others) = (0, 0);
+        for frame in 0..72u64 {
+            let now = MonoTime::from_nanos(1_000_000_000 + frame * 13_888_888);
+            publisher.plain.clear();
+            whole += u32::from(publisher.plain(&scene, MeshData::Whole, false, now).is_some());
+            others += u32::from(publisher.plain(&scene, MeshData::Of(Vec::new()), false, now).is_some());
+        }
+        assert_eq!((whole, others), (15, 72), "64 MiB a second, and every frame without the data");
     }
 }

@@ -19,7 +19,7 @@ use super::config::FieldConfig;
 use super::service::{Service, UserView};
 use super::worker::{self, Calls, Shared, World};
 use super::{publish, upgrade};
-use crate::http;
+use crate::http::{self, BindError};
 
 /// Threads of the service's own runtime: two, so that one client's message of many megabytes holds up nobody's hands.
 const THREADS: usize = 2;
@@ -35,15 +35,8 @@ const MAX_STRANGERS: usize = 16;
 #[non_exhaustive]
 pub enum FieldStartError {
     /// The port is not to be had.
-    #[error(
-        "cannot listen for clients of the field on {addr}: {source}; stop what listens there, or choose another port"
-    )]
-    Listen {
-        /// The address asked for.
-        addr: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Bind(#[from] BindError),
     /// It was started before.
     #[error("the field service was started before; make a new one")]
     Started,
@@ -160,7 +153,7 @@ impl FieldServer {
             return Err(FieldStartError::Started);
         }
         let config = &self.0.config;
-        let listener = config.listen.map(listen).transpose()?;
+        let listener = config.listen.map(|addr| http::bind_for(addr, "--field-port")).transpose()?;
         let addr = listener.as_ref().map(TcpListener::local_addr).transpose()?;
         let runtime =
             Builder::new_multi_thread().worker_threads(THREADS).thread_name("field net").enable_all().build()?;
@@ -275,15 +268,6 @@ impl FieldServer {
             service.shared.pause(paused);
         }
     }
-}
-
-fn listen(addr: SocketAddr) -> Result<TcpListener, FieldStartError> {
-    let listen = || {
-        let listener = TcpListener::bind(addr)?;
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    };
-    listen().map_err(|source| FieldStartError::Listen { addr, source })
 }
 
 impl Drop for Inner {

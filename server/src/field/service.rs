@@ -86,6 +86,9 @@ pub(super) struct Service {
 pub(super) struct Client {
     pub(super) conn: u64,
     pub(super) outbox: Arc<Outbox>,
+    /// When its last message came, nanoseconds of the monotonic clock. Not below the lock of the view, which is held while a
+    /// scene is encoded.
+    heard: AtomicU64,
     view: Mutex<View>,
 }
 
@@ -101,13 +104,20 @@ pub(super) struct View {
     /// What it has of the scene, if it gets what changed.
     pub(super) cursor: SceneCursor,
     pub(super) seat: Option<Arc<Seat>>,
-    /// When its last message came.
-    pub(super) heard: MonoTime,
 }
 
 impl Client {
     pub(super) fn view(&self) -> MutexGuard<'_, View> {
         lock(&self.view)
+    }
+
+    /// A message came.
+    pub(super) fn was_heard(&self, now: MonoTime) {
+        self.heard.store(now.as_nanos(), Ordering::Relaxed);
+    }
+
+    fn silent(&self, now: MonoTime) -> Duration {
+        now.since(MonoTime::from_nanos(self.heard.load(Ordering::Relaxed)))
     }
 }
 
@@ -139,9 +149,9 @@ impl Service {
             marks: MeshMarks::new(),
             cursor: SceneCursor::NEW,
             seat: None,
-            heard: clock::now(),
         };
-        let client = Arc::new(Client { conn, outbox: Arc::default(), view: Mutex::new(view) });
+        let heard = AtomicU64::new(clock::now().as_nanos());
+        let client = Arc::new(Client { conn, outbox: Arc::default(), heard, view: Mutex::new(view) });
         lock(&self.clients).insert(conn, Arc::clone(&client));
         client
     }
@@ -200,7 +210,7 @@ impl Service {
             }
             let now = clock::now();
             for client in self.clients() {
-                if let Some(close) = overdue(&client.view(), now) {
+                if let Some(close) = overdue(&client.view(), client.silent(now)) {
                     client.outbox.close(close);
                 }
             }
@@ -213,8 +223,7 @@ impl Service {
 }
 
 /// Why a client that is silent is hung up on, if it is.
-fn overdue(view: &View, now: MonoTime) -> Option<Close> {
-    let silent = now.since(view.heard);
+fn overdue(view: &View, silent: Duration) -> Option<Close> {
     match view.role {
         None if !view.trusted && silent >= PATIENCE => Some(Close::new(4401, "unauthorized")),
         Some(Role::Spectator | Role::Publisher) if silent >= SILENCE => {
@@ -228,23 +237,12 @@ fn overdue(view: &View, now: MonoTime) -> Option<Close> {
 mod tests {
     use super::*;
 
-    fn view(role: Option<Role>, trusted: bool) -> View {
-        let heard = MonoTime::from_nanos(0);
-        View {
-            trusted,
-            role,
-            ext: Extensions::NONE,
-            marks: MeshMarks::new(),
-            cursor: SceneCursor::NEW,
-            seat: None,
-            heard,
-        }
-    }
-
     #[test]
     fn who_watches_or_publishes_has_a_minute_and_who_drives_is_told_by_pings() {
-        let code = |role, trusted, seconds: u64| {
-            overdue(&view(role, trusted), MonoTime::from_nanos(seconds * 1_000_000_000)).map(|close| close.code)
+        let code = |role, trusted, seconds| {
+            let (marks, cursor) = (MeshMarks::new(), SceneCursor::NEW);
+            let view = View { trusted, role, ext: Extensions::NONE, marks, cursor, seat: None };
+            overdue(&view, Duration::from_secs(seconds)).map(|close| close.code)
         };
         assert_eq!(code(Some(Role::Spectator), true, 59), None);
         assert_eq!(code(Some(Role::Spectator), true, 60), Some(1001));

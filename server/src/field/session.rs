@@ -116,7 +116,7 @@ impl Session {
     /// A message came; its answers are queued when this resolves.
     pub(super) async fn on_message(&mut self, message: &[u8]) {
         let now = clock::now();
-        self.client.view().heard = now;
+        self.client.was_heard(now);
         if let Standing::User(seat) = &self.standing {
             seat.link().heard = now;
         }

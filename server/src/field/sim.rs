@@ -85,7 +85,10 @@ impl Physics {
     fn arm(self, mode: CharacterMode, base: DVec3, clamp: DQuat) -> Box<dyn Body> {
         match self {
             Self::Soft => Box::new(SoftArm::new(characters::material(mode), characters::gains(mode), base, clamp)),
-            Self::Kinematic => Box::new(KinematicArm::new(base, clamp, mode.length(), characters::radii(mode))),
+            Self::Kinematic => {
+                let radii = characters::tapered(characters::material(mode).radius, mode.elements());
+                Box::new(KinematicArm::new(base, clamp, mode.length(), radii))
+            }
         }
     }
 
@@ -106,3 +109,6 @@ fn states(user: &str, mode: CharacterMode) -> Vec<ArmState> {
         |id: String| ArmState { owner_user_id: Some(user.to_owned()), ..ArmState::new(id, Transform::IDENTITY) };
     mode.arm_ids(user).into_iter().map(state).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -243,13 +243,15 @@ impl Held {
         };
     }
 
-    /// Tells the user once per change what holds their arms.
+    /// Tells the user once per change what holds their arms, and that nothing does any more.
     fn note(&mut self, hold: Option<(&str, &'static str)>) {
         let code = hold.map(|(_, code)| code);
-        if std::mem::replace(&mut self.told, code) != code
-            && let Some((text, code)) = hold
-        {
-            self.seat.tell(text, code);
+        let before = std::mem::replace(&mut self.told, code);
+        match hold {
+            _ if before == code => {}
+            Some((text, code)) => self.seat.tell(text, code),
+            // Nothing that people need to be told.
+            None => self.seat.tell("", "released"),
         }
     }
 }

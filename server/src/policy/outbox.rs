@@ -7,6 +7,9 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use bytes::{Buf, Bytes};
 use tokio::sync::Notify;
 
+/// Frames from which on no observation is taken for a client until it has read some: other replies have room still.
+const BEHIND: usize = 16;
+
 /// Frames and bytes from which on a client is not listened to until it has read some.
 const ENOUGH_FRAMES: usize = 32;
 const ENOUGH_BYTES: usize = 64 << 20;
@@ -123,7 +126,7 @@ pub(crate) struct Outbox {
     waiting: Mutex<Waiting>,
     news: Notify,
     space: Notify,
-    /// Called when no picture waits any more.
+    /// Called when the client is behind no more.
     refill: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
@@ -142,6 +145,10 @@ impl Waiting {
         (self.bytes, self.pictures) = (0, 0);
     }
 
+    fn is_behind(&self) -> bool {
+        self.pictures > 0 || self.frames.len() >= BEHIND
+    }
+
     fn has_room(&self) -> bool {
         self.close.is_some() || (self.frames.len() < ENOUGH_FRAMES && self.bytes < ENOUGH_BYTES)
     }
@@ -157,14 +164,15 @@ impl Outbox {
         self.waiting().frames.len()
     }
 
-    /// What is called, on the thread that sends, when no picture waits any more. Can be set once.
+    /// What is called, on the thread that sends, when the client [is behind](Self::is_behind) no more. Can be set once.
     pub(super) fn on_refill(&self, refill: Box<dyn Fn() + Send + Sync>) {
         let _ = self.refill.set(refill);
     }
 
-    /// Whether a picture waits behind the one that is being sent. Whoever puts more there keeps memory from the cameras.
-    pub(crate) fn has_picture(&self) -> bool {
-        self.waiting().pictures > 0
+    /// Whether a picture waits behind the frame that is being sent, or much else. Whoever puts more pictures there keeps
+    /// memory from the cameras.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.waiting().is_behind()
     }
 
     /// Whether nothing more is taken.
@@ -217,14 +225,13 @@ impl Outbox {
 
     fn pop(&self) -> Option<Outgoing> {
         let mut waiting = self.waiting();
-        let had_room = waiting.has_room();
+        let (had_room, was_behind) = (waiting.has_room(), waiting.is_behind());
         let Some(frame) = waiting.frames.pop_front() else {
             return waiting.close.clone().map(Outgoing::Close);
         };
         waiting.bytes -= frame.len();
-        let shared = frame.is_shared();
-        waiting.pictures -= usize::from(shared);
-        let refill = shared && waiting.pictures == 0;
+        waiting.pictures -= usize::from(frame.is_shared());
+        let refill = was_behind && !waiting.is_behind();
         let has_room = waiting.has_room();
         drop(waiting);
         if has_room && !had_room {
@@ -332,6 +339,25 @@ mod tests {
     #[tokio::test]
     async fn many_small_frames_fill_it_too_and_reading_one_makes_room() {
         reading_one_of((0..ENOUGH_FRAMES).map(|_| Frame::new("x"))).await;
+    }
+
+    #[tokio::test]
+    async fn observations_are_taken_again_when_no_picture_and_little_else_waits() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let refills = std::sync::Arc::new(AtomicUsize::new(0));
+        let outbox = Outbox::default();
+        let counter = std::sync::Arc::clone(&refills);
+        outbox.on_refill(Box::new(move || _ = counter.fetch_add(1, Ordering::Relaxed)));
+        outbox.push(frame(&[b"header", b"picture"]));
+        assert!(outbox.is_behind());
+        outbox.next().await;
+        assert!(!outbox.is_behind());
+        assert_eq!(refills.load(Ordering::Relaxed), 1);
+        (0..BEHIND).for_each(|_| outbox.push(Frame::new("x")));
+        assert!(outbox.is_behind() && outbox.has_room());
+        outbox.next().await;
+        outbox.next().await;
+        assert_eq!((outbox.is_behind(), refills.load(Ordering::Relaxed)), (false, 2));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -17,6 +17,7 @@ use super::stats::PolicyCounts;
 use super::websocket;
 #[cfg(feature = "zenoh")]
 use super::zenoh::Transport;
+use crate::http::{self, BindError};
 use crate::sensors::SensorHub;
 
 /// Threads of the service's own runtime: two, so that one client's pictures on their way to the kernel hold up no other's
@@ -31,13 +32,8 @@ const OBSERVERS: usize = 64;
 #[non_exhaustive]
 pub enum PolicyStartError {
     /// The port is not to be had.
-    #[error("cannot listen for policies on {addr}: {source}; stop what listens there, or choose another port")]
-    Listen {
-        /// The address asked for.
-        addr: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
+    #[error("policies: {0}")]
+    Bind(#[from] BindError),
     /// There is no way onto Zenoh.
     #[cfg(feature = "zenoh")]
     #[error("cannot serve policies over Zenoh: {0}")]
@@ -116,6 +112,14 @@ impl PolicyServer {
     /// # Errors
     /// [`PolicyStartError`] says what to do; nothing is left behind.
     pub fn start(&self) -> Result<(), PolicyStartError> {
+        self.start_on(None)
+    }
+
+    /// The same for WebSockets on a port that was taken already; it is listened on at the address of the settings otherwise.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub(crate) fn start_on(&self, listener: Option<TcpListener>) -> Result<(), PolicyStartError> {
         let mut running = self.running();
         if self.0.shutdown.is_cancelled() {
             return Err(PolicyStartError::Stopped);
@@ -124,8 +128,10 @@ impl PolicyServer {
             return Ok(());
         }
         let Inner { config, hub, robot, metadata, shutdown, .. } = &*self.0;
-        let listener = config.websocket.map(websocket::listen).transpose()?;
-        let addr = listener.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
+        let bind = |addr| http::bind_for(addr, "PolicyConfig::websocket");
+        let listener =
+            listener.map_or_else(|| config.websocket.map(bind).transpose(), |listener| Ok(Some(listener)))?;
+        let addr = listener.as_ref().map(TcpListener::local_addr).transpose()?;
         let threads = Threads::new()?;
         let handle = threads.handle()?;
         let service = Service::start(config.clone(), hub.clone(), Arc::clone(robot), metadata.clone(), handle.clone())?;

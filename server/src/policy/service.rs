@@ -271,7 +271,8 @@ impl Service {
         let service = Arc::clone(self);
         self.threads.spawn_blocking(move || {
             wait_for_cameras(&service.hub, &service.threads);
-            ticket.answer(service.own_observation().map(|observation| Answer::Observation(observation, Vec::new())));
+            ticket
+                .answer_here(service.own_observation().map(|observation| Answer::Observation(observation, Vec::new())));
         });
     }
 

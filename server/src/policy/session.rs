@@ -7,6 +7,9 @@
 mod extended;
 mod order;
 mod requests;
+#[cfg(test)]
+mod tests;
+mod ticket;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -14,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use waldo_protocol::policy::{
-    self, ActionGate, Capabilities, Capability, ClientMessage, ErrorCode, ErrorReply, Freshness, RequestId,
+    self, ActionGate, Capabilities, Capability, ClientMessage, ErrorCode, ErrorReply, Freshness, RequestId, WireError,
 };
 use waldo_protocol::time::MonoTime;
 
@@ -27,12 +30,22 @@ use super::view::Views;
 use crate::clock;
 use crate::sensors::SensorWatch;
 
-pub(super) use order::{Answer, Ticket};
-use order::{Reaction, Slot};
+use order::{Order, Reaction};
 pub(super) use requests::not_holder;
+pub(super) use ticket::{Answer, Ticket};
 
-/// Requests without an id that one client may have under way; then it is not listened to.
+/// Resets, steps and the like without an id that one client may have under way; then it is not listened to. An action
+/// behind them has to wait for them in any case, as the robot takes them in order.
 const MAX_WAITING: usize = 64;
+
+/// Requests without an id for an observation that may wait their turn behind others.
+///
+/// An action must not wait for an observation, so the client is listened to while its requests wait, however slow the
+/// robot is, or the client itself with reading. They cannot be refused instead: a client without ids takes whatever comes
+/// next for the reply, and one that never comes shifts all later ones. As one that waits is no more than a number in a
+/// list, there may be so many that a client has to ask for more than half a minute at 100 Hz without one answer to be
+/// listened to no more.
+const MAX_OBSERVATIONS: usize = 4096;
 
 /// What a transport can do.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +79,20 @@ impl Session {
         self.0.on_frame(&frame, clock::now());
     }
 
+    /// The message in a frame of the client, by what was negotiated with it.
+    #[cfg(feature = "zenoh")]
+    pub(crate) fn read(&self, frame: &[u8]) -> Result<ClientMessage, WireError> {
+        ClientMessage::decode(frame, self.0.caps())
+    }
+
+    /// A whole frame of the client arrived and was [read](Self::read). Never waits.
+    #[cfg(feature = "zenoh")]
+    pub(crate) fn on_message(&self, frame: Bytes, read: Result<ClientMessage, WireError>) {
+        self.0.on_message(&frame, read, clock::now());
+    }
+
     /// Tells a client that knows errors why a frame of it is not taken; an empty frame stands for what others send.
+    #[cfg(feature = "zenoh")]
     pub(crate) fn refuse(&self, frame: &[u8], why: &str) {
         let id = policy::request_id(frame).filter(|_| self.0.caps().has(Capability::Id));
         self.0.refuse(id, ErrorCode::BadRequest, why, None);
@@ -74,7 +100,8 @@ impl Session {
 
     /// Whether the client may be listened to. If it reads none of what it asked for, it shall ask for no more.
     pub(crate) fn has_room(&self) -> bool {
-        self.0.outbox.has_room() && self.0.state().slots.len() < MAX_WAITING
+        let order = |state: &State| state.order.len() < MAX_WAITING && state.order.observations() < MAX_OBSERVATIONS;
+        self.0.outbox.has_room() && order(&self.0.state())
     }
 
     /// Waits until [`Self::has_room`]. For one waiter.
@@ -129,10 +156,8 @@ struct State {
     /// Requests with an id under way.
     inflight: usize,
     /// Requests without an id that were not answered, and what waits behind them.
-    slots: VecDeque<Slot>,
-    /// Number of the first of them.
-    first: u64,
-    /// Observations asked for with an id, which wait until no picture waits to be sent; they are among those under way.
+    order: Order,
+    /// Observations asked for with an id, which wait until the client has read others; they are among those under way.
     later: VecDeque<(RequestId, Option<Freshness>, MonoTime)>,
     /// It is going to be hung up on: nothing it says counts any more.
     ending: bool,
@@ -148,8 +173,7 @@ impl Client {
             views: Arc::default(),
             watch: None,
             inflight: 0,
-            slots: VecDeque::new(),
-            first: 0,
+            order: Order::default(),
             later: VecDeque::new(),
             ending: false,
         };
@@ -229,6 +253,11 @@ impl Client {
         } else if self.link.closes {
             Reaction::Close(Close::new(1011, message))
         } else {
+            // Clients of the original that share their keys on Zenoh take whatever comes next for the reply that they wait
+            // for, and the only replies that fit say that all went well. A `reset_response` whose info told of an error would
+            // still begin an episode, and count as one, which never began; nobody looks into the info for that. Without a
+            // reply such a client goes on to do nothing until it gives up, as it does if the original's robot fails; why is
+            // in the log and in the counters. A later request has its own reply.
             Reaction::Nothing
         }
     }
@@ -250,13 +279,17 @@ impl Client {
     }
 
     fn on_frame(self: &Arc<Self>, frame: &Bytes, arrived: MonoTime) {
+        self.on_message(frame, ClientMessage::decode(frame, self.caps()), arrived);
+    }
+
+    fn on_message(self: &Arc<Self>, frame: &Bytes, read: Result<ClientMessage, WireError>, arrived: MonoTime) {
         if self.state().ending || self.outbox.is_closed() {
             return;
         }
-        let caps = self.caps();
-        let message = match ClientMessage::decode(frame, caps) {
+        let message = match read {
             Ok(message) => message,
             Err(error) => {
+                let caps = self.caps();
                 self.service.dropped("malformed", &self.peer(), &error.to_string());
                 let id = policy::request_id(frame).filter(|_| caps.has(Capability::Id));
                 let reaction = self.failure(caps, id, error.code(), &error.to_string());

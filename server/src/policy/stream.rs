@@ -158,7 +158,7 @@ async fn push(client: Arc<Client>, request: Subscribe, credit: Arc<Credits>) {
     let (mut last, mut n) = (Last::default(), 0);
     loop {
         // Whoever does not read keeps one picture from its camera, not one per credit.
-        let behind = client.outbox().has_picture();
+        let behind = client.outbox().is_behind();
         let blocked = credit.is_empty() || behind || !client.outbox().has_room();
         // Whatever comes while this is looked at wakes the waits below.
         watch.seen();

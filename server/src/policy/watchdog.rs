@@ -15,19 +15,12 @@ pub(super) struct Watchdog {
 }
 
 #[derive(Debug)]
-enum Acting {
-    /// It acts at its own pace.
-    Streaming { peer: Peer, last: MonoTime },
-    /// It waits for each step, or for a reset.
-    Waiting { peer: Peer },
-}
-
-impl Acting {
-    fn peer(&self) -> &Peer {
-        match self {
-            Self::Streaming { peer, .. } | Self::Waiting { peer } => peer,
-        }
-    }
+struct Acting {
+    peer: Peer,
+    /// When it last acted, if it acts at its own pace; otherwise it waits for each step, or for a reset.
+    last: Option<MonoTime>,
+    /// Resets that it waits for. Whatever it sends meanwhile, it may well be silent until the robot is done with them.
+    resets: u32,
 }
 
 impl Watchdog {
@@ -42,20 +35,40 @@ impl Watchdog {
 
     /// An action counts.
     pub(super) fn acted(&mut self, peer: &Peer, now: MonoTime) {
-        self.acting = Some(Acting::Streaming { peer: peer.clone(), last: now });
+        self.of(peer).last = Some(now);
     }
 
-    /// A step counts, or a reset that was asked for: the client waits for what it leads to.
-    pub(super) fn waits(&mut self, peer: &Peer) {
-        self.acting = Some(Acting::Waiting { peer: peer.clone() });
+    /// A step counts: the client waits for what it leads to.
+    pub(super) fn steps(&mut self, peer: &Peer) {
+        self.of(peer).last = None;
     }
 
-    /// The robot was reset, or failed to be: then it may move still, and must hold soon.
+    /// A reset was asked for: the client waits for it.
+    pub(super) fn resets(&mut self, peer: &Peer) {
+        let acting = self.of(peer);
+        acting.last = None;
+        acting.resets += 1;
+    }
+
+    /// The robot was reset, or failed to be: then it may move still, and must hold soon. What came meanwhile is executed
+    /// now, so its silence begins now.
     pub(super) fn reset_done(&mut self, peer: &Peer, done: bool, now: MonoTime) {
-        let waiting = self.acting.take_if(|acting| matches!(acting, Acting::Waiting { .. }) && acting.peer() == peer);
-        if waiting.is_some() && !done {
-            self.acted(peer, now);
+        let Some(acting) = self.acting.as_mut().filter(|acting| acting.peer == *peer) else { return };
+        acting.resets = acting.resets.saturating_sub(1);
+        if acting.resets > 0 {
+            return;
         }
+        match acting.last {
+            Some(last) => acting.last = Some(last.max(now)),
+            None if done => self.acting = None,
+            None => acting.last = Some(now),
+        }
+    }
+
+    /// What is known of a client that acts, whoever acted before.
+    fn of(&mut self, peer: &Peer) -> &mut Acting {
+        let acting = self.acting.take().filter(|acting| acting.peer == *peer);
+        self.acting.insert(acting.unwrap_or_else(|| Acting { peer: peer.clone(), last: None, resets: 0 }))
     }
 
     /// A person drives: what the policy does does not count, nor what it leaves.
@@ -65,7 +78,7 @@ impl Watchdog {
 
     /// The client is gone, or controls the robot no more. True if the robot must hold.
     pub(super) fn gone(&mut self, client: &Peer) -> bool {
-        self.acting.take_if(|acting| acting.peer() == client).is_some()
+        self.acting.take_if(|acting| acting.peer == *client).is_some()
     }
 
     /// Nobody controls the robot any more. True if it must hold.
@@ -78,15 +91,13 @@ impl Watchdog {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return None;
         }
-        self.acting.take().map(|acting| acting.peer().clone())
+        self.acting.take().map(|acting| acting.peer)
     }
 
     /// When [`Self::tick`] may have something to do.
     pub(super) fn deadline(&self) -> Option<MonoTime> {
-        match &self.acting {
-            Some(Acting::Streaming { last, .. }) if !self.timeout.is_zero() => Some(*last + self.timeout),
-            _ => None,
-        }
+        let acting = self.acting.as_ref().filter(|acting| acting.resets == 0 && !self.timeout.is_zero());
+        acting?.last.map(|last| last + self.timeout)
     }
 }
 
@@ -127,12 +138,12 @@ mod tests {
     #[test]
     fn clients_that_step_and_robots_that_were_reset_may_wait() {
         let (mut dog, a) = (Watchdog::new(LIMIT), Peer::new("a"));
-        dog.waits(&a);
+        dog.steps(&a);
         assert!(dog.policy_drives());
         assert_eq!((dog.deadline(), dog.tick(at(60_000))), (None, None));
         assert!(dog.gone(&a), "but somebody who is gone waits no more");
         dog.acted(&a, at(60_000));
-        dog.waits(&a);
+        dog.resets(&a);
         dog.reset_done(&a, true, at(60_100));
         assert!(!dog.gone(&a) && dog.tick(at(120_000)).is_none());
     }
@@ -140,7 +151,7 @@ mod tests {
     #[test]
     fn a_reset_that_failed_leaves_a_robot_that_must_hold() {
         let (mut dog, a, b) = (Watchdog::new(LIMIT), Peer::new("a"), Peer::new("b"));
-        dog.waits(&a);
+        dog.resets(&a);
         dog.reset_done(&b, true, at(0));
         assert!(dog.policy_drives(), "it was another's");
         dog.reset_done(&a, false, at(1000));
@@ -148,6 +159,30 @@ mod tests {
         dog.acted(&a, at(2000));
         dog.reset_done(&a, true, at(2000));
         assert!(dog.end() && !dog.end(), "it acted after the reset was asked for");
+    }
+
+    #[test]
+    fn nobody_is_silent_before_the_last_reset_is_done_whatever_came_meanwhile() {
+        let (mut dog, a) = (Watchdog::new(LIMIT), Peer::new("a"));
+        dog.resets(&a);
+        dog.resets(&a);
+        dog.acted(&a, at(100));
+        assert_eq!((dog.deadline(), dog.tick(at(5000))), (None, None));
+        dog.reset_done(&a, true, at(5000));
+        assert_eq!((dog.deadline(), dog.tick(at(9000))), (None, None));
+        dog.reset_done(&a, true, at(9000));
+        assert_eq!(dog.deadline(), Some(at(9500)), "what came meanwhile is executed now");
+        dog.acted(&a, at(9400));
+        assert_eq!(dog.tick(at(9900)), Some(a));
+    }
+
+    #[test]
+    fn who_acts_in_the_place_of_another_waits_for_no_reset_of_theirs() {
+        let (mut dog, a, b) = (Watchdog::new(LIMIT), Peer::new("a"), Peer::new("b"));
+        dog.resets(&a);
+        dog.acted(&b, at(0));
+        dog.reset_done(&a, true, at(100));
+        assert_eq!(dog.tick(at(500)), Some(b));
     }
 
     #[test]

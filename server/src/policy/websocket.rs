@@ -10,27 +10,17 @@ pub(crate) mod write;
 
 pub(crate) use handshake::accept_key;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::server::PolicyStartError;
 use super::service::Service;
 use crate::http;
 
-/// Connections beyond the clients: those that shake hands, or are told that there are too many.
-const SPARE: usize = 64;
-
-/// Takes the port.
-pub(super) fn listen(addr: SocketAddr) -> Result<TcpListener, PolicyStartError> {
-    let listen = || {
-        let listener = TcpListener::bind(addr)?;
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    };
-    listen().map_err(|source| PolicyStartError::Listen { addr, source })
-}
+/// Connections that shake hands, or are told why not. They are strangers, so they take no place of a client, nor do clients
+/// take theirs; with the connections of the page they stay below the 1024 files that a process usually may open.
+const HANDSHAKES: usize = 256;
 
 /// Serves until `shutdown`; returns when the last connection is gone, at the latest 0.4 s later.
 pub(super) async fn serve(listener: TcpListener, service: Arc<Service>, shutdown: CancellationToken) {
@@ -38,13 +28,8 @@ pub(super) async fn serve(listener: TcpListener, service: Arc<Service>, shutdown
         Ok(listener) => listener,
         Err(error) => return tracing::error!("the listener for policies failed: {error}; restart the program"),
     };
-    let max = service.config.max_clients.saturating_add(SPARE);
-    http::accept(listener, max, service.stats.metrics(), &shutdown, |stream, peer, slot, _| {
-        let connection = handshake::handle(stream, peer, Arc::clone(&service), shutdown.clone());
-        async move {
-            connection.await;
-            drop(slot);
-        }
+    http::accept(listener, HANDSHAKES, service.stats.metrics(), &shutdown, |stream, peer, slot, _| {
+        handshake::handle(stream, peer, slot, Arc::clone(&service), shutdown.clone())
     })
     .await;
 }

@@ -117,19 +117,23 @@ impl Worker {
 
     /// Takes back what that client asked for.
     pub(super) fn forget(&self, client: u64) -> Vec<Job> {
-        self.take(|asker| asker == client)
+        self.take(|job| job.asker() == Some(client))
+    }
+
+    /// Takes back the actions of that client.
+    pub(super) fn forget_actions(&self, client: u64) -> Vec<Job> {
+        self.take(|job| matches!(job, Job::Apply(..)) && job.asker() == Some(client))
     }
 
     /// Takes back what clients asked for, and takes no more of it.
     pub(super) fn close(&self) -> Vec<Job> {
         self.queue().closing = true;
-        self.take(|_| true)
+        self.take(|job| job.asker().is_some())
     }
 
-    fn take(&self, of: impl Fn(u64) -> bool) -> Vec<Job> {
+    fn take(&self, which: impl Fn(&Job) -> bool) -> Vec<Job> {
         let mut queue = self.queue();
-        let (taken, kept): (VecDeque<_>, VecDeque<_>) =
-            std::mem::take(&mut queue.jobs).into_iter().partition(|job| job.asker().is_some_and(&of));
+        let (taken, kept): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut queue.jobs).into_iter().partition(which);
         queue.actions = kept.iter().filter(|job| matches!(job, Job::Apply(..))).count();
         queue.jobs = kept;
         taken.into()

@@ -12,6 +12,7 @@
 //! may wait for the network, so each client has a thread for that; what a client does not take within five seconds ends
 //! its connection.
 
+mod client;
 mod conflict;
 mod everybody;
 mod settings;
@@ -23,12 +24,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use waldo_protocol::policy::{
-    ClientId, EVERY_LIVE, LEGACY_C2S, LEGACY_S2C, RobotId, ZenohKeys, client_of, every_client, every_reply, live_key,
-    robot_of,
+    EVERY_LIVE, LEGACY_C2S, LEGACY_S2C, RobotId, client_of, every_client, every_reply, live_key, robot_of,
 };
 use zenoh::Wait;
 use zenoh::bytes::ZBytes;
@@ -36,13 +36,13 @@ use zenoh::liveliness::LivelinessToken;
 use zenoh::qos::CongestionControl;
 use zenoh::sample::{Locality, Sample, SampleKind};
 
+use self::client::{Client, Whose};
 use self::conflict::Conflict;
-use self::everybody::{Repetition, Verdict};
-pub use self::settings::ZenohConfig;
+pub use self::settings::{ZenohConfig, ZenohTls};
 use super::outbox::{Close, Frame, Outgoing};
 use super::robot::Peer;
 use super::service::Service;
-use super::session::{Link, Session};
+use super::session::Link;
 
 /// How long a client that sends may take to listen.
 const GRACE: Duration = Duration::from_secs(2);
@@ -133,28 +133,6 @@ impl Transport {
     }
 }
 
-/// Whose messages they are.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Whose {
-    /// Of somebody on the keys of the original.
-    Everybody,
-    /// Of one client.
-    Client(ClientId),
-}
-
-impl Whose {
-    fn keys(&self, robot: &RobotId) -> ZenohKeys {
-        match self {
-            Self::Everybody => ZenohKeys::legacy(),
-            Self::Client(client) => ZenohKeys::prefixed(robot, client),
-        }
-    }
-
-    fn legacy(&self) -> bool {
-        matches!(self, Self::Everybody)
-    }
-}
-
 /// What all clients on Zenoh share.
 struct Network {
     service: Arc<Service>,
@@ -165,32 +143,6 @@ struct Network {
     runtime: Handle,
     clients: Mutex<HashMap<Whose, Arc<Client>>>,
     senders: Mutex<Vec<JoinHandle<()>>>,
-}
-
-/// One session.
-struct Client {
-    session: Session,
-    /// Frames of one client are taken in one after the other, though they may come over several connections.
-    repetition: Mutex<Repetition>,
-}
-
-impl Client {
-    /// A frame of this client.
-    fn take(&self, frame: Bytes, legacy: bool) -> Result<(), (&'static str, &'static str)> {
-        let mut repetition = self.repetition();
-        if !self.session.has_room() && !everybody::moves(&frame) {
-            return Err(("busy", "it does not read what it asked for"));
-        }
-        if legacy && repetition.came(&frame) == Verdict::Repeated {
-            return Err(("repeated", "the metadata are on their way already"));
-        }
-        self.session.on_frame(frame);
-        Ok(())
-    }
-
-    fn repetition(&self) -> MutexGuard<'_, Repetition> {
-        self.repetition.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Network {
@@ -216,8 +168,8 @@ impl Network {
         Ok(token)
     }
 
-    /// Until the transport ends: looks for routers that hide others, and lets another robot with this robot's id know that there are two. Both look for replies that
-    /// are not their own. Their tokens do not tell, as they are the same.
+    /// Until the transport ends: looks for routers that hide others, and lets another robot with this robot's id know that
+    /// there are two. Both look for replies that are not their own. Their tokens do not tell, as they are the same.
     fn look_around(&self, session: &zenoh::Session, stopped: &Receiver<()>) -> zenoh::Result<()> {
         let knock = session.declare_publisher(format!("chiral/{}/s2c/twin", self.robot));
         let knock = knock.congestion_control(CongestionControl::Block).allowed_destination(Locality::Remote).wait()?;
@@ -270,20 +222,11 @@ impl Network {
             None if key == LEGACY_C2S => Whose::Everybody,
             None => return self.dropped(key, "malformed", "the key ends with no id of a client"),
         };
-        let (frame, legacy) = (contiguous(sample.payload()), whose.legacy());
-        if let Some(why) = self.conflict.refuses(legacy)
-            && everybody::moves(&frame)
-        {
-            let client = self.clients().get(&whose).map(Arc::clone);
-            if let Some(client) = client {
-                client.session.refuse(&frame, why);
-            }
-            return self.dropped(key, "conflict", why);
-        }
+        let conflict = self.conflict.refuses(whose.legacy());
         let Some(client) = self.client(session, whose, key) else {
             return self.dropped(key, "clients", "too many clients are connected");
         };
-        if let Err((reason, why)) = client.take(frame, legacy) {
+        if let Err((reason, why)) = client.take(contiguous(sample.payload()), conflict) {
             self.dropped(key, reason, why);
         }
     }
@@ -311,13 +254,13 @@ impl Network {
         }
         // Nobody can be hung up on: what a client without extensions does wrong has no reply.
         let link = Link { extensions: !whose.legacy(), closes: false };
-        let client = Arc::new(Client { session: self.service.connect(key, link)?, repetition: Mutex::default() });
-        let (network, open, to, name) = (Arc::clone(self), session.clone(), Arc::clone(&client), whose.clone());
+        let client = Arc::new(Client::new(whose.clone(), self.service.connect(key, link)?));
+        let (network, open, to) = (Arc::clone(self), session.clone(), Arc::clone(&client));
         let sender = thread::Builder::new().name("zenoh client".to_owned()).spawn(move || {
-            if let Err(error) = network.send(&open, &name, &to) {
+            if let Err(error) = network.send(&open, &to) {
                 tracing::debug!(client = %to.session.peer(), %error, "sending over Zenoh");
             }
-            network.forget(&name, &to);
+            network.forget(&to);
         });
         let sender = sender.map_err(|error| tracing::error!(%error, "no thread for a client on Zenoh")).ok()?;
         clients.insert(whose, Arc::clone(&client));
@@ -328,14 +271,14 @@ impl Network {
     }
 
     /// Sends what there is for a client until it listens no more.
-    fn send(self: &Arc<Self>, session: &zenoh::Session, whose: &Whose, client: &Arc<Client>) -> zenoh::Result<()> {
-        let publisher = session.declare_publisher(whose.keys(&self.robot).s2c);
+    fn send(self: &Arc<Self>, session: &zenoh::Session, client: &Arc<Client>) -> zenoh::Result<()> {
+        let publisher = session.declare_publisher(client.whose.keys(&self.robot).s2c);
         let publisher = publisher.congestion_control(CongestionControl::Block).express(true);
         let publisher = publisher.allowed_destination(Locality::Remote).wait()?;
-        let (network, name, weak) = (Arc::clone(self), whose.clone(), Arc::downgrade(client));
+        let (network, weak) = (Arc::clone(self), Arc::downgrade(client));
         let left = publisher.matching_listener().callback(move |status| {
             if let (false, Some(client)) = (status.matching(), weak.upgrade()) {
-                network.forget(&name, &client);
+                network.forget(&client);
                 // What waits is for nobody, not for whoever listens on the same key next.
                 client.session.outbox().hang_up(Close::new(1001, "nobody listens to the replies"));
             }
@@ -350,19 +293,17 @@ impl Network {
             thread::sleep(LOOK_EVERY);
         }
         while let Outgoing::Frame(frame) = self.runtime.block_on(client.session.outbox().next()) {
-            if whose.legacy() {
-                client.repetition().goes(frame.chunk());
-            }
+            client.goes(&frame);
             publisher.put(payload(frame)).wait()?;
         }
         Ok(())
     }
 
     /// The session with a client is over; the next message begins a new one.
-    fn forget(&self, whose: &Whose, client: &Arc<Client>) {
+    fn forget(&self, client: &Arc<Client>) {
         let mut clients = self.clients();
-        if clients.get(whose).is_some_and(|known| Arc::ptr_eq(known, client)) {
-            clients.remove(whose);
+        if clients.get(&client.whose).is_some_and(|known| Arc::ptr_eq(known, client)) {
+            clients.remove(&client.whose);
         }
     }
 

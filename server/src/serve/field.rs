@@ -98,7 +98,9 @@ impl Field {
         vr.show_in_health("field", move || {
             let port = shown.addr().map(|addr| addr.port());
             let status = if shown.has_failed() { "fault" } else { "ok" };
-            json!({ "status": status, "clients": shown.clients(), "users": shown.users().len(), "port": port })
+            let users = shown.users();
+            let away = users.iter().filter(|user| user.away).count();
+            json!({ "status": status, "clients": shown.clients(), "users": users.len(), "away": away, "port": port })
         });
         self.in_health = Some(InHealth(vr.clone()));
         Ok(())

@@ -1,7 +1,7 @@
 //! The policy service of `waldo serve`: where it listens, who may pass, who drives.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::ServeError;
 use super::driven::Driven;
 use crate::config::Settings;
 use crate::control::{Arbiter, ControlLoop, SourceId};
-use crate::http;
+use crate::http::{self, BindError};
 use crate::policy::{PolicyAccess, PolicyConfig, PolicyServer};
 use crate::sensors::SensorHub;
 use crate::vr::VrServer;
@@ -26,6 +26,8 @@ const FIRST_READINGS: Duration = Duration::from_millis(250);
 pub struct PolicyPlaces {
     /// WebSockets.
     pub websocket: Option<SocketAddr>,
+    /// Whether they are encrypted.
+    pub tls: bool,
     /// An endpoint of Zenoh.
     pub zenoh: Option<String>,
 }
@@ -48,11 +50,12 @@ impl Drop for InHealth {
 }
 
 impl Policies {
-    /// Serves policies, if the settings say so.
+    /// Serves policies, if the settings say so, over WebSockets on that port.
     pub(super) async fn start(
         settings: &Settings,
         vr: &VrServer,
         (control, arbiter, hub): (&ControlLoop, Arc<Mutex<Arbiter>>, &SensorHub),
+        listener: Option<TcpListener>,
     ) -> Result<Option<Self>, ServeError> {
         let policy = &settings.policy;
         if !policy.on() {
@@ -62,34 +65,43 @@ impl Policies {
         let reports = vr.clone();
         let report = Box::new(move |event| reports.publish(event));
         let robot = Driven::new((control, arbiter, hub.clone()), policy.timeout, report)?;
-        let access = vr.access().ok_or_else(|| io::Error::other("the server of the page has stopped"))?;
+        let gone = || io::Error::other("the server of the page has stopped");
+        let access = vr.access().ok_or_else(gone)?;
+        let tls = policy.tls.then(|| vr.tls().ok_or_else(gone)).transpose()?;
         let config = PolicyConfig {
             websocket: policy.port.map(|port| SocketAddr::new(settings.bind, port)),
             #[cfg(feature = "zenoh")]
             zenoh: policy.zenoh.as_ref().map(|endpoint| crate::policy::ZenohConfig {
                 listen: vec![endpoint.to_string()],
+                tls: vr.identity().filter(|_| endpoint.tls()).map(|identity| crate::policy::ZenohTls {
+                    certfile: identity.certfile().to_owned(),
+                    keyfile: identity.keyfile().to_owned(),
+                }),
                 ..crate::policy::ZenohConfig::default()
             }),
             access: PolicyAccess::Rule(access),
+            tls,
             robot: policy.robot.clone(),
+            max_message: policy.max_message,
             action_timeout: policy.timeout,
+            lease: policy.lease,
             metrics: vr.metrics(),
             ..PolicyConfig::default()
         };
         let server = PolicyServer::new(config, hub.clone(), robot);
         let starting = server.clone();
         // Zenoh takes its time, and has a runtime of its own.
-        let started = tokio::task::spawn_blocking(move || starting.start()).await;
+        let started = tokio::task::spawn_blocking(move || starting.start_on(listener)).await;
         started.map_err(|error| ServeError::Io(io::Error::other(error)))??;
         let zenoh = policy.zenoh.as_ref().map(ToString::to_string);
         if let Some(endpoint) = &policy.zenoh {
             tracing::info!(%endpoint, "policies over Zenoh: whoever reaches this endpoint may move the robot, it asks for no token");
         }
-        let places = PolicyPlaces { websocket: server.addr(), zenoh };
+        let places = PolicyPlaces { websocket: server.addr(), tls: policy.tls, zenoh };
         let (shown, clients) = (places.clone(), server.clone());
         vr.show_in_health("policy", move || {
             let websocket = shown.websocket.map(|addr| addr.port());
-            json!({ "clients": clients.clients().len(), "port": websocket, "zenoh": shown.zenoh })
+            json!({ "clients": clients.clients().len(), "port": websocket, "tls": shown.tls, "zenoh": shown.zenoh })
         });
         let in_health = InHealth(vr.clone());
         // Not on the thread of the poses: whoever is told is sent messages.
@@ -139,12 +151,10 @@ pub(super) fn check(settings: &Settings) -> Result<(), ServeError> {
     }
 }
 
-/// Whether the port of WebSockets is to be had, before any motor moves.
-pub(super) fn check_port(settings: &Settings) -> Result<(), ServeError> {
-    if let Some(port) = settings.policy.port {
-        http::bind_for(SocketAddr::new(settings.bind, port), "--policy-port (--no-policy does without)")?;
-    }
-    Ok(())
+/// Takes the port of WebSockets, if there are to be any. Whoever connects waits until policies are served.
+pub(super) fn bind(settings: &Settings) -> Result<Option<TcpListener>, BindError> {
+    let bind = |port| http::bind_for(SocketAddr::new(settings.bind, port), "--policy-port (--no-policy does without)");
+    settings.policy.port.map(bind).transpose()
 }
 
 async fn wait_for_readings(hub: &SensorHub) {
@@ -206,10 +216,10 @@ mod tests {
 
     #[test]
     fn a_busy_port_names_the_flags_that_help() {
-        let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let held = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut settings = settings(0, held.local_addr().unwrap().port(), None, false);
         settings.bind = std::net::Ipv4Addr::LOCALHOST.into();
-        let text = check_port(&settings).unwrap_err().to_string();
+        let text = bind(&settings).unwrap_err().to_string();
         assert!(text.contains("--policy-port") && text.contains("--no-policy"), "{text}");
     }
 

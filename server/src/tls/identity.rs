@@ -101,6 +101,7 @@ pub struct Identity {
     names: Vec<String>,
     not_after: SystemTime,
     certfile: PathBuf,
+    keyfile: PathBuf,
 }
 
 impl Identity {
@@ -128,7 +129,8 @@ impl Identity {
             }
             error => TlsError::malformed(keyfile, "private key", error),
         })?;
-        Ok(Self { certified: Arc::new(certified), leaf, names, not_after, certfile: certfile.to_owned() })
+        let (certfile, keyfile) = (certfile.to_owned(), keyfile.to_owned());
+        Ok(Self { certified: Arc::new(certified), leaf, names, not_after, certfile, keyfile })
     }
 
     /// The leaf certificate, DER.
@@ -169,6 +171,11 @@ impl Identity {
     /// The certificate's file.
     pub fn certfile(&self) -> &Path {
         &self.certfile
+    }
+
+    /// The key's file.
+    pub fn keyfile(&self) -> &Path {
+        &self.keyfile
     }
 }
 

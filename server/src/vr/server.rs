@@ -217,6 +217,11 @@ impl VrServer {
         self.identity().map(|identity| identity.certificate().clone())
     }
 
+    /// TLS with the present certificate, whichever that is, for other listeners; none before [`VrServer::start`].
+    pub(crate) fn tls(&self) -> Option<Arc<rustls::ServerConfig>> {
+        self.running().as_ref().map(|r| r.tls.config())
+    }
+
     /// Who may pass; none before [`VrServer::start`].
     pub fn access(&self) -> Option<Arc<Access>> {
         self.running().as_ref().map(|r| Arc::clone(&r.access))

@@ -217,3 +217,17 @@ async fn simulated_time_is_wall_time() {
     let ratio = (time(&last) - first) / now;
     assert!((0.8..1.2).contains(&ratio), "{ratio}");
 }
+
+#[tokio::test]
+async fn a_field_that_is_paused_stands_still_and_tells_those_with_extensions() {
+    let setup = start();
+    let mut amy = setup.user_with("amy", json!({"ext": ["limits/1"]})).await;
+    amy.scene().await;
+    setup.server.set_paused(true);
+    let first = amy.scene_where(|scene| scene["paused"] == true).await;
+    assert_eq!(amy.scene().await["timestamp"], first["timestamp"]);
+    let mut plain = setup.spectator().await;
+    assert!(plain.scene().await.get("paused").is_none());
+    setup.server.set_paused(false);
+    amy.scene_where(|scene| scene.get("paused").is_none() && scene["timestamp"] != first["timestamp"]).await;
+}

@@ -117,6 +117,7 @@ async fn a_stop_holds_the_field_and_grips_are_released_before_it_goes_on() {
     let mut released = sample(0.5);
     released["controllers"]["left"]["grip"] = json!(0.0);
     amy.send("xr_input", released).await;
+    assert_eq!(amy.reply().await["payload"], json!({"reason": "", "code": "released"}));
     until("the release was seen", || setup.log.driving().contains("amy")).await;
     amy.hand(0.5).await;
     amy.scene_where(|scene| tip(scene) > 0.3).await;

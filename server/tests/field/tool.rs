@@ -2,6 +2,8 @@
 
 use std::process::{Child, Command, Stdio};
 
+use waldo_server::field::{FieldConfig, FieldServer, MultiArmPassThroughBackend};
+
 use super::harness::*;
 
 /// The program; ended with the test.
@@ -59,6 +61,23 @@ async fn a_mesh_and_points_are_there_for_as_long_as_the_program_runs() {
     tool.interrupt();
     assert!(tool.0.wait().unwrap().success());
     viewer.scene_where(|scene| scene["meshes"]["crate"].is_null() && scene["overlay_points"]["scan"].is_null()).await;
+}
+
+#[tokio::test]
+async fn what_was_published_comes_back_with_the_field() {
+    let first = start();
+    let addr = first.addr();
+    let folder = tempfile::tempdir().unwrap();
+    let points = folder.path().join("scan.csv");
+    std::fs::write(&points, "0,1,2\n").unwrap();
+    let _tool = Tool::start(&["--url", &format!("ws://{addr}"), "--points", points.to_str().unwrap()]);
+    until("it is there", || first.server.scene().overlay_points.contains_key("scan")).await;
+    first.server.stop();
+    first.server.stopped().await;
+    drop(first);
+    let again = FieldServer::new(FieldConfig { listen: Some(addr), ..FieldConfig::default() });
+    again.start(Box::new(MultiArmPassThroughBackend::new())).unwrap();
+    until("it is there again", || again.scene().overlay_points.contains_key("scan")).await;
 }
 
 #[tokio::test]

@@ -267,6 +267,36 @@ async fn a_reset_that_fails_leaves_a_robot_that_is_held() {
 }
 
 #[tokio::test]
+async fn a_reset_is_done_though_the_client_acted_meanwhile_and_then_was_silent() {
+    let behaviour = Behaviour { reset: Duration::from_millis(400), ..Behaviour::default() };
+    let setup = start_with(behaviour, quick(50));
+    let mut client = setup.connect().await;
+    client.reset().await;
+    client.reset().await;
+    client.act(&[1.0]).await;
+    for _ in 0..2 {
+        assert_eq!(client.message().await.kind(), "reset_response");
+    }
+    setup.robot.wait_for(1, |event| *event == Event::Stale);
+    let applied = Event::Applied { shape: vec![1], values: vec![1.0] };
+    assert_eq!(setup.robot.done(), [Event::Reset, Event::Reset, applied, Event::Stale]);
+}
+
+#[tokio::test]
+async fn a_step_is_answered_though_the_client_fell_silent() {
+    let outcome = waldo_protocol::policy::Outcome::default();
+    let behaviour = Behaviour { apply: Duration::from_millis(400), step: Some(outcome), ..Behaviour::default() };
+    let setup = start_with(behaviour, quick(50));
+    let mut client = setup.connect().await;
+    client.act(&[1.0]).await;
+    client.step(&[2.0]).await;
+    client.act(&[3.0]).await;
+    assert_eq!(client.message().await.kind(), "step_response");
+    assert_eq!(setup.dropped("stale"), 1, "the action behind it");
+    assert!(setup.robot.actions().iter().all(|action| action.values == [1.0]));
+}
+
+#[tokio::test]
 async fn a_client_that_is_hung_up_on_does_not_act_any_more() {
     let setup = start();
     let mut client = setup.connect().await;

@@ -142,6 +142,12 @@ async fn observations_tell_how_the_episode_stands_and_who_drives() {
     assert_eq!(episode(&mut client).await.driver, Driver::Policy);
     setup.robot.wait_for(1, |event| *event == Event::Stale);
     assert_eq!(episode(&mut client).await.driver, Driver::None);
+    // The reward and the end of a step are its own.
+    client.step(&[3.0]).await;
+    let ServerMessage::Step(response) = client.message().await else { panic!() };
+    let stepped = response.observation.episode.unwrap();
+    assert_eq!((stepped.outcome, stepped.episode, stepped.driver), (response.outcome, 1, Driver::Policy));
+    assert_eq!(response.outcome, Outcome::default());
 }
 
 #[tokio::test]

@@ -71,6 +71,36 @@ async fn an_observation_of_the_robots_own_is_sent_as_it_is_and_a_slow_one_holds_
 }
 
 #[tokio::test]
+async fn an_action_waits_for_none_of_many_slow_observations() {
+    // So long that the test would end before the second of them is there.
+    let setup = start_with(Behaviour { observation: Some(LIMIT), ..Behaviour::default() }, |_| {});
+    let mut client = setup.connect().await;
+    for _ in 0..1000 {
+        client.ask().await;
+    }
+    client.act(&[1.0]).await;
+    setup.robot.wait_for_action(&[1.0]);
+    client.send(|out| waldo_protocol::policy::MetadataRequest::default().encode(out)).await;
+    client.hears_nothing().await;
+}
+
+#[tokio::test]
+async fn many_requests_are_all_answered_in_their_order() {
+    let setup = start_with(Behaviour { reset: Duration::from_millis(100), ..Behaviour::default() }, |_| {});
+    let mut client = setup.connect().await;
+    client.reset().await;
+    for _ in 0..500 {
+        client.ask().await;
+    }
+    client.send(|out| waldo_protocol::policy::MetadataRequest::default().encode(out)).await;
+    assert_eq!(client.message().await.kind(), "reset_response");
+    for _ in 0..500 {
+        assert_eq!(client.message().await.kind(), "obs_response");
+    }
+    assert_eq!(client.message().await.kind(), "metadata_response");
+}
+
+#[tokio::test]
 async fn a_robot_that_panics_or_fails_costs_only_the_client_that_made_it_so() {
     let behaviour = Behaviour { panics: Some(666.0), fails: Some(13.0), reset_panics: true, ..Behaviour::default() };
     let setup = start_with(behaviour, |_| {});

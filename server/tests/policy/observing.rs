@@ -101,6 +101,30 @@ async fn a_packed_picture_decodes_to_the_same_and_two_clients_share_it() {
 }
 
 #[tokio::test]
+async fn a_picture_that_is_packed_for_one_who_steps_holds_up_no_action() {
+    let hub = SensorHub::default();
+    hub.declare_camera(CameraConfig::new("large", 1440, 2560)).unwrap();
+    let pixels: Vec<u8> = (0..1440 * 2560 * 3_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    hub.update_image("large", &pixels).unwrap();
+    let outcome = waldo_protocol::policy::Outcome::default();
+    let setup = start_on(hub, Behaviour { step: Some(outcome), ..Behaviour::default() }, |config| {
+        // Nothing but replies shall come, however long this takes.
+        config.action_timeout = std::time::Duration::ZERO;
+    });
+    let mut client = client(&setup).await;
+    let packed = CameraSettings { encoding: Some(Encoding::Jpeg), quality: Some(90), ..CameraSettings::default() };
+    configure(&mut client, &[("large", packed)]).await;
+    client.step(&[1.0]).await;
+    client.act(&[2.0]).await;
+    let ServerMessage::Step(response) = client.message().await else { panic!() };
+    let (told, acted) = (std::time::Instant::now(), setup.robot.wait_for_action(&[2.0]));
+    assert!(matches!(response.observation.camera("large").unwrap().image, Image::Jpeg { .. }));
+    let stepped = setup.robot.wait_for(1, |event| matches!(event, Event::Stepped { .. }));
+    // Packing that many pixels is most of the time from the step to its reply.
+    assert!(2 * (acted - stepped) < told - stepped, "{:?} of {:?}", acted - stepped, told - stepped);
+}
+
+#[tokio::test]
 async fn cameras_and_depth_can_be_left_out() {
     let setup = cameras();
     let mut client = client(&setup).await;

@@ -150,6 +150,36 @@ async fn one_client_too_many_is_told_what_to_do_until_another_leaves() {
 }
 
 #[tokio::test]
+async fn strangers_and_clients_take_no_places_of_each_other() {
+    let setup = start_with(Behaviour::default(), |config| {
+        config.max_clients = 80;
+        config.access = PolicyAccess::Token("a-token".to_owned());
+    });
+    // Who knows no token, and who does not even ask.
+    let mut strangers = Vec::new();
+    for n in 0..200 {
+        strangers.push(if n % 2 == 0 {
+            TcpStream::connect(setup.addr).await.unwrap()
+        } else {
+            let (head, stream) = handshake(&setup, "GET /?token=guessed", "").await;
+            assert!(head.starts_with("http/1.1 401 "), "{head}");
+            stream
+        });
+    }
+    let uri = format!("ws://{}/?token=a-token", setup.addr);
+    let mut clients = Vec::new();
+    for _ in 0..80 {
+        clients.push(Client::connect(&uri).await);
+    }
+    for client in &mut clients {
+        client.ask().await;
+        assert_eq!(client.message().await.kind(), "obs_response");
+    }
+    assert!(setup.config.metrics.text().contains("waldo_connections_refused_total 0"));
+    drop(strangers);
+}
+
+#[tokio::test]
 async fn a_message_as_long_as_allowed_is_read_and_a_longer_one_ends_the_connection() {
     let setup = start_with(Behaviour::default(), |config| config.max_message = 1 << 20);
     let request = b"\x12\0\0\0\x81\xa4type\xabobs_request";
@@ -162,6 +192,10 @@ async fn a_message_as_long_as_allowed_is_read_and_a_longer_one_ends_the_connecti
     client.send_bytes(longest.clone()).await;
     let (code, reason) = client.closed().await;
     assert_eq!((code, reason.as_str()), (1009, "a message has more than 1048576 bytes"));
+    // However much of it is on its way.
+    let mut client = setup.connect().await;
+    client.send_bytes(vec![0; 64 << 20]).await;
+    assert_eq!(client.closed().await.0, 1009);
     // In pieces it is not allowed either.
     let mut client = setup.connect().await;
     let (begin, end) = longest.split_at(1 << 19);
@@ -225,6 +259,10 @@ async fn a_farewell_is_answered_and_what_is_no_websocket_protocol_ends_the_conne
     let mut client = setup.connect().await;
     client.say_goodbye(CloseCode::Away).await;
     assert_eq!(client.closed().await.0, 1001);
+    // Clients wait for the end of the socket then.
+    let told = Instant::now();
+    assert!(timeout(LIMIT, client.socket.next()).await.unwrap().is_none());
+    assert!(told.elapsed() < Duration::from_millis(500), "{:?}", told.elapsed());
     let mut client = setup.connect().await;
     let odd = Frame::message("x", OpCode::Data(Data::Continue), true);
     client.socket.send(Message::Frame(odd)).await.unwrap();
@@ -248,13 +286,20 @@ async fn a_client_that_reads_nothing_slows_nobody_and_its_actions_count() {
         other.ask().await;
         assert_eq!(other.message().await.kind(), "obs_response");
     }
-    // It goes on asking; what waits for it is bounded.
+    // It goes on asking, and its actions still count; what waits for it is bounded.
     let request = b"\x12\0\0\0\x81\xa4type\xabobs_request".to_vec();
     for _ in 0..1000 {
         deaf.send_bytes(request.clone()).await;
     }
+    deaf.act(&[2.0]).await;
+    setup.robot.wait_for_action(&[2.0]);
+    for _ in 0..4000 {
+        deaf.send_bytes(request.clone()).await;
+    }
+    deaf.act(&[3.0]).await;
     tokio::time::sleep(A_WHILE).await;
-    assert!(setup.server.counts().received["obs_request"] < 100, "it is still listened to");
+    assert!(setup.server.counts().received["obs_request"] < 4200, "it is still listened to");
+    assert_eq!(setup.robot.actions().len(), 2);
     // Once it reads, it gets everything it asked for.
     for _ in 0..20 {
         assert_eq!(deaf.frame().await.len() / 1_000_000, 11);
@@ -299,7 +344,8 @@ async fn a_busy_port_is_named() {
     let config = PolicyConfig { websocket: Some(setup.addr), ..PolicyConfig::default() };
     let other = waldo_server::policy::PolicyServer::new(config, SensorHub::default(), setup.robot.clone());
     let error = other.start().unwrap_err().to_string();
-    assert!(error.contains(&setup.addr.to_string()), "{error}");
+    let holder = format!("port {} is taken by", setup.addr.port());
+    assert!(error.contains(&holder) && error.contains(&format!("process {}", std::process::id())), "{error}");
     assert_eq!(other.addr(), None);
 }
 

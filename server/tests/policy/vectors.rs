@@ -11,7 +11,7 @@ use super::harness::*;
 
 const TEXT: &str = include_str!("../../../tests/vectors/policy.json");
 
-/// Entries about times of the server's clock, which `chunks` moves to the present.
+/// Entries about times of the server's clock, which the unit tests of sessions can set.
 const ELSEWHERE: [&str; 1] = ["ext_action_chunk"];
 
 fn entries(direction: &str) -> Vec<Value> {

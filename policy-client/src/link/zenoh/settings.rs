@@ -1,5 +1,7 @@
 //! The configuration of the Zenoh session.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use zenoh::Config;
 
 use crate::Options;
@@ -26,6 +28,9 @@ pub(super) fn config(locator: &str, options: &Options) -> Result<Config, String>
     };
     set("connect/endpoints", &format!("[{locator:?}]"))?;
     set("transport/link/rx/max_message_size", &limit.to_string())?;
+    if let Some(pem) = &options.zenoh_ca {
+        set("transport/link/tls/root_ca_certificate_base64", &format!("{:?}", STANDARD.encode(pem)))?;
+    }
     if !own {
         set("mode", "\"peer\"")?;
         set("listen/endpoints", "[]")?;
@@ -41,9 +46,24 @@ pub(super) fn config(locator: &str, options: &Options) -> Result<Config, String>
     Ok(config)
 }
 
+/// Batches that a link has for requests, but for a few that Zenoh may need itself.
+pub(super) fn room(config: &Config) -> u64 {
+    let batches = config.get_json("transport/link/tx/queue/size/data").ok().and_then(|text| text.parse().ok());
+    batches.map_or(0, |batches: u64| batches - batches.div_ceil(4))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn room_is_what_the_configuration_says_but_for_a_quarter() {
+        let own =
+            |text: &str| config("tcp/h:1", &Options { zenoh_config: Some(text.to_owned()), ..Options::default() });
+        assert_eq!(room(&config("tcp/h:1", &Options::default()).unwrap()), 12);
+        assert_eq!(room(&own("{}").unwrap()), 1, "two by default");
+        assert_eq!(room(&own("{ transport: { link: { tx: { queue: { size: { data: 1 } } } } } }").unwrap()), 0);
+    }
 
     #[test]
     fn a_client_connects_to_its_robot_and_looks_for_nobody_else() {

@@ -1,6 +1,7 @@
 //! Links to servers that are nothing but Zenoh. The clients' runtime is of the kind on which Zenoh cannot block.
 
 use std::future::Future;
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use tokio::runtime::Runtime;
@@ -10,6 +11,7 @@ use zenoh::liveliness::LivelinessToken;
 
 use super::*;
 use crate::Options;
+use crate::link::Lane;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -142,6 +144,55 @@ fn a_link_is_lost_when_its_server_goes_and_says_so() {
     let lost = policy.run(link.receiver.next()).unwrap_err();
     assert_eq!(lost, Lost::Network("the robot is gone".to_owned()));
     assert_eq!(link.sender.send(b"hello".to_vec(), Lane::Other), Err(lost));
+}
+
+#[test]
+fn nobody_who_sends_waits_for_a_robot_that_takes_nothing() {
+    for lane in [Lane::Action, Lane::Request, Lane::Other] {
+        let (session, locator) = server();
+        let (taking, takes) = sync_channel::<()>(0);
+        let takes = Mutex::new(takes);
+        let subscriber = session.declare_subscriber("chiral/c2s").callback(move |_| {
+            let _ = takes.lock().unwrap().recv();
+        });
+        subscriber.background().wait().unwrap();
+        let link = Policy::new().dial(&locator).unwrap();
+        // The sockets keep some megabytes.
+        let sent = (0..2000).try_for_each(|_| link.sender.send(vec![0; 32 << 10], lane).map(drop));
+        // Who waits for Zenoh is told otherwise, after five seconds.
+        assert!(matches!(sent, Err(Lost::Stalled { waiting: 1_000_000.. })), "{lane:?}: {sent:?}");
+        drop(taking);
+    }
+}
+
+#[test]
+fn frames_are_handled_in_their_order_where_they_come_and_none_is_after_that() {
+    let (session, locator) = server();
+    let _asked = heard(&session, "chiral/c2s");
+    let (policy, mut link) = (Policy::new(), Policy::new().dial(&locator).unwrap());
+    let say = |n: u8| session.put("chiral/s2c", [n]).congestion_control(CongestionControl::Block).wait().unwrap();
+    (0..3).for_each(say);
+    assert_eq!(policy.run(link.receiver.next()).unwrap()[..], [0]);
+    let (handle, handled) = sync_channel(100);
+    let handler = move |frame: &Bytes| match frame[0] {
+        7 => Err(Lost::Protocol("seven".to_owned())),
+        n => {
+            handle.send(n).unwrap();
+            Ok(())
+        }
+    };
+    (3..7).for_each(say);
+    let running = policy.runtime.spawn_blocking(move || handled.iter().take(6).collect::<Vec<_>>());
+    let lost = policy.run(async {
+        let ended = link.receiver.run(Box::new(handler));
+        let rest = async {
+            assert_eq!(running.await.unwrap(), [1, 2, 3, 4, 5, 6]);
+            say(7);
+            std::future::pending().await
+        };
+        tokio::select! { lost = ended => lost, () = rest => panic!() }
+    });
+    assert_eq!(lost, Lost::Protocol("seven".to_owned()));
 }
 
 #[test]

@@ -9,7 +9,13 @@ use crate::config::{PolicySettings, ZenohEndpoint};
 use crate::control::Resume;
 
 /// The longest silence that may be chosen, seconds.
-const LONGEST_TIMEOUT: f64 = 3600.0;
+const LONGEST_SILENCE: f64 = 3600.0;
+
+/// The shortest silence that may cost a policy its control, seconds: less is a network's usual pause.
+const SHORTEST_LEASE: f64 = 0.1;
+
+/// The largest message that may be allowed, MiB; its length fits into 32 bits.
+const LARGEST_MESSAGE: i64 = 2048;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Policies")]
@@ -18,8 +24,14 @@ pub(super) struct PolicyArgs {
     /// `ws://robot:8765/?token=…`, unless --open
     #[arg(long, value_name = "PORT", default_value_t = 8765)]
     policy_port: u16,
+    /// Encrypt the WebSockets of policies, `wss://`, with the certificate of the page. Clients that know `ws://` only, as the
+    /// original ones do, cannot connect then
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+        default_value_t = false, default_missing_value = "true")]
+    policy_tls: bool,
     /// Serve policies over Zenoh too, on tcp/127.0.0.1:7447 unless another endpoint is named. Zenoh asks for no token, so
-    /// other machines reach it only with --open: then it is tcp/0.0.0.0:7447
+    /// other machines reach it only with --open: then it is tcp/0.0.0.0:7447. An endpoint tls/… is encrypted with the
+    /// certificate of the page
     #[arg(long, value_name = "ENDPOINT", num_args = 0..=1, default_value = "off", default_missing_value = "on")]
     policy_zenoh: ZenohArg,
     /// Serve no policies
@@ -32,6 +44,12 @@ pub(super) struct PolicyArgs {
     /// Silence of a policy after which the arms hold, seconds; 0 for never
     #[arg(long, value_name = "SECONDS", default_value = "0.5", value_parser = timeout)]
     policy_timeout: Duration,
+    /// Silence of the policy that controls the robot after which another one may take over, seconds
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = lease)]
+    policy_lease: Duration,
+    /// Largest message that a policy may send, MiB, from 1 to 2048; a larger one ends its connection
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=LARGEST_MESSAGE))]
+    policy_max_message: u32,
     /// Name of the robot for policies, unique in its network [default: the name of this machine]
     #[arg(long, value_name = "NAME", value_parser = robot_id)]
     robot_id: Option<RobotId>,
@@ -82,14 +100,26 @@ impl PolicyArgs {
                 ResumeArg::Reset => Resume::Reset,
             },
             timeout: self.policy_timeout,
+            lease: self.policy_lease,
+            max_message: usize::try_from(u64::from(self.policy_max_message) << 20).unwrap_or(usize::MAX),
+            tls: self.policy_tls,
             robot: self.robot_id.clone().unwrap_or(usual.robot),
         }
     }
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().filter(|seconds| (0.0..=LONGEST_TIMEOUT).contains(seconds));
-    let seconds = seconds.ok_or_else(|| format!("`{text}` is no number of seconds from 0 to {LONGEST_TIMEOUT}"))?;
+    seconds(text, 0.0)
+}
+
+fn lease(text: &str) -> Result<Duration, String> {
+    seconds(text, SHORTEST_LEASE)
+}
+
+fn seconds(text: &str, least: f64) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| (least..=LONGEST_SILENCE).contains(seconds));
+    let seconds =
+        seconds.ok_or_else(|| format!("`{text}` is no number of seconds from {least} to {LONGEST_SILENCE}"))?;
     Ok(Duration::from_secs_f64(seconds))
 }
 
@@ -154,5 +184,30 @@ mod tests {
             );
         }
         assert!(settings(&["--robot-id", "a/b"], false).is_err());
+    }
+
+    #[test]
+    fn a_lease_lasts_some_time_and_no_longer_than_an_hour() {
+        let lease = |value: &str| settings(&[&format!("--policy-lease={value}")], false).map(|s| s.lease);
+        assert_eq!(lease("2.5"), Ok(Duration::from_millis(2500)));
+        for wrong in ["0", "-1", "0.09", "3601", "NaN", "long"] {
+            assert!(lease(wrong).unwrap_err().contains("seconds from 0.1 to 3600"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_largest_message_is_given_in_mebibytes() {
+        let max = |value: &str| settings(&[&format!("--policy-max-message={value}")], false).map(|s| s.max_message);
+        assert_eq!((max("1"), max("1024"), max("2048")), (Ok(1 << 20), Ok(1 << 30), Ok(1 << 31)));
+        for wrong in ["0", "2049", "-1", "1.5", "1GiB"] {
+            assert!(max(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn encryption_is_a_matter_of_choice() {
+        for (args, tls) in [(&[][..], false), (&["--policy-tls"], true), (&["--policy-tls=false"], false)] {
+            assert_eq!(settings(args, false).map(|s| s.tls), Ok(tls));
+        }
     }
 }

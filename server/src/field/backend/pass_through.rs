@@ -1,6 +1,6 @@
 //! An arm without a simulation: its tip is where an active command wants it.
 
-use waldo_protocol::field::{ArmCommand, ArmState, Transform, UNTURNED};
+use waldo_protocol::field::{ArmCommand, ArmState, TipPose, Transform, UNTURNED};
 
 /// Length of each of the two elements at the start, metres.
 const ELEMENT: f64 = 0.2;
@@ -23,9 +23,9 @@ pub(super) fn at_rest(arm_id: &str, owner: &str, base: Transform) -> ArmState {
     }
 }
 
-/// Where an active command wants the tip; the others change nothing.
+/// Where an active command wants the tip; others, and what is no pose, change nothing.
 pub(super) fn apply(arm: &mut ArmState, command: &ArmCommand) {
-    if !(command.active && command.target.is_finite()) {
+    if !command.active || TipPose::of(&command.target).is_none() {
         return;
     }
     let base = arm.base.translation;

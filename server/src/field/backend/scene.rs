@@ -106,7 +106,7 @@ impl MultiArmPassThroughBackend {
     /// Time passes for everything that moves by itself.
     fn pass(&mut self, dt: f64) {
         let dt = if dt.is_finite() { dt } else { 0.0 };
-        self.scene.timestamp += dt.max(0.0);
+        self.scene.timestamp = (self.scene.timestamp + dt.max(0.0)).min(f64::MAX);
         self.scene.haptics.clear();
         self.clamped.clear();
         for (name, user) in &mut self.users {

@@ -3,7 +3,7 @@
 use glam::DVec3;
 use waldo_protocol::field::{CharacterMode, Sphere};
 
-use super::body::Body;
+use super::body::{Body, segments};
 use super::scenery::sphere_id;
 use super::solid::Solid;
 
@@ -16,6 +16,8 @@ const GRAVITY: f64 = 9.81;
 const FASTEST: f64 = 15.0;
 /// A ball comes back to where it began after that long without an arm, seconds.
 const BACK_AFTER: f64 = 4.0;
+/// What was let go of does not hit the arm that threw it, seconds.
+const PASSES: f64 = 0.3;
 /// Time constants in water, seconds: of a ball's speed, and of its way back.
 const WATER_DRAG: f64 = 0.3;
 const WATER_RETURN: f64 = 5.0;
@@ -33,6 +35,8 @@ pub(super) struct Ball {
     held: Option<usize>,
     /// Seconds since an arm had to do with it; none before the first time.
     alone: Option<f64>,
+    /// For so long it passes arms, seconds.
+    passes: f64,
     floats: bool,
 }
 
@@ -54,6 +58,7 @@ pub(super) fn balls(mode: CharacterMode, user: &str) -> Vec<Ball> {
         velocity: DVec3::ZERO,
         held: None,
         alone: None,
+        passes: 0.0,
         floats: mode == CharacterMode::CoommOctopus,
     };
     places.iter().enumerate().map(ball).collect()
@@ -83,6 +88,7 @@ impl Ball {
             self.position = tip + orientation * DVec3::Z * self.shown.radius;
             self.velocity = arms[arm].tip_velocity().clamp_length_max(FASTEST);
             self.alone = Some(0.0);
+            self.passes = PASSES;
             return;
         }
         let steps = (dt / LONGEST_STEP).ceil().clamp(1.0, MOST_STEPS);
@@ -90,7 +96,10 @@ impl Ball {
         for _ in 0..steps as u32 {
             self.drift(h, solids);
         }
-        self.be_pushed(dt, arms);
+        self.passes -= dt;
+        if self.passes <= 0.0 {
+            self.be_pushed(dt, arms);
+        }
         if let Some(alone) = &mut self.alone {
             *alone += dt;
             if *alone > BACK_AFTER && !self.floats {
@@ -122,16 +131,10 @@ impl Ball {
 
     /// Arms push it out of their way.
     fn be_pushed(&mut self, dt: f64, arms: &[&dyn Body]) {
-        for arm in arms {
-            let nodes = arm.nodes();
-            let reach = arm.thickness() + self.shown.radius;
-            let nearest = nodes
-                .iter()
-                .min_by(|a, b| a.distance_squared(self.position).total_cmp(&b.distance_squared(self.position)));
-            let Some(way) = nearest.map(|node| self.position - *node) else { continue };
-            let depth = reach - way.length();
-            if depth > 0.0 {
-                let push = way.try_normalize().unwrap_or(DVec3::Y) * depth;
+        for (ends, radius) in arms.iter().flat_map(|arm| segments(*arm)) {
+            let arm = Solid::Capsule { ends, radius };
+            if let Some(touch) = arm.touch(self.position, self.shown.radius) {
+                let push = touch.normal * touch.depth;
                 self.position += push;
                 self.velocity = (push / dt.max(LONGEST_STEP)).clamp_length_max(2.0);
                 self.alone = Some(0.0);

@@ -23,8 +23,8 @@ pub(super) trait Body: Send {
     /// Base to tip, one more than elements.
     fn nodes(&self) -> &[DVec3];
 
-    /// Radius of the arm at its tip, m.
-    fn thickness(&self) -> f64;
+    /// Radius of each element, base to tip, m.
+    fn radii(&self) -> &[f64];
 
     /// What the arm touched in the last step.
     fn touches(&self) -> &[Touch];
@@ -50,12 +50,17 @@ pub(super) fn pull_to(pose: TipPose) -> Pull {
     Pull { position: pose.position, orientation: DQuat::from_mat3(&pose.director.transpose()).normalize() }
 }
 
+/// What others bump into: the nodes that an element joins, and its radius.
+pub(super) fn segments(body: &dyn Body) -> impl Iterator<Item = ([DVec3; 2], f64)> + '_ {
+    body.nodes().windows(2).map(|ends| [ends[0], ends[1]]).zip(body.radii().iter().copied())
+}
+
 /// Writes the parts of a state that follow from nodes and orientations.
 pub(super) fn show_shape(
     state: &mut ArmState,
     nodes: &[DVec3],
     orientations: impl Iterator<Item = DQuat>,
-    radii: impl Iterator<Item = f64>,
+    radii: &[f64],
     touches: &[Touch],
 ) {
     state.centerline.clear();
@@ -63,7 +68,7 @@ pub(super) fn show_shape(
     state.element_lengths.clear();
     state.element_lengths.extend(nodes.windows(2).map(|ends| ends[0].distance(ends[1])));
     state.radii.clear();
-    state.radii.extend(radii);
+    state.radii.extend_from_slice(radii);
     state.contact_points.clear();
     state.contact_points.extend(touches.iter().take(MOST_CONTACTS).map(|touch| touch.point.to_array()));
     state.directors.clear();

@@ -41,11 +41,9 @@ pub(super) fn gains(mode: CharacterMode) -> Gains {
     Gains { linear, angular, damping, most_force }
 }
 
-/// Radii of the elements, base to tip.
-pub(super) fn radii(mode: CharacterMode) -> Vec<f64> {
-    let elements = mode.elements();
-    let share = |index: usize| (index as f64 + 0.5) / elements as f64;
-    (0..elements).map(|index| mode.radius() * (1.0 + (TAPER - 1.0) * share(index))).collect()
+/// Radii of so many elements between those at the base and at the tip.
+pub(super) fn tapered([base, tip]: [f64; 2], elements: usize) -> Vec<f64> {
+    (0..elements).map(|index| base + (tip - base) * (index as f64 + 0.5) / elements as f64).collect()
 }
 
 /// How an arm of a pair is clamped, local to world: along −z, in `noel-c4` upward.

@@ -34,7 +34,6 @@ impl Shape {
     pub(super) fn solid(&mut self, solid: &Solid) {
         match *solid {
             Solid::Floor(_) => {}
-            Solid::Ball { centre, radius } => self.rod([centre; 2], radius),
             Solid::Capsule { ends, radius } => self.rod(ends, radius),
             Solid::Block { centre, half } => self.block(centre, half),
         }
@@ -145,5 +144,59 @@ impl Shape {
         glb.extend(b"BIN\0");
         glb.extend(buffer);
         glb
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn word(bytes: &[u8], at: usize) -> usize {
+        u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize
+    }
+
+    #[test]
+    fn a_mesh_is_binary_gltf_whose_parts_lie_where_its_head_says() {
+        let mut shape = Shape::default();
+        shape.solid(&Solid::Block { centre: DVec3::ONE, half: DVec3::splat(0.5) });
+        shape.solid(&Solid::Capsule { ends: [DVec3::ZERO, DVec3::X], radius: 0.1 });
+        shape.ground([-1.0; 2], [1.0; 2], 4, |x, _| 0.1 * x);
+        let glb = shape.glb([1.0, 0.5, 0.0]);
+        assert_eq!((&glb[..4], word(&glb, 4), word(&glb, 8)), (&b"glTF"[..], 2, glb.len()));
+        let json = word(&glb, 12);
+        assert_eq!((&glb[16..20], json % 4), (&b"JSON"[..], 0));
+        let head: Value = serde_json::from_slice(&glb[20..20 + json]).unwrap();
+        let binary = &glb[20 + json..];
+        assert_eq!((word(binary, 0), &binary[4..8]), (binary.len() - 8, &b"BIN\0"[..]));
+        let buffer = &binary[8..];
+        assert_eq!(head["buffers"][0]["byteLength"], buffer.len());
+        let corners = shape.positions.len();
+        let views = head["bufferViews"].as_array().unwrap();
+        let mut end = 0;
+        for (view, size) in views.iter().zip([12 * corners, 12 * corners, 12 * shape.triangles.len()]) {
+            assert_eq!((&view["byteOffset"], &view["byteLength"]), (&end.into(), &size.into()));
+            end += size;
+        }
+        assert_eq!(end, buffer.len());
+        let indices = &buffer[24 * corners..];
+        assert!((0..indices.len() / 4).all(|index| word(indices, 4 * index) < corners));
+    }
+
+    /// Triangles run counter-clockwise seen from outside, as glTF wants.
+    #[test]
+    fn faces_look_the_way_their_normals_point() {
+        let mut shape = Shape::default();
+        shape.solid(&Solid::Block { centre: DVec3::ONE, half: DVec3::new(0.1, 0.2, 0.3) });
+        shape.solid(&Solid::Capsule { ends: [DVec3::ZERO, DVec3::new(0.3, 0.4, -0.5)], radius: 0.1 });
+        shape.ground([-1.0; 2], [1.0; 2], 4, |x, z| 0.1 * x * z);
+        for triangle in &shape.triangles {
+            let [a, b, c] = triangle.map(|corner| shape.positions[corner as usize]);
+            let face = (b - a).cross(c - a);
+            let normal: DVec3 = triangle.iter().map(|corner| shape.normals[*corner as usize]).sum();
+            // At the poles of a rod triangles have no area.
+            assert!(face.length() < 1e-9 || face.dot(normal) > 0.0, "{triangle:?}");
+        }
     }
 }

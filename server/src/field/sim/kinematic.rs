@@ -109,8 +109,8 @@ impl Body for KinematicArm {
         &self.nodes
     }
 
-    fn thickness(&self) -> f64 {
-        self.radii.last().copied().unwrap_or_default()
+    fn radii(&self) -> &[f64] {
+        &self.radii
     }
 
     fn touches(&self) -> &[Touch] {
@@ -130,6 +130,6 @@ impl Body for KinematicArm {
     }
 
     fn show(&self, state: &mut ArmState) {
-        show_shape(state, &self.nodes, self.frames.iter().copied(), self.radii.iter().copied(), &self.touches);
+        show_shape(state, &self.nodes, self.frames.iter().copied(), &self.radii, &self.touches);
     }
 }

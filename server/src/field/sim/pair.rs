@@ -9,7 +9,7 @@ use waldo_protocol::field::{
 };
 
 use super::ball::{Ball, balls};
-use super::body::{Body, pull_to, tip_pose};
+use super::body::{Body, pull_to, segments, tip_pose};
 use super::rod::Pull;
 use super::solid::Solid;
 use super::{Physics, Simulation, characters, scenery};
@@ -88,8 +88,8 @@ impl PairSimulation {
             return Vec::new();
         }
         let others = self.arms.iter().enumerate().filter(|(other, _)| *other != arm);
-        let ball = |centre: &DVec3, radius| Solid::Ball { centre: *centre, radius };
-        others.flat_map(|(_, other)| other.body.nodes().iter().map(|node| ball(node, other.body.thickness()))).collect()
+        let segments = others.flat_map(|(_, other)| segments(other.body.as_ref()));
+        segments.map(|(ends, radius)| Solid::Capsule { ends, radius }).collect()
     }
 
     fn show(&mut self) {
@@ -117,7 +117,8 @@ impl PairArm {
     /// Where the tip is pulled to in this tick.
     fn pull(&mut self, dt: f64) -> Option<Pull> {
         let mut pull = pull_to(self.handling.follow(dt, tip_pose(self.body.tip()))?);
-        let [right, back] = self.growing.bend;
+        // A stick that is no number bends nothing.
+        let [right, back] = self.growing.bend.map(|stick| if stick.is_nan() { 0.0 } else { stick.clamp(-1.0, 1.0) });
         pull.orientation *= DQuat::from_scaled_axis(DVec3::new(back, right, 0.0) * BEND);
         if self.throwing.base_pull {
             pull.position = pull.position.lerp(self.base, BASE_PULL);

@@ -9,6 +9,7 @@ use std::f64::consts::PI;
 
 use glam::{DMat3, DQuat, DVec3};
 
+use super::characters;
 use super::solid::{Solid, Touch};
 
 /// The longest step of the integrator, seconds.
@@ -66,7 +67,6 @@ pub(super) struct Pull {
 struct Element {
     /// kg
     mass: f64,
-    radius: f64,
     /// Of the joint to the element before, N·m/rad.
     bend: f64,
     twist: f64,
@@ -130,6 +130,7 @@ pub(super) struct Rod {
     clamp: DQuat,
     length: f64,
     elements: Vec<Element>,
+    radii: Vec<f64>,
     /// One more than elements, base to tip.
     nodes: Vec<DVec3>,
     velocities: Vec<DVec3>,
@@ -141,13 +142,14 @@ impl Rod {
     /// A straight arm at rest, along the z axis of `clamp`.
     pub(super) fn new(material: Material, base: DVec3, clamp: DQuat) -> Self {
         let count = material.elements;
-        let empty = Element { mass: 0.0, radius: 0.0, bend: 0.0, twist: 0.0, orientation: clamp, spin: DVec3::ZERO };
+        let empty = Element { mass: 0.0, bend: 0.0, twist: 0.0, orientation: clamp, spin: DVec3::ZERO };
         let mut rod = Self {
             length: material.length,
             base,
             base_velocity: DVec3::ZERO,
             clamp,
             elements: vec![empty; count],
+            radii: characters::tapered(material.radius, count),
             nodes: vec![base; count + 1],
             velocities: vec![DVec3::ZERO; count + 1],
             touches: Vec::new(),
@@ -171,8 +173,9 @@ impl Rod {
         &self.nodes
     }
 
-    pub(super) fn radii(&self) -> impl Iterator<Item = f64> + '_ {
-        self.elements.iter().map(|element| element.radius)
+    /// Of each element, m.
+    pub(super) fn radii(&self) -> &[f64] {
+        &self.radii
     }
 
     /// Of each element, local to world; z is the tangent.
@@ -197,19 +200,15 @@ impl Rod {
     /// Lets the arm grow or shrink; radii stay, mass and stiffness follow.
     pub(super) fn set_length(&mut self, length: f64) {
         self.length = length;
-        let count = self.elements.len() as f64;
-        let element_length = length / count;
-        let [thick, thin] = self.material.radius;
+        let element_length = self.element_length();
         let (density, modulus) = (self.material.density, self.material.modulus);
         for (index, element) in self.elements.iter_mut().enumerate() {
-            let at = |place: f64| thick + (thin - thick) * place / count;
-            let radius = at(index as f64 + 0.5);
+            let radius = self.radii[index];
             // The joint stands for the halves of the elements beside it; at the clamp there is only one half.
-            let joint_radius = at(index as f64);
+            let joint_radius = 0.5 * (radius + self.radii[index.saturating_sub(1)]);
             let span = if index == 0 { 0.5 * element_length } else { element_length };
             let second_moment = PI / 4.0 * joint_radius.powi(4);
             element.mass = density * PI * radius * radius * element_length;
-            element.radius = radius;
             element.bend = modulus * second_moment / span;
             // Of an incompressible material the shear modulus is a third, and the polar moment is twice the other.
             element.twist = element.bend * 2.0 / 3.0;
@@ -283,7 +282,7 @@ impl Rod {
                 Some(before) => (self.elements[before].orientation, self.elements[before].spin),
                 None => (self.clamp, DVec3::ZERO),
             };
-            let (mass, spin) = (element.mass, element.spin);
+            let (mass, radius, spin) = (element.mass, self.radii[index], element.spin);
             let tangent = element.orientation * DVec3::Z;
             let along = outer(tangent);
             let reach = tangent * length;
@@ -295,7 +294,7 @@ impl Rod {
             let mut force = -drag * velocity;
             load.linear_linear += DMat3::from_diagonal(DVec3::splat(h * drag));
             for solid in solids {
-                if let Some(touch) = solid.touch(node, element.radius) {
+                if let Some(touch) = solid.touch(node, radius) {
                     let stiff = CONTACT_DAMPING + h * CONTACT_STIFFNESS;
                     let push = CONTACT_STIFFNESS * touch.depth - stiff * velocity.dot(touch.normal);
                     // A solid pushes; it does not hold on to what leaves it.
@@ -310,8 +309,8 @@ impl Rod {
             load.torque += load.spin_linear * centripetal;
 
             // The element itself, about its near end.
-            let slender = mass * (0.25 * element.radius * element.radius + length * length / 3.0);
-            let axial = 0.5 * mass * element.radius * element.radius;
+            let slender = mass * (0.25 * radius * radius + length * length / 3.0);
+            let axial = 0.5 * mass * radius * radius;
             let inertia = DMat3::from_diagonal(DVec3::splat(slender)) + along * (axial - slender);
             let coupling =
                 load.spin_linear + cross * (load.linear_linear + DMat3::from_diagonal(DVec3::splat(0.5 * mass)));

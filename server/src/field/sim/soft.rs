@@ -46,8 +46,8 @@ impl Body for SoftArm {
         self.rod.nodes()
     }
 
-    fn thickness(&self) -> f64 {
-        self.rod.radii().last().unwrap_or_default()
+    fn radii(&self) -> &[f64] {
+        self.rod.radii()
     }
 
     fn touches(&self) -> &[Touch] {
@@ -70,6 +70,37 @@ impl Body for SoftArm {
         state.fault = self.fault;
         if !self.fault {
             show_shape(state, self.rod.nodes(), self.rod.orientations(), self.rod.radii(), self.rod.touches());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use waldo_protocol::field::{CharacterMode, Transform};
+
+    use super::*;
+    use crate::field::sim::characters;
+
+    #[test]
+    fn an_arm_that_diverges_keeps_its_last_finite_look_and_says_so() {
+        let mode = CharacterMode::Spirobs;
+        let (material, gains) = (characters::material(mode), characters::gains(mode));
+        let mut arm = SoftArm::new(material, gains, DVec3::Y, characters::pair_clamp(mode));
+        let mut state = ArmState::new("u_arm_0", Transform::IDENTITY);
+        for _ in 0..50 {
+            arm.step(0.005, None, &[]);
+        }
+        arm.show(&mut state);
+        let good = state.clone();
+        assert!(!good.fault);
+        // No input does this: the target is checked before it comes here.
+        let impossible = Pull { position: DVec3::NAN, orientation: DQuat::IDENTITY };
+        arm.step(0.005, Some(impossible), &[]);
+        for _ in 0..10 {
+            arm.step(0.005, None, &[]);
+            arm.show(&mut state);
+            assert_eq!(state, ArmState { fault: true, ..good.clone() });
+            assert!(arm.tip().0.is_finite() && arm.tip_velocity().is_finite());
         }
     }
 }

@@ -7,20 +7,10 @@ use glam::DVec3;
 pub(super) enum Solid {
     /// Everything below this height.
     Floor(f64),
-    Ball {
-        centre: DVec3,
-        radius: f64,
-    },
     /// A rod with round ends.
-    Capsule {
-        ends: [DVec3; 2],
-        radius: f64,
-    },
+    Capsule { ends: [DVec3; 2], radius: f64 },
     /// An upright box.
-    Block {
-        centre: DVec3,
-        half: DVec3,
-    },
+    Block { centre: DVec3, half: DVec3 },
 }
 
 /// Where something round touches a solid.
@@ -39,7 +29,6 @@ impl Solid {
     pub(super) fn touch(&self, centre: DVec3, radius: f64) -> Option<Touch> {
         let (surface, normal, distance) = match *self {
             Self::Floor(height) => (DVec3::new(centre.x, height, centre.z), DVec3::Y, centre.y - height),
-            Self::Ball { centre: middle, radius: own } => round(centre, middle, own),
             Self::Capsule { ends: [from, to], radius: own } => {
                 let along = to - from;
                 let share = (centre - from).dot(along) / along.length_squared().max(1e-12);
@@ -78,4 +67,37 @@ fn block(from: DVec3, middle: DVec3, half: DVec3) -> (DVec3, DVec3, f64) {
     let normal = if local.dot(axis) < 0.0 { -axis } else { axis };
     let depth = gap.dot(axis);
     (from + normal * depth, normal, -depth)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ball_touches_what_is_nearer_than_its_radius_at_the_nearest_point() {
+        let rod = Solid::Capsule { ends: [DVec3::ZERO, DVec3::X], radius: 0.1 };
+        let block = Solid::Block { centre: DVec3::ZERO, half: DVec3::new(0.5, 0.2, 0.2) };
+        for (solid, centre, point, normal, depth) in [
+            (Solid::Floor(0.1), [2.0, 0.15, 3.0], [2.0, 0.1, 3.0], DVec3::Y, 0.05),
+            (rod, [0.5, 0.15, 0.0], [0.5, 0.1, 0.0], DVec3::Y, 0.05),
+            (rod, [1.15, 0.0, 0.0], [1.1, 0.0, 0.0], DVec3::X, 0.05),
+            (rod, [-0.15, 0.0, 0.0], [-0.1, 0.0, 0.0], DVec3::NEG_X, 0.05),
+            (block, [0.1, 0.25, 0.1], [0.1, 0.2, 0.1], DVec3::Y, 0.05),
+            (block, [0.45, 0.0, 0.0], [0.5, 0.0, 0.0], DVec3::X, 0.15),
+            (block, [0.0, -0.1, 0.05], [0.0, -0.2, 0.05], DVec3::NEG_Y, 0.2),
+        ] {
+            let touch = solid.touch(centre.into(), 0.1).unwrap_or_else(|| panic!("{solid:?} at {centre:?}"));
+            assert!(touch.point.distance(point.into()) < 1e-12, "{solid:?} at {centre:?}: {touch:?}");
+            assert!(touch.normal.distance(normal) < 1e-12 && (touch.depth - depth).abs() < 1e-12, "{touch:?}");
+            let away = DVec3::from_array(centre) + normal * (depth + 1e-9);
+            assert_eq!(solid.touch(away, 0.1), None);
+        }
+    }
+
+    #[test]
+    fn the_middle_of_a_rod_has_a_way_out() {
+        let rod = Solid::Capsule { ends: [DVec3::ZERO; 2], radius: 0.1 };
+        let touch = rod.touch(DVec3::ZERO, 0.05).unwrap();
+        assert!(touch.normal.is_finite() && (touch.depth - 0.15).abs() < 1e-12);
+    }
 }

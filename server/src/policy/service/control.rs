@@ -79,7 +79,7 @@ impl Service {
         let mut ticket = Some(ticket);
         let may = self.act(peer, now, |room| {
             room.floor.begin(peer);
-            room.watchdog.waits(peer);
+            room.watchdog.resets(peer);
             self.chunks.clear();
             self.episodes.fetch_add(1, Ordering::Relaxed);
             ticket.take().map(|ticket| Job::Reset(ticket.resets()))
@@ -117,7 +117,7 @@ impl Service {
         let mut ticket = Some(ticket);
         let may = self.act(&peer, now, |room| {
             room.floor.begin(&peer);
-            room.watchdog.waits(&peer);
+            room.watchdog.steps(&peer);
             ticket.take().map(|ticket| Job::Step(action, ticket.steps()))
         });
         match (may, ticket) {
@@ -224,18 +224,17 @@ impl Service {
             let silent = room.watchdog.tick(now);
             let forgotten = silent.as_ref().map(|peer| {
                 let _ = self.worker.push(Job::Stale);
-                self.worker.forget(peer.number())
+                self.worker.forget_actions(peer.number())
             });
             let client = silent.map(|peer| room.clients.get(&peer.number()).cloned());
             (room.floor.tick(now), client, forgotten)
         });
-        // Whoever is silent has nothing that waits, unless the robot is slower than their actions came.
+        // Whoever is silent has nothing that waits, unless the robot is slower than their actions came. What they asked for
+        // and wait for is done all the same.
         let late = PolicyError::new(ErrorCode::Stale, "the policy fell silent meanwhile");
         for job in forgotten.into_iter().flatten() {
-            match job {
-                Job::Apply(_, client, id) => client.action_failed(id, late.clone()),
-                Job::Reset(ticket) | Job::Step(_, ticket) => ticket.answer(Err(late.clone())),
-                Job::Stale | Job::Connected(_) | Job::Disconnected(_) => {}
+            if let Job::Apply(_, client, id) = job {
+                client.action_failed(id, late.clone());
             }
         }
         if let Some(client) = silent {

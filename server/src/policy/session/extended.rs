@@ -12,7 +12,7 @@ use waldo_protocol::policy::{
 use waldo_protocol::time::MonoTime;
 
 use super::Client;
-use super::order::{Answer, Ticket};
+use super::ticket::{Answer, Ticket};
 use crate::policy::chunks::{MAX_CHUNK, rows};
 use crate::policy::encode;
 use crate::policy::robot::PolicyError;
@@ -126,7 +126,7 @@ impl Client {
             let observation = service.newest().await;
             // Pictures are scaled and packed where that may take its time.
             service.threads.clone().spawn_blocking(move || {
-                ticket.answer(observation.map(|observation| Answer::Observation(observation, newer_than)));
+                ticket.answer_here(observation.map(|observation| Answer::Observation(observation, newer_than)));
             });
         });
     }

@@ -1,15 +1,15 @@
 //! The order of replies: requests without an id are answered in the order in which they came.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use waldo_protocol::policy::{AppMap, Capability, Episode, ErrorCode, Freshness, ObservationKind, RequestId};
+use waldo_protocol::policy::{Capability, Episode, ErrorCode, Freshness, ObservationKind, RequestId};
 use waldo_protocol::time::MonoTime;
 
-use super::requests::not_holder;
+use super::ticket::{Answer, Place, Ticket};
 use super::{Client, MAX_WAITING, State, Terms};
 use crate::clock;
 use crate::policy::encode::{self, Parts};
-use crate::policy::floor::Held;
 use crate::policy::outbox::{Close, Frame};
 use crate::policy::robot::{Observation, PolicyError, StepResult};
 use crate::policy::view::Wanted;
@@ -27,6 +27,64 @@ pub(super) enum Slot {
     Ready(Reaction),
 }
 
+/// The replies to requests without an id, in order.
+#[derive(Default)]
+pub(super) struct Order {
+    slots: VecDeque<Slot>,
+    /// Number of the first of them.
+    first: u64,
+    /// Those among them that are observations not yet taken, of whatever is newest then.
+    observations: usize,
+}
+
+impl Order {
+    /// Those that wait, apart from [observations](Self::observations).
+    pub(super) fn len(&self) -> usize {
+        self.slots.len() - self.observations
+    }
+
+    /// Observations that are not taken yet and cost nothing until then.
+    pub(super) fn observations(&self) -> usize {
+        self.observations
+    }
+
+    /// Appends one, and says its number.
+    fn push(&mut self, slot: Slot) -> u64 {
+        self.observations += usize::from(slot.is_light());
+        self.slots.push_back(slot);
+        self.first + self.slots.len() as u64 - 1
+    }
+
+    /// Takes the first one out, to be done.
+    fn pop(&mut self) -> Option<Slot> {
+        let slot = self.slots.pop_front()?;
+        self.observations -= usize::from(slot.is_light());
+        self.first += 1;
+        Some(slot)
+    }
+
+    /// Puts one back, or what became of it.
+    fn unpop(&mut self, slot: Slot) {
+        self.observations += usize::from(slot.is_light());
+        self.slots.push_front(slot);
+        self.first -= 1;
+    }
+
+    /// What somebody worked on is ready.
+    fn ready(&mut self, number: u64, reaction: Reaction) {
+        let at = number.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
+        if let Some(slot) = at.and_then(|at| self.slots.get_mut(at)) {
+            *slot = Slot::Ready(reaction);
+        }
+    }
+}
+
+impl Slot {
+    fn is_light(&self) -> bool {
+        matches!(self, Self::Deferred(None, _))
+    }
+}
+
 /// What a message leads to.
 pub(super) enum Reaction {
     Send(Frame),
@@ -34,104 +92,16 @@ pub(super) enum Reaction {
     Nothing,
 }
 
-/// What the robot answered.
-pub(in crate::policy) enum Answer {
-    /// With the numbers of the pictures that the client has.
-    Observation(Observation, Vec<(String, u64)>),
-    Reset(Observation, AppMap),
-    Step(StepResult),
-}
-
-/// A request that somebody works on. Dropped without an answer, it tells its client that the server stops.
-pub(in crate::policy) struct Ticket {
-    client: Arc<Client>,
-    place: Place,
-    /// What it does with the robot.
-    deed: Deed,
-    /// When the client asked.
-    asked: MonoTime,
-    open: bool,
-}
-
-/// What a request does with the robot, if its client controls it.
-#[derive(Clone, Copy, PartialEq)]
-enum Deed {
-    Nothing,
-    Steps,
-    Resets,
-}
-
 /// A request that somebody has to begin to work on, where no lock is held.
 pub(super) type Begin = (Ticket, Option<Freshness>);
-
-#[derive(Clone, Copy)]
-pub(super) enum Place {
-    Slot(u64),
-    Id(RequestId),
-}
-
-impl Ticket {
-    /// The client waits for a step, so it is not silent.
-    pub(in crate::policy) fn steps(mut self) -> Self {
-        self.deed = Deed::Steps;
-        self
-    }
-
-    /// The client waits for a reset, so it is not silent.
-    pub(in crate::policy) fn resets(mut self) -> Self {
-        self.deed = Deed::Resets;
-        self
-    }
-
-    /// Whose it is.
-    pub(in crate::policy) fn client(&self) -> &Client {
-        &self.client
-    }
-
-    /// Refuses it because somebody else controls the robot.
-    pub(in crate::policy) fn held(self, held: &Held) {
-        let error = not_holder(held);
-        if self.client.caps().has(Capability::Err) {
-            self.answer(Err(error));
-        } else {
-            self.answer(Err(PolicyError { message: format!("control held: {}", error.message), ..error }));
-        }
-    }
-
-    /// Refuses a step because somebody else controls the robot.
-    pub(in crate::policy) fn held_step(self, held: &Held) {
-        if !held.by_operator() || self.client.caps().has(Capability::Err) {
-            return self.held(held);
-        }
-        // All that an old client sees it sees by stepping, so it must be able to go on when the person is done.
-        let service = Arc::clone(&self.client.service);
-        service.dropped(ErrorCode::NotHolder.name(), &self.client.peer(), &not_holder(held).message);
-        service.answer_soon(self);
-    }
-
-    /// Tells the client.
-    pub(in crate::policy) fn answer(mut self, answer: Result<Answer, PolicyError>) {
-        self.open = false;
-        self.client.finish(self.place, self.deed, self.asked, answer);
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        if self.open {
-            let error = PolicyError::new(ErrorCode::Shutdown, "the server stops");
-            self.client.finish(self.place, self.deed, self.asked, Err(error));
-        }
-    }
-}
 
 impl Client {
     pub(super) fn react(&self, state: &mut State, reaction: Reaction) {
         state.ending |= matches!(reaction, Reaction::Close(_));
-        if state.slots.is_empty() {
+        if state.order.slots.is_empty() {
             self.enact(reaction);
-        } else {
-            state.slots.push_back(Slot::Ready(reaction));
+        } else if !matches!(reaction, Reaction::Nothing) {
+            state.order.push(Slot::Ready(reaction));
         }
     }
 
@@ -152,13 +122,13 @@ impl Client {
     /// A picture is taken only when no other waits to be sent: a client that does not read keeps no memory from the cameras.
     #[must_use]
     pub(super) fn advance(self: &Arc<Self>, state: &mut State) -> Option<Begin> {
-        let before = state.slots.len();
+        let before = state.order.slots.len();
         let mut begin = None;
-        while let Some(slot) = state.slots.pop_front() {
+        while let Some(slot) = state.order.pop() {
             match slot {
                 Slot::Ready(reaction) => self.enact(reaction),
-                Slot::Deferred(..) if self.outbox.has_picture() => {
-                    state.slots.push_front(slot);
+                Slot::Deferred(..) if self.outbox.is_behind() => {
+                    state.order.unpop(slot);
                     break;
                 }
                 Slot::Deferred(fresh, asked) => match self.snapshot(state, &fresh) {
@@ -168,19 +138,18 @@ impl Client {
                         self.enact(reaction);
                     }
                     None => {
-                        state.slots.push_front(Slot::Waiting);
-                        begin = Some((self.ticket(Place::Slot(state.first), asked), fresh));
+                        state.order.unpop(Slot::Waiting);
+                        begin = Some((self.ticket(Place::Slot(state.order.first), asked), fresh));
                         break;
                     }
                 },
                 Slot::Waiting => {
-                    state.slots.push_front(Slot::Waiting);
+                    state.order.unpop(Slot::Waiting);
                     break;
                 }
             }
-            state.first += 1;
         }
-        if state.slots.len() < before {
+        if state.order.slots.len() < before {
             self.outbox.free();
         }
         begin
@@ -193,7 +162,7 @@ impl Client {
         }
     }
 
-    /// No picture waits to be sent: takes the next one that was asked for.
+    /// The client has read what waited: takes the next observation that was asked for.
     pub(super) fn refill(self: &Arc<Self>) {
         let (begin, later) = {
             let mut state = self.state();
@@ -207,10 +176,10 @@ impl Client {
 
     /// Takes an observation for a request with an id, which has its place.
     pub(super) fn take(self: &Arc<Self>, id: RequestId, fresh: Option<Freshness>, asked: MonoTime) {
-        if self.outbox.has_picture() {
+        if self.outbox.is_behind() {
             self.state().later.push_back((id, fresh, asked));
             // It may have been sent meanwhile.
-            if self.outbox.has_picture() {
+            if self.outbox.is_behind() {
                 return;
             }
             return self.refill();
@@ -224,41 +193,43 @@ impl Client {
     }
 
     pub(super) fn ticket(self: &Arc<Self>, place: Place, asked: MonoTime) -> Ticket {
-        Ticket { client: Arc::clone(self), place, deed: Deed::Nothing, asked, open: true }
+        Ticket::new(Arc::clone(self), place, asked)
     }
 
     /// A place for the reply to a request. `None`, and the client was told, if it has too many under way.
-    pub(super) fn place(self: &Arc<Self>, id: Option<RequestId>) -> Option<Place> {
+    pub(super) fn place(&self, id: Option<RequestId>) -> Option<Place> {
         let mut state = self.state();
-        match id {
-            Some(id) if state.inflight < self.service.config.max_inflight => {
+        let place = match id {
+            Some(id) => (state.inflight < self.service.config.max_inflight).then(|| {
                 state.inflight += 1;
-                Some(Place::Id(id))
-            }
-            Some(_) => {
-                drop(state);
-                self.service.dropped("busy", &self.peer(), "too many requests are under way");
+                Place::Id(id)
+            }),
+            // Only a transport that cannot make its clients wait comes to that bound.
+            None => (state.order.len() < 2 * MAX_WAITING).then(|| Place::Slot(state.order.push(Slot::Waiting))),
+        };
+        drop(state);
+        if place.is_none() {
+            self.service.dropped("busy", &self.peer(), "too many requests are under way");
+            if id.is_some() {
                 self.refuse(id, ErrorCode::Busy, "too many requests are under way", Some(RETRY_MS));
-                None
-            }
-            None if state.slots.len() >= 2 * MAX_WAITING => {
-                // Only a transport that cannot make its clients wait comes here.
-                drop(state);
-                self.service.dropped("busy", &self.peer(), "too many requests are under way");
-                None
-            }
-            None => {
-                state.slots.push_back(Slot::Waiting);
-                Some(Place::Slot(state.first + state.slots.len() as u64 - 1))
             }
         }
+        place
     }
 
-    fn finish(self: &Arc<Self>, place: Place, deed: Deed, asked: MonoTime, answer: Result<Answer, PolicyError>) {
-        let peer = self.peer();
-        if deed != Deed::Nothing {
-            self.service.done(&peer, (deed == Deed::Resets).then_some(answer.is_ok()));
-        }
+    /// An observation is asked for without an id: it is taken when its turn comes. The transport does not listen to whoever
+    /// has [too many](super::MAX_OBSERVATIONS) of them.
+    pub(super) fn defer(self: &Arc<Self>, fresh: Option<Freshness>, asked: MonoTime) {
+        let begin = {
+            let mut state = self.state();
+            state.order.push(Slot::Deferred(fresh, asked));
+            self.advance(&mut state)
+        };
+        self.begin(begin);
+    }
+
+    /// Answers a request in its turn.
+    pub(super) fn finish(self: &Arc<Self>, place: Place, asked: MonoTime, answer: Result<Answer, PolicyError>) {
         let id = match place {
             Place::Id(id) => Some(id),
             Place::Slot(_) => None,
@@ -267,7 +238,7 @@ impl Client {
         let reaction = match answer {
             Ok(answer) => self.encode(&terms, answer, asked, id),
             Err(error) => {
-                self.service.dropped(error.code.name(), &peer, &error.message);
+                self.service.dropped(error.code.name(), &self.peer(), &error.message);
                 self.failure(terms.caps, id, error.code, &error.message)
             }
         };
@@ -279,15 +250,12 @@ impl Client {
                 drop(state);
                 self.enact(reaction);
                 // What was no picture tells of no room for the next.
-                if !self.outbox.has_picture() {
+                if !self.outbox.is_behind() {
                     self.refill();
                 }
             }
             Place::Slot(number) => {
-                let at = number.checked_sub(state.first).and_then(|at| usize::try_from(at).ok());
-                if let Some(slot) = at.and_then(|at| state.slots.get_mut(at)) {
-                    *slot = Slot::Ready(reaction);
-                }
+                state.order.ready(number, reaction);
                 let begin = self.advance(&mut state);
                 drop(state);
                 self.begin(begin);
@@ -309,8 +277,8 @@ impl Client {
                 encode::observation(parts, ObservationKind::Reset { info: &info }, episode, id)
             }),
             Answer::Step(StepResult { observation, outcome, info }) => {
-                self.compose(terms, observation, wanted, |parts, _| {
-                    encode::observation(parts, ObservationKind::Step { outcome, info: &info }, None, id)
+                self.compose(terms, observation, wanted, |parts, episode| {
+                    encode::observation(parts, ObservationKind::Step { outcome, info: &info }, episode, id)
                 })
             }
         };
@@ -342,16 +310,5 @@ impl Client {
         let align = align.filter(|_| caps.has(Capability::Enc));
         let parts = Parts { timestamp, extra: &extra, cameras: &cameras, proprios: &sensors.proprios, align, marked };
         write(&parts, caps.has(Capability::Episode).then(|| self.service.episode()))
-    }
-}
-
-impl Answer {
-    /// The type of what it answers.
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Observation(..) => "obs_request",
-            Self::Reset(..) => "reset",
-            Self::Step(_) => "action",
-        }
     }
 }

@@ -9,8 +9,9 @@ use waldo_protocol::policy::{
 };
 use waldo_protocol::time::MonoTime;
 
-use super::order::{Answer, Reaction, Slot};
-use super::{Client, MAX_WAITING};
+use super::Client;
+use super::order::Reaction;
+use super::ticket::Answer;
 use crate::clock;
 use crate::policy::chunks::MAX_CHUNK;
 use crate::policy::encode;
@@ -66,18 +67,7 @@ impl Client {
                     self.take(id, fresh, arrived);
                 }
             }
-            None => {
-                let begin = {
-                    let mut state = self.state();
-                    if state.slots.len() >= 2 * MAX_WAITING {
-                        drop(state);
-                        return self.service.dropped("busy", &self.peer(), "too many requests are under way");
-                    }
-                    state.slots.push_back(Slot::Deferred(fresh, arrived));
-                    self.advance(&mut state)
-                };
-                self.begin(begin);
-            }
+            None => self.defer(fresh, arrived),
         }
     }
 

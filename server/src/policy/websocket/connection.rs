@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, copy, sink};
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -56,7 +56,7 @@ impl Pings {
 pub(super) async fn serve<R, W>(
     service: &Service,
     session: Session,
-    reader: R,
+    mut reader: R,
     mut writer: W,
     shutdown: CancellationToken,
 ) where
@@ -64,7 +64,7 @@ pub(super) async fn serve<R, W>(
     W: AsyncWrite + Unpin,
 {
     let _counted = service.stats.metrics().client("policy");
-    let mut messages = Messages::new(reader, service.config.max_message);
+    let mut messages = Messages::new(&mut reader, service.config.max_message);
     let pings = Pings::default();
     let (peer, outbox) = (session.peer(), Arc::clone(session.outbox()));
     let close = {
@@ -92,12 +92,9 @@ pub(super) async fn serve<R, W>(
     tracing::debug!(client = %peer, code = close.code, reason = close.reason, "closing");
     let farewell = async {
         if write::close(&mut writer, &close).await.is_ok() {
-            // A reset of the socket would overtake the reason; wait until the client has hung up.
-            while let Ok(message) = messages.next().await {
-                if matches!(message, Message::Close(_)) {
-                    break;
-                }
-            }
+            // A reset of the socket would overtake the reason, and comes if anything is left unread, such as the rest of a
+            // message that is too large. The client hangs up when it sees that nothing follows.
+            let _ = copy(&mut reader, &mut sink()).await;
         }
     };
     tokio::select! {

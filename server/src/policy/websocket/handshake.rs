@@ -21,6 +21,7 @@ use sha1::{Digest, Sha1};
 use subtle::ConstantTimeEq;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -31,7 +32,7 @@ use crate::policy::config::PolicyAccess;
 use crate::policy::service::Service;
 use crate::policy::session::{Link, Session};
 
-/// How long a client may take for the TLS handshake, and for the head of its request.
+/// How long a client may take for the TLS handshake, and then until it is one.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Largest head of a request.
@@ -49,22 +50,28 @@ struct Upgraded {
     session: Session,
 }
 
-/// Serves one connection until it ends.
-pub(super) async fn handle(stream: TcpStream, peer: SocketAddr, service: Arc<Service>, shutdown: CancellationToken) {
+/// Serves one connection until it ends. It has its slot until it is a client, which has a place of its own.
+pub(super) async fn handle(
+    stream: TcpStream,
+    peer: SocketAddr,
+    slot: OwnedSemaphorePermit,
+    service: Arc<Service>,
+    shutdown: CancellationToken,
+) {
     // Replies must not wait for each other.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, "a socket is gone: {error}");
         return;
     }
     match service.config.tls.clone() {
-        None => shake_hands(stream, peer, service, shutdown, TcpStream::into_split).await,
+        None => shake_hands(stream, (peer, slot), service, shutdown, TcpStream::into_split).await,
         Some(tls) => {
             let shaken = tokio::select! {
                 shaken = timeout(PATIENCE, TlsAcceptor::from(tls).accept(stream)) => shaken,
                 () = shutdown.cancelled() => return,
             };
             match shaken {
-                Ok(Ok(stream)) => shake_hands(stream, peer, service, shutdown, tokio::io::split).await,
+                Ok(Ok(stream)) => shake_hands(stream, (peer, slot), service, shutdown, tokio::io::split).await,
                 Ok(Err(_)) | Err(_) => service.stats.metrics().handshake_failed(),
             }
         }
@@ -73,7 +80,7 @@ pub(super) async fn handle(stream: TcpStream, peer: SocketAddr, service: Arc<Ser
 
 async fn shake_hands<S, R, W>(
     stream: S,
-    peer: SocketAddr,
+    (peer, slot): (SocketAddr, OwnedSemaphorePermit),
     service: Arc<Service>,
     shutdown: CancellationToken,
     split: fn(S) -> (R, W),
@@ -95,8 +102,11 @@ async fn shake_hands<S, R, W>(
         .serve_connection(TokioIo::new(stream), answering)
         .with_upgrades();
     tokio::select! {
-        end = http => if let Err(error) = end {
-            tracing::debug!(%peer, "connection broke: {error}");
+        end = timeout(PATIENCE, http) => match end {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%peer, "connection broke: {error}"),
+            // Refused, and asks again and again: somebody else may want the slot.
+            Err(_) => return,
         },
         () = shutdown.cancelled() => return,
     }
@@ -107,6 +117,7 @@ async fn shake_hands<S, R, W>(
     let (reader, writer) = split(parts.io.into_inner());
     // A client may send its first frames with its request.
     let reader = std::io::Cursor::new(parts.read_buf).chain(reader);
+    drop(slot);
     connection::serve(&service, session, reader, writer, shutdown).await;
 }
 

@@ -28,11 +28,13 @@ pub(crate) async fn text(stream: &mut (impl AsyncWrite + Unpin), mut frame: Fram
     stream.flush().await
 }
 
+/// Says goodbye; nothing follows.
 pub(crate) async fn close(stream: &mut (impl AsyncWrite + Unpin), close: &Close) -> io::Result<()> {
     let mut payload = BytesMut::with_capacity(2 + close.reason.len());
     payload.put_u16(close.code);
     payload.extend_from_slice(close.reason.as_bytes());
-    control(stream, CLOSE, payload.freeze()).await
+    control(stream, CLOSE, payload.freeze()).await?;
+    stream.shutdown().await
 }
 
 pub(crate) async fn ping(stream: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! What is particular to the keys of the original, which all of its clients share.
 
-use waldo_protocol::policy::{Capabilities, ClientMessage};
+use waldo_protocol::policy::ClientMessage;
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,13 +22,13 @@ pub(super) struct Repetition {
 }
 
 impl Repetition {
-    /// A frame came.
-    pub(super) fn came(&mut self, frame: &[u8]) -> Verdict {
-        match ClientMessage::decode(frame, Capabilities::NONE) {
-            Ok(ClientMessage::Metadata(_)) if std::mem::replace(&mut self.waits, true) => Verdict::Repeated,
+    /// A frame came, with this message unless it is malformed.
+    pub(super) fn came(&mut self, message: Option<&ClientMessage>) -> Verdict {
+        match message {
+            Some(ClientMessage::Metadata(_)) if std::mem::replace(&mut self.waits, true) => Verdict::Repeated,
             // What is malformed or unknown asks for nothing.
-            Ok(ClientMessage::Metadata(_) | ClientMessage::Unknown { .. }) | Err(_) => Verdict::Pass,
-            Ok(_) => {
+            Some(ClientMessage::Metadata(_) | ClientMessage::Unknown { .. }) | None => Verdict::Pass,
+            Some(_) => {
                 self.waits = false;
                 Verdict::Pass
             }
@@ -49,17 +49,17 @@ fn is_metadata_response(head: &[u8]) -> bool {
     head.get(5..).is_some_and(|entries| entries.starts_with(KIND))
 }
 
-/// Whether the frame makes the robot move, whatever was negotiated.
-pub(super) fn moves(frame: &[u8]) -> bool {
+/// Whether the message makes the robot move.
+pub(super) fn moves(message: &ClientMessage) -> bool {
     use ClientMessage::{Action, ApplyAction, Chunk, Reset};
-    [Capabilities::NONE, Capabilities::all()]
-        .into_iter()
-        .any(|caps| matches!(ClientMessage::decode(frame, caps), Ok(Reset(_) | ApplyAction(_) | Action(_) | Chunk(_))))
+    matches!(message, Reset(_) | ApplyAction(_) | Action(_) | Chunk(_))
 }
 
 #[cfg(test)]
 mod tests {
-    use waldo_protocol::policy::{ActionHeader, MetadataRequest, MetadataResponse, ObsRequest, SimpleRequest};
+    use waldo_protocol::policy::{
+        ActionHeader, Capabilities, MetadataRequest, MetadataResponse, ObsRequest, SimpleRequest,
+    };
 
     use super::*;
 
@@ -69,33 +69,39 @@ mod tests {
         frame
     }
 
-    fn metadata() -> Vec<u8> {
-        written(|out| MetadataRequest::default().encode(out))
+    fn read(encode: impl FnOnce(&mut Vec<u8>)) -> ClientMessage {
+        ClientMessage::decode(&written(encode), Capabilities::NONE).unwrap()
+    }
+
+    fn metadata() -> ClientMessage {
+        read(|out| MetadataRequest::default().encode(out))
     }
 
     #[test]
     fn requests_for_the_metadata_that_wait_together_are_answered_once() {
         let mut repetition = Repetition::default();
-        let observation = written(|out| ObsRequest::default().encode(out));
+        let (again, observation) = (metadata(), read(|out| ObsRequest::default().encode(out)));
         let answer = written(|out| MetadataResponse::default().encode(out));
-        let mut came = |frame: &[u8]| repetition.came(frame);
+        let mut came = |message| repetition.came(message);
         assert_eq!(
-            [came(&metadata()), came(&metadata()), came(b"x")],
+            [came(Some(&again)), came(Some(&again)), came(None)],
             [Verdict::Pass, Verdict::Repeated, Verdict::Pass]
         );
-        assert_eq!(came(&metadata()), Verdict::Repeated, "nothing was asked for in between");
-        assert_eq!([came(&observation), came(&metadata())], [Verdict::Pass; 2], "no longer consecutive");
-        repetition.goes(&observation);
-        assert_eq!(repetition.came(&metadata()), Verdict::Repeated);
+        assert_eq!(came(Some(&again)), Verdict::Repeated, "nothing was asked for in between");
+        assert_eq!([came(Some(&observation)), came(Some(&again))], [Verdict::Pass; 2], "no longer consecutive");
+        repetition.goes(b"another answer");
+        assert_eq!(repetition.came(Some(&again)), Verdict::Repeated);
         repetition.goes(&answer);
-        assert_eq!(repetition.came(&metadata()), Verdict::Pass, "none waits");
+        assert_eq!(repetition.came(Some(&again)), Verdict::Pass, "none waits");
     }
 
     #[test]
     fn resets_and_all_kinds_of_actions_move_the_robot() {
-        let reset = written(|out| SimpleRequest::default().encode_reset(out));
-        let action = written(|out| ActionHeader { shape: &[1], ..Default::default() }.encode(&[0.5], out).unwrap());
-        assert!(moves(&reset) && moves(&action));
-        assert!(!moves(&metadata()) && !moves(b""));
+        let header = ActionHeader { shape: &[1], ..Default::default() };
+        let action = read(|out| header.encode(&[0.5], out).unwrap());
+        let step = read(|out| header.encode_coupled(&[0.5], out).unwrap());
+        let reset = read(|out| SimpleRequest::default().encode_reset(out));
+        assert!([action, step, reset].iter().all(moves));
+        assert!(!moves(&metadata()));
     }
 }

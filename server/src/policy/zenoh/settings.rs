@@ -1,5 +1,7 @@
 //! Settings of the policy wire over Zenoh.
 
+use std::path::PathBuf;
+
 use zenoh::Config;
 
 /// Room for what Zenoh adds to a message, bytes.
@@ -22,9 +24,20 @@ pub struct ZenohConfig {
     /// Whether to serve the keys of the original, `chiral/c2s` and `chiral/s2c`, which all clients and robots on a network
     /// share. Default: yes. As soon as another robot is seen there, nothing that comes over them moves this one.
     pub legacy: bool,
+    /// Certificate and key of the locators `tls/…`. Default: those of `text`, if it names any.
+    pub tls: Option<ZenohTls>,
     /// A configuration of Zenoh (JSON5) to start from, for its access control, interfaces and buffers. What is said above
     /// counts more, except that `scouting: false` leaves the text's discovery as it is. Default: none.
     pub text: Option<String>,
+}
+
+/// What encrypts the policy wire over Zenoh: PEM files, which are read when the service starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZenohTls {
+    /// The certificate chain, the leaf first. Clients trust it, or the authority that signed it.
+    pub certfile: PathBuf,
+    /// Its private key.
+    pub keyfile: PathBuf,
 }
 
 impl Default for ZenohConfig {
@@ -34,6 +47,7 @@ impl Default for ZenohConfig {
             connect: Vec::new(),
             scouting: false,
             legacy: true,
+            tls: None,
             text: None,
         }
     }
@@ -52,6 +66,10 @@ impl ZenohConfig {
         set("listen/endpoints", &serde_json::json!(self.listen).to_string())?;
         set("connect/endpoints", &serde_json::json!(self.connect).to_string())?;
         set("transport/link/rx/max_message_size", &max_message.saturating_add(OVERHEAD).to_string())?;
+        if let Some(ZenohTls { certfile, keyfile }) = &self.tls {
+            set("transport/link/tls/listen_certificate", &serde_json::json!(certfile).to_string())?;
+            set("transport/link/tls/listen_private_key", &serde_json::json!(keyfile).to_string())?;
+        }
         if self.text.is_none() || self.scouting {
             set("scouting/multicast/enabled", &self.scouting.to_string())?;
             // Without hearsay a peer learns nothing of those behind a router.

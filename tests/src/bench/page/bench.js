@@ -8,6 +8,7 @@ class Track {
     this.receiver = receiver;
     this.decoded = [];
     this.presented = [];
+    this.received = [];
     this.unreadable = 0;
     this.video = document.body.appendChild(document.createElement('video'));
     this.video.muted = true;
@@ -18,24 +19,22 @@ class Track {
     this.video.play();
     watchDecoder(receiver.track, (frame, at) => {
       this.onOutput();
-      return this.note(this.decoded, frame, at);
+      return this.note(frame, [this.decoded, at]);
     });
-    watchScreen(this.video, (frame, at) => this.note(this.presented, frame, at));
+    watchScreen(this.video, (frame, at, came) => this.note(frame, [this.presented, at], [this.received, came]));
   }
 
-  async note(ages, frame, at) {
+  async note(frame, ...events) {
     // Nothing makes pictures smaller on this machine.
     const stamp = await readStamp(frame, frame.visibleRect.width);
     if (stamp === null) this.unreadable += 1;
-    else ages.push(age(stamp, at));
+    else for (const [ages, at] of events) ages.push(age(stamp, at));
   }
 
   async counters() {
     const all = [...(await this.receiver.getStats()).values()];
-    const { framesDecoded, bytesReceived, totalProcessingDelay, freezeCount, qpSum } = all.find(
-      s => s.type === 'inbound-rtp',
-    );
-    return { framesDecoded, bytesReceived, totalProcessingDelay, freezeCount, qpSum, at: performance.now() };
+    const { framesDecoded, bytesReceived, freezeCount, qpSum } = all.find(s => s.type === 'inbound-rtp');
+    return { framesDecoded, bytesReceived, freezeCount, qpSum, at: performance.now() };
   }
 
   /** MIME type of what is received. */
@@ -49,17 +48,19 @@ class Track {
     this.start = await this.counters();
     this.decoded = [];
     this.presented = [];
+    this.received = [];
     this.unreadable = 0;
   }
 
   async end() {
     const [end, first] = [await this.counters(), await this.firstSecond];
-    const { decoded, presented, unreadable, start } = this;
+    const { decoded, presented, received, unreadable, start } = this;
     const seconds = (end.at - start.at) / 1000;
     const frames = end.framesDecoded - start.framesDecoded;
     return {
       decoded,
       presented,
+      received,
       unreadable,
       freezes: end.freezeCount - start.freezeCount,
       fps: frames / seconds,
@@ -67,7 +68,6 @@ class Track {
       kbps: ((end.bytesReceived - start.bytesReceived) * 8) / seconds / 1000,
       first_quantiser: first.qpSum / first.framesDecoded,
       quantiser: (end.qpSum - start.qpSum) / frames,
-      receiver_ms: ((end.totalProcessingDelay - start.totalProcessingDelay) / frames) * 1000,
     };
   }
 }

@@ -5,20 +5,31 @@ const CELL = 16;
 const BITS = 40;
 const WRAP = 2 ** 32;
 
-/** What to add to performance.now() to get Unix milliseconds, read off at a tick of the wall clock. */
+/** Ticks of the wall clock that are looked at to set ours. */
+const TICKS = 64;
+
+/**
+ * What to add to performance.now() to get Unix milliseconds, read off at ticks of the wall clock. Whoever takes the
+ * processor between the two readings makes the sum too small, by milliseconds on a busy machine; nothing makes it too large.
+ */
 function unixOffset() {
-  const before = Date.now();
-  for (;;) {
+  let offset = -Infinity;
+  let before = Date.now();
+  for (let ticks = 0; ticks < TICKS; ) {
     const now = Date.now();
-    if (now !== before) return now - performance.now();
+    if (now === before) continue;
+    offset = Math.max(offset, now - performance.now());
+    before = now;
+    ticks += 1;
   }
+  return offset;
 }
 
 const offset = unixOffset();
 
-/** Milliseconds from the stamp to a point of performance.now(). */
+/** Milliseconds from the stamp to a point of performance.now(); negative if the clocks disagree. */
 function age(stamp, at) {
-  return (((at + offset) % WRAP) - stamp + WRAP) % WRAP;
+  return ((((at + offset - stamp + WRAP / 2) % WRAP) + WRAP) % WRAP) - WRAP / 2;
 }
 
 /**
@@ -55,12 +66,12 @@ async function watchDecoder(track, note) {
   }
 }
 
-/** Calls `note` with each frame that an element presents, and when it is on the screen. */
+/** Calls `note` with each frame that an element presents, when it is on the screen, and when its last packet came. */
 function watchScreen(video, note) {
-  video.requestVideoFrameCallback(async (_, { expectedDisplayTime }) => {
+  video.requestVideoFrameCallback(async (_, { expectedDisplayTime, receiveTime }) => {
     watchScreen(video, note);
     const frame = new VideoFrame(video);
-    await note(frame, expectedDisplayTime);
+    await note(frame, expectedDisplayTime, receiveTime);
     frame.close();
   });
 }

@@ -1,17 +1,19 @@
 //! The process that is measured against: a policy service, and both floors, commanded over its standard input.
 
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use waldo_protocol::policy::AppMap;
+use waldo_protocol::time::MonoTime;
 use waldo_server::clock;
 use waldo_server::policy::{
     ActionData, Observation, PolicyConfig, PolicyError, PolicyRobot, PolicyServer, ZenohConfig,
@@ -74,6 +76,16 @@ impl RobotSide {
         self.command(&format!("publish {hz}")).map(drop)
     }
 
+    /// When the pictures of the last seconds were published, by their time stamps; both in nanoseconds of the clock of this
+    /// computer. Each is told once.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn published(&mut self) -> Result<HashMap<u64, u64>> {
+        let times: Vec<(u64, u64)> = serde_json::from_str(&self.command("published")?)?;
+        Ok(times.into_iter().collect())
+    }
+
     fn command(&mut self, command: &str) -> Result<String> {
         writeln!(self.input, "{command}")?;
         line(&mut self.output)
@@ -121,8 +133,8 @@ pub fn serve(set: Set) -> Result<()> {
     for stream in ["joint_pos", "joint_vel"] {
         hub.declare_proprio(ProprioConfig::new(stream, 7))?;
     }
-    let mut cameras = Cameras { hub: hub.clone(), set, running: None };
-    publish(&hub, set, &Pictures::new(set))?;
+    let mut cameras = Cameras { hub: hub.clone(), set, times: Arc::default(), running: None };
+    publish(&hub, set, &Pictures::new(set), &cameras.times)?;
 
     let zenoh = listen()?.1;
     let config = PolicyConfig {
@@ -142,11 +154,13 @@ pub fn serve(set: Set) -> Result<()> {
     };
     say(&serde_json::to_string(&addresses)?)?;
     for command in io::stdin().lines() {
-        match command?.split_once(' ') {
+        let command = command?;
+        match command.split_once(' ') {
             Some(("publish", hz)) => {
                 cameras.set(hz.parse()?);
                 say("done")?;
             }
+            None if command == "published" => say(&serde_json::to_string(&cameras.times.take())?)?,
             _ => say(&process_cpu().as_nanos().to_string())?,
         }
     }
@@ -172,10 +186,13 @@ impl Pictures {
     }
 }
 
-fn publish(hub: &SensorHub, set: Set, pictures: &Pictures) -> Result<()> {
+/// Publishes a frame of each camera, one after the other, and a reading of each stream.
+fn publish(hub: &SensorHub, set: Set, pictures: &Pictures, times: &Times) -> Result<()> {
     for camera in 0..set.cameras {
         let depth = pictures.depth.as_ref().map(Into::into);
-        hub.update_frame(&format!("camera{camera}"), &pictures.image, depth, None, None, Some(clock::now()))?;
+        let stamp = clock::now();
+        hub.update_frame(&format!("camera{camera}"), &pictures.image, depth, None, None, Some(stamp))?;
+        times.add(stamp, clock::now());
     }
     for stream in ["joint_pos", "joint_vel"] {
         hub.update_proprio(stream, &[0.5_f32; 7])?;
@@ -183,10 +200,32 @@ fn publish(hub: &SensorHub, set: Set, pictures: &Pictures) -> Result<()> {
     Ok(())
 }
 
+/// Time stamps of the newest pictures, and when the hub had each.
+#[derive(Default)]
+struct Times(Mutex<VecDeque<(u64, u64)>>);
+
+impl Times {
+    /// Pictures that are remembered until they are asked for: more than a minute of three fast cameras.
+    const MOST: usize = 20_000;
+
+    fn add(&self, stamp: MonoTime, published: MonoTime) {
+        let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if times.len() == Self::MOST {
+            times.pop_front();
+        }
+        times.push_back((stamp.as_nanos(), published.as_nanos()));
+    }
+
+    fn take(&self) -> VecDeque<(u64, u64)> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// The thread that publishes, if one does.
 struct Cameras {
     hub: SensorHub,
     set: Set,
+    times: Arc<Times>,
     running: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
 }
 
@@ -199,14 +238,15 @@ impl Cameras {
         if hz == 0 {
             return;
         }
-        let (hub, set, stop) = (self.hub.clone(), self.set, Arc::new(AtomicBool::new(false)));
+        let (hub, set, times) = (self.hub.clone(), self.set, Arc::clone(&self.times));
+        let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = thread::spawn(move || {
             let (pictures, begin) = (Pictures::new(set), Instant::now());
             for frame in 0.. {
                 let due = begin + Duration::from_secs(1) * frame / hz;
                 thread::sleep(due.saturating_duration_since(Instant::now()));
-                if stopped.load(Ordering::Relaxed) || publish(&hub, set, &pictures).is_err() {
+                if stopped.load(Ordering::Relaxed) || publish(&hub, set, &pictures, &times).is_err() {
                     return;
                 }
             }

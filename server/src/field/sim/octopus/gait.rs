@@ -56,7 +56,7 @@ impl Leg {
 
     fn home(&self) -> DVec3 {
         let mut home = self.base + self.outward * STANCE;
-        home.y = SEABED + self.body.thickness();
+        home.y = SEABED + self.body.radii().last().copied().unwrap_or_default();
         home
     }
 

@@ -27,7 +27,7 @@ fn energy(rod: &Rod) -> f64 {
         let tangent = element.orientation * DVec3::Z;
         let axial_spin = element.spin.dot(tangent);
         let cross_spin = (element.spin - axial_spin * tangent).length_squared();
-        let round = element.mass * element.radius * element.radius;
+        let round = element.mass * rod.radii[index] * rod.radii[index];
         let slender = 0.25 * round + element.mass * length * length / 12.0;
         let kinetic =
             0.5 * (element.mass * velocity.length_squared() + slender * cross_spin + 0.5 * round * axial_spin.powi(2));
@@ -158,7 +158,7 @@ prop_compose! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     /// Jumping targets, uneven steps, a floor and a post in the way.
     #[test]
@@ -183,7 +183,7 @@ proptest! {
             }
         }
         // Left alone it comes to rest.
-        settle(&mut rod, &gains, None, 20.0);
+        settle(&mut rod, &gains, None, 15.0);
         prop_assert!(rod.tip_velocity().length() < 0.05, "{}", rod.tip_velocity());
     }
 }

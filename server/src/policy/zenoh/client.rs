@@ -1,0 +1,79 @@
+//! One client on Zenoh: whose keys it has, and its session.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::{Buf, Bytes};
+use waldo_protocol::policy::{ClientId, RobotId, ZenohKeys};
+
+use super::everybody::{Repetition, Verdict, moves};
+use crate::policy::outbox::Frame;
+use crate::policy::session::Session;
+
+/// Whose messages they are.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Whose {
+    /// Of somebody on the keys of the original.
+    Everybody,
+    /// Of one client.
+    Client(ClientId),
+}
+
+impl Whose {
+    pub(super) fn keys(&self, robot: &RobotId) -> ZenohKeys {
+        match self {
+            Self::Everybody => ZenohKeys::legacy(),
+            Self::Client(client) => ZenohKeys::prefixed(robot, client),
+        }
+    }
+
+    pub(super) fn legacy(&self) -> bool {
+        matches!(self, Self::Everybody)
+    }
+}
+
+/// One session.
+pub(super) struct Client {
+    pub(super) whose: Whose,
+    pub(super) session: Session,
+    /// Frames of one client are taken in one after the other, though they may come over several connections.
+    repetition: Mutex<Repetition>,
+}
+
+impl Client {
+    pub(super) fn new(whose: Whose, session: Session) -> Self {
+        Self { whose, session, repetition: Mutex::default() }
+    }
+
+    /// A frame of this client; `conflict` tells why nothing of it may move the robot, if so.
+    ///
+    /// # Errors
+    /// It is dropped; the counter, and why.
+    pub(super) fn take<'a>(&self, frame: Bytes, conflict: Option<&'a str>) -> Result<(), (&'static str, &'a str)> {
+        let mut repetition = self.repetition();
+        let read = self.session.read(&frame);
+        let moves = read.as_ref().is_ok_and(moves);
+        if let Some(why) = conflict.filter(|_| moves) {
+            self.session.refuse(&frame, why);
+            return Err(("conflict", why));
+        }
+        if !self.session.has_room() && !moves {
+            return Err(("busy", "it does not read what it asked for"));
+        }
+        if self.whose.legacy() && repetition.came(read.as_ref().ok()) == Verdict::Repeated {
+            return Err(("repeated", "the metadata are on their way already"));
+        }
+        self.session.on_message(frame, read);
+        Ok(())
+    }
+
+    /// A frame goes out to it.
+    pub(super) fn goes(&self, frame: &Frame) {
+        if self.whose.legacy() {
+            self.repetition().goes(frame.chunk());
+        }
+    }
+
+    fn repetition(&self) -> MutexGuard<'_, Repetition> {
+        self.repetition.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
