@@ -19,7 +19,7 @@ use waldo_tests::browser::{Chromium, PATIENCE, Tab};
 use waldo_tests::client::Client;
 use waldo_tests::headset::{enter_vr, hold, place, with_headset};
 use waldo_tests::process::RobotProcess;
-use waldo_tests::robot::Robotics;
+use waldo_tests::robot::{Robotics, with_field};
 use waldo_tests::scripted::{Script, ScriptedRobot};
 
 /// A robot with its field, a browser, and the page of the field in it.
@@ -31,7 +31,7 @@ struct Set {
 
 impl Set {
     async fn open(width: u32, height: u32, address: &str) -> Result<Self> {
-        let robot = Robotics::simulated().await?;
+        let robot = Robotics::start(with_field).await?;
         let chromium = Chromium::launch(width, height).await?;
         let tab = chromium.tab().await?;
         with_headset(&tab).await?;
@@ -69,6 +69,12 @@ async fn press(tab: &Tab, selector: &str) -> Result<()> {
 async fn joined(tab: &Tab) -> Result<String> {
     tab.until("document.body.dataset.link === 'Connected' && document.body.dataset.user").await?;
     tab.eval("document.body.dataset.user").await
+}
+
+/// The emulated head looks at where the hands are.
+async fn look_down(tab: &Tab) -> Result<()> {
+    let q = DQuat::from_rotation_x(-0.55);
+    tab.run(&format!("headset.quaternion.set({}, {}, {}, {})", q.x, q.y, q.z, q.w)).await
 }
 
 fn envelope(kind: &str, payload: &Value) -> String {
@@ -212,7 +218,7 @@ async fn joining_drives_one_s_own_arms_with_the_emulated_controllers() -> Result
     let arm = format!("{user}_arm_1");
     tab.until("document.body.dataset.arms === '2'").await?;
     set.robot.until("arms of the page's user", |_| set.tip(&arm).is_some()).await?;
-    until_seen(tab, "field-joined", |shot| shot.find(blue).0 > 200).await?;
+    until_seen(tab, "field-joined", |shot| shot.find(blue).0 > 60).await?;
 
     enter_vr(tab).await?;
     let reach = |at: DVec3| async move { place(tab, Hand::Right, at, DQuat::IDENTITY).await };
@@ -223,7 +229,8 @@ async fn joining_drives_one_s_own_arms_with_the_emulated_controllers() -> Result
         set.robot.until(&format!("the right arm at {at}"), |_| near(at)).await?;
     }
     tab.until("document.body.dataset.words === 'Your hands drive'").await?;
-    tab.screenshot("field-vr").await?;
+    look_down(tab).await?;
+    until_seen(tab, "field-vr", |shot| shot.find(blue).0 > 500).await?;
 
     // Held A lets the arm hang loose: it follows no more.
     hold(tab, Hand::Right, "a-button", 1).await?;
@@ -258,7 +265,7 @@ async fn a_spectator_sees_who_drives_and_where_the_arms_go() -> Result<()> {
     tab.run("document.querySelector('#scene').focus()").await?;
     tab.run("for (const type of ['keydown', 'keyup']) document.querySelector('#scene').dispatchEvent(new KeyboardEvent(type, { code: 'KeyE', bubbles: true }))").await?;
     tab.until("document.querySelector('#follow')").await?;
-    let low = until_seen(tab, "field-spectate-low", |shot| shot.find(blue).0 > 300).await?;
+    let low = until_seen(tab, "field-spectate-low", |shot| shot.find(blue).0 > 100).await?;
     amy.reach(&set, DVec3::new(-0.3, 1.35, -0.4), DVec3::new(0.3, 1.35, -0.4)).await?;
     let high = Shot::of(tab, "field-spectate-high").await?;
     let (from, to) = (low.find(blue).1, high.find(blue).1);
@@ -266,6 +273,7 @@ async fn a_spectator_sees_who_drives_and_where_the_arms_go() -> Result<()> {
 
     press(tab, "#follow").await?;
     enter_vr(tab).await?;
+    look_down(tab).await?;
     until_seen(tab, "field-spectate-vr", |shot| shot.find(blue).0 > 100).await?;
     tab.run("headset.activeSession.end()").await?;
     drop(amy);
@@ -406,20 +414,20 @@ async fn pulses_last_as_long_as_the_arm_feels_something_and_only_then() -> Resul
             source.gamepad.hapticActuators[0].pulse = (amplitude, ms) => pulses.push([source.handedness, amplitude])",
     )
     .await?;
-    let scene = |active: bool, intensity: f64| {
+    let scene = |timestamp: f64, active: bool, intensity: f64| {
         say(
             "scene_state",
             json!({
-                "timestamp": 1.0, "arms": {}, "scenery": {}, "user_arms": {}, "meshes": {}, "overlay_points": {},
+                "timestamp": timestamp, "arms": {}, "scenery": {}, "user_arms": {}, "meshes": {}, "overlay_points": {},
                 "spheres": {}, "haptics": [{"arm_id": "user_1_arm_1", "active": active, "intensity": intensity}],
             }),
         );
     };
-    scene(false, 0.9);
-    scene(true, 0.42);
-    scene(true, 0.42);
-    scene(false, 0.0);
-    scene(false, 0.0);
+    scene(1.0, false, 0.9);
+    scene(2.0, true, 0.42);
+    scene(3.0, true, 0.42);
+    scene(4.0, false, 0.0);
+    scene(5.0, false, 0.0);
     tab.until("document.body.dataset.scenes === '5'").await?;
     let pulses: Value = tab.eval("pulses").await?;
     assert_eq!(pulses, json!([["right", 0.42], ["right", 0.42], ["right", 0]]));

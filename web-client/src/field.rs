@@ -1,7 +1,7 @@
 //! The field: arms of several people in one scene, to be driven from a headset or watched on any screen.
 //!
-//! As elsewhere in the app, an engine outside the reactive graph ([`engine`](self)) owns socket, scene, drawing and
-//! presentation; the page shows its [`Summary`]. What needs no browser builds natively, for its tests.
+//! As elsewhere in the app, an engine outside the reactive graph owns socket, scene, drawing and presentation; the page
+//! shows its [`summary::Summary`]. What needs no browser builds natively, for its tests.
 
 pub mod fly;
 pub mod meshes;

@@ -145,7 +145,7 @@ fn metrics_text(metrics: &Metrics) -> Response {
 
 /// The page may run its own code and talk to any robot's socket; nothing else, and nobody may frame it. The emulator's
 /// controls need inline styles.
-const CSP: &str = "default-src 'self'; connect-src 'self' wss:; script-src 'self' 'wasm-unsafe-eval'; \
+const CSP: &str = "default-src 'self'; connect-src 'self' ws: wss:; script-src 'self' 'wasm-unsafe-eval'; \
     style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' blob:; object-src 'none'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

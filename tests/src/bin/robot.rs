@@ -8,6 +8,7 @@ use anyhow::Result;
 use clap::Parser;
 use tokio::runtime::Handle;
 use tracing_subscriber::EnvFilter;
+use waldo_server::config::{FieldSettings, Settings};
 use waldo_server::robot::sim::{SimOptions, SimRobot};
 use waldo_server::serve::serve;
 use waldo_tests::robot::local;
@@ -27,7 +28,7 @@ async fn main() -> Result<()> {
     let args = Args::parse();
     let filter = EnvFilter::try_from_env("WALDO_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
-    let settings = waldo_server::config::Settings { port: args.port, ..local(&args.data_dir) };
+    let settings = Settings { port: args.port, field: FieldSettings::default(), ..local(&args.data_dir) };
     let robot = SimRobot::new(SimOptions { camera_size: (320, 240), latency_stamp: true });
     tokio::select! {
         served = serve(settings, Box::new(robot)) => Ok(served?),

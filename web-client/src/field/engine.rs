@@ -90,6 +90,8 @@ pub(crate) struct Field {
     trouble: RefCell<Option<String>>,
     sent_at: Cell<f64>,
     scenes: Cell<u64>,
+    /// Of the newest scene.
+    moment: Cell<f64>,
     /// Scenes, and when they were counted, for their rate.
     counted: Cell<(u64, f64)>,
     rate: Cell<u32>,
@@ -133,6 +135,7 @@ impl Field {
             trouble: RefCell::new(trouble),
             sent_at: Cell::default(),
             scenes: Cell::default(),
+            moment: Cell::default(),
             counted: Cell::new((0, now())),
             rate: Cell::default(),
             ticked_at: Cell::new(f64::NEG_INFINITY),
@@ -250,7 +253,11 @@ impl Field {
         match todo {
             Todo::Nothing => {}
             Todo::Show => {
-                self.scenes.set(self.scenes.get() + 1);
+                // One moment may come in two frames, arms first.
+                let moment = self.session.borrow().scene().timestamp;
+                if self.moment.replace(moment) != moment {
+                    self.scenes.set(self.scenes.get() + 1);
+                }
                 self.pulse();
             }
             Todo::Admitted => {

@@ -14,8 +14,8 @@ pub const TURN: f64 = 0.0024;
 const MAX_PITCH: f64 = 0.49 * std::f64::consts::PI;
 /// Longer gaps between two pictures move no further.
 const MAX_STEP_S: f64 = 0.1;
-/// How far from what it watches, level and above, metres.
-const FOLLOW_AT: [f64; 2] = [1.05, 0.3];
+/// Where it is from what it watches, metres: behind it and to the right, past the head of whoever drives.
+const FOLLOW_FROM: DVec3 = DVec3::new(0.8, 0.4, 0.95);
 /// How soon it is there.
 const FOLLOW_S: f64 = 0.6;
 /// Nearer and farther things are cut off, metres.
@@ -87,10 +87,7 @@ impl Fly {
     /// Turns towards what it watches and keeps it at a good distance, gently, for `dt` seconds.
     pub fn follow(&mut self, target: DVec3, dt: f64) {
         let share = 1.0 - (-dt.clamp(0.0, MAX_STEP_S) / FOLLOW_S).exp();
-        let away = self.position - target;
-        let level = DVec3::new(away.x, 0.0, away.z).try_normalize().unwrap_or(DVec3::Z);
-        let wanted = target + level * FOLLOW_AT[0] + DVec3::Y * FOLLOW_AT[1];
-        self.position = self.position.lerp(wanted, share);
+        self.position = self.position.lerp(target + FOLLOW_FROM, share);
         let gaze = (target - self.position).normalize_or(DVec3::NEG_Z);
         let yaw = (-gaze.x).atan2(-gaze.z);
         let turn = (yaw - self.yaw + std::f64::consts::PI).rem_euclid(std::f64::consts::TAU) - std::f64::consts::PI;
@@ -177,7 +174,7 @@ mod tests {
             }
             let (at, turn) = fly.pose();
             assert!(((target - at).normalize() - turn * DVec3::NEG_Z).length() < 1e-3, "{target}");
-            assert!((0.9..1.3).contains(&at.distance(target)), "{target} from {at}");
+            assert!((at.distance(target) - FOLLOW_FROM.length()).abs() < 1e-2, "{target} from {at}");
         }
     }
 

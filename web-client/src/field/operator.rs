@@ -25,8 +25,8 @@ use crate::xr::{self, Frame, HUD_ASPECT, HandInput, Host, HudCanvas, Painter, Te
 const PULSE_MS: f64 = 60.0;
 
 /// The words hang from the head, above the gaze, metres.
-const HUD_WIDTH: f64 = 0.62;
-const HUD_CENTRE: DVec3 = DVec3::new(0.0, 0.36, -1.1);
+const HUD_WIDTH: f64 = 0.7;
+const HUD_CENTRE: DVec3 = DVec3::new(0.0, 0.34, -1.0);
 
 /// One's own hands.
 const OWN: [f32; 3] = [0.62, 0.69, 0.74];

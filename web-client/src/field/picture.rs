@@ -62,7 +62,8 @@ impl Picture {
         self.tubes.begin();
         let strangers = Strangers::of(scene, looks);
         for (id, arm) in &scene.arms {
-            let colour = if arm.fault { FAULTY } else { looks.colour(id).unwrap_or_else(|| strangers.colour(id, arm)) };
+            let colour =
+                if arm.fault { FAULTY } else { looks.colour(id).unwrap_or_else(|| strangers.colour(id, arm, looks)) };
             if is_head(id) {
                 self.parts.creature(arm, colour);
                 continue;
@@ -112,6 +113,7 @@ impl Parts {
     fn head(&mut self, at: DAffine3, colour: [f32; 3]) {
         self.ball(at, DVec3::new(0.0, -0.01, 0.05), DVec3::new(0.085, 0.115, 0.1), colour);
         self.a_box(at, DVec3::new(0.0, 0.02, -0.05), DVec3::new(0.17, 0.085, 0.07), VISOR);
+        self.a_box(at, DVec3::new(0.0, 0.02, 0.06), DVec3::new(0.178, 0.03, 0.21), VISOR);
         self.a_box(at, DVec3::new(0.0, 0.02, -0.087), DVec3::new(0.15, 0.012, 0.006), colour);
     }
 
@@ -161,7 +163,12 @@ impl<'a> Strangers<'a> {
         Self(others.enumerate().map(|(index, user)| (user.as_str(), first + 2 * index)).collect())
     }
 
-    fn colour(&self, arm_id: &str, arm: &ArmState) -> [f32; 3] {
+    fn colour(&self, arm_id: &str, arm: &ArmState, looks: &Looks) -> [f32; 3] {
+        if arm.owner_user_id.as_ref() == Some(&looks.me)
+            && let Some(own) = looks.colours.values().next()
+        {
+            return *own;
+        }
         let index = arm_id.rsplit('_').next().and_then(|index| index.parse().ok()).unwrap_or_default();
         self.of_user(arm.owner_user_id.as_deref().unwrap_or_default(), index)
     }
@@ -241,6 +248,14 @@ mod tests {
     }
 
     #[test]
+    fn one_s_own_head_that_the_manifest_leaves_out_has_the_colour_of_the_arms() {
+        let violet = colour("#8c73fa").unwrap();
+        let looks = Looks { me: "me".to_owned(), colours: [("me_arm_0".to_owned(), violet)].into() };
+        let picture = shown(&scene(&[("me_head", "me")]), &looks);
+        assert_eq!(picture.parts.balls[12..15], violet);
+    }
+
+    #[test]
     fn one_s_own_arms_have_the_colours_of_the_manifest_and_nobody_else_has_them_too() {
         let red = colour("#ff6b6b").unwrap();
         let looks = Looks { me: "me".to_owned(), colours: [("me_arm_0".to_owned(), red)].into() };
@@ -273,7 +288,7 @@ mod tests {
         assert!(shown(&scene, &looks).parts.boxes.is_empty());
         scene.people.insert("you".to_owned(), person);
         let picture = shown(&scene, &looks);
-        assert_eq!((count(&picture.parts.balls), count(&picture.parts.boxes)), (2, 4));
+        assert_eq!((count(&picture.parts.balls), count(&picture.parts.boxes)), (2, 5));
     }
 
     #[test]

@@ -95,10 +95,13 @@ impl Field {
         }
         let mut fly = self.fly.borrow_mut();
         fly.step(self.keys.get(), dt);
-        let watches = session.part() == Some(Part::Watch) && self.following.get();
-        if watches
-            && let Some(followed) = session.followed()
-            && let Some(target) = middle(scene, [followed.left, followed.right])
+        let arms = match session.part() {
+            Some(Part::Watch) => session.followed().map(|followed| [followed.left, followed.right]),
+            Some(Part::Drive(_)) => session.controlled().map(|[left, right]| [left.as_str(), right.as_str()]),
+            Some(Part::ArmCamera) | None => None,
+        };
+        if self.following.get()
+            && let Some(target) = arms.and_then(|arms| middle(scene, arms))
         {
             fly.follow(target, dt);
         }

@@ -12,6 +12,15 @@ use super::picture::{Looks, Picture, colour};
 
 /// A refusal is shown for this long.
 pub const ERROR_SHOWN_MS: f64 = 6000.0;
+/// What is over as soon as it is told is shown for this long.
+const PASSING_SHOWN_MS: f64 = 1500.0;
+/// The code of what happens while the headset sends nothing for a moment.
+const DEADMAN: &str = "deadman";
+/// The codes of what holds the arms until the server says [`RELEASED`].
+const HOLDS: [&str; 9] =
+    ["stopped", "release_grips", "not_driver", "resetting", "fault", "link_stale", "velocity", "clock", "held"];
+/// The code, without a reason, of the end of a hold.
+const RELEASED: &str = "released";
 
 /// How somebody takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +66,7 @@ pub struct Session {
     arms: Vec<String>,
     controlled: Option<[String; 2]>,
     looks: Looks,
+    /// And until when it is shown.
     error: Option<(String, f64)>,
     decoder: SceneDecoder,
     /// No socket: nothing is felt.
@@ -173,10 +183,20 @@ impl Session {
     }
 
     fn on_error(&mut self, error: &ErrorMessage, now: f64) -> Todo {
+        let code = error.code.as_deref().unwrap_or_default();
         if error.reason.is_empty() {
+            if code == RELEASED {
+                self.error = None;
+            }
             return Todo::Nothing;
         }
-        self.error = Some((error.reason.clone(), now));
+        let (reason, lasts) = match code {
+            DEADMAN => ("Nothing came from the headset for a moment: your arms held still.", PASSING_SHOWN_MS),
+            hold if HOLDS.contains(&hold) => (error.reason.as_str(), f64::INFINITY),
+            _ => (error.reason.as_str(), ERROR_SHOWN_MS),
+        };
+        let reason = reason.to_owned();
+        self.error = Some((reason, now + lasts));
         // The place under the old name is gone or taken: ask for a new one, once.
         if !self.admitted && !std::mem::take(&mut self.user).is_empty() {
             self.resume = None;
@@ -281,9 +301,9 @@ impl Session {
 
     /// The last refusal, while it is news.
     pub fn error(&self, now: f64) -> Option<&str> {
-        let (reason, at) = self.error.as_ref()?;
+        let (reason, until) = self.error.as_ref()?;
         // Not let in is no news, but how it is.
-        (!self.admitted || now - at < ERROR_SHOWN_MS).then_some(reason)
+        (!self.admitted || now < *until).then_some(reason)
     }
 
     /// From a movement to seeing what came of it, milliseconds.
@@ -439,9 +459,25 @@ mod tests {
         session.on_text(&ack("me", 2, &[]), 0.0);
         session.on_text(&error(""), 0.0);
         assert_eq!(session.error(1.0), None);
-        session.on_text(&error("input timeout"), 10.0);
-        assert_eq!(session.error(11.0), Some("input timeout"));
+        session.on_text(&error("unsupported type: x"), 10.0);
+        assert_eq!(session.error(11.0), Some("unsupported type: x"));
         assert_eq!(session.error(10.0 + ERROR_SHOWN_MS), None);
+        let silence = envelope("error", json!({"reason": "input timeout", "code": "deadman"}));
+        session.on_text(&silence, 10_000.0);
+        assert!(session.error(10_100.0).unwrap().contains("your arms held still"));
+        assert_eq!(session.error(10_000.0 + PASSING_SHOWN_MS), None);
+    }
+
+    #[test]
+    fn what_holds_the_arms_is_shown_until_it_ends() {
+        let mut session = driver();
+        session.on_text(&ack("me", 2, &[]), 0.0);
+        session.on_text(&envelope("error", json!({"reason": "stopped: nothing moves", "code": "stopped"})), 0.0);
+        assert_eq!(session.error(1e9), Some("stopped: nothing moves"));
+        session.on_text(&envelope("error", json!({"reason": "", "code": "disconnected"})), 1e9);
+        assert!(session.error(1e9).is_some(), "hands that are gone end no hold");
+        session.on_text(&envelope("error", json!({"reason": "", "code": "released"})), 1e9);
+        assert_eq!(session.error(1e9), None);
     }
 
     #[test]

@@ -22,8 +22,8 @@ use super::tube::CORNER;
 const BACKGROUND: [f32; 3] = [0.102, 0.122, 0.169];
 /// Edge of the grid on the floor, metres, and the squares along it.
 const GRID: (f32, u16) = (8.0, 16);
-const GRID_LINE: [f32; 3] = [0.20, 0.235, 0.31];
-const GRID_MIDDLE: [f32; 3] = [0.31, 0.36, 0.46];
+const GRID_LINE: [f32; 3] = [0.235, 0.275, 0.36];
+const GRID_MIDDLE: [f32; 3] = [0.36, 0.42, 0.54];
 /// Length and thickness of the axes at the origin, metres.
 const AXIS: (f64, f64) = (0.3, 0.006);
 const AXES: [(DVec3, [f32; 3]); 3] =
@@ -122,11 +122,13 @@ impl View {
     /// What stands there without any scene.
     fn furnish(&mut self) {
         let (edge, squares) = GRID;
+        let at = |line: u16| edge * (f32::from(line) / f32::from(squares) - 0.5);
         let mut lines = Vec::new();
-        for line in 0..=squares {
-            let at = edge * (f32::from(line) / f32::from(squares) - 0.5);
+        // Square by square: some graphics drop a line of which one end lies behind the eye.
+        for (line, square) in (0..=squares).flat_map(|line| (0..squares).map(move |square| (line, square))) {
             let colour = if 2 * line == squares { GRID_MIDDLE } else { GRID_LINE };
-            for [x, z] in [[at, -0.5 * edge], [at, 0.5 * edge], [-0.5 * edge, at], [0.5 * edge, at]] {
+            let [across, from, to] = [at(line), at(square), at(square + 1)];
+            for [x, z] in [[across, from], [across, to], [from, across], [to, across]] {
                 lines.extend([x, 0.0, z]);
                 lines.extend(colour);
             }

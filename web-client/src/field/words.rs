@@ -43,7 +43,10 @@ impl Situation<'_> {
             ),
             Status::Connected => None,
             Status::NotConnected | Status::Connecting => Some(text("Connecting to the field…", "", Tone::Caution)),
-            Status::Reconnecting | Status::Lost | Status::Failed => {
+            Status::Failed => {
+                Some(text("The field does not answer", "Leave it and join again once it is there", Tone::Alarm))
+            }
+            Status::Reconnecting | Status::Lost => {
                 Some(text("Connection lost", "Your hands move nothing. Trying again…", Tone::Alarm))
             }
         }
@@ -129,6 +132,12 @@ mod tests {
             (watching.text().title.as_str(), watching.text().detail.as_str()),
             ("Watching bob", "2 others here")
         );
+    }
+
+    #[test]
+    fn a_field_that_never_answered_is_not_waited_for() {
+        let failed = Situation { link: Status::Failed, user: "", ..driving() };
+        assert_eq!(failed.text().title, "The field does not answer");
     }
 
     #[test]

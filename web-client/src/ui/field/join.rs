@@ -67,8 +67,12 @@ fn Outside(field: FieldHandle, summary: RwSignal<Summary>) -> impl IntoView {
 fn Inside(field: FieldHandle, summary: RwSignal<Summary>) -> impl IntoView {
     let part = Memo::new(move |_| summary.with(|summary| summary.part));
     let drives = move || part.get().is_some_and(Part::drives);
-    let watches =
-        Memo::new(move |_| summary.with(|s| s.part == Some(Part::Watch) && !s.following && s.followed.is_some()));
+    let watches = Memo::new(move |_| {
+        summary.with(|summary| {
+            let to_see = summary.followed.is_some() || summary.part.is_some_and(Part::drives);
+            to_see && !summary.following && summary.part != Some(Part::ArmCamera)
+        })
+    });
     view! {
         <p class="part">{move || part.get().map(part_text)}</p>
         <div class="buttons">
