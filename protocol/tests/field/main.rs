@@ -4,6 +4,7 @@
 
 mod control_handling;
 mod control_vectors;
+mod limits;
 mod scenes;
 mod vectors;
 mod world;
