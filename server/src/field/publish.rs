@@ -10,7 +10,6 @@ use waldo_protocol::field::{
 };
 use waldo_protocol::time::MonoTime;
 
-use super::large::Large;
 use super::outbox::Message;
 use super::schedule::Schedule;
 use super::sequence::Ack;
@@ -50,8 +49,7 @@ pub(super) fn run(service: &Service, stopping: &AtomicBool) {
 #[derive(Default)]
 struct Publisher {
     encoder: SceneEncoder,
-    large: Large,
-    plain: Vec<((MeshData, bool), Vec<Bytes>)>,
+    plain: Vec<((MeshData, bool), Bytes)>,
     steps: Vec<(SceneStep, Encoded)>,
     /// Until then no large frame is encoded.
     rests_until: Option<MonoTime>,
@@ -62,7 +60,7 @@ struct Publisher {
 #[derive(Clone)]
 struct Encoded {
     binary: Option<Bytes>,
-    text: Vec<Bytes>,
+    text: Bytes,
     quiet: bool,
 }
 
@@ -81,8 +79,7 @@ impl Publisher {
         for user in service.take_resets() {
             self.encoder.resend(&user);
         }
-        let scene = self.large.replace(&snapshot.scene);
-        let pushed = self.encoder.push(Arc::clone(&scene));
+        let pushed = self.encoder.push(Arc::clone(&snapshot.scene));
         if let Err(error) = &pushed
             && service.may_log("not_finite")
         {
@@ -104,7 +101,7 @@ impl Publisher {
                 if view.ext.has(Extension::SceneDelta) {
                     self.step(&mut view, &extras)
                 } else {
-                    self.whole(&mut view, &scene, &extras, now)
+                    self.whole(&mut view, &snapshot.scene, &extras, now)
                 }
             };
             if messages.is_empty() {
@@ -125,16 +122,16 @@ impl Publisher {
         };
         let Some(body) = self.plain(scene, data, view.ext.has(Extension::People), now) else { return Vec::new() };
         view.marks = marks;
-        vec![Message::Text(with_extras(&body, extras))]
+        vec![Message::Text(with_extras(body, extras))]
     }
 
-    fn plain(&mut self, scene: &SceneState, data: MeshData, people: bool, now: MonoTime) -> Option<Vec<Bytes>> {
+    fn plain(&mut self, scene: &SceneState, data: MeshData, people: bool, now: MonoTime) -> Option<Bytes> {
         let key = (data, people);
         if let Some((_, body)) = self.plain.iter().find(|(known, _)| *known == key) {
             return Some(body.clone());
         }
         let sent = scene.meshes.iter().filter(|(id, mesh)| key.0.has(id, mesh));
-        let bytes: usize = sent.filter_map(|(_, mesh)| Some(self.large.len(mesh.asset_uri.as_ref()?))).sum();
+        let bytes: usize = sent.filter_map(|(_, mesh)| Some(mesh.asset_uri.as_ref()?.len())).sum();
         if bytes >= LARGE {
             if self.rests_until.is_some_and(|until| now < until) {
                 return None;
@@ -142,7 +139,7 @@ impl Publisher {
             self.rests_until = Some(now + Duration::from_secs_f64(bytes as f64 / LARGE_RATE));
         }
         // What is not finite was refused before.
-        let body = self.large.fill(scene.encode(&key.0, people).ok()?);
+        let body = Bytes::from(scene.encode(&key.0, people).ok()?);
         self.plain.push((key, body.clone()));
         Some(body)
     }
@@ -155,7 +152,7 @@ impl Publisher {
         view.cursor = step.cursor();
         let mut messages: Vec<_> = binary.map(|binary| Message::Binary(Frame::new(binary))).into_iter().collect();
         if !quiet || *extras != SceneExtras::default() {
-            messages.push(Message::Text(with_extras(&text, extras)));
+            messages.push(Message::Text(with_extras(text, extras)));
         }
         messages
     }
@@ -165,7 +162,7 @@ impl Publisher {
             return Some(encoded.clone());
         }
         let SceneFrames { binary, text, quiet } = self.encoder.encode(step).ok()?;
-        let encoded = Encoded { binary: binary.map(Bytes::from), text: self.large.fill(text), quiet };
+        let encoded = Encoded { binary: binary.map(Bytes::from), text: text.into(), quiet };
         self.steps.push((step, encoded.clone()));
         Some(encoded)
     }
@@ -182,24 +179,20 @@ fn extras(view: &View, snapshot: &Snapshot, paused: bool, now: MonoTime) -> Scen
             age_ms: now.since(at).as_secs_f64() * 1e3,
             lost,
         }),
-        clamped: if view.ext.has(Extension::Limits) { snapshot.clamped.iter().cloned().collect() } else { Vec::new() },
+        clamped: if extended { snapshot.clamped.iter().cloned().collect() } else { Vec::new() },
         paused: paused && extended,
     }
 }
 
 /// A message that others get too, with what is for one client alone: what they share is not copied.
-fn with_extras(body: &[Bytes], extras: &SceneExtras) -> Frame {
+fn with_extras(body: Bytes, extras: &SceneExtras) -> Frame {
     const END: &str = "}}";
     let tail = extras.add_to(END);
-    let mut frame = Frame::default();
-    match body.split_last() {
-        Some((last, others)) if tail != END && last.ends_with(END.as_bytes()) => {
-            others.iter().for_each(|part| frame.add(part.clone()));
-            frame.add(last.slice(..last.len() - END.len()));
-            frame.add(tail.into());
-        }
-        _ => body.iter().for_each(|part| frame.add(part.clone())),
+    if tail == END || !body.ends_with(END.as_bytes()) {
+        return Frame::new(body);
     }
+    let mut frame = Frame::new(body.slice(..body.len() - END.len()));
+    frame.add(tail.into());
     frame
 }
 
@@ -217,7 +210,7 @@ mod tests {
         let now = MonoTime::from_nanos(1);
         let body = publisher.plain(&scene, MeshData::Whole, false, now).unwrap();
         let read = |extras: &SceneExtras| {
-            let mut frame = with_extras(&body, extras);
+            let mut frame = with_extras(body.clone(), extras);
             let text = frame.copy_to_bytes(frame.len());
             match ServerMessage::decode(str::from_utf8(&text).unwrap()) {
                 Ok(ServerMessage::SceneState(message)) => *message,
@@ -232,7 +225,7 @@ mod tests {
         assert_eq!((read(&extras).scene, read(&extras).extras), (scene.clone(), extras));
         assert_eq!(read(&SceneExtras::default()).extras, SceneExtras::default());
         let again = publisher.plain(&scene, MeshData::Whole, false, now).unwrap();
-        assert_eq!(again[0].as_ptr(), body[0].as_ptr(), "encoded once");
+        assert_eq!(again.as_ptr(), body.as_ptr(), "encoded once");
     }
 
     #[test]
