@@ -2,8 +2,8 @@
 //!
 //! Encoders, cameras, a browser or a perception stack may keep every core busy. An ordinary thread then waits a few
 //! milliseconds before it runs; one with real-time priority runs at once. Only threads whose work is small and bounded
-//! may ask for that, and no kind of them has more than one, so that the other cores stay everybody's. Encoders have more
-//! to do; they are only preferred.
+//! may ask for that, and no kind of them has more than one, so that the other cores stay everybody's; others may be
+//! urgent for as long as they hold a lock for which these wait. Encoders have more to do; they are only preferred.
 
 #![expect(unsafe_code, reason = "sched_setscheduler and setpriority of a thread have no safe wrapper")]
 
@@ -50,8 +50,31 @@ pub(crate) fn urgent_runtime(thread_name: &str, work: Urgent) -> io::Result<Runt
     Ok(runtime)
 }
 
+/// Does something short with real-time priority, and is the thread from before afterwards. For threads that have much to
+/// do otherwise, but take a lock for which urgent threads wait.
+pub(crate) fn while_urgent<T>(work: Urgent, act: impl FnOnce() -> T) -> T {
+    // Also if it panics.
+    let _ordinary = real_time(work as i32).is_ok().then_some(Ordinary);
+    act()
+}
+
+/// Makes the thread that drops it an ordinary one.
+struct Ordinary;
+
+impl Drop for Ordinary {
+    fn drop(&mut self) {
+        // With the flag of before, which only the privileged can take away.
+        if let Err(error) = schedule(libc::SCHED_OTHER | libc::SCHED_RESET_ON_FORK, 0) {
+            tracing::error!(%error, "a thread keeps its real-time priority");
+        }
+    }
+}
+
 fn real_time(priority: i32) -> io::Result<()> {
-    let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
+    schedule(libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, priority)
+}
+
+fn schedule(policy: libc::c_int, priority: i32) -> io::Result<()> {
     let param = libc::sched_param { sched_priority: priority };
     // SAFETY: the kernel reads the parameter during the call; 0 is the calling thread.
     match unsafe { libc::sched_setscheduler(0, policy, &raw const param) } {
@@ -89,6 +112,22 @@ mod tests {
         .unwrap();
         assert_eq!(own, if allowed { PREFERRED } else { before });
         assert_eq!(niceness(), before, "the thread that started it is as before");
+    }
+
+    #[test]
+    fn a_thread_is_urgent_for_as_long_as_it_does_something_short_even_if_that_fails() {
+        thread::spawn(|| {
+            let ordinary = scheduling();
+            let within = while_urgent(Urgent::Poses, scheduling);
+            assert_eq!(scheduling(), ordinary);
+            let failed = std::panic::catch_unwind(|| while_urgent(Urgent::Poses, || panic!("on purpose")));
+            assert!(failed.is_err());
+            assert_eq!(scheduling(), ordinary);
+            let allowed = real_time(Urgent::Poses as i32).is_ok();
+            assert_eq!(within, if allowed { (libc::SCHED_FIFO, 2) } else { ordinary });
+        })
+        .join()
+        .unwrap();
     }
 
     #[test]

@@ -195,9 +195,10 @@ impl ArmHandling {
         self.attached = true;
     }
 
-    /// The tip was moved, or kept from moving, by somebody else: the next pull begins anew where it is.
-    pub fn restart(&mut self) {
-        self.pull = None;
+    /// The tip was kept from moving, or moved, by somebody else, and is here now: until the next command nothing else is
+    /// asked for than that it stays, and the next pull begins anew where it is.
+    pub fn restart(&mut self, tip: TipPose) {
+        (self.wanted, self.anchor, self.pull) = (tip, None, None);
     }
 
     /// Where the tip is pulled to in a tick of `dt` seconds, with `tip` where it is now; nothing while detached.

@@ -127,6 +127,12 @@ impl SessionArmControlMapper {
         &self.config
     }
 
+    /// As it was at the start.
+    pub fn reset(&mut self) {
+        self.filters.clear();
+        self.timestamp = 0.0;
+    }
+
     /// The commands that one sample means, and the new state of the filters.
     pub fn map(&mut self, sample: &XrInputSample) -> MultiArmCommand {
         if sample.timestamp.is_finite() {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::control::SourceKind;
+
 /// The scene of arms that users of the Virtual Field wire share.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FieldSettings {
@@ -13,11 +15,12 @@ pub struct FieldSettings {
     pub tls: bool,
     /// What the users' arms are.
     pub backend: FieldBackendKind,
-    /// Silence of a user's controllers after which the arms are let go; 0.1 s to 2 s.
+    /// Silence of a user's controllers after which the arms are let go; 0.1 s to 2 s. The robot's are let go after
+    /// [`ROBOT_DEADMAN`](Self::ROBOT_DEADMAN) at the latest.
     pub deadman: Duration,
-    /// Whether that limit also holds for clients that did not agree on it, which otherwise have 5 s. `None`: only if the
-    /// arms are the robot's.
-    pub strict_deadman: Option<bool>,
+    /// Whether that limit also holds for clients that did not agree on it, which otherwise have 5 s. With the robot it
+    /// always does.
+    pub strict_deadman: bool,
 }
 
 /// What the arms of a field are.
@@ -42,12 +45,15 @@ impl Default for FieldSettings {
             tls: false,
             backend: FieldBackendKind::default(),
             deadman: Duration::from_millis(300),
-            strict_deadman: None,
+            strict_deadman: false,
         }
     }
 }
 
 impl FieldSettings {
+    /// No silence of a user who drives the robot may be longer.
+    pub const ROBOT_DEADMAN: Duration = SourceKind::FieldUser.stale_after();
+
     /// No field at all.
     pub fn off() -> Self {
         Self { on: false, ..Self::default() }
@@ -55,6 +61,14 @@ impl FieldSettings {
 
     /// Whether [`Self::deadman`] holds for every client.
     pub fn is_strict(&self) -> bool {
-        self.strict_deadman.unwrap_or(self.backend == FieldBackendKind::Robot)
+        self.strict_deadman || self.backend == FieldBackendKind::Robot
+    }
+
+    /// The silence that counts.
+    pub fn silence(&self) -> Duration {
+        match self.backend {
+            FieldBackendKind::Robot => self.deadman.min(Self::ROBOT_DEADMAN),
+            FieldBackendKind::Soft | FieldBackendKind::Kinematic | FieldBackendKind::PassThrough => self.deadman,
+        }
     }
 }

@@ -23,9 +23,9 @@ use crate::robot::kinematics::forward;
 use crate::robot::sim::{SimOptions, SimRobot, model};
 use crate::sensors::SensorHub;
 
-use bench::{A, B, Bench, Failure, TICK, moved};
+use bench::{A, B, Failure, moved};
+pub(crate) use bench::{Bench, TICK, frame, squeezed};
 pub(super) use bench::{FakeRobot, pose, rest_command};
-pub(crate) use bench::{frame, squeezed};
 use watch::Watch;
 
 #[track_caller]

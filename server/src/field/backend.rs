@@ -9,7 +9,7 @@ mod scene;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use waldo_protocol::field::{CharacterMode, Mesh, MeshChange, MultiArmCommand, Overlay, SceneState};
+use waldo_protocol::field::{CharacterMode, Mesh, MeshChange, MultiArmCommand, Overlay, SceneState, Smoothing};
 
 pub use self::scene::MultiArmPassThroughBackend;
 
@@ -29,6 +29,9 @@ pub enum BackendError {
     /// Somebody else has an overlay of that id.
     #[error("overlay_id owned by another publisher")]
     OverlayOwned,
+    /// Nothing may move.
+    #[error("stopped: nothing moves until the stop is cleared")]
+    Stopped,
     /// A value that cannot be in a scene.
     #[error("{0}")]
     Invalid(Cow<'static, str>),
@@ -84,9 +87,20 @@ pub trait FieldBackend: Send {
         let _ = stopped;
     }
 
+    /// After a stop this user has yet to release a grip, or has done so. Until then the user's arms go on standing as
+    /// during the stop, while those of others move; commands still show what is pressed.
+    ///
+    /// Not called where [`heeds_stop`](Self::heeds_stop).
+    fn wait(&mut self, user: &str, waits: bool);
+
     /// Whether somebody behind this back end minds the stop latch and the grips after it; otherwise the service does.
     fn heeds_stop(&self) -> bool {
         false
+    }
+
+    /// How the hands of users are smoothed on their way to this back end.
+    fn smoothing(&self) -> Smoothing {
+        Smoothing::PerMessage(0.25)
     }
 
     /// Why this user's commands move nothing now, if that is so.

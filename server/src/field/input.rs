@@ -22,7 +22,6 @@ const MAX_PENDING: usize = 8;
 /// The commands of one user; the newest wins, and a press of a button in between is not lost.
 #[derive(Debug)]
 pub(super) struct Input {
-    controlled: [String; 2],
     mapper: SessionArmControlMapper,
     limit: Duration,
     rate: Bucket,
@@ -50,12 +49,10 @@ pub(super) struct Said {
 }
 
 impl Input {
-    /// For the arms of the left and the right hand; silence longer than `limit` lets go of them.
-    pub(super) fn new(controlled: [String; 2], limit: Duration) -> Self {
-        let [left, right] = &controlled;
+    /// For the arms of this mapper; silence longer than `limit` lets go of them.
+    pub(super) fn new(mapper: SessionArmControlMapper, limit: Duration) -> Self {
         Self {
-            mapper: SessionArmControlMapper::for_arms(left, right),
-            controlled,
+            mapper,
             limit,
             rate: Bucket::new(f64::from(MAX_RATE), AT_ONCE),
             excess: None,
@@ -107,8 +104,7 @@ impl Input {
     /// As it was at the start.
     pub(super) fn reset(&mut self) {
         self.end();
-        let [left, right] = &self.controlled;
-        self.mapper = SessionArmControlMapper::for_arms(left, right);
+        self.mapper.reset();
     }
 
     fn look_for_silence(&mut self, now: MonoTime) {
@@ -169,7 +165,7 @@ mod tests {
     }
 
     fn input() -> Input {
-        Input::new(["a_arm_0".into(), "a_arm_1".into()], LIMIT)
+        Input::new(SessionArmControlMapper::for_arms("a_arm_0", "a_arm_1"), LIMIT)
     }
 
     fn sample(x: f64, primary: bool) -> XrInputSample {

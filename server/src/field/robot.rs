@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use waldo_protocol::field::{
     ArmCommand, CharacterMode, Haptic, Mesh, MeshChange, MultiArmCommand, Overlay, PRIMARY, SECONDARY, SceneState,
-    TRIGGER_CLICK, arm_id,
+    Smoothing, TRIGGER_CLICK, arm_id,
 };
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{Hand, Hands, Hold, HoldReason, Severity};
@@ -32,7 +32,7 @@ use super::backend::published;
 use super::{BackendError, FieldBackend, FieldHold};
 use crate::clock;
 use crate::control::{Arbiter, ControlLoop, ControlStatus, Event, FieldHand, FieldHands, MAX_FIELD_USERS, SourceId};
-use crate::priority::{Urgent, become_urgent};
+use crate::priority::{Urgent, while_urgent};
 use crate::robot::Arm;
 
 /// Whose arms they are while no user is there.
@@ -64,7 +64,6 @@ pub struct RobotField {
     driver: Option<SourceId>,
     report: Report,
     clock: Clock,
-    urgent: bool,
 }
 
 struct User {
@@ -112,26 +111,23 @@ impl RobotField {
             driver: None,
             report,
             clock,
-            urgent: false,
         };
         field.show();
         field
     }
 
     /// Does something to the arbiter, and tells what came of it when its lock is free again.
-    fn arbitrate<T>(&mut self, act: impl FnOnce(&mut Self, &mut Arbiter, MonoTime, &mut Vec<Event>) -> T) -> T {
-        if !std::mem::replace(&mut self.urgent, true) {
-            // Who holds this lock holds up the control loop, and must not be held up by encoders meanwhile.
-            become_urgent(Urgent::Poses);
-        }
+    fn arbitrate<T>(&mut self, act: impl FnOnce(&mut Arbiter, MonoTime, &mut Vec<Event>) -> T) -> T {
         let (mut events, now) = (Vec::new(), (self.clock)());
-        let arbiter = Arc::clone(&self.arbiter);
-        let result = {
-            let mut arbiter = arbiter.lock().unwrap_or_else(PoisonError::into_inner);
-            let result = act(self, &mut arbiter, now, &mut events);
-            self.driver = arbiter.lease().driver;
-            result
-        };
+        // Who holds this lock holds up the control loop, and must not be held up by encoders meanwhile. All else that
+        // this thread does, such as comparing the meshes of publishers, has no such hurry, and no bound that would let
+        // it run before everybody.
+        let (result, driver) = while_urgent(Urgent::Poses, || {
+            let mut arbiter = self.arbiter.lock().unwrap_or_else(PoisonError::into_inner);
+            let result = act(&mut arbiter, now, &mut events);
+            (result, arbiter.lease().driver)
+        });
+        self.driver = driver;
         events.into_iter().for_each(&self.report);
         result
     }
@@ -203,7 +199,7 @@ impl FieldBackend for RobotField {
 
     fn remove_user(&mut self, user: &str) {
         let Some(gone) = self.users.remove(user) else { return };
-        self.arbitrate(|_, arbiter, now, events| arbiter.on_closed(now, gone.source, events));
+        self.arbitrate(|arbiter, now, events| arbiter.on_closed(now, gone.source, events));
         self.scene.user_arms.remove(user);
         self.scene.haptics.retain(|haptic| !gone.arm_ids.contains(&haptic.arm_id));
         self.clamped.retain(|arm| !gone.arm_ids.contains(arm));
@@ -215,30 +211,28 @@ impl FieldBackend for RobotField {
         self.scene.timestamp += if dt.is_finite() { dt.max(0.0) } else { 0.0 };
         self.scene.haptics.clear();
         self.clamped.clear();
-        let clamp = self.arbitrate(|field, arbiter, now, events| {
-            let mut users = std::mem::take(&mut field.users);
-            for (name, user) in &mut users {
-                let command = commands.iter().find(|(whose, _)| whose == name).map(|(_, command)| *command);
-                match command {
-                    Some(command) => arbiter.on_field(now, user.source, &field.hands(user, command), events),
-                    None if user.asks => arbiter.on_field_silent(now, user.source, events),
-                    None => {}
-                }
-                user.asks = command.is_some();
+        let mut said = Vec::with_capacity(self.users.len());
+        for (name, user) in &self.users {
+            let command = commands.iter().find(|(whose, _)| whose == name);
+            let hands = command.map(|(_, command)| self.hands(user, command));
+            if hands.is_some() || user.asks {
+                said.push((user.source, hands));
             }
-            let driver = arbiter.lease().driver;
-            let mut clamp = None;
-            for (name, user) in &mut users {
-                let hold = arbiter.hold_for(now, user.source);
-                user.hold = hold.as_ref().filter(|hold| hold.severity == Severity::Hold).map(told);
-                if let Some(hold) = hold.filter(|hold| hold.severity == Severity::Clamp && driver == Some(user.source))
-                {
-                    clamp = Some((name.clone(), hold));
-                }
-            }
-            field.users = users;
-            clamp
+        }
+        let sources: Vec<SourceId> = self.users.values().map(|user| user.source).collect();
+        let holds: Vec<Option<Hold>> = self.arbitrate(|arbiter, now, events| {
+            arbiter.on_field_step(now, &said, events);
+            sources.iter().map(|source| arbiter.hold_for(now, *source)).collect()
         });
+        let mut clamp = None;
+        for ((name, user), hold) in self.users.iter_mut().zip(holds) {
+            user.asks = said.iter().any(|(source, hands)| *source == user.source && hands.is_some());
+            user.hold = hold.as_ref().filter(|hold| hold.severity == Severity::Hold).map(told);
+            let limited = |hold: &Hold| hold.severity == Severity::Clamp && self.driver == Some(user.source);
+            if let Some(hold) = hold.filter(limited) {
+                clamp = Some((name.clone(), hold));
+            }
+        }
         if let Some((user, hold)) = clamp {
             self.note_clamp(&user, &hold);
         }
@@ -253,8 +247,16 @@ impl FieldBackend for RobotField {
         &self.clamped
     }
 
+    fn wait(&mut self, _user: &str, _waits: bool) {}
+
     fn heeds_stop(&self) -> bool {
         true
+    }
+
+    /// None: a filter would show the arbiter a leap as a run of small steps, and go on leading the arm for a while after
+    /// a hand stands. Inverse kinematics and the limits of the joints smooth what the arms do.
+    fn smoothing(&self) -> Smoothing {
+        Smoothing::PerMessage(1.0)
     }
 
     fn hold(&self, user: &str) -> Option<FieldHold> {
@@ -309,6 +311,7 @@ fn asked(command: &ArmCommand) -> Option<FieldHand> {
     let rests = command.pressed(SECONDARY);
     Some(FieldHand {
         pose: pose_to_base(&command.target).ok()?,
+        grips: command.active,
         follows: command.active && !rests && !command.pressed(PRIMARY),
         closes: command.pressed(TRIGGER_CLICK),
         rests,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
-use waldo_protocol::field::{ArmCommand, CharacterMode, MultiArmCommand};
+use waldo_protocol::field::{ArmCommand, CharacterMode, MapperConfig, MultiArmCommand, SessionArmControlMapper};
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::HoldReason;
 
@@ -156,7 +156,13 @@ impl World {
         deadman: Duration,
     ) -> Result<Arc<Seat>, BackendError> {
         let arms = self.backend.register_user(&user, mode)?;
-        let input = Input::new(Seat::controlled(&arms), deadman);
+        let [left, right] = Seat::controlled(&arms);
+        let config = MapperConfig { smoothing: self.backend.smoothing(), ..MapperConfig::new(left, right) };
+        let mapper = SessionArmControlMapper::new(config).map_err(|error| {
+            self.backend.remove_user(&user);
+            BackendError::Invalid(error.to_string().into())
+        })?;
+        let input = Input::new(mapper, deadman);
         let seat = Arc::new(Seat::new(user.clone(), mode, arms, input, link));
         let held = Held { seat: Arc::clone(&seat), gate: StopGate::default(), waits: None };
         self.users.insert(user, held);
@@ -176,15 +182,22 @@ impl World {
         self.backend.remove_user(user);
     }
 
-    /// New arms for a user, under the same names.
+    /// New arms for a user, under the same names; not during a stop, which the way to rest would break.
     pub(super) fn reset(&mut self, seat: &Seat) -> Result<Vec<String>, BackendError> {
+        if self.stop.as_ref().is_some_and(StopView::stopped) {
+            return Err(BackendError::Stopped);
+        }
         seat.input().reset();
         self.backend.remove_user(&seat.user);
-        self.backend.register_user(&seat.user, seat.mode)
+        let arms = self.backend.register_user(&seat.user, seat.mode)?;
+        if self.users.get(&seat.user).is_some_and(|held| held.waits.is_some()) {
+            self.backend.wait(&seat.user, true);
+        }
+        Ok(arms)
     }
 
     /// One step of `dt` seconds, perhaps the last one of somebody.
-    fn step(&mut self, now: MonoTime, dt: f64, leaving: Option<&str>) {
+    pub(super) fn step(&mut self, now: MonoTime, dt: f64, leaving: Option<&str>) {
         let stopped = self.stop.as_ref().is_some_and(StopView::stopped);
         if std::mem::replace(&mut self.stopped, stopped) != stopped {
             self.backend.stop(stopped);
@@ -208,12 +221,14 @@ impl World {
             }
             let command = said.command;
             if !heeds_stop {
+                let waited = held.waits.is_some();
                 held.look(stopped, command.as_deref());
+                if waited != held.waits.is_some() {
+                    self.backend.wait(user, !waited);
+                }
             }
-            // While a stop lasts the back end holds the arms, and sees what is pressed.
-            if let Some(command) = command.filter(|_| stopped || held.waits.is_none()) {
-                commands.push((user.clone(), command));
-            }
+            // While they wait the back end holds the arms, and sees what is pressed.
+            commands.extend(command.map(|command| (user.clone(), command)));
         }
         let commands: Vec<_> = commands.iter().map(|(user, command)| (user.as_str(), command.as_ref())).collect();
         self.backend.step(dt, &commands);
@@ -298,3 +313,6 @@ fn steps(world: &mut World, calls: &mut mpsc::Receiver<Call>, shared: &Shared, s
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,6 +49,10 @@ impl Field {
         if !field.on {
             return Ok(None);
         }
+        if field.silence() < field.deadman {
+            let limit = field.silence();
+            tracing::warn!("--field-deadman: the robot's arms are let go after {limit:?} of silence, not later");
+        }
         let access = Access::load(&settings.data_dir, settings.open).map_err(StartError::from)?;
         let tls = (field.tls && field.port.is_some()).then(|| ServerTls::new(settings)).transpose();
         let tls = tls.map_err(StartError::from)?;
@@ -56,7 +60,7 @@ impl Field {
             listen: field.port.map(|port| SocketAddr::new(settings.bind, port)),
             tls: tls.as_ref().map(|tls| tls.config()),
             access: FieldAccess::Rule(Arc::new(access)),
-            deadman: field.deadman,
+            deadman: field.silence(),
             strict_deadman: field.is_strict(),
             stop: Some(arbiter.lock().unwrap_or_else(std::sync::PoisonError::into_inner).stop_view()),
             metrics: vr.metrics(),

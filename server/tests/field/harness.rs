@@ -95,6 +95,9 @@ impl FieldBackend for Noting {
     fn stop(&mut self, stopped: bool) {
         self.inner.stop(stopped);
     }
+    fn wait(&mut self, user: &str, waits: bool) {
+        self.inner.wait(user, waits);
+    }
     fn add_mesh(&mut self, mesh: Mesh) -> Result<bool, BackendError> {
         self.inner.add_mesh(mesh)
     }

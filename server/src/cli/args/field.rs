@@ -27,13 +27,13 @@ pub(super) struct FieldArgs {
     /// What the arms of the field are
     #[arg(long, value_enum, default_value_t = BackendArg::Soft)]
     field_backend: BackendArg,
-    /// Silence of a user's controllers after which their arms are let go, seconds
+    /// Silence of a user's controllers after which their arms are let go, seconds; at most 0.3 with the robot
     #[arg(long, value_name = "SECONDS", default_value = "0.3", value_parser = deadman)]
     field_deadman: Duration,
-    /// Hold clients to --field-deadman that did not agree on it; they have 5 s otherwise [default: with the robot only]
+    /// Hold clients to --field-deadman that did not agree on it; they have 5 s otherwise, but never with the robot
     #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
-        default_missing_value = "true")]
-    field_strict_deadman: Option<bool>,
+        default_value_t = false, default_missing_value = "true")]
+    field_strict_deadman: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -101,7 +101,10 @@ mod tests {
     #[test]
     fn a_robot_is_let_go_sooner_than_a_simulation() {
         assert!(settings(&["--field-backend", "robot"]).unwrap().is_strict());
-        assert!(!settings(&["--field-backend", "robot", "--field-strict-deadman=false"]).unwrap().is_strict());
+        assert!(settings(&["--field-backend", "robot", "--field-strict-deadman=false"]).unwrap().is_strict());
+        let patient = settings(&["--field-backend", "robot", "--field-deadman", "2"]).unwrap();
+        assert_eq!(patient.silence(), Duration::from_millis(300));
+        assert_eq!(settings(&["--field-deadman", "2"]).unwrap().silence(), Duration::from_secs(2));
         assert!(settings(&["--field-backend", "pass-through", "--field-strict-deadman"]).unwrap().is_strict());
     }
 

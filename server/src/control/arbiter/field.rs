@@ -21,7 +21,9 @@ pub const MAX_FIELD_USERS: usize = 32;
 pub struct FieldHand {
     /// Where the hand is, in the robot's base.
     pub pose: Pose<Base>,
-    /// Whether the arm shall follow: the grip is held, and nothing detaches the arm.
+    /// Whether the grip is held. To engage anew it must be seen released, whatever else lets go of the arm.
+    pub grips: bool,
+    /// Whether the arm shall be led by the grip. What detaches it for a while, with the grip still held, releases nothing.
     pub follows: bool,
     /// Whether the gripper shall be closed.
     pub closes: bool,
@@ -66,11 +68,11 @@ pub(super) struct Field {
 struct FieldUser {
     id: SourceId,
     newest: MonoTime,
-    /// Per hand: its grip was seen released since all that demands it.
-    released: [bool; 2],
+    /// Per hand: its grip was seen released since all that demands it, so that it may lead its arm.
+    armed: [bool; 2],
     places: [Place; 2],
-    /// Whether the button for rest was held last. At the beginning it counts as held.
-    rests: bool,
+    /// Per hand: the button for rest was held when it was seen last. At the beginning it counts as held.
+    rests: [bool; 2],
     /// Per hand: its grip was held when it was seen last.
     held: [bool; 2],
     /// Since when a grip has been held.
@@ -80,16 +82,16 @@ struct FieldUser {
 /// What one frame of a field user says beside its poses.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
-    /// Per hand: its arm shall follow from now on.
-    engages: [bool; 2],
+    /// Per hand: it may lead its arm, and shall.
+    leads: [bool; 2],
     leapt: [bool; 2],
     rests: bool,
 }
 
 impl FieldUser {
     fn new(id: SourceId, now: MonoTime) -> Self {
-        let (released, places) = ([false; 2], [Place::default(); 2]);
-        Self { id, newest: now, released, places, rests: true, held: [false; 2], gripped: None }
+        let (armed, places) = ([false; 2], [Place::default(); 2]);
+        Self { id, newest: now, armed, places, rests: [true; 2], held: [false; 2], gripped: None }
     }
 
     fn observe(&mut self, now: MonoTime, hands: &FieldHands, may_engage: bool) -> Seen {
@@ -97,22 +99,28 @@ impl FieldUser {
             self.forget();
         }
         self.newest = self.newest.max(now);
-        let mut seen = Seen { engages: [false; 2], leapt: [false; 2], rests: false };
+        let mut seen = Seen { leads: [false; 2], leapt: [false; 2], rests: false };
         for (i, hand) in hands.iter().enumerate() {
             let Some(hand) = hand else {
-                (self.released[i], self.places[i]) = (false, Place::default());
+                (self.armed[i], self.places[i]) = (false, Place::default());
                 continue;
             };
             seen.leapt[i] = self.places[i].leaps(now, hand.pose.position());
-            self.held[i] = hand.follows;
-            seen.engages[i] = may_engage && self.released[i] && hand.follows;
-            self.released[i] = may_engage && !hand.follows;
+            self.held[i] = hand.grips;
+            self.armed[i] = may_engage && (!hand.grips || (self.armed[i] && !seen.leapt[i]));
+            seen.leads[i] = self.armed[i] && hand.grips && hand.follows;
+            // A hand that is not seen for a moment has not let go of the button.
+            let rested = std::mem::replace(&mut self.rests[i], hand.rests);
+            seen.rests |= hand.rests && !rested;
         }
-        let rests = hands.iter().flatten().any(|hand| hand.rests);
-        let before = std::mem::replace(&mut self.rests, rests);
-        seen.rests = rests && !before;
         self.gripped = self.held.contains(&true).then(|| self.gripped.unwrap_or(now));
         seen
+    }
+
+    /// Since when a grip is held, if one is that leads nothing until it was released.
+    fn refused(&self) -> Option<MonoTime> {
+        let waits = self.held.iter().zip(self.armed).any(|(held, armed)| *held && !armed);
+        self.gripped.filter(|_| waits)
     }
 
     /// Nothing that was seen before counts any more. True if a grip was held then.
@@ -152,8 +160,16 @@ impl Field {
 
     /// All users with the time since when they have held a grip, as far as somebody is there to hold it.
     pub(super) fn grips(&self, now: MonoTime) -> impl Iterator<Item = (SourceId, Option<MonoTime>)> {
-        let there = move |user: &&FieldUser| now.since(user.newest) < user.id.kind.stale_after();
-        self.users.iter().filter(there).map(|user| (user.id, user.gripped))
+        self.there(now).map(|user| (user.id, user.gripped))
+    }
+
+    /// The same for grips that must be released first.
+    pub(super) fn refused_grips(&self, now: MonoTime) -> impl Iterator<Item = (SourceId, Option<MonoTime>)> {
+        self.there(now).map(|user| (user.id, user.refused()))
+    }
+
+    fn there(&self, now: MonoTime) -> impl Iterator<Item = &FieldUser> {
+        self.users.iter().filter(move |user| now.since(user.newest) < user.id.kind.stale_after())
     }
 
     pub(super) fn engaged(&self) -> bool {
@@ -163,7 +179,7 @@ impl Field {
     /// No arm follows; each grip must be seen released again. True if one did.
     pub(super) fn disengage(&mut self) -> bool {
         for user in &mut self.users {
-            user.released = [false; 2];
+            user.armed = [false; 2];
         }
         let was = self.engaged();
         self.followed = [None; 2];
@@ -187,8 +203,23 @@ impl Arbiter {
     /// A grip takes the lease if nobody needs to be asked for it, and the button for rest counts as on the VR wire: both
     /// arms move to rest.
     pub fn on_field(&mut self, now: MonoTime, who: SourceId, hands: &FieldHands, events: &mut Vec<Event>) {
+        self.on_field_step(now, &[(who, Some(*hands))], events);
+    }
+
+    /// What all field users ask for who are there: as [`on_field`](Self::on_field) for each with hands, and as
+    /// [`on_field_silent`](Self::on_field_silent) for the others.
+    pub fn on_field_step(&mut self, now: MonoTime, said: &[(SourceId, Option<FieldHands>)], events: &mut Vec<Event>) {
         // The watchdogs first, so that a silence counts even if no tick came while it lasted.
         self.on_tick(now, events);
+        for (who, hands) in said {
+            match hands {
+                Some(hands) => self.hear_field(now, *who, hands, events),
+                None => self.field_is_silent(now, *who, events),
+            }
+        }
+    }
+
+    fn hear_field(&mut self, now: MonoTime, who: SourceId, hands: &FieldHands, events: &mut Vec<Event>) {
         let admitted = self.lease.would_give(who);
         let may_engage = admitted && self.may_engage();
         let Some(user) = self.field.user_or_new(now, who) else { return };
@@ -208,11 +239,13 @@ impl Arbiter {
             self.press_reset(now, who, events);
             return;
         }
-        if self.lease.holder() == Some(who) {
+        let drove = self.lease.holder() == Some(who);
+        if drove {
             self.follow_hands(hands, events);
         }
         for (i, hand) in hands.iter().enumerate() {
-            if let Some(hand) = hand.filter(|_| seen.engages[i]) {
+            let follows = drove && self.field.followed[i].is_some();
+            if let Some(hand) = hand.filter(|_| seen.leads[i] && !follows) {
                 self.engage_hand(now, who, (i, hand.pose), events);
             }
         }
@@ -221,7 +254,10 @@ impl Arbiter {
     /// A field user asks for nothing any more, without having left: their input stopped, or shows no hands. Whatever
     /// followed them lets go.
     pub fn on_field_silent(&mut self, now: MonoTime, who: SourceId, events: &mut Vec<Event>) {
-        self.on_tick(now, events);
+        self.on_field_step(now, &[(who, None)], events);
+    }
+
+    fn field_is_silent(&mut self, now: MonoTime, who: SourceId, events: &mut Vec<Event>) {
         let held = self.field.forget(who);
         if self.lease.holder() == Some(who) && (self.disengage(events) || held) {
             self.lost_while_engaged(now);
@@ -243,16 +279,18 @@ impl Arbiter {
         }
         let target = FieldTarget { engagement: self.engagements, origin: pose, hand: pose, grip: None };
         self.field.followed[i] = Some(target);
+        // To take the lease disarms everybody, and this grip was seen released.
+        if let Some(user) = self.field.users.iter_mut().find(|user| user.id == who) {
+            user.armed[i] = true;
+        }
     }
 
     /// Moves on what follows, and lets go what was let go.
     fn follow_hands(&mut self, hands: &FieldHands, events: &mut Vec<Event>) {
         let was = self.field.engaged();
         for (followed, hand) in self.field.followed.iter_mut().zip(hands) {
-            *followed = followed.zip(hand.filter(|hand| hand.follows)).map(|(followed, hand)| FieldTarget {
-                hand: hand.pose,
-                grip: Some(if hand.closes { 0.0 } else { 1.0 }),
-                ..followed
+            *followed = followed.zip(hand.filter(|hand| hand.grips && hand.follows)).map(|(followed, hand)| {
+                FieldTarget { hand: hand.pose, grip: Some(if hand.closes { 0.0 } else { 1.0 }), ..followed }
             });
         }
         if was && !self.field.engaged() {

@@ -102,7 +102,9 @@ impl Arbiter {
     /// Grips of somebody who may drive are held and do not engage.
     fn refused_squeeze(&self, now: MonoTime, whose: impl Fn(SourceId) -> bool) -> Option<Standing> {
         let waits = |id| !self.engaged() && whose(id) && self.lease.would_give(id);
-        let since = self.grips(now).filter(|(id, _)| waits(*id)).find_map(|(_, since)| since)?;
+        let squeezed = self.streams.iter().map(|s| (s.id, s.squeezed_since(now)));
+        let grips = squeezed.chain(self.field.refused_grips(now));
+        let since = grips.filter(|(id, _)| waits(*id)).find_map(|(_, since)| since)?;
         Some(Standing::hold(HoldReason::ReleaseGrips, since))
     }
 

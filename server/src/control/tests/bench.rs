@@ -16,42 +16,42 @@ use crate::robot::sim::model;
 use crate::robot::{Applied, ArmCommand, BaseCommand, Command, Description, Robot, RobotError};
 use crate::sensors::SensorHub;
 
-pub(in crate::control) const TICK: Duration = Duration::from_nanos(1_000_000_000 / 120);
-pub(in crate::control) const A: SourceId = SourceId::person(1);
-pub(in crate::control) const B: SourceId = SourceId::person(2);
+pub(crate) const TICK: Duration = Duration::from_nanos(1_000_000_000 / 120);
+pub(crate) const A: SourceId = SourceId::person(1);
+pub(crate) const B: SourceId = SourceId::person(2);
 
 /// What a test tells the fake robot to do, and what the robot was told.
 #[derive(Default)]
-pub(in crate::control) struct Script {
-    pub(in crate::control) failure: Option<Failure>,
-    pub(in crate::control) limited: Option<HoldReason>,
-    pub(in crate::control) commands: Vec<Command>,
-    pub(in crate::control) holds: Vec<HoldReason>,
-    pub(in crate::control) resets: u32,
+pub(crate) struct Script {
+    pub(crate) failure: Option<Failure>,
+    pub(crate) limited: Option<HoldReason>,
+    pub(crate) commands: Vec<Command>,
+    pub(crate) holds: Vec<HoldReason>,
+    pub(crate) resets: u32,
 }
 
 #[derive(Clone, Copy)]
-pub(in crate::control) enum Failure {
+pub(crate) enum Failure {
     Error,
     Panic,
 }
 
 /// A robot with the simulated one's arms that only takes notes.
-pub(in crate::control) struct FakeRobot {
-    pub(in crate::control) description: Description,
-    pub(in crate::control) start: Result<Command, String>,
+pub(crate) struct FakeRobot {
+    pub(crate) description: Description,
+    pub(crate) start: Result<Command, String>,
     script: Arc<Mutex<Script>>,
     watcher: Option<SyncSender<Command>>,
 }
 
 impl FakeRobot {
-    pub(in crate::control) fn new() -> (Self, Arc<Mutex<Script>>) {
+    pub(crate) fn new() -> (Self, Arc<Mutex<Script>>) {
         let script = Arc::default();
         let start = Ok(rest_command());
         (Self { description: model::description(), start, script: Arc::clone(&script), watcher: None }, script)
     }
 
-    pub(in crate::control) fn watched_by(self, watcher: SyncSender<Command>) -> Self {
+    pub(crate) fn watched_by(self, watcher: SyncSender<Command>) -> Self {
         Self { watcher: Some(watcher), ..self }
     }
 }
@@ -90,12 +90,12 @@ impl Robot for FakeRobot {
 }
 
 /// The posture of the fake robot at its start: at rest, but for gripper openings that no rest move leaves behind.
-pub(in crate::control) fn rest_command() -> Command {
+pub(crate) fn rest_command() -> Command {
     let arm = |a: crate::robot::Arm| ArmCommand { joints: a.rest, gripper: 0.5 };
     Command { arms: model::description().arms.into_iter().map(arm).collect(), base: Some(BaseCommand::default()) }
 }
 
-pub(in crate::control) fn pose(position: [f64; 3], orientation: DQuat) -> Pose<LocalFloor> {
+pub(crate) fn pose(position: [f64; 3], orientation: DQuat) -> Pose<LocalFloor> {
     Pose::new(DVec3::from(position), orientation).unwrap()
 }
 
@@ -111,11 +111,11 @@ pub(crate) fn squeezed(frame: VrFrame) -> VrFrame {
 }
 
 /// Both controllers moved in their own frames, from where `frame` has them.
-pub(in crate::control) fn moved(by: DVec3, turned: DQuat) -> VrFrame {
+pub(crate) fn moved(by: DVec3, turned: DQuat) -> VrFrame {
     moved_from(frame(), by, turned)
 }
 
-pub(in crate::control) fn moved_from(from: VrFrame, by: DVec3, turned: DQuat) -> VrFrame {
+pub(crate) fn moved_from(from: VrFrame, by: DVec3, turned: DQuat) -> VrFrame {
     let shift = |c: Controller| {
         let (p, q) = (c.pose.position(), c.pose.orientation());
         Controller { pose: Pose::new(p + q * by, q * turned).unwrap(), ..c }
@@ -123,24 +123,24 @@ pub(in crate::control) fn moved_from(from: VrFrame, by: DVec3, turned: DQuat) ->
     VrFrame { left: shift(from.left), right: shift(from.right), ..from }
 }
 
-pub(in crate::control) struct Bench {
-    pub(in crate::control) arbiter: Arc<Mutex<Arbiter>>,
+pub(crate) struct Bench {
+    pub(crate) arbiter: Arc<Mutex<Arbiter>>,
     pub(in crate::control) pilot: Pilot,
-    pub(in crate::control) script: Arc<Mutex<Script>>,
-    pub(in crate::control) now: MonoTime,
-    pub(in crate::control) events: Vec<Event>,
+    pub(crate) script: Arc<Mutex<Script>>,
+    pub(crate) now: MonoTime,
+    pub(crate) events: Vec<Event>,
 }
 
 impl Bench {
-    pub(in crate::control) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(|_| ())
     }
 
-    pub(in crate::control) fn with(prepare: impl FnOnce(&mut FakeRobot)) -> Self {
+    pub(crate) fn with(prepare: impl FnOnce(&mut FakeRobot)) -> Self {
         Self::of(PlayoutConfig::default(), prepare)
     }
 
-    pub(in crate::control) fn with_playout(playout: PlayoutConfig) -> Self {
+    pub(crate) fn with_playout(playout: PlayoutConfig) -> Self {
         Self::of(playout, |_| ())
     }
 
@@ -153,35 +153,35 @@ impl Bench {
         Self { arbiter, pilot, script, now, events: Vec::new() }
     }
 
-    pub(in crate::control) fn send(&mut self, from: SourceId, frame: &VrFrame) -> Admission {
+    pub(crate) fn send(&mut self, from: SourceId, frame: &VrFrame) -> Admission {
         self.arbiter.lock().unwrap().on_frame(self.now, from, frame, &mut self.events)
     }
 
     /// From now on the robot fails like this, or no longer.
-    pub(in crate::control) fn fail(&self, failure: Option<Failure>) {
+    pub(crate) fn fail(&self, failure: Option<Failure>) {
         self.script.lock().unwrap().failure = failure;
     }
 
-    pub(in crate::control) fn tick(&mut self) {
+    pub(crate) fn tick(&mut self) {
         self.now = self.now + TICK;
         self.pilot.tick(self.now, &mut self.events);
     }
 
-    pub(in crate::control) fn ticks(&mut self, seconds: f64) {
+    pub(crate) fn ticks(&mut self, seconds: f64) {
         for _ in 0..(seconds * 120.0).round() as usize {
             self.tick();
         }
     }
 
     /// One frame per tick for so long.
-    pub(in crate::control) fn drive(&mut self, from: SourceId, frame: &VrFrame, seconds: f64) {
+    pub(crate) fn drive(&mut self, from: SourceId, frame: &VrFrame, seconds: f64) {
         for _ in 0..(seconds * 120.0).round() as usize {
             self.send(from, frame);
             self.tick();
         }
     }
 
-    pub(in crate::control) fn engage(&mut self, from: SourceId, at: &VrFrame) {
+    pub(crate) fn engage(&mut self, from: SourceId, at: &VrFrame) {
         self.drive(from, at, 0.02);
         self.drive(from, &squeezed(*at), 0.02);
         assert!(self.engaged());
@@ -189,24 +189,24 @@ impl Bench {
         assert!(self.engaged());
     }
 
-    pub(in crate::control) fn engaged(&self) -> bool {
+    pub(crate) fn engaged(&self) -> bool {
         self.arbiter.lock().unwrap().engaged()
     }
 
-    pub(in crate::control) fn hold(&self) -> Option<HoldReason> {
+    pub(crate) fn hold(&self) -> Option<HoldReason> {
         self.arbiter.lock().unwrap().hold(self.now).map(|h| h.reason)
     }
 
-    pub(in crate::control) fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         self.script.lock().unwrap().commands.last().unwrap().clone()
     }
 
-    pub(in crate::control) fn gripper(&self, arm: usize) -> Pose<Base> {
+    pub(crate) fn gripper(&self, arm: usize) -> Pose<Base> {
         forward(&model::description().arms[arm], &self.command().arms[arm].joints)
     }
 
     /// Engages, moves both controllers in half a second, waits, and gives what each gripper did in its own frame.
-    pub(in crate::control) fn response(at: VrFrame, by: DVec3, turned: DQuat) -> [(DVec3, DQuat); 2] {
+    pub(crate) fn response(at: VrFrame, by: DVec3, turned: DQuat) -> [(DVec3, DQuat); 2] {
         let mut bench = Self::new();
         bench.engage(A, &at);
         let before = [0, 1].map(|arm| bench.gripper(arm));

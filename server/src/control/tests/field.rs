@@ -14,7 +14,7 @@ const F: SourceId = SourceId::field_user(1);
 fn hand(by: DVec3, turned: DQuat, follows: bool) -> FieldHand {
     let start = DQuat::from_rotation_x(0.8);
     let pose = Pose::<Base>::new(DVec3::new(0.3, 0.0, 1.2) + by, turned * start).unwrap();
-    FieldHand { pose, follows, closes: false, rests: false }
+    FieldHand { pose, grips: follows, follows, closes: false, rests: false }
 }
 
 fn open() -> FieldHands {
@@ -103,7 +103,7 @@ fn one_arm_brakes_when_its_grip_is_let_go_and_the_other_one_goes_on() {
     bench.grip();
     let both = |part: f64, right: bool| {
         let by = DVec3::new(0.15, 0.0, 0.05) * part;
-        [Some(held(by)), Some(FieldHand { follows: right, ..held(by) })]
+        [Some(held(by)), Some(FieldHand { grips: right, follows: right, ..held(by) })]
     };
     for step in 0..30 {
         bench.field(F, both(f64::from(step) / 60.0, true), 1.0 / 120.0);
@@ -324,7 +324,7 @@ proptest! {
                     for (target, hand) in targets.hands.iter().zip(hands) {
                         let Some(FieldTarget { hand: led, .. }) = target else { continue };
                         let hand = hand.expect("a hand that is seen");
-                        prop_assert!(hand.follows && hand.pose == *led, "another hand than the driver's");
+                        prop_assert!(hand.grips && hand.follows && hand.pose == *led, "another hand than the driver's");
                     }
                 }
             }

@@ -7,7 +7,7 @@ use crate::control::SourceKind;
 use crate::robot::Description;
 
 /// What is known of the commands so far.
-pub(super) struct Watch {
+pub(crate) struct Watch {
     description: Description,
     before: Vec<Vec<f64>>,
     velocities: Vec<[f64; 7]>,
@@ -18,7 +18,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(bench: &Bench) -> Self {
+    pub(crate) fn new(bench: &Bench) -> Self {
         Self {
             description: model::description(),
             before: bench.pilot.status().joints,
@@ -29,7 +29,7 @@ impl Watch {
     }
 
     /// Looks at the command of the tick that was just done.
-    pub(super) fn look(&mut self, bench: &Bench) -> Result<(), TestCaseError> {
+    pub(crate) fn look(&mut self, bench: &Bench) -> Result<(), TestCaseError> {
         let (stopped, led) = {
             let mut arbiter = bench.arbiter.lock().unwrap();
             let people = [arbiter.targets(bench.now).is_some(), arbiter.field_targets().is_some()];

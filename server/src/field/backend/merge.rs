@@ -7,6 +7,13 @@ use waldo_protocol::field::{ArmState, Haptic, SceneState};
 use crate::field::sim::Simulation;
 
 pub(super) fn merge(scene: &mut SceneState, user: &str, simulation: &dyn Simulation) {
+    merge_still(scene, user, simulation);
+    let felt = simulation.haptic_events().iter().filter(|haptic| haptic.is_finite());
+    scene.haptics.extend(felt.map(|haptic| Haptic { intensity: haptic.intensity.max(0.0), ..haptic.clone() }));
+}
+
+/// The same without what is felt.
+pub(super) fn merge_still(scene: &mut SceneState, user: &str, simulation: &dyn Simulation) {
     for state in simulation.arm_states() {
         merge_arm(&mut scene.arms, user, state);
     }
@@ -17,8 +24,6 @@ pub(super) fn merge(scene: &mut SceneState, user: &str, simulation: &dyn Simulat
     for sphere in simulation.sphere_entities().iter().filter(|sphere| sphere.is_finite() && sphere.radius > 0.0) {
         put(&mut scene.spheres, &sphere.sphere_id, sphere, |sphere| user.clone_into(&mut sphere.owner_id));
     }
-    let felt = simulation.haptic_events().iter().filter(|haptic| haptic.is_finite());
-    scene.haptics.extend(felt.map(|haptic| Haptic { intensity: haptic.intensity.max(0.0), ..haptic.clone() }));
 }
 
 /// A state that is not finite leaves the last one there, marked.

@@ -43,6 +43,8 @@ struct User {
     simulation: Option<Box<dyn Simulation>>,
     /// The command of the step before, by the index of the arm.
     previous: Vec<Option<ArmCommand>>,
+    /// After a stop a grip is still to be released.
+    waits: bool,
 }
 
 impl Default for MultiArmPassThroughBackend {
@@ -96,7 +98,7 @@ impl MultiArmPassThroughBackend {
         if let Some(command) = command {
             for user in self.users.values_mut() {
                 let seen = user.arm_ids.iter().any(|arm| command.commands.contains_key(arm));
-                user.apply(&mut self.scene, seen.then_some(command), self.stopped);
+                user.apply(&mut self.scene, seen.then_some(command), self.stopped || user.waits);
             }
         }
         self.pass(dt);
@@ -111,9 +113,12 @@ impl MultiArmPassThroughBackend {
         self.clamped.clear();
         for (name, user) in &mut self.users {
             let Some(simulation) = &mut user.simulation else { continue };
-            if !self.stopped {
-                simulation.step(dt.max(SHORTEST_STEP));
+            if self.stopped || user.waits {
+                // What the last step felt is over.
+                merge::merge_still(&mut self.scene, name, simulation.as_ref());
+                continue;
             }
+            simulation.step(dt.max(SHORTEST_STEP));
             merge::merge(&mut self.scene, name, simulation.as_ref());
             let clamped = user.arm_ids.iter().enumerate().filter(|(arm, _)| simulation.clamped(*arm));
             self.clamped.extend(clamped.map(|(_, id)| id.clone()));
@@ -175,7 +180,7 @@ impl FieldBackend for MultiArmPassThroughBackend {
         }
         self.scene.user_arms.insert(user.to_owned(), arm_ids.clone());
         let previous = vec![None; arm_ids.len()];
-        self.users.insert(user.to_owned(), User { mode, arm_ids: arm_ids.clone(), simulation, previous });
+        self.users.insert(user.to_owned(), User { mode, arm_ids: arm_ids.clone(), simulation, previous, waits: false });
         Ok(arm_ids)
     }
 
@@ -192,7 +197,7 @@ impl FieldBackend for MultiArmPassThroughBackend {
     fn step(&mut self, dt: f64, commands: &[(&str, &MultiArmCommand)]) {
         for (name, user) in &mut self.users {
             let command = commands.iter().find(|(whose, _)| whose == name).map(|(_, command)| *command);
-            user.apply(&mut self.scene, command, self.stopped);
+            user.apply(&mut self.scene, command, self.stopped || user.waits);
         }
         self.pass(dt);
     }
@@ -212,6 +217,18 @@ impl FieldBackend for MultiArmPassThroughBackend {
             }
         }
         self.stopped = stopped;
+    }
+
+    fn wait(&mut self, user: &str, waits: bool) {
+        let Some(user) = self.users.get_mut(user) else { return };
+        if waits
+            && !user.waits
+            && !self.stopped
+            && let Some(simulation) = &mut user.simulation
+        {
+            simulation.freeze();
+        }
+        user.waits = waits;
     }
 
     fn add_mesh(&mut self, mesh: Mesh) -> Result<bool, BackendError> {

@@ -207,7 +207,7 @@ impl Simulation for PairSimulation {
     fn freeze(&mut self) {
         for arm in &mut self.arms {
             arm.body.freeze();
-            arm.handling.restart();
+            arm.handling.restart(tip_pose(arm.body.tip()));
         }
         self.balls.iter_mut().for_each(Ball::freeze);
     }

@@ -11,14 +11,16 @@ pub(super) struct SoftArm {
     rod: Rod,
     clamp: DQuat,
     gains: Gains,
-    /// It diverged: nothing moves it any more, and what was shown last stays.
+    /// It diverged: nothing moves it any more, and what was shown last stays, there for balls and other arms too.
     fault: bool,
+    /// As it was before the last step.
+    last: Option<((DVec3, DQuat), Vec<DVec3>)>,
 }
 
 impl SoftArm {
     /// A straight arm at rest along the z axis of `clamp`.
     pub(super) fn new(material: Material, gains: Gains, base: DVec3, clamp: DQuat) -> Self {
-        Self { rod: Rod::new(material, base, clamp), clamp, gains, fault: false }
+        Self { rod: Rod::new(material, base, clamp), clamp, gains, fault: false, last: None }
     }
 }
 
@@ -27,6 +29,10 @@ impl Body for SoftArm {
         if self.fault {
             return;
         }
+        let (tip, nodes) = self.last.get_or_insert_with(|| (self.rod.tip(), Vec::new()));
+        *tip = self.rod.tip();
+        nodes.clear();
+        nodes.extend_from_slice(self.rod.nodes());
         self.rod.step(dt, &self.gains, pull, solids);
         if !self.rod.is_finite() {
             self.fault = true;
@@ -35,7 +41,10 @@ impl Body for SoftArm {
     }
 
     fn tip(&self) -> (DVec3, DQuat) {
-        self.rod.tip()
+        match &self.last {
+            Some((tip, _)) if self.fault => *tip,
+            _ => self.rod.tip(),
+        }
     }
 
     fn tip_velocity(&self) -> DVec3 {
@@ -43,7 +52,10 @@ impl Body for SoftArm {
     }
 
     fn nodes(&self) -> &[DVec3] {
-        self.rod.nodes()
+        match &self.last {
+            Some((_, nodes)) if self.fault => nodes,
+            _ => self.rod.nodes(),
+        }
     }
 
     fn radii(&self) -> &[f64] {
@@ -91,7 +103,7 @@ mod tests {
             arm.step(0.005, None, &[]);
         }
         arm.show(&mut state);
-        let good = state.clone();
+        let (good, there) = (state.clone(), (arm.tip(), arm.nodes().to_vec()));
         assert!(!good.fault);
         // No input does this: the target is checked before it comes here.
         let impossible = Pull { position: DVec3::NAN, orientation: DQuat::IDENTITY };
@@ -100,7 +112,8 @@ mod tests {
             arm.step(0.005, None, &[]);
             arm.show(&mut state);
             assert_eq!(state, ArmState { fault: true, ..good.clone() });
-            assert!(arm.tip().0.is_finite() && arm.tip_velocity().is_finite());
+            assert_eq!((arm.tip(), arm.nodes().to_vec()), there, "what others touch is what they see");
+            assert!(arm.tip_velocity() == DVec3::ZERO && arm.touches().is_empty());
         }
     }
 }

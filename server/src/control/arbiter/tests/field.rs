@@ -12,7 +12,7 @@ const G: SourceId = SourceId::field_user(2);
 /// A hand in front of the robot, so far ahead, metres.
 fn hand(ahead: f64, follows: bool) -> FieldHand {
     let pose = Pose::<Base>::new(DVec3::new(0.4 + ahead, 0.0, 1.0), DQuat::IDENTITY).unwrap();
-    FieldHand { pose, follows, closes: false, rests: false }
+    FieldHand { pose, grips: follows, follows, closes: false, rests: false }
 }
 
 fn hands(left: bool, right: bool) -> FieldHands {
