@@ -1,7 +1,7 @@
 //! From what controllers say to what the robot is told: input, mapper, back end, arbiter and pilot in virtual time.
 
 use glam::{DQuat, DVec3};
-use waldo_protocol::field::{ControllerSample, LEFT, RIGHT, XrInputSample};
+use waldo_protocol::field::{ControllerSample, Extensions, LEFT, RIGHT, XrInputSample};
 
 use super::*;
 use crate::control::{Bench, TICK};
@@ -53,7 +53,7 @@ impl Says {
 }
 
 fn link(now: MonoTime) -> Link {
-    Link { outbox: None, coded: true, heard: now, ack: None }
+    Link { outbox: None, ext: Extensions::default(), heard: now, ack: None, told: None }
 }
 
 impl Way {
