@@ -44,6 +44,7 @@ mod mapper;
 mod marks;
 mod mode;
 mod mode_input;
+mod object;
 mod people;
 mod publisher;
 mod read;

@@ -187,7 +187,8 @@ impl FieldUser {
             });
             let mut seen = Vec::new();
             while begin.elapsed() < duration {
-                seen.push(Sight::of(&self.socket.scene()?, Instant::now(), [&self.arms[0], &self.arms[1]])?);
+                // Those that were on their way when the user joined do not show the arms yet.
+                seen.extend(Sight::of(&self.socket.scene()?, [&self.arms[0], &self.arms[1]]));
             }
             let sent = sending.join().map_err(|_| anyhow!("the sending thread panicked"))??;
             Ok(Drive { sent, seen })
@@ -207,10 +208,11 @@ pub fn sample(number: u32, time: Duration, [left, right]: [ControllerSample; 2])
 }
 
 impl Sight {
-    fn of(message: &SceneMessage, at: Instant, arms: [&String; 2]) -> Result<Self> {
-        let tip = |id: &String| message.scene.arms.get(id).map(|arm| arm.tip).with_context(|| format!("{id} is gone"));
-        let tips = [tip(arms[0])?, tip(arms[1])?];
-        Ok(Self { at, timestamp: message.scene.timestamp, tips, ack: message.extras.input_ack })
+    fn of(message: &SceneMessage, [left, right]: [&String; 2]) -> Option<Self> {
+        let at = Instant::now();
+        let tip = |id: &String| message.scene.arms.get(id).map(|arm| arm.tip);
+        let tips = [tip(left)?, tip(right)?];
+        Some(Self { at, timestamp: message.scene.timestamp, tips, ack: message.extras.input_ack })
     }
 
     /// The number of the sample that the tip of the left hand's arm shows, if hands were [`tagged`].

@@ -73,20 +73,21 @@ fn the_newest_command_of_each_user_is_in_the_scene_at_once_all_the_time() {
             drive.seen.len()
         );
 
-        // One step and one frame are 19 ms together: half of the samples are to be seen within ten times that, and
-        // starvation lasted seconds.
+        // One step and one frame are 19 ms together: half of the samples are to be seen within ten times that. Whoever
+        // starves does so for seconds.
         assert!(half < 190.0, "user {user}: half of the samples took longer than {half} ms");
-        assert!(all < 1000.0, "user {user}: a sample took {all} ms");
+        assert!(all < 2000.0, "user {user}: a sample took {all} ms");
         let sent = drive.sent.iter().filter(|sent| **sent >= settled).count();
         assert!(latencies.len() * 10 >= sent * 9, "user {user}: {} of {sent} samples were seen", latencies.len());
 
-        // The tip is where this very sample, smoothed, was: nobody else's hand is in it.
+        // On its way about the place of its own user, whose samples may be thinned after a stall; nobody else's hand comes
+        // nearer than 0.4 m.
         for sight in drive.seen.iter().filter(|sight| sight.at >= settled) {
             for (tip, shift) in sight.tips.iter().zip([-0.05, 0.05]) {
                 let [x, y, _] = place(user, sight.tag());
                 let [tip_x, tip_y, _] = tip.translation;
                 let away = (tip_x - x - shift).hypot(tip_y - y);
-                assert!(away < 0.05, "user {user}: {away} m from the hand at sample {}", sight.tag());
+                assert!(away < 0.2, "user {user}: {away} m from the hand at sample {}", sight.tag());
             }
         }
         let ack = drive.seen.last().unwrap().ack.unwrap();

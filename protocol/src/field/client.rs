@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::envelope::message;
 use super::hello::HelloPayload;
+use super::object::object;
 use super::publisher::{MeshName, OverlayName};
-use super::read::object;
 use super::{AddMesh, Envelope, Hello, Invalid, MeshChange, UpdateOverlay, XrInputSample};
 
 /// A sample as it is sent.

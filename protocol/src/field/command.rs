@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::read::{Named, from_json, object};
+use super::object::object;
+use super::read::{Named, from_json};
 use super::{Buttons, Invalid, MAX_BUTTONS, Transform, Twist};
 
 /// Most commands in one message.

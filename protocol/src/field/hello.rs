@@ -6,7 +6,8 @@ use std::ops::RangeInclusive;
 use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::read::{At, LongText, Wire, object};
+use super::object::object;
+use super::read::{At, LongText, Wire};
 use super::{CharacterMode, Extensions, Invalid, MAX_NAME, Role};
 
 /// What a client may choose as the time after which its silence ends its command, seconds.

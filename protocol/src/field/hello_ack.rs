@@ -7,7 +7,8 @@ use serde::ser::SerializeStruct;
 use serde::{Deserializer, Serialize, Serializer};
 
 use super::hello::AnyText;
-use super::read::{AnyNamed, At, List, LongText, Wire, object};
+use super::object::object;
+use super::read::{AnyNamed, At, List, LongText, Wire};
 use super::{CharacterMode, Extensions, Invalid, Role, VERSION, Workspace};
 
 /// Most names in a list of an answer.

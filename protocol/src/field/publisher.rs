@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use super::hello::Id;
-use super::read::{LongText, Rotation, object, some};
+use super::object::{object, some};
+use super::read::{LongText, Rotation};
 use super::scene_read::{SharedPoints, Size};
 use super::{Invalid, Mesh, Overlay, POINT_SIZE};
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::read::{Named, from_json, object};
+use super::object::object;
+use super::read::{Named, from_json};
 use super::transform::finite;
 use super::{Invalid, Transform, Twist};
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::{Deserializer, Serialize};
 
 use super::envelope::message;
-use super::read::{AnyList, AnyNamed, At, Directors, Lengths, Points, Wire, object, some};
+use super::object::{object, some};
+use super::read::{AnyList, AnyNamed, At, Directors, Lengths, Points, Wire};
 use super::scene_read::{SharedPoints, Size};
 use super::transform::AnyTransform;
 use super::{

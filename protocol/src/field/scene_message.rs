@@ -6,7 +6,8 @@ use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Deserializer, Serialize, Serializer};
 
 use super::envelope::message;
-use super::read::{AnyList, AnyNamed, At, Wire, object};
+use super::object::object;
+use super::read::{AnyList, AnyNamed, At, Wire};
 use super::transform::AnyTransform;
 use super::{ArmState, Haptic, Mesh, MeshData, NotFinite, Overlay, Person, SceneState, Sphere, Transform};
 

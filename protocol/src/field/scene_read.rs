@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::Deserializer;
 use serde::de::Error;
 
-use super::read::{At, Directors, Lengths, List, Named, Points, Wire, object};
+use super::object::object;
+use super::read::{At, Directors, Lengths, List, Named, Points, Wire};
 use super::transform::AnyTransform;
 use super::{
     ArmState, Haptic, MAX_CONTROLLERS, MAX_POINTS, Mesh, Overlay, POINT_SIZE, Person, PersonHand, SPHERE_COLOR, Sphere,

@@ -8,7 +8,8 @@ use crate::names::wire_names;
 
 use super::envelope::message;
 use super::hello_ack::{Ack, AckPayload};
-use super::read::{At, LongText, Wire, object};
+use super::object::object;
+use super::read::{At, LongText, Wire};
 use super::{AssetManifest, Envelope, HelloAck, Invalid, NotFinite, ResetAck, SceneDelta, SceneMessage};
 
 wire_names! {

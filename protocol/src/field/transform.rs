@@ -3,7 +3,8 @@
 use serde::{Deserializer, Serialize};
 
 use super::Invalid;
-use super::read::{At, Rotation, Wire, from_json, object};
+use super::object::object;
+use super::read::{At, Rotation, Wire, from_json};
 
 /// Least and greatest norm of a rotation that is taken for a unit quaternion.
 pub const ROTATION_NORM: std::ops::RangeInclusive<f64> = 0.5..=2.0;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, copy, sink};
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -94,24 +94,48 @@ pub(super) async fn serve(
     let conn = session.conn();
     tracing::debug!(conn, "field client connected");
     let (reader, mut writer) = tokio::io::split(link);
-    let mut messages = Messages::new(Cursor::new(early).chain(reader), session.max_message());
+    let mut reader = Cursor::new(early).chain(reader);
+    let mut messages = Messages::new(&mut reader, session.max_message());
     let (pings, outbox) = (Pings::default(), Arc::clone(session.outbox()));
     let (close, clean) = {
         let mut sending = pin!(send(&outbox, &mut writer, &pings));
-        let (by_client, end) = tokio::select! {
-            biased;
-            end = receive(&mut session, &mut messages, &pings) => (true, end),
-            close = &mut sending => (false, End { close, clean: false }),
-            // A client that does not read is not waited for.
-            () = async { shutdown.cancelled().await; sleep(LINGER / 5).await } => (false, End::default()),
+        let mut receiving = pin!(receive(&mut session, &mut messages, &pings));
+        let over = outbox.over();
+        // A client that does not read is not waited for.
+        let no_longer = async {
+            tokio::select! {
+                () = async { over.cancelled().await; sleep(LINGER).await } => {}
+                () = async { shutdown.cancelled().await; sleep(LINGER / 5).await } => {}
+            }
         };
-        if let Some(close) = &end.close {
-            outbox.close(close.clone());
-        }
-        match end.close {
-            // The message under way has to end first.
-            Some(_) if by_client => (timeout(LINGER, sending).await.ok().flatten(), end.clean),
-            close => (close, end.clean),
+        let mut no_longer = pin!(no_longer);
+        let first = tokio::select! {
+            biased;
+            end = &mut receiving => Ok(end),
+            close = &mut sending => Err(close),
+            () = &mut no_longer => Err(None),
+        };
+        match first {
+            Ok(end) => {
+                if let Some(close) = end.close {
+                    outbox.close(close);
+                }
+                // The message under way has to end first, unless nobody reads it.
+                let close = if over.is_cancelled() {
+                    tokio::select! {
+                        close = &mut sending => close,
+                        () = &mut no_longer => None,
+                    }
+                } else {
+                    None
+                };
+                (close, end.clean)
+            }
+            Err(close) => {
+                // What is half done with a message would stay so: it is never cut short.
+                over.cancel();
+                (close, receiving.await.clean)
+            }
         }
     };
     // First the arms; then the socket, which may take its time.
@@ -120,16 +144,9 @@ pub(super) async fn serve(
         tracing::debug!(conn, code = close.code, reason = close.reason, "closing");
         let farewell = async {
             if write::close(&mut writer, &close).await.is_ok() {
-                // A reset of the socket would overtake the reason; wait until the client has hung up.
-                while let Ok(message) = messages.next().await {
-                    if matches!(message, read::Message::Close(_)) {
-                        break;
-                    }
-                }
-                if close.code == 1009 {
-                    // The rest of the message is not read.
-                    sleep(LINGER).await;
-                }
+                // A reset of the socket would overtake the reason, and comes if anything is left unread, such as the rest
+                // of a message that is too large. The client hangs up when it sees that nothing follows.
+                let _ = copy(&mut reader, &mut sink()).await;
             }
         };
         tokio::select! {
@@ -147,13 +164,22 @@ struct End {
     clean: bool,
 }
 
-/// Hears the client until it ends.
+/// Hears the client until it ends or is not to be heard any more, which is seen between two messages only.
 async fn receive(session: &mut Session, messages: &mut Messages<impl AsyncRead + Unpin>, pings: &Pings) -> End {
     let said = |code, reason: &str| End { close: Some(Close::new(code, reason)), clean: false };
+    let outbox = Arc::clone(session.outbox());
     loop {
         // Who does not read what was asked for is not listened to.
-        session.outbox().room().await;
-        match messages.next().await {
+        let next = async {
+            outbox.room().await;
+            messages.next().await
+        };
+        let message = tokio::select! {
+            biased;
+            () = outbox.over().cancelled() => return End::default(),
+            message = next => message,
+        };
+        match message {
             Ok(read::Message::Text(message) | read::Message::Binary(message)) => {
                 session.on_message(&message).await;
                 messages.set_max(session.max_message());

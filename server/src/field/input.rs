@@ -31,6 +31,11 @@ pub(super) struct Input {
     current: Option<Arc<MultiArmCommand>>,
     sample: Option<Arc<XrInputSample>>,
     heard: Option<MonoTime>,
+    /// A command ended that a step may have seen. The next step sees none, whatever came since: what was held before it is
+    /// not held on.
+    ended: bool,
+    /// It ended because nothing was heard for too long.
+    expired: bool,
     thinned: u64,
 }
 
@@ -55,12 +60,15 @@ impl Input {
             current: None,
             sample: None,
             heard: None,
+            ended: false,
+            expired: false,
             thinned: 0,
         }
     }
 
     /// A valid sample came.
     pub(super) fn on_sample(&mut self, now: MonoTime, sample: XrInputSample) {
+        self.look_for_silence(now);
         self.heard = Some(now);
         if self.rate.take(now) {
             self.map(sample);
@@ -82,6 +90,7 @@ impl Input {
 
     /// The hands are gone: what they said last does not count any more.
     pub(super) fn end(&mut self) {
+        self.ended |= self.current.is_some() || self.excess.is_some() || !self.pending.is_empty();
         (self.excess, self.current, self.sample, self.heard) = (None, None, None, None);
         self.pending.clear();
     }
@@ -98,11 +107,18 @@ impl Input {
         self.mapper.reset();
     }
 
-    /// What counts in the step at `now`.
-    pub(super) fn step(&mut self, now: MonoTime) -> Said {
+    fn look_for_silence(&mut self, now: MonoTime) {
         if self.heard.is_some_and(|heard| now.since(heard) >= self.limit) {
             self.end();
-            return Said { command: None, expired: true };
+            self.expired = true;
+        }
+    }
+
+    /// What counts in the step at `now`.
+    pub(super) fn step(&mut self, now: MonoTime) -> Said {
+        self.look_for_silence(now);
+        if std::mem::take(&mut self.ended) {
+            return Said { command: None, expired: std::mem::take(&mut self.expired) };
         }
         if self.excess.is_some()
             && self.rate.take(now)
@@ -199,6 +215,39 @@ mod tests {
         input.end();
         assert_eq!(input.step(at(10)), Said::default());
         assert_eq!(input.step(at(1000)), Said::default(), "and nobody is told of a silence");
+    }
+
+    #[test]
+    fn hands_that_come_again_before_the_next_step_were_gone_for_one() {
+        let ends: [fn(&mut Input); 3] = [Input::end, |input| input.begin(LIMIT), Input::reset];
+        for end in ends {
+            for seen in [true, false] {
+                let mut input = input();
+                input.on_sample(at(0), sample(0.1, true));
+                if seen {
+                    input.step(at(5));
+                }
+                end(&mut input);
+                input.on_sample(at(6), sample(0.2, true));
+                assert_eq!(input.step(at(10)), Said::default(), "what was held is not held on");
+                assert!(input.step(at(15)).command.is_some(), "the new sample counts after that");
+            }
+        }
+        let mut fresh = input();
+        fresh.begin(LIMIT);
+        fresh.on_sample(at(1), sample(0.1, false));
+        assert!(fresh.step(at(5)).command.is_some(), "nothing had ended");
+    }
+
+    #[test]
+    fn a_silence_that_no_step_saw_was_one_all_the_same() {
+        let mut input = input();
+        input.on_sample(at(0), sample(0.1, true));
+        input.step(at(5));
+        // The steps come late, or time is held.
+        input.on_sample(at(301), sample(0.2, true));
+        assert_eq!(input.step(at(302)), Said { command: None, expired: true });
+        assert!(input.step(at(307)).command.is_some());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::policy::outbox::{Close, Frame};
 
@@ -53,6 +54,7 @@ pub(super) struct Outbox {
     waiting: Mutex<Waiting>,
     news: Notify,
     space: Notify,
+    over: CancellationToken,
 }
 
 #[derive(Debug, Default)]
@@ -79,6 +81,7 @@ impl Outbox {
             waiting.answers.clear();
             waiting.scenes.clear();
             waiting.close = Some(Close::new(1008, "the client reads too slowly"));
+            self.over.cancel();
         } else {
             waiting.answers.push_back(message);
         }
@@ -118,8 +121,14 @@ impl Outbox {
         waiting.scenes.clear();
         waiting.close.get_or_insert(close);
         drop(waiting);
+        self.over.cancel();
         self.news.notify_one();
         self.space.notify_one();
+    }
+
+    /// Cancelled as soon as the connection is about to end: the client is not listened to any more.
+    pub(super) fn over(&self) -> &CancellationToken {
+        &self.over
     }
 
     /// Resolves once the client has read most of what it asked for. For one waiter.

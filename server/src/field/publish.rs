@@ -179,7 +179,7 @@ fn extras(view: &View, snapshot: &Snapshot, paused: bool, now: MonoTime) -> Scen
             age_ms: now.since(at).as_secs_f64() * 1e3,
             lost,
         }),
-        clamped: if extended { snapshot.clamped.iter().cloned().collect() } else { Vec::new() },
+        clamped: if view.ext.has(Extension::Limits) { snapshot.clamped.iter().cloned().collect() } else { Vec::new() },
         paused: paused && extended,
     }
 }

@@ -2,12 +2,15 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use waldo_protocol::field::{CharacterMode, ErrorMessage, ServerMessage};
+use waldo_protocol::field::{CharacterMode, ErrorMessage, Extension, Extensions, ServerMessage};
 use waldo_protocol::time::MonoTime;
 
 use super::input::Input;
 use super::outbox::{Message, Outbox};
 use super::sequence::Ack;
+
+/// The code that those are told too who agreed on nothing but a dead-man.
+pub(super) const DEADMAN: &str = "deadman";
 
 /// One user with their arms. Shared by the socket, which writes what the hands do, and the simulation, which reads it.
 #[derive(Debug)]
@@ -24,12 +27,21 @@ pub(super) struct Seat {
 pub(super) struct Link {
     /// None while a user who may come back has no socket.
     pub(super) outbox: Option<Arc<Outbox>>,
-    /// Whether errors carry a code.
-    pub(super) coded: bool,
+    /// What it agreed on.
+    pub(super) ext: Extensions,
     /// When the last message came, of whatever kind.
     pub(super) heard: MonoTime,
     /// The newest numbered sample.
     pub(super) ack: Option<Ack>,
+    /// What this socket was told last of what holds the user's arms.
+    pub(super) told: Option<&'static str>,
+}
+
+impl Link {
+    /// Whether a socket speaks for the user, and is not about to be closed.
+    fn is_of(&self, outbox: &Arc<Outbox>) -> bool {
+        !outbox.over().is_cancelled() && self.outbox.as_ref().is_some_and(|own| Arc::ptr_eq(own, outbox))
+    }
 }
 
 impl Seat {
@@ -51,12 +63,118 @@ impl Seat {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets a socket act for the user, if it is the one that speaks for them; no other can begin to in the meantime.
+    pub(super) fn speak<T>(&self, outbox: &Arc<Outbox>, act: impl FnOnce(&mut Link, &mut Input) -> T) -> Option<T> {
+        let mut link = self.link();
+        link.is_of(outbox).then(|| act(&mut link, &mut self.input()))
+    }
+
+    /// Tells those who agreed on that, once per change, what holds their arms, and that nothing does any more. Clients of
+    /// the plain wire know neither of it.
+    pub(super) fn note(&self, hold: Option<(&str, &'static str)>) {
+        let code = hold.map(|(_, code)| code);
+        let is_news = {
+            let mut link = self.link();
+            std::mem::replace(&mut link.told, code) != code && link.ext.has(Extension::Acks)
+        };
+        if is_news {
+            // The empty reason is nothing that people need to be told.
+            self.tell(hold.map_or("", |(text, _)| text), code.unwrap_or("released"));
+        }
+    }
+
     /// Tells the user why their hands move nothing. The code is for those who agreed on it.
     pub(super) fn tell(&self, reason: &str, code: &'static str) {
         let link = self.link().clone();
         let Some(outbox) = link.outbox else { return };
-        let code = link.coded.then(|| code.to_owned());
+        let coded = link.ext.has(Extension::Acks) || code == DEADMAN && link.ext.has(Extension::Deadman);
+        let code = coded.then(|| code.to_owned());
         let error = ErrorMessage { reason: reason.to_owned(), code, request_type: None };
         outbox.answer(Message::text(ServerMessage::Error(error).encode().unwrap_or_default()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Buf;
+    use waldo_protocol::field::XrInputSample;
+
+    use super::*;
+    use crate::field::outbox::Outgoing;
+    use crate::policy::outbox::Close;
+
+    const NOW: MonoTime = MonoTime::from_nanos(1_000_000_000);
+
+    fn link(ext: &[Extension]) -> (Arc<Outbox>, Link) {
+        let outbox = Arc::<Outbox>::default();
+        let ext = ext.iter().copied().collect();
+        (Arc::clone(&outbox), Link { outbox: Some(outbox), ext, heard: NOW, ack: None, told: None })
+    }
+
+    fn seat(link: Link) -> Seat {
+        let input = Input::new(["a".to_owned(), "b".to_owned()], Duration::from_secs(1));
+        Seat::new("amy".to_owned(), CharacterMode::TwoCr, vec!["a".to_owned(), "b".to_owned()], input, link)
+    }
+
+    /// What waits for a client that is hung up on.
+    async fn told(outbox: &Outbox) -> Vec<String> {
+        outbox.close(Close::new(1000, ""));
+        let mut told = Vec::new();
+        while let Outgoing::Answer(Message::Text(mut text)) = outbox.next().await {
+            told.push(String::from_utf8(text.copy_to_bytes(text.len()).to_vec()).unwrap());
+        }
+        told
+    }
+
+    #[test]
+    fn a_socket_that_was_superseded_or_is_closed_moves_nothing() {
+        let (older, first) = link(&[]);
+        let (newer, second) = link(&[]);
+        let seat = seat(first);
+        let sample = || XrInputSample {
+            timestamp: 1.0,
+            head_pose: waldo_protocol::field::Transform::at([0.0, 1.6, 0.0]),
+            controllers: std::collections::BTreeMap::default(),
+            actions: std::collections::BTreeMap::default(),
+        };
+        let says = |outbox| seat.speak(outbox, |_, input| input.on_sample(NOW, sample())).is_some();
+        assert!(says(&older) && !says(&newer));
+        *seat.link() = second;
+        seat.input().begin(Duration::from_secs(1));
+        assert!(!says(&older));
+        assert_eq!(seat.input().step(NOW).command, None, "the gap");
+        assert_eq!(seat.input().step(NOW).command, None, "nothing of the older one came after it");
+        assert!(says(&newer));
+        assert!(seat.input().step(NOW).command.is_some());
+        newer.close(Close::new(1008, "too slow"));
+        assert!(!says(&newer));
+    }
+
+    #[tokio::test]
+    async fn a_hold_is_told_once_to_each_socket_that_agreed_on_it_and_never_to_others() {
+        let (first_outbox, first) = link(&[Extension::Acks]);
+        let seat = seat(first);
+        let stopped = Some(("stopped: wait", "stopped"));
+        (0..3).for_each(|_| seat.note(stopped));
+        assert_eq!(told(&first_outbox).await.len(), 1);
+        // Whoever comes back learns of the hold that is in force.
+        let (second_outbox, second) = link(&[Extension::Acks]);
+        *seat.link() = second;
+        seat.note(stopped);
+        seat.note(None);
+        let told_second = told(&second_outbox).await;
+        assert!(told_second[0].contains("\"stopped\"") && told_second[1].contains("\"released\""), "{told_second:?}");
+        // Nothing of it is part of the plain wire.
+        for ext in [&[][..], &[Extension::Deadman]] {
+            let (outbox, plain) = link(ext);
+            *seat.link() = plain;
+            seat.note(stopped);
+            seat.note(None);
+            seat.tell("input timeout", DEADMAN);
+            let told = told(&outbox).await;
+            assert_eq!((told.len(), told[0].contains("code")), (1, !ext.is_empty()), "{told:?}");
+        }
     }
 }

@@ -5,8 +5,8 @@ mod publisher;
 use std::sync::Arc;
 
 use waldo_protocol::field::{
-    AssetManifest, Bounds, ClientMessage, Envelope, ErrorMessage, Extensions, Hello, HelloAck, Invalid, Join, Joined,
-    Limits, MeshMarks, ResetAck, Role, SceneCursor, ServerMessage, XrInput,
+    AssetManifest, Bounds, ClientMessage, Envelope, ErrorMessage, Extension, Extensions, Hello, HelloAck, Invalid,
+    Join, Joined, Limits, MeshMarks, ResetAck, Role, SceneCursor, ServerMessage, XrInput,
 };
 
 use super::config::FieldAccess;
@@ -23,6 +23,13 @@ use crate::vr::Bucket;
 /// Resets of one user, and requests of the whole scene: so many per second, and so many at once. The ones make arms anew, the
 /// others send everything anew.
 const RESETS: (f64, f64) = (2.0, 5.0);
+
+/// Messages other than samples of one client: so many per second, and so many at once. Publishers that move many meshes
+/// need the most, and wait for a step with each.
+const MESSAGES: (f64, f64) = (400.0, 800.0);
+
+/// Reading a message of so many bytes would keep the thread from hearing other hands.
+const LONG: usize = 64 << 10;
 
 /// Farthest that the mapper lets targets be, along each axis, metres.
 const MAX_TRANSLATION: f64 = 2.0;
@@ -41,6 +48,8 @@ pub(super) struct Session {
     sequence: Sequence,
     resets: Bucket,
     requests: Bucket,
+    /// Of messages that are no samples.
+    rest: Bucket,
 }
 
 /// What hello made of a socket.
@@ -66,6 +75,7 @@ impl Session {
             sequence: Sequence::default(),
             resets: Bucket::new(RESETS.0, RESETS.1),
             requests: Bucket::new(RESETS.0, RESETS.1),
+            rest: Bucket::new(MESSAGES.0, MESSAGES.1),
         }
     }
 
@@ -116,16 +126,28 @@ impl Session {
     /// A message came; its answers are queued when this resolves.
     pub(super) async fn on_message(&mut self, message: &[u8]) {
         let now = clock::now();
-        self.client.was_heard(now);
-        if let Standing::User(seat) = &self.standing {
-            seat.link().heard = now;
+        if self.trusted {
+            // Strangers gain no time by talking.
+            self.client.was_heard(now);
         }
-        let envelope = match str::from_utf8(message) {
+        if let Standing::User(seat) = &self.standing
+            && seat.speak(self.outbox(), |link, _| link.heard = now).is_none()
+        {
+            // The user goes on over another socket: what comes late over this one is none of theirs.
+            self.service.config.metrics.field_dropped("superseded", 1);
+            return;
+        }
+        let envelope = unhurried(message, || match str::from_utf8(message) {
             Ok(text) => Envelope::read(text),
             Err(_) => Err(Invalid::reason("a message must be JSON in UTF-8")),
-        };
+        });
+        let is_sample = envelope.as_ref().is_ok_and(|envelope| envelope.kind() == "xr_input");
+        if !is_sample && !self.rest.take(now) {
+            let kind = envelope.as_ref().ok().map(Envelope::kind);
+            return self.refuse(&Refused::new("too_many", "too many messages: try again in a second"), kind);
+        }
         let (kind, done) = match &envelope {
-            Ok(envelope) => (Some(envelope.kind()), self.on_envelope(envelope).await),
+            Ok(envelope) => (Some(envelope.kind()), self.on_envelope(message, envelope).await),
             Err(invalid) => (None, Err(invalid.clone().into())),
         };
         if let Err(refused) = done {
@@ -133,11 +155,11 @@ impl Session {
         }
     }
 
-    async fn on_envelope(&mut self, envelope: &Envelope<'_>) -> Result<(), Refused> {
+    async fn on_envelope(&mut self, text: &[u8], envelope: &Envelope<'_>) -> Result<(), Refused> {
         if let Err(reason) = Role::check(self.role(), envelope.kind(), self.ext) {
             return Err(Refused { reason, code: if self.role().is_none() { "no_hello" } else { "unsupported" } });
         }
-        let message = envelope.message();
+        let message = unhurried(text, || envelope.message());
         self.service.config.metrics.field_message(counted(envelope.kind()));
         match (message, &self.standing) {
             (Ok(ClientMessage::Hello(hello)), _) => self.on_hello(hello).await,
@@ -147,7 +169,7 @@ impl Session {
                 Ok(())
             }
             (Err(Invalid::Disconnected), Standing::User(seat)) => {
-                seat.input().end();
+                seat.speak(self.outbox(), |_, input| input.end());
                 Err(Invalid::Disconnected.into())
             }
             (Err(invalid), _) => Err(invalid.into()),
@@ -179,7 +201,7 @@ impl Session {
                 tracing::warn!(conn, code = refused.code, "message refused: {}", refused.reason);
             }
         }
-        let coded = !self.ext.is_empty();
+        let coded = self.ext.has(Extension::Acks);
         self.send(&ServerMessage::Error(ErrorMessage {
             reason: refused.reason.to_string(),
             code: coded.then(|| refused.code.to_owned()),
@@ -233,7 +255,7 @@ impl Session {
                 self.greet(hello.ext, Joined::Spectator { user_id }, None, Some(manifest));
             }
             Join::Publisher { owner_id } => {
-                let owner_id = self.service.join_publisher(owner_id)?;
+                let owner_id = self.service.join_publisher(owner_id).await?;
                 self.standing = Standing::Publisher(owner_id.clone());
                 self.greet(hello.ext, Joined::Publisher { owner_id }, None, None);
             }
@@ -257,7 +279,7 @@ impl Session {
         let role = joined.role();
         self.send(&ServerMessage::HelloAck(HelloAck {
             ext: self.ext,
-            limits: (!self.ext.is_empty()).then_some(limits),
+            limits: self.ext.has(Extension::Limits).then_some(limits),
             resume_token: token,
             ..HelloAck::new(now, joined)
         }));
@@ -275,14 +297,22 @@ impl Session {
     fn on_input(&mut self, seat: &Seat, input: XrInput) {
         let now = clock::now();
         // Who numbers samples wants to know what became of them.
-        if let Some(seq) = input.seq {
-            if let Err(reason) = self.sequence.admit(now, seq, input.sample.timestamp) {
-                self.service.config.metrics.field_dropped(reason, 1);
-                return;
-            }
-            seat.link().ack = self.sequence.ack();
+        let seq = input.seq.filter(|_| self.ext.has(Extension::InputSeq));
+        if let Some(seq) = seq
+            && let Err(reason) = self.sequence.admit(now, seq, input.sample.timestamp)
+        {
+            self.service.config.metrics.field_dropped(reason, 1);
+            return;
         }
-        seat.input().on_sample(now, input.sample);
+        let ack = self.sequence.ack();
+        let sample = input.sample;
+        let said = seat.speak(self.outbox(), |link, input| {
+            link.ack = ack;
+            input.on_sample(now, sample);
+        });
+        if said.is_none() {
+            self.service.config.metrics.field_dropped("superseded", 1);
+        }
     }
 
     fn on_scene_request(&mut self) -> Result<(), Refused> {
@@ -301,6 +331,11 @@ impl Session {
         self.send(&ServerMessage::ResetAck(ResetAck::new(&seat.user, arms)));
         Ok(())
     }
+}
+
+/// Does what takes long with a long message while another thread hears the other clients.
+fn unhurried<T>(message: &[u8], work: impl FnOnce() -> T) -> T {
+    if message.len() > LONG { tokio::task::block_in_place(work) } else { work() }
 }
 
 /// The types that are counted by their names; there is no counter for each that a client invents.

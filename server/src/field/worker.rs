@@ -15,7 +15,7 @@ use waldo_protocol::vr::HoldReason;
 use super::backend::{BackendError, FieldBackend};
 use super::input::Input;
 use super::schedule::Schedule;
-use super::seat::{Link, Seat};
+use super::seat::{DEADMAN, Link, Seat};
 use super::snapshot::Snapshot;
 use crate::clock;
 use crate::control::{StopGate, StopView};
@@ -140,7 +140,6 @@ struct Held {
     gate: StopGate,
     /// What the stop latch means to them.
     waits: Option<HoldReason>,
-    told: Option<&'static str>,
 }
 
 impl World {
@@ -165,7 +164,7 @@ impl World {
         })?;
         let input = Input::new(mapper, deadman);
         let seat = Arc::new(Seat::new(user.clone(), mode, arms, input, link));
-        let held = Held { seat: Arc::clone(&seat), gate: StopGate::default(), waits: None, told: None };
+        let held = Held { seat: Arc::clone(&seat), gate: StopGate::default(), waits: None };
         self.users.insert(user, held);
         Ok(seat)
     }
@@ -212,7 +211,7 @@ impl World {
             };
             self.metrics.field_dropped("rate", thinned);
             if said.expired {
-                held.seat.tell("input timeout", "deadman");
+                held.seat.tell("input timeout", DEADMAN);
                 self.metrics.field_dropped("deadman", 1);
             }
             if leaving == Some(user) {
@@ -233,10 +232,10 @@ impl World {
         }
         let commands: Vec<_> = commands.iter().map(|(user, command)| (user.as_str(), command.as_ref())).collect();
         self.backend.step(dt, &commands);
-        for (user, held) in &mut self.users {
+        for (user, held) in &self.users {
             match self.backend.hold(user) {
-                Some(hold) => held.note(Some((hold.text.as_ref(), hold.code))),
-                None => held.note(held.waits.map(in_words)),
+                Some(hold) => held.seat.note(Some((hold.text.as_ref(), hold.code))),
+                None => held.seat.note(held.waits.map(in_words)),
             }
         }
     }
@@ -256,18 +255,6 @@ impl Held {
             // Who says nothing has released nothing.
             None => self.waits.map(|_| HoldReason::ReleaseGrips),
         };
-    }
-
-    /// Tells the user once per change what holds their arms, and that nothing does any more.
-    fn note(&mut self, hold: Option<(&str, &'static str)>) {
-        let code = hold.map(|(_, code)| code);
-        let before = std::mem::replace(&mut self.told, code);
-        match hold {
-            _ if before == code => {}
-            Some((text, code)) => self.seat.tell(text, code),
-            // Nothing that people need to be told.
-            None => self.seat.tell("", "released"),
-        }
     }
 }
 

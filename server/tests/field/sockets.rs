@@ -72,6 +72,45 @@ async fn a_second_hello_ends_the_first_one() {
 }
 
 #[tokio::test]
+async fn a_link_that_breaks_while_its_hello_is_answered_leaves_nobody_behind() {
+    let setup = start_with(FieldConfig { max_users: 8, max_publishers: 8, ..FieldConfig::default() });
+    for n in 0..120u64 {
+        let mut client = setup.connect().await;
+        client.scene().await;
+        // What is not read yet makes a reset of the end.
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        if n % 3 == 2 {
+            client.send("hello", json!({"role": "publisher", "owner_id": format!("rig{n}")})).await;
+        }
+        client.send("hello", json!({"character_mode": "two-cr", "user_id": format!("u{n}")})).await;
+        tokio::time::sleep(Duration::from_micros(n % 12 * 500)).await;
+        client.break_off();
+    }
+    until("all are gone", || {
+        setup.server.clients() == 0 && setup.server.users().is_empty() && setup.server.scene().arms.is_empty()
+    })
+    .await;
+    // Every place and name is free.
+    let mut users = Vec::new();
+    for n in 0..8 {
+        users.push(setup.user(&format!("u{n}")).await);
+        users.push(setup.publisher(&format!("rig{n}")).await);
+    }
+}
+
+#[tokio::test]
+async fn who_floods_the_field_with_requests_is_refused_some_of_them() {
+    let setup = start();
+    let mut amy = setup.user("amy").await;
+    for _ in 0..3000 {
+        amy.send("heartbeat", json!({})).await;
+    }
+    assert_eq!(amy.refusal().await, "too many messages: try again in a second");
+    amy.hand(0.25).await;
+    amy.scene_where(|scene| scene["arms"]["amy_arm_0"]["tip"]["translation"][0] == 0.25).await;
+}
+
+#[tokio::test]
 async fn who_has_the_token_comes_back_to_the_same_arms() {
     let setup = start();
     let mut amy = setup.user_with("amy", json!({"ext": ["resume/1"]})).await;
@@ -190,6 +229,27 @@ async fn the_server_says_farewell_when_it_stops() {
     };
     assert_eq!(end, Some(1001));
     timeout(LIMIT, setup.server.stopped()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_not_asked_for_is_not_sent() {
+    let setup = start();
+    let amy = setup.user_with("amy", json!({"ext": ["deadman/1"]})).await;
+    assert!(amy.ack["payload"].get("limits").is_none(), "{}", amy.ack);
+    let mut rig = setup.hello(json!({"role": "publisher", "owner_id": "rig", "ext": ["limits/1"]})).await;
+    assert!(rig.ack["payload"]["limits"].is_object());
+    rig.send("clear_meshes", json!({})).await;
+    let ack = rig.reply().await;
+    assert!(ack["payload"].get("changed").is_none(), "{ack}");
+    rig.send("teleport", json!({})).await;
+    let refusal = rig.reply().await;
+    assert!(refusal["payload"].get("code").is_none(), "{refusal}");
+    let mut bob = setup.user_with("bob", json!({"ext": ["acks/1"]})).await;
+    let mut numbered = sample(0.25);
+    numbered["seq"] = json!(1);
+    bob.send("xr_input", numbered).await;
+    let scene = bob.scene_where(|scene| scene["arms"]["bob_arm_0"]["tip"]["translation"][0] == 0.25).await;
+    assert!(scene.get("input_ack").is_none(), "{scene}");
 }
 
 #[tokio::test]

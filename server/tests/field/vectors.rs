@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::harness::*;
 
-const TEXT: &str = include_str!("../../../protocol/tests/field/vectors.json");
+const TEXT: &str = include_str!("../../../tests/vectors/field.json");
 
 fn vectors() -> Vec<Value> {
     serde_json::from_str(TEXT).unwrap()

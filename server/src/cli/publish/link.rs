@@ -130,7 +130,8 @@ async fn answer(socket: &mut WebSocketStream<Box<dyn Stream>>) -> anyhow::Result
     loop {
         match socket.next().await.context("the field hung up")?? {
             Message::Text(text) => match ServerMessage::decode(&text) {
-                Ok(ServerMessage::SceneState(_) | ServerMessage::Unknown(_)) | Err(_) => {}
+                Ok(ServerMessage::SceneState(_) | ServerMessage::SceneDelta(_) | ServerMessage::Unknown(_))
+                | Err(_) => {}
                 Ok(message) => return Ok(message),
             },
             Message::Close(Some(close)) => bail!("the field hung up: {} {}", close.code, close.reason),

@@ -45,7 +45,7 @@ pub(in crate::field) struct Books {
     /// Of users and spectators that were given a name, and of publishers.
     numbered: (u64, u64),
     users: BTreeMap<String, Place>,
-    /// Sockets of each owner.
+    /// Sockets of each owner; none while what the last one published is removed.
     publishers: BTreeMap<String, usize>,
 }
 
@@ -84,6 +84,17 @@ impl Books {
         }
     }
 
+    /// A socket of that owner is gone; whether it was the last one, and nobody takes the name until it is removed.
+    fn publisher_left(&mut self, owner: &str) -> bool {
+        match self.publishers.get_mut(owner) {
+            Some(sockets) if *sockets > 0 => {
+                *sockets -= 1;
+                *sockets == 0
+            }
+            _ => false,
+        }
+    }
+
     /// Users whose time to come back is over; from now on nobody can.
     pub(super) fn lost_for_good(&mut self, now: MonoTime) -> Vec<String> {
         let mut gone = Vec::new();
@@ -95,6 +106,11 @@ impl Books {
         }
         gone
     }
+}
+
+/// What a user needs to come back, if they want to be able to.
+fn new_token(hello: &Hello) -> Option<String> {
+    hello.ext.has(Extension::Resume).then(|| random_token().ok()).flatten()
 }
 
 impl Service {
@@ -114,9 +130,10 @@ impl Service {
         let limit = self.deadman(hello);
         let link = Link {
             outbox: Some(Arc::clone(&client.outbox)),
-            coded: !hello.ext.is_empty(),
+            ext: hello.ext,
             heard: clock::now(),
             ack: None,
+            told: None,
         };
         let user = match wanted {
             Some(user) => {
@@ -149,7 +166,7 @@ impl Service {
                 });
             }
         };
-        let token = hello.ext.has(Extension::Resume).then(|| random_token().ok()).flatten();
+        let token = new_token(hello);
         let place = Place::Taken { seat: Arc::clone(&seat), token: token.clone(), lost: None };
         self.books().users.insert(user, place);
         Ok((seat, token))
@@ -162,7 +179,7 @@ impl Service {
             // Nobody is less strict than a strict server.
             Some(asked) if self.config.strict_deadman => usual.min(Duration::from_secs_f64(asked)),
             Some(asked) => Duration::from_secs_f64(asked),
-            None if self.config.strict_deadman || !hello.ext.is_empty() => usual,
+            None if self.config.strict_deadman || hello.ext.has(Extension::Deadman) => usual,
             None => PATIENT,
         }
     }
@@ -210,7 +227,7 @@ impl Service {
         }
         *lost = None;
         // Each proves only once.
-        *token = random_token().ok();
+        *token = new_token(hello);
         let before = std::mem::replace(&mut *seat.link(), link.clone());
         seat.input().begin(limit);
         let returned = (Arc::clone(seat), token.clone());
@@ -261,34 +278,37 @@ impl Service {
     }
 
     /// A client becomes a publisher; returns the owner of what it publishes.
-    pub(in crate::field) fn join_publisher(&self, wanted: Option<String>) -> Result<String, Refused> {
-        let mut books = self.books();
-        if books.publishers.values().sum::<usize>() >= self.config.max_publishers {
-            let text = format!("this field has {} publishers already", self.config.max_publishers);
-            return Err(Refused::new("full", text));
+    pub(in crate::field) async fn join_publisher(&self, wanted: Option<String>) -> Result<String, Refused> {
+        let begin = clock::now();
+        loop {
+            {
+                let mut books = self.books();
+                if books.publishers.values().sum::<usize>() >= self.config.max_publishers {
+                    let text = format!("this field has {} publishers already", self.config.max_publishers);
+                    return Err(Refused::new("full", text));
+                }
+                let owner = wanted.clone().unwrap_or_else(|| books.number_publisher());
+                let leaving = books.publishers.get(&owner) == Some(&0);
+                if books.users.contains_key(&owner) || leaving && clock::now().since(begin) >= HAND_OVER {
+                    return Err(Refused::new("in_use", "owner_id already in use"));
+                }
+                if !leaving {
+                    *books.publishers.entry(owner.clone()).or_default() += 1;
+                    return Ok(owner);
+                }
+            }
+            sleep(Duration::from_millis(2)).await;
         }
-        let owner = wanted.unwrap_or_else(|| books.number_publisher());
-        if books.users.contains_key(&owner) {
-            return Err(Refused::new("in_use", "owner_id already in use"));
-        }
-        *books.publishers.entry(owner.clone()).or_default() += 1;
-        Ok(owner)
     }
 
     /// A publisher is gone; with the last one of that name goes what they published.
     pub(in crate::field) async fn leave_publisher(&self, owner: &str) {
-        let is_last = self.books().publishers.get(owner).is_some_and(|sockets| *sockets == 1);
-        if is_last {
-            let leaving = owner.to_owned();
-            let _ = self.calls.call(move |world| world.backend.remove_owner(&leaving)).await;
+        if !self.books().publisher_left(owner) {
+            return;
         }
-        let mut books = self.books();
-        if let Some(sockets) = books.publishers.get_mut(owner) {
-            *sockets -= 1;
-            if *sockets == 0 {
-                books.publishers.remove(owner);
-            }
-        }
+        let leaving = owner.to_owned();
+        let _ = self.calls.call(move |world| world.backend.remove_owner(&leaving)).await;
+        self.books().publishers.remove(owner);
     }
 
     pub(in crate::field) fn users(&self) -> Vec<UserView> {
@@ -321,5 +341,15 @@ mod tests {
         assert_eq!(books.number("user"), "user_3");
         assert_eq!(books.number("spectator"), "spectator_5");
         assert_eq!(books.number_publisher(), "publisher_1");
+    }
+
+    #[test]
+    fn of_publishers_that_leave_together_exactly_one_is_the_last() {
+        let mut books = Books::default();
+        books.publishers.insert("rig".to_owned(), 2);
+        // Both leave before what they published is removed.
+        assert_eq!([books.publisher_left("rig"), books.publisher_left("rig")], [false, true]);
+        assert!(!books.is_free("rig"), "the name is free when nothing of it is left");
+        assert!(!books.publisher_left("rig"), "nobody is left to leave");
     }
 }

@@ -1,12 +1,12 @@
 //! What publishers put into the scene.
 
-use waldo_protocol::field::{ClientMessage, MeshAck, OverlayAck, ServerMessage, Status};
+use waldo_protocol::field::{ClientMessage, Extension, MeshAck, OverlayAck, ServerMessage, Status};
 
 use super::{Refused, Session};
 
 impl Session {
     pub(super) async fn on_publication(&self, owner: String, message: ClientMessage) -> Result<(), Refused> {
-        let told = |changed: bool| (!self.ext.is_empty()).then_some(changed);
+        let told = |changed: bool| self.ext.has(Extension::Acks).then_some(changed);
         let mesh = |owner_id, mesh_id, status, changed| {
             let changed = told(changed);
             ServerMessage::MeshAck(MeshAck { owner_id, mesh_id, status, changed })
