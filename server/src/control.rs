@@ -17,7 +17,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub(crate) use tests::{Bench, TICK, frame, squeezed};
+pub(crate) use tests::{Bench, TICK, Watch, frame, squeezed};
 
 pub use arbiter::{
     Admission, Arbiter, Event, FieldHand, FieldHands, FieldTarget, FieldTargets, HANDED_BACK_AFTER, HandTarget,

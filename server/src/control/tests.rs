@@ -26,7 +26,7 @@ use crate::sensors::SensorHub;
 use bench::{A, B, Failure, moved};
 pub(crate) use bench::{Bench, TICK, frame, squeezed};
 pub(super) use bench::{FakeRobot, pose, rest_command};
-use watch::Watch;
+pub(crate) use watch::Watch;
 
 #[track_caller]
 fn assert_moves(at: VrFrame, by: [f64; 3], turned: DQuat, gripper_by: [f64; 3], gripper_turned: DQuat) {
