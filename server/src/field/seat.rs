@@ -99,7 +99,7 @@ mod tests {
     use std::time::Duration;
 
     use bytes::Buf;
-    use waldo_protocol::field::XrInputSample;
+    use waldo_protocol::field::{SessionArmControlMapper, XrInputSample};
 
     use super::*;
     use crate::field::outbox::Outgoing;
@@ -114,7 +114,7 @@ mod tests {
     }
 
     fn seat(link: Link) -> Seat {
-        let input = Input::new(["a".to_owned(), "b".to_owned()], Duration::from_secs(1));
+        let input = Input::new(SessionArmControlMapper::for_arms("a", "b"), Duration::from_secs(1));
         Seat::new("amy".to_owned(), CharacterMode::TwoCr, vec!["a".to_owned(), "b".to_owned()], input, link)
     }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Mutex;
 
-use waldo_protocol::field::{ControllerSample, GRIP_CLICK, HandlingConfig, LEFT, RIGHT, Transform, XrInputSample};
+use waldo_protocol::field::{
+    ControllerSample, Extensions, GRIP_CLICK, HandlingConfig, LEFT, RIGHT, Transform, XrInputSample,
+};
 use waldo_protocol::vr::{Role, Stop};
 
 use super::*;
@@ -24,7 +26,7 @@ impl Stage {
         let (arbiter, now) = (Arbiter::default(), MonoTime::from_nanos(1_000_000_000));
         let backend = MultiArmPassThroughBackend::simulated(physics, HandlingConfig::default());
         let mut world = World::new(Box::new(backend), Some(arbiter.stop_view()), Metrics::default());
-        let link = Link { outbox: None, coded: true, heard: now, ack: None };
+        let link = Link { outbox: None, ext: Extensions::default(), heard: now, ack: None, told: None };
         let seat = world.join("amy".to_owned(), mode, link, Duration::from_millis(300)).unwrap();
         Self { world, arbiter: Mutex::new(arbiter), seat, now }
     }

@@ -2,7 +2,7 @@
 
 use glam::{DQuat, DVec3};
 use proptest::prelude::*;
-use waldo_protocol::field::{ControllerSample, LEFT, RIGHT, XrInputSample};
+use waldo_protocol::field::{ControllerSample, Extensions, LEFT, RIGHT, XrInputSample};
 
 use super::*;
 use crate::control::{Bench, TICK, Watch};
@@ -54,7 +54,7 @@ impl Says {
 }
 
 fn link(now: MonoTime) -> Link {
-    Link { outbox: None, coded: true, heard: now, ack: None }
+    Link { outbox: None, ext: Extensions::default(), heard: now, ack: None, told: None }
 }
 
 impl Way {
