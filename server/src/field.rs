@@ -3,7 +3,7 @@
 //! [`FieldServer`] is the handle that programs hold. Inside, `upgrade` makes sockets of requests, `connection` is one
 //! socket, `session` what it is to the scene, `service` what all of them share. `worker` is the thread that owns the back
 //! end and steps it 200 times a second, with what `input` has of each user; `publish` the one that shows the scene to
-//! everybody 72 times a second, through each client's `outbox`.
+//! everybody 72 times a second, through each client's `outbox`, with what is `large` in it written only once.
 //!
 //! A [`FieldBackend`] moves the arms: [`MultiArmPassThroughBackend`], or one of your own.
 //!
@@ -13,6 +13,7 @@ mod backend;
 mod config;
 mod connection;
 mod input;
+mod large;
 mod outbox;
 mod publish;
 mod robot;

@@ -10,6 +10,7 @@ use waldo_protocol::field::{
 };
 use waldo_protocol::time::MonoTime;
 
+use super::large::Large;
 use super::outbox::Message;
 use super::schedule::Schedule;
 use super::sequence::Ack;
@@ -49,7 +50,8 @@ pub(super) fn run(service: &Service, stopping: &AtomicBool) {
 #[derive(Default)]
 struct Publisher {
     encoder: SceneEncoder,
-    plain: Vec<((MeshData, bool), Bytes)>,
+    large: Large,
+    plain: Vec<((MeshData, bool), Vec<Bytes>)>,
     steps: Vec<(SceneStep, Encoded)>,
     /// Until then no large frame is encoded.
     rests_until: Option<MonoTime>,
@@ -60,7 +62,7 @@ struct Publisher {
 #[derive(Clone)]
 struct Encoded {
     binary: Option<Bytes>,
-    text: Bytes,
+    text: Vec<Bytes>,
     quiet: bool,
 }
 
@@ -79,7 +81,8 @@ impl Publisher {
         for user in service.take_resets() {
             self.encoder.resend(&user);
         }
-        let pushed = self.encoder.push(Arc::clone(&snapshot.scene));
+        let scene = self.large.replace(&snapshot.scene);
+        let pushed = self.encoder.push(Arc::clone(&scene));
         if let Err(error) = &pushed
             && service.may_log("not_finite")
         {
@@ -101,7 +104,7 @@ impl Publisher {
                 if view.ext.has(Extension::SceneDelta) {
                     self.step(&mut view, &extras)
                 } else {
-                    self.whole(&mut view, &snapshot.scene, &extras, now)
+                    self.whole(&mut view, &scene, &extras, now)
                 }
             };
             if messages.is_empty() {
@@ -122,16 +125,16 @@ impl Publisher {
         };
         let Some(body) = self.plain(scene, data, view.ext.has(Extension::People), now) else { return Vec::new() };
         view.marks = marks;
-        vec![Message::Text(with_extras(body, extras))]
+        vec![Message::Text(with_extras(&body, extras))]
     }
 
-    fn plain(&mut self, scene: &SceneState, data: MeshData, people: bool, now: MonoTime) -> Option<Bytes> {
+    fn plain(&mut self, scene: &SceneState, data: MeshData, people: bool, now: MonoTime) -> Option<Vec<Bytes>> {
         let key = (data, people);
         if let Some((_, body)) = self.plain.iter().find(|(known, _)| *known == key) {
             return Some(body.clone());
         }
         let sent = scene.meshes.iter().filter(|(id, mesh)| key.0.has(id, mesh));
-        let bytes: usize = sent.filter_map(|(_, mesh)| Some(mesh.asset_uri.as_ref()?.len())).sum();
+        let bytes: usize = sent.filter_map(|(_, mesh)| Some(self.large.len(mesh.asset_uri.as_ref()?))).sum();
         if bytes >= LARGE {
             if self.rests_until.is_some_and(|until| now < until) {
                 return None;
@@ -139,7 +142,7 @@ impl Publisher {
             self.rests_until = Some(now + Duration::from_secs_f64(bytes as f64 / LARGE_RATE));
         }
         // What is not finite was refused before.
-        let body = Bytes::from(scene.encode(&key.0, people).ok()?);
+        let body = self.large.fill(scene.encode(&key.0, people).ok()?);
         self.plain.push((key, body.clone()));
         Some(body)
     }
@@ -152,7 +155,7 @@ impl Publisher {
         view.cursor = step.cursor();
         let mut messages: Vec<_> = binary.map(|binary| Message::Binary(Frame::new(binary))).into_iter().collect();
         if !quiet || *extras != SceneExtras::default() {
-            messages.push(Message::Text(with_extras(text, extras)));
+            messages.push(Message::Text(with_extras(&text, extras)));
         }
         messages
     }
@@ -162,7 +165,7 @@ impl Publisher {
             return Some(encoded.clone());
         }
         let SceneFrames { binary, text, quiet } = self.encoder.encode(step).ok()?;
-        let encoded = Encoded { binary: binary.map(Bytes::from), text: text.into(), quiet };
+        let encoded = Encoded { binary: binary.map(Bytes::from), text: self.large.fill(text), quiet };
         self.steps.push((step, encoded.clone()));
         Some(encoded)
     }
@@ -185,14 +188,18 @@ fn extras(view: &View, snapshot: &Snapshot, paused: bool, now: MonoTime) -> Scen
 }
 
 /// A message that others get too, with what is for one client alone: what they share is not copied.
-fn with_extras(body: Bytes, extras: &SceneExtras) -> Frame {
+fn with_extras(body: &[Bytes], extras: &SceneExtras) -> Frame {
     const END: &str = "}}";
     let tail = extras.add_to(END);
-    if tail == END || !body.ends_with(END.as_bytes()) {
-        return Frame::new(body);
+    let mut frame = Frame::default();
+    match body.split_last() {
+        Some((last, others)) if tail != END && last.ends_with(END.as_bytes()) => {
+            others.iter().for_each(|part| frame.add(part.clone()));
+            frame.add(last.slice(..last.len() - END.len()));
+            frame.add(tail.into());
+        }
+        _ => body.iter().for_each(|part| frame.add(part.clone())),
     }
-    let mut frame = Frame::new(body.slice(..body.len() - END.len()));
-    frame.add(tail.into());
     frame
 }
 
@@ -210,7 +217,7 @@ mod tests {
         let now = MonoTime::from_nanos(1);
         let body = publisher.plain(&scene, MeshData::Whole, false, now).unwrap();
         let read = |extras: &SceneExtras| {
-            let mut frame = with_extras(body.clone(), extras);
+            let mut frame = with_extras(&body, extras);
             let text = frame.copy_to_bytes(frame.len());
             match ServerMessage::decode(str::from_utf8(&text).unwrap()) {
                 Ok(ServerMessage::SceneState(message)) => *message,
@@ -225,7 +232,7 @@ mod tests {
         assert_eq!((read(&extras).scene, read(&extras).extras), (scene.clone(), extras));
         assert_eq!(read(&SceneExtras::default()).extras, SceneExtras::default());
         let again = publisher.plain(&scene, MeshData::Whole, false, now).unwrap();
-        assert_eq!(again.as_ptr(), body.as_ptr(), "encoded once");
+        assert_eq!(again[0].as_ptr(), body[0].as_ptr(), "encoded once");
     }
 
     #[test]
