@@ -7,8 +7,9 @@ use waldo_server::field::FieldConfig;
 
 use super::harness::*;
 
+/// Nowhere in scenes that do not show the arm yet.
 fn tip(scene: &Value, arm: &str) -> f64 {
-    scene["arms"][arm]["tip"]["translation"][0].as_f64().unwrap()
+    scene["arms"][arm]["tip"]["translation"][0].as_f64().unwrap_or(f64::NAN)
 }
 
 #[tokio::test]
@@ -128,6 +129,7 @@ async fn whoever_leaves_lets_go_of_the_arms_before_they_are_gone() {
     let mut amy = setup.user("amy").await;
     amy.hand(0.1).await;
     until("amy drives", || setup.log.driving().contains("amy")).await;
+    bob.scene_where(|scene| !scene["user_arms"]["amy"].is_null()).await;
     amy.break_off();
     bob.scene_where(|scene| scene["user_arms"]["amy"].is_null()).await;
     let steps = setup.log.steps();

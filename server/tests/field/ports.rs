@@ -100,7 +100,8 @@ async fn a_stop_holds_the_field_and_grips_are_released_before_it_goes_on() {
         assert!(arbiter.lock().unwrap().on_stop(clock::now(), by, Stop { n: None, clear }, &mut Vec::new()));
     };
     let mut amy = setup.user_with("amy", json!({"ext": ["acks/1"]})).await;
-    let tip = |scene: &serde_json::Value| scene["arms"]["amy_arm_0"]["tip"]["translation"][0].as_f64().unwrap();
+    let tip =
+        |scene: &serde_json::Value| scene["arms"]["amy_arm_0"]["tip"]["translation"][0].as_f64().unwrap_or(f64::NAN);
     amy.hand(0.25).await;
     amy.scene_where(|scene| tip(scene) == 0.25).await;
     stop(false);
