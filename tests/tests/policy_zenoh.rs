@@ -308,7 +308,7 @@ fn two_robots_with_one_id_refuse_to_move() -> Result<()> {
         let ServerMessage::Error(error) = reply else { bail!("{reply:?}") };
         ensure!(error.id == id && error.message.contains("the id waldo"), "{error:?}");
     }
-    ensure!(dropped(&first, "conflict") == 2);
+    until("both are counted", || dropped(&first, "conflict") == 2)?;
     thread::sleep(A_WHILE);
     ensure!(robots.iter().all(Obedient::is_still));
     Ok(())

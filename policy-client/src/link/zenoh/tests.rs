@@ -168,8 +168,11 @@ fn nobody_who_sends_waits_for_a_robot_that_takes_nothing() {
 #[test]
 fn frames_are_handled_in_their_order_where_they_come_and_none_is_after_that() {
     let (session, locator) = server();
-    let _asked = heard(&session, "chiral/c2s");
+    let asked = heard(&session, "chiral/c2s");
     let (policy, mut link) = (Policy::new(), Policy::new().dial(&locator).unwrap());
+    // Once this has come the server knows of the client's subscription.
+    link.sender.send(b"hello".to_vec(), Lane::Other).unwrap();
+    asked.recv_timeout(PATIENCE).unwrap();
     let say = |n: u8| session.put("chiral/s2c", [n]).congestion_control(CongestionControl::Block).wait().unwrap();
     (0..3).for_each(say);
     assert_eq!(policy.run(link.receiver.next()).unwrap()[..], [0]);

@@ -79,10 +79,16 @@ impl Target {
     async fn connect(&self) -> anyhow::Result<WebSocketStream<Box<dyn Stream>>> {
         let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
         tcp.set_nodelay(true)?;
-        let stream: Box<dyn Stream> = match &self.tls {
-            None => Box::new(tcp),
-            Some(tls) => Box::new(tls.connect(ServerName::try_from(self.host.clone())?, tcp).await?),
-        };
+        let stream: Box<dyn Stream> =
+            match &self.tls {
+                None => Box::new(tcp),
+                Some(tls) => {
+                    let connected = tls.connect(ServerName::try_from(self.host.clone())?, tcp).await;
+                    Box::new(connected.context(
+                        "no encrypted connection; `waldo certs` tells on the robot which file --trust wants",
+                    )?)
+                }
+            };
         // Scenes of any size come, and are not looked at.
         let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
         Ok(client_async_with_config(self.request.clone(), stream, Some(config)).await?.0)

@@ -49,6 +49,9 @@ pub(super) fn parse(text: &str) -> anyhow::Result<Vec<[f64; 3]>> {
     if limit != usize::MAX && points.len() < limit {
         bail!("the file ends after {} of {limit} vertices", points.len());
     }
+    if points.is_empty() {
+        bail!("there are no points in it");
+    }
     Ok(points)
 }
 
@@ -63,6 +66,7 @@ mod tests {
         assert_eq!(parse("1 2 3\n-0.5\t0\t4").unwrap(), points);
         assert!(parse("1,2,3\n4,5\n").unwrap_err().to_string().contains("line 2"));
         assert!(parse("1,2,NaN\n4,5,inf").is_err());
+        assert!(parse("x,y,z\n").unwrap_err().to_string().contains("no points"));
     }
 
     #[test]
