@@ -109,6 +109,13 @@ impl Outbox {
         bytes
     }
 
+    /// Leaves the frames of the scene out that wait.
+    pub(super) fn forget_scenes(&self) {
+        let mut waiting = self.waiting();
+        waiting.untaken = waiting.untaken.saturating_sub(waiting.scenes.len());
+        waiting.scenes.clear();
+    }
+
     /// The frame of the scene is with the kernel.
     pub(super) fn taken(&self) {
         let mut waiting = self.waiting();
@@ -200,6 +207,18 @@ mod tests {
         assert!(!offer(&outbox, "4"), "the first one is still on its way");
         outbox.taken();
         assert!(offer(&outbox, "5"));
+    }
+
+    #[tokio::test]
+    async fn frames_that_wait_are_forgotten_but_not_the_one_on_its_way() {
+        let outbox = Outbox::default();
+        assert!(offer(&outbox, "1"));
+        assert!(matches!(outbox.next().await, Outgoing::Scene(_)));
+        assert!(offer(&outbox, "2"));
+        outbox.forget_scenes();
+        assert!(offer(&outbox, "3") && !offer(&outbox, "4"));
+        let Outgoing::Scene(next) = outbox.next().await else { panic!() };
+        assert_eq!(next.into_iter().map(read).collect::<String>(), "3");
     }
 
     #[tokio::test]

@@ -95,22 +95,22 @@ impl Publisher {
                 service.config.metrics.field_frame("skipped", 0);
                 continue;
             }
-            let messages = {
-                let mut view = client.view();
-                if !view.trusted || pushed.is_err() {
-                    continue;
-                }
-                let extras = extras(&view, snapshot, paused, now);
-                if view.ext.has(Extension::SceneDelta) {
-                    self.step(&mut view, &extras)
-                } else {
-                    self.whole(&mut view, &scene, &extras, now)
-                }
+            let mut view = client.view();
+            if !view.trusted || pushed.is_err() {
+                continue;
+            }
+            let extras = extras(&view, snapshot, paused, now);
+            let messages = if view.ext.has(Extension::SceneDelta) {
+                self.step(&mut view, &extras)
+            } else {
+                self.whole(&mut view, &scene, &extras, now)
             };
             if messages.is_empty() {
                 continue;
             }
+            // Before anybody can begin the view anew: nothing that leans on the old one comes after that.
             let bytes = client.outbox.scene(messages);
+            drop(view);
             service.config.metrics.field_frame("queued", bytes);
         }
     }

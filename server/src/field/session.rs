@@ -237,6 +237,8 @@ impl Session {
             let mut view = self.client.view();
             (view.role, view.ext, view.seat) = (None, Extensions::NONE, None);
             (view.marks, view.cursor) = (MeshMarks::new(), SceneCursor::NEW);
+            // What waits leans on what this client had; whoever it is now may have forgotten that.
+            self.client.outbox.forget_scenes();
         }
         (self.ext, self.sequence) = (Extensions::NONE, Sequence::default());
         match hello.join.clone() {
