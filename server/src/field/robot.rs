@@ -1,8 +1,8 @@
 //! The back end in which users of a field drive the robot itself.
 //!
-//! The robot is one, so the arms are not each user's own: who holds a grip has them, if the
-//! [`Arbiter`](crate::control::Arbiter) gives them the lease, and everybody else is told why not. All that moves the robot
-//! otherwise (headsets, policies, the stop latch, limits) counts here as there.
+//! The robot is one, so the arms are not each user's own: who holds a grip has them, if the [`Arbiter`] gives them the
+//! lease, and everybody else is told why not. All that moves the robot otherwise (headsets, policies, the stop latch,
+//! limits) counts here as there.
 //!
 //! An arm follows its hand for as long as the grip is held, from where both were when it was squeezed; a trigger's click
 //! closes the gripper; the secondary button of either hand moves the whole robot to rest, which also ends a fault; while

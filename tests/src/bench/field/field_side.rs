@@ -19,7 +19,7 @@ use crate::bench::process_cpu;
 pub struct Addresses {
     /// The field.
     pub field: SocketAddr,
-    /// See [`floor`].
+    /// See [`floor()`].
     pub floor: SocketAddr,
 }
 

@@ -51,7 +51,7 @@ impl Watchers {
         })
     }
 
-    /// So many who get frames of that size from the [`floor`].
+    /// So many who get frames of that size from the [`floor()`].
     ///
     /// # Errors
     /// If one cannot connect.
