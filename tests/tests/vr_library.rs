@@ -232,10 +232,13 @@ async fn a_rendered_frame_has_smoothed_hands_and_the_buttons_of_the_newest() -> 
     assert!(x(&rendered) < x(&newest), "{} {}", x(&rendered), x(&newest));
     client.receive_all().await?;
     drop(client);
-    while server.connected() {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(server.render_frame(), None, "the stream is forgotten with its last socket");
+    let forgotten = async {
+        while server.connected() || server.render_frame().is_some() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let forgotten = tokio::time::timeout(Duration::from_secs(10), forgotten).await;
+    forgotten.context("the stream is not forgotten with its last socket")?;
     server.stop().await;
     Ok(())
 }
