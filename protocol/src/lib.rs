@@ -8,6 +8,8 @@
 mod exchange;
 pub mod field;
 pub mod geometry;
+pub mod hosted;
+pub mod lcm;
 mod names;
 pub mod policy;
 pub mod time;

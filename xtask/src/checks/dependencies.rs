@@ -8,9 +8,10 @@ use crate::setup::Toolbox;
 const ROOMS: &[(&str, &[&str])] = &[
     ("waldo-protocol", &[]),
     ("waldo-web-client", &["waldo-protocol"]),
+    ("waldo-broker", &["waldo-protocol"]),
     ("waldo-policy-client", &["waldo-protocol"]),
     ("waldo-server", &["waldo-protocol"]),
-    ("waldo-tests", &["waldo-policy-client", "waldo-protocol", "waldo-server", "waldo-web-client"]),
+    ("waldo-tests", &["waldo-broker", "waldo-policy-client", "waldo-protocol", "waldo-server", "waldo-web-client"]),
     ("xtask", &[]),
 ];
 

@@ -1,0 +1,1 @@
+//! The internet side of Waldo: a broker between robots and operators, and the SFU that forwards between them.

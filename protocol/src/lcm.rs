@@ -1,0 +1,1 @@
+//! LCM encoding: fingerprints from type descriptions, and the messages that hosted teleoperation sends.
