@@ -8,6 +8,7 @@
 //! Times are Unix seconds of the robot's clock unless a name says otherwise.
 
 mod arm;
+mod buttons;
 mod channel;
 mod dead_man;
 mod engage;
@@ -15,9 +16,11 @@ mod executor;
 mod frames;
 mod joy;
 mod json;
+mod map;
 mod map_message;
 mod nonce;
 mod rest;
+mod sdp;
 mod staleness;
 mod statistics;
 mod telemetry;
@@ -27,6 +30,7 @@ mod twist;
 mod video_stats;
 
 pub use arm::{ArmSettings, ArmTeleop, ArmTick, MAX_TELEOP_SCALE, MIN_TELEOP_SCALE, StampedDelta};
+pub use buttons::Buttons;
 pub use channel::{ChannelLabel, Direction};
 pub use dead_man::DeadMan;
 pub use engage::{Engage, EngageBy};
@@ -34,16 +38,18 @@ pub use executor::{CommandExecutor, MAX_NONCES, MAX_PENDING, NONCE_LIFE, Refused
 pub use frames::{HANDS, HandDelta, TaskNames, controller_pose, frame_id_of, hand_of, webxr_to_robot};
 pub use joy::{HandJoy, MIN_AXES, MIN_BUTTONS};
 pub use json::Unreadable;
+pub use map::{InvalidGrid, MAX_CELLS, MAX_MAP_MESSAGE, MIN_CELL, OccupancyGrid, cell_colour};
 pub use map_message::{MapMessage, MapPicture, Odom};
 pub use nonce::{MAX_NONCE, Nonce};
 pub use rest::*;
+pub use sdp::{MediaKind, PublishedTrack, published_track, repair_candidates};
 pub use staleness::{Dropped, Freshness, Now, StalenessGate};
 pub use statistics::{Arrival, CommandKind, CommandStatistics, Counters, Figures, MAX_STREAMS, WINDOW, percentile};
 pub use telemetry::{CommandFigures, CommandLoss, Engaged, RobotState, RobotTelemetry, VideoState};
 pub use to_operator::ToOperator;
 pub use to_robot::{CameraSelect, ClockReport, RefusedCommand, SpeedMode, SportCommand, ToRobot};
 pub use twist::{DriveSettings, DriveTeleop, TwistUnits};
-pub use video_stats::VideoStats;
+pub use video_stats::{VIDEO_FRAME, VideoStats};
 
 pub use crate::lcm::Twist;
 pub use crate::vr::Hand;
