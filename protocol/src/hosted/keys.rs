@@ -1,5 +1,7 @@
 //! What held keys ask for. Lengths in metres, angles in radians; axes of the robot: x forward, y left, z up.
 
+use super::SpeedMode;
+
 /// `frame_id` of a twist from the desk.
 pub const KEYBOARD: &str = "keyboard";
 /// `frame_id` of a twist from thumbsticks.
@@ -34,38 +36,9 @@ pub struct HeldKeys {
     pub control: bool,
 }
 
-/// How fast a base drives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SpeedMode {
-    /// Half a metre a second.
-    #[default]
-    Normal,
-    /// One.
-    High,
-    /// Two; the robot's own controller changes with it.
-    Rage,
-}
-
 impl SpeedMode {
-    /// All of them, slowest first.
-    pub const ALL: [Self; 3] = [Self::Normal, Self::High, Self::Rage];
-
-    /// Name on the wire.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Normal => "normal",
-            Self::High => "high",
-            Self::Rage => "rage",
-        }
-    }
-
-    /// By its name on the wire.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|mode| mode.name() == name)
-    }
-
     /// m/s and rad/s at full deflection.
-    pub fn speeds(self) -> [f64; 2] {
+    pub const fn speeds(self) -> [f64; 2] {
         match self {
             Self::Normal => [0.5, 0.5],
             Self::High => [1.0, 1.0],

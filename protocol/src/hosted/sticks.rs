@@ -1,6 +1,6 @@
 //! What thumbsticks ask a base for, and how a browser's gamepad becomes a Joy.
 
-use super::keys::{SpeedMode, Velocities};
+use super::{SpeedMode, Velocities};
 
 /// Deflections below this are none.
 const DEADZONE: f64 = 0.12;

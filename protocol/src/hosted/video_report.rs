@@ -1,5 +1,7 @@
 //! What a browser reports about the video that it receives, and the figures of the time between two reports.
 
+use super::VideoStats;
+
 /// The counters of an inbound video stream, as in the browser's statistics; those it does not tell are 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct VideoReport {
@@ -35,38 +37,10 @@ pub struct VideoReport {
     pub codec_mime: String,
 }
 
-/// The figures of a `video_stats` message but for the latency, rounded as they go on the wire.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct VideoFigures {
-    /// Pictures per second.
-    pub fps: f64,
-    /// kbit/s.
-    pub kbps: f64,
-    /// Pixels.
-    pub width: f64,
-    /// Pixels.
-    pub height: f64,
-    /// Percent.
-    pub loss_pct: f64,
-    /// Milliseconds.
-    pub jitter_ms: f64,
-    /// Cumulative.
-    pub frames_dropped: f64,
-    /// Cumulative.
-    pub freezes: f64,
-    /// Milliseconds.
-    pub jitter_buffer_ms: f64,
-    /// Milliseconds for a picture.
-    pub decode_ms: f64,
-    /// Such as `H264`, or empty.
-    pub codec: String,
-    /// Name, or empty.
-    pub decoder: String,
-}
-
 impl VideoReport {
-    /// What happened since the previous report; `None` if no time has passed.
-    pub fn since(&self, previous: &Self) -> Option<VideoFigures> {
+    /// What happened since the previous report, rounded as it goes on the wire; `None` if no time has passed.
+    /// `e2e_latency_ms`: from the latency stamp, 0 without one.
+    pub fn since(&self, previous: &Self, e2e_latency_ms: f64) -> Option<VideoStats> {
         let dt = (self.timestamp - previous.timestamp) / 1000.0;
         if dt.is_nan() || dt <= 0.0 {
             return None;
@@ -75,17 +49,18 @@ impl VideoReport {
         let lost = self.packets_lost - previous.packets_lost;
         let packets = lost + self.packets_received - previous.packets_received;
         let share = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
-        Some(VideoFigures {
+        Some(VideoStats {
             fps: rounded(frames / dt, 1),
             kbps: rounded(8.0 * (self.bytes_received - previous.bytes_received) / dt / 1000.0, 1),
-            width: self.frame_width,
-            height: self.frame_height,
+            width: whole(self.frame_width),
+            height: whole(self.frame_height),
             loss_pct: rounded(100.0 * share(lost, packets), 2),
             jitter_ms: rounded(self.jitter * 1000.0, 1),
-            frames_dropped: self.frames_dropped,
-            freezes: self.freeze_count,
+            frames_dropped: whole(self.frames_dropped),
+            freezes: whole(self.freeze_count),
             jitter_buffer_ms: rounded(share(self.jitter_buffer_delay, self.jitter_buffer_emitted_count) * 1000.0, 1),
             decode_ms: rounded(share(self.total_decode_time - previous.total_decode_time, frames) * 1000.0, 1),
+            e2e_latency_ms,
             codec: self.codec_mime.rsplit('/').next().unwrap_or_default().to_owned(),
             decoder: self.decoder.clone(),
         })
@@ -95,4 +70,9 @@ impl VideoReport {
 fn rounded(value: f64, decimals: i32) -> f64 {
     let unit = 10_f64.powi(decimals);
     (value * unit).round() / unit
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "cut to a whole number from 0 on")]
+fn whole(number: f64) -> u32 {
+    number as u32
 }

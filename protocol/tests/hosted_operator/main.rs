@@ -137,7 +137,7 @@ fn keys_ask_for_what_the_map_says() {
         } else if message["pose_mode"] == true {
             keys.body()
         } else {
-            keys.drive(SpeedMode::from_name(message["speed_mode"].as_str().unwrap()).unwrap())
+            keys.drive(SpeedMode::parse(message["speed_mode"].as_str().unwrap()).unwrap())
         };
         assert!(same(asked, velocities(expect)), "{asked:?}");
     });
@@ -160,7 +160,7 @@ fn sticks_ask_for_what_the_map_says() {
             Some("right") => Pace::Double,
             _ => Pace::Plain,
         };
-        let mode = SpeedMode::from_name(message["speed_mode"].as_str().unwrap()).unwrap();
+        let mode = SpeedMode::parse(message["speed_mode"].as_str().unwrap()).unwrap();
         match sticks_to_velocities(stick("left_stick"), stick("right_stick"), pace, mode) {
             None => assert!(expect["twist"].is_null()),
             Some(asked) => assert!(same(asked, velocities(&expect["twist"])), "{asked:?}"),
@@ -298,19 +298,19 @@ fn figures_are_the_differences_of_two_reports() {
                 codec_mime: message["codec_mime"].as_str().unwrap_or_default().to_owned(),
             }
         };
-        let Some(figures) = report("current").since(&report("previous")) else {
+        let Some(figures) = report("current").since(&report("previous"), 0.0) else {
             assert!(expect.is_null());
             return;
         };
         let told = [
             ("fps", figures.fps),
             ("kbps", figures.kbps),
-            ("width", figures.width),
-            ("height", figures.height),
+            ("width", f64::from(figures.width)),
+            ("height", f64::from(figures.height)),
             ("loss_pct", figures.loss_pct),
             ("jitter_ms", figures.jitter_ms),
-            ("frames_dropped", figures.frames_dropped),
-            ("freezes", figures.freezes),
+            ("frames_dropped", f64::from(figures.frames_dropped)),
+            ("freezes", f64::from(figures.freezes)),
             ("jitter_buffer_ms", figures.jitter_buffer_ms),
             ("decode_ms", figures.decode_ms),
         ];
