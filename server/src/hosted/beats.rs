@@ -77,11 +77,6 @@ impl Beats {
         }
         !std::mem::replace(&mut self.blind, true)
     }
-
-    /// When the last good reply came.
-    pub(super) fn last_good(&self) -> MonoTime {
-        self.good
-    }
 }
 
 #[cfg(test)]

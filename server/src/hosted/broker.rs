@@ -9,7 +9,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Certificate, Client, Method, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use waldo_protocol::hosted::rest::{
+use waldo_protocol::hosted::{
     API_KEY_HEADER, API_PREFIX, ErrorBody, Heartbeat, HeartbeatAck, IceServer, IceServers, RegisterRobot,
     RegisteredRobot, SdpAnswer,
 };
@@ -97,7 +97,8 @@ impl Broker {
         // The one cryptography of this program; fails only if it was chosen before.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut headers = HeaderMap::new();
-        let mut value = HeaderValue::from_str(key.expose()).map_err(|_| BrokerError::Client("the key is none".into()))?;
+        let mut value =
+            HeaderValue::from_str(key.expose()).map_err(|_| BrokerError::Client("the key is none".into()))?;
         value.set_sensitive(true);
         headers.insert(API_KEY_HEADER, value);
         // On every call, also on those without a body.

@@ -1,7 +1,7 @@
 //! Which channels are open, and what a heartbeat's reply changes about that.
 
 use waldo_protocol::hosted::ChannelLabel;
-use waldo_protocol::hosted::rest::RobotChannelIds;
+use waldo_protocol::hosted::RobotChannelIds;
 
 /// The order in which channels change: the way back is open before the operator's first question arrives.
 const ORDER: [ChannelLabel; 4] = [
@@ -59,7 +59,7 @@ impl OpenChannels {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
-    use waldo_protocol::hosted::rest::HeartbeatAck;
+    use waldo_protocol::hosted::HeartbeatAck;
 
     use super::*;
 
@@ -73,8 +73,7 @@ mod tests {
 
     #[test]
     fn channels_follow_the_replies_of_the_vectors_in_their_order() {
-        let vectors: Vec<Value> =
-            serde_json::from_str(include_str!("../../../tests/vectors/hosted.json")).unwrap();
+        let vectors: Vec<Value> = serde_json::from_str(include_str!("../../../tests/vectors/hosted.json")).unwrap();
         let mut seen = 0;
         for vector in vectors.iter().filter(|v| v["name"].as_str().unwrap().starts_with("heartbeat_")) {
             let (name, mut open) = (vector["name"].as_str().unwrap(), OpenChannels::default());

@@ -102,10 +102,8 @@ impl Leads {
             return None;
         }
         let (position, turn) = self.way;
-        let mut way = (
-            position + self.jog.linear * dt,
-            (DQuat::from_scaled_axis(self.jog.angular * dt) * turn).normalize(),
-        );
+        let mut way =
+            (position + self.jog.linear * dt, (DQuat::from_scaled_axis(self.jog.angular * dt) * turn).normalize());
         if let Some(gripper) = gripper {
             let began = *self.began.get_or_insert(gripper);
             let reached = gripper.position() - began.position();

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use glam::DVec3;
 use waldo_protocol::geometry::{Base, Pose};
 use waldo_protocol::hosted::{
-    Arrival, ArmTeleop, CommandKind, CommandStatistics, DriveTeleop, Dropped, HANDS, Hand, HandJoy, Now, TaskNames,
-    Twist, hand_of,
+    ArmTeleop, Arrival, Buttons, CommandKind, CommandStatistics, DriveTeleop, Dropped, HANDS, Hand, HandJoy, Now,
+    TaskNames, Twist, hand_of,
 };
-use waldo_protocol::lcm::{self, Bool, Header, Joy, Message, PoseStamped, Time, TwistStamped};
+use waldo_protocol::lcm::{self, Bool, Header, Joy, Message, PoseStamped, Time, TwistStamped, UInt32};
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::CartCommand;
 
@@ -78,7 +78,10 @@ impl Operator {
         let message = match Message::decode(frame) {
             Ok(message) => message,
             Err(lcm::Error::Unknown(_)) => return Ok(()),
-            Err(error) => return Err(LeftOut::Malformed(error)),
+            Err(error) => {
+                self.statistics.malformed();
+                return Err(LeftOut::Malformed(error));
+            }
         };
         let (kind, header) = match &message {
             Message::PoseStamped(pose) => (CommandKind::Pose, &pose.header),
@@ -133,7 +136,7 @@ impl Operator {
     }
 
     fn twist(&mut self, message: &TwistStamped, stamp: f64, now: Now) -> Result<(), Dropped> {
-        let asked = Twist { linear: message.twist.linear, angular: message.twist.angular };
+        let asked = message.twist;
         match &mut self.machine {
             Machine::Arm { teleop, leads } => {
                 let jog = teleop.jog(stamp, asked, now)?;
@@ -254,6 +257,18 @@ impl Operator {
         }
     }
 
+    /// The base stands, whatever was asked for before.
+    pub(super) fn rest(&mut self) {
+        if let Machine::Drive { velocity, .. } = &mut self.machine {
+            *velocity = Twist::ZERO;
+        }
+    }
+
+    /// Whoever numbers commands from now on may begin anew.
+    pub(super) fn restart(&mut self) {
+        self.statistics.restart();
+    }
+
     /// The gripper button; true if it counts.
     pub(super) fn gripper(&mut self, closed: bool, now: Now) -> bool {
         let Machine::Arm { teleop, leads } = &mut self.machine else { return false };
@@ -304,17 +319,21 @@ pub(super) enum LeftOut {
     Dropped(Dropped),
 }
 
+/// What both controllers hold.
+fn buttons(controllers: &[Option<HandJoy>; 2], analog: bool) -> Vec<u8> {
+    UInt32::from(Buttons::pack(controllers, analog)).encode()
+}
+
 fn header(stamp: f64, frame_id: &str) -> Header {
     Header { seq: 0, stamp: Time::from_unix_s(stamp), frame_id: frame_id.to_owned() }
 }
 
 fn twist(of: Twist) -> Vec<u8> {
-    lcm::Twist { linear: of.linear, angular: of.angular }.encode()
+    of.encode()
 }
 
 fn twist_stamped(of: Twist, stamp: f64, frame_id: &str) -> Vec<u8> {
-    let twist = lcm::Twist { linear: of.linear, angular: of.angular };
-    TwistStamped { header: header(stamp, frame_id), twist }.encode()
+    TwistStamped { header: header(stamp, frame_id), twist: of }.encode()
 }
 
 /// A velocity as parts of what this base can do.

@@ -39,10 +39,18 @@ const INTERRUPTED_AFTER: Duration = Duration::from_secs(4);
 const FAILED_AFTER: Duration = Duration::from_secs(6);
 const KEEPALIVE: Duration = Duration::from_secs(1);
 
+/// The same for a robot and its SFU: what cannot be stopped from afar must not go on for long.
+const ROBOT_INTERRUPTED_AFTER: Duration = Duration::from_secs(1);
+const ROBOT_FAILED_AFTER: Duration = Duration::from_secs(14);
+const ROBOT_KEEPALIVE: Duration = Duration::from_millis(200);
+
 /// Connectivity checks: with these, and without waiting for better candidates, a connection on one network stands in
 /// about 100 ms.
 const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 const CHECKS: u16 = 50;
+
+/// An SFU is farther away.
+const ROBOT_CHECKS: u16 = 250;
 
 /// How long a way through a relay waits for a better one. Direct ways of most networks are found by then, and what is left of
 /// [`CONNECT_LIMIT`] is enough for the encryption handshake.
@@ -111,7 +119,7 @@ impl Connection {
             .with_data_channel_send_buffer_limit(SEND_BUFFER)
             .with_media_engine(engine)
             .with_interceptor_registry(registry)
-            .with_setting_engine(settings())
+            .with_setting_engine(settings(lane))
             // For networks that let no UDP through.
             .with_tcp_addrs(addresses.clone())
             .with_udp_addrs(addresses)
@@ -275,7 +283,11 @@ pub(super) async fn on<T: Send + 'static>(
     runtime.spawn(work).await.map_err(|error| RtcError(format!("the task did not finish: {error}")))
 }
 
-fn settings() -> SettingEngine {
+fn settings(lane: Lane) -> SettingEngine {
+    let (interrupted, failed, keepalive, checks) = match lane {
+        Lane::Robot => (ROBOT_INTERRUPTED_AFTER, ROBOT_FAILED_AFTER, ROBOT_KEEPALIVE, ROBOT_CHECKS),
+        Lane::Video | Lane::Poses => (INTERRUPTED_AFTER, FAILED_AFTER, KEEPALIVE, CHECKS),
+    };
     // Browsers hide their addresses behind mDNS names. Resolving them helps behind a firewall that lets nobody in who
     // was not called first; a host without a route for multicast has to do without.
     let mdns = match MulticastSocket::new().into_std() {
@@ -290,8 +302,8 @@ fn settings() -> SettingEngine {
         .with_host_acceptance_min_wait(Some(Duration::ZERO))
         .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
         .with_relay_acceptance_min_wait(Some(RELAY_WAIT))
-        .with_ice_connection_attempts(Some(CHECK_INTERVAL), Some(CHECKS))
-        .with_ice_timeouts(Some(INTERRUPTED_AFTER), Some(FAILED_AFTER), Some(KEEPALIVE))
+        .with_ice_connection_attempts(Some(CHECK_INTERVAL), Some(checks))
+        .with_ice_timeouts(Some(interrupted), Some(failed), Some(keepalive))
         .with_sctp_max_message_size(SctpMaxMessageSize::Bounded(MAX_MESSAGE_SIZE))
         .build()
 }

@@ -67,8 +67,7 @@ pub struct RobotPeer {
     connection: Connection,
     codec: Arc<CodecChoice>,
     armed: watch::Sender<bool>,
-    _first_channel: Channel,
-    _voices: AbortOnDropHandle<()>,
+    _tasks: [AbortOnDropHandle<()>; 2],
 }
 
 impl RobotPeer {
@@ -110,10 +109,11 @@ impl RobotPeer {
                 tracing::debug!(%error, "the picture for the operator ended");
             }
         }]);
-        let voices = AbortOnDropHandle::new(connection.runtime().spawn(listen(heard, voice)));
+        let silent = async move { while first_channel.next().await.is_some() {} };
+        let runtime = connection.runtime();
+        let tasks = [runtime.spawn(listen(heard, voice)), runtime.spawn(silent)].map(AbortOnDropHandle::new);
         let sdp = connection.offer().await?;
-        let peer = Self { connection, codec: Arc::new(codec), armed, _first_channel: first_channel, _voices: voices };
-        Ok((peer, sdp))
+        Ok((Self { connection, codec: Arc::new(codec), armed, _tasks: tasks }, sdp))
     }
 
     /// Applies the SFU's answer. The connection ends if it does not stand `within` this time.
@@ -169,6 +169,13 @@ impl RobotPeer {
         let mut state = self.connection.state();
         let reached = state.wait_for(|state| seen(*state) == wanted || seen(*state) == PeerState::Ended).await;
         reached.map_or(PeerState::Ended, |state| seen(*state))
+    }
+
+    /// Waits until the connection is in that state no longer; gives the state it is in.
+    pub async fn left(&self, before: PeerState) -> PeerState {
+        let mut state = self.connection.state();
+        let left = state.wait_for(|state| seen(*state) != before).await;
+        left.map_or(PeerState::Ended, |state| seen(*state))
     }
 
     /// How the way to the SFU fares.

@@ -289,9 +289,9 @@ impl Arbiter {
     fn follow_hands(&mut self, hands: &FieldHands, events: &mut Vec<Event>) {
         let was = self.field.engaged();
         for (followed, hand) in self.field.followed.iter_mut().zip(hands) {
-            *followed = followed.zip(hand.filter(|hand| hand.grips && hand.follows)).map(|(followed, hand)| {
-                FieldTarget { hand: hand.pose, grip: hand.grip, ..followed }
-            });
+            *followed = followed
+                .zip(hand.filter(|hand| hand.grips && hand.follows))
+                .map(|(followed, hand)| FieldTarget { hand: hand.pose, grip: hand.grip, ..followed });
         }
         if was && !self.field.engaged() {
             events.push(Event::Tracking(false));
