@@ -70,3 +70,4 @@ pub mod serve;
 pub mod tls;
 pub mod video;
 pub mod vr;
+mod websocket;

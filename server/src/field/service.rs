@@ -19,7 +19,7 @@ use super::outbox::Outbox;
 use super::seat::Seat;
 use super::worker::{Calls, NoAnswer, Shared};
 use crate::clock;
-use crate::policy::outbox::Close;
+use crate::websocket::Close;
 
 /// What clients cause is logged at most this often, per kind.
 const LOG_EVERY: Duration = Duration::from_secs(1);

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, UPGRADE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 
@@ -14,7 +13,7 @@ use super::config::FieldAccess;
 use super::server::Door;
 use super::{connection, session::Session};
 use crate::http;
-use crate::policy::websocket::accept_key;
+use crate::websocket::upgrade::{accept_key, switching};
 
 /// The page's port: `/field` only.
 pub(super) fn below_the_page(door: Door) -> Router {
@@ -61,13 +60,5 @@ async fn upgrade(State(door): State<Door>, mut request: Request) -> Response {
     };
     // On the threads of the field: scenes are more than the urgent thread of the page may send.
     tasks.spawn_on(serving, &open.handle);
-    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
-    let headers = response.headers_mut();
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    match HeaderValue::from_str(&accept) {
-        Ok(accept) => headers.insert(SEC_WEBSOCKET_ACCEPT, accept),
-        Err(_) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    };
-    response
+    switching(accept).into_response()
 }
