@@ -65,6 +65,7 @@ pub mod policy;
 mod priority;
 pub mod robot;
 pub mod rtc;
+mod seldom;
 pub mod sensors;
 pub mod serve;
 pub mod tls;

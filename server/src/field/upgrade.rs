@@ -10,23 +10,23 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 
 use super::config::FieldAccess;
-use super::server::Door;
+use super::server::FieldDoor;
 use super::{connection, session::Session};
 use crate::http;
 use crate::websocket::upgrade::{accept_key, switching};
 
 /// The page's port: `/field` only.
-pub(super) fn below_the_page(door: Door) -> Router {
+pub(super) fn below_the_page(door: FieldDoor) -> Router {
     Router::new().route("/field", any(upgrade)).with_state(door)
 }
 
 /// A port of its own: every path.
-pub(super) fn everywhere(door: Door) -> Router {
+pub(super) fn everywhere(door: FieldDoor) -> Router {
     Router::new().fallback(upgrade).with_state(door)
 }
 
 /// Clients may have no token in their address: then it is in their hello, and they are sent nothing before it.
-async fn upgrade(State(door): State<Door>, mut request: Request) -> Response {
+async fn upgrade(State(door): State<FieldDoor>, mut request: Request) -> Response {
     let accept = match accept_key(request.method(), request.headers()) {
         Ok(accept) => accept,
         Err(refused) => return refused.into_response(),
