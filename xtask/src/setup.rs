@@ -31,6 +31,8 @@ pub(crate) enum Need {
     Networks,
     /// Python with the libraries of `tests/python`.
     Python,
+    /// PostgreSQL, the broker's other database, and coturn, a relay.
+    Servers,
 }
 
 /// Needs of every native build.
@@ -48,6 +50,7 @@ const TESTS: &[Need] = &[
     Need::Networks,
     Need::Codecs,
     Need::Python,
+    Need::Servers,
 ];
 
 /// The environment in which everything asked for is found.
@@ -86,6 +89,9 @@ const CODECS: &[(&str, &str)] = &[
     ("gstreamer1.0-plugins-bad", "lib/*/gstreamer-1.0/libgstopenh264.so"),
     ("gstreamer1.0-plugins-ugly", "lib/*/gstreamer-1.0/libgstx264.so"),
 ];
+
+/// Debian packages of servers that tests start themselves, and a file of each below `/usr`.
+const SERVERS: &[(&str, &str)] = &[("postgresql", "lib/postgresql/*/bin/initdb"), ("coturn", "bin/turnserver")];
 
 const CHROMIUM: &[&str] = &["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
 const DRIVER: &[&str] = &["chromedriver"];
@@ -137,6 +143,9 @@ fn missing_packages(needs: &[Need]) -> Vec<&'static str> {
     let mut missing = Vec::new();
     if needs.contains(&Need::Cxx) && packages::program(&["c++", "g++"]).is_none() {
         missing.push("build-essential");
+    }
+    if needs.contains(&Need::Servers) {
+        missing.extend(SERVERS.iter().filter(|(_, file)| !packages::is_there(file)).map(|(package, _)| *package));
     }
     if needs.contains(&Need::Codecs) {
         missing.extend(CODECS.iter().filter(|(_, file)| !packages::is_there(file)).map(|(package, _)| *package));
