@@ -9,7 +9,7 @@ const MAX_BUCKETS: usize = 20_000;
 
 /// Classes of routes that share a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Class {
+pub(crate) enum Class {
     /// Making and revoking keys.
     KeysWrite,
     /// Registering and joining.
@@ -22,7 +22,7 @@ pub enum Class {
 
 impl Class {
     /// The word in `/metrics`.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::KeysWrite => "keys_write",
             Self::SessionJoin => "session_join",
@@ -42,7 +42,7 @@ impl Class {
     }
 
     /// The class of a request, by the template of its route.
-    pub fn of(method: &str, route: &str) -> Option<Self> {
+    pub(crate) fn of(method: &str, route: &str) -> Option<Self> {
         match (method, route) {
             ("POST", "/api/v1/keys") | ("DELETE", "/api/v1/keys/{id}") => Some(Self::KeysWrite),
             ("POST", "/api/v1/sessions" | "/api/v1/sessions/{id}/join" | "/api/v1/sessions/{id}/takeover") => {
@@ -71,14 +71,14 @@ impl Bucket {
 
 /// The buckets of all callers.
 #[derive(Debug, Default)]
-pub struct Limits(Mutex<HashMap<(Class, String), Bucket>>);
+pub(crate) struct Limits(Mutex<HashMap<(Class, String), Bucket>>);
 
 impl Limits {
     /// Takes a token of a caller's; without one, how long until there is.
     ///
     /// # Errors
     /// The time to wait, at least a second.
-    pub fn take(&self, class: Class, caller: &str, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn take(&self, class: Class, caller: &str, now: Instant) -> Result<(), Duration> {
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= MAX_BUCKETS {
             buckets.retain(|(class, _), bucket| bucket.refilled(*class, now) < f64::from(class.burst()));

@@ -18,7 +18,7 @@ type Labels<const N: usize> = [(&'static str, String); N];
 
 /// All counters of one broker. Cheap to clone; all clones count together.
 #[derive(Clone, Debug)]
-pub struct Metrics(Arc<Inner>);
+pub(crate) struct Metrics(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {

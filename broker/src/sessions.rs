@@ -19,11 +19,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::bridge::Bridged;
-pub(crate) use self::operator::{Joined, Joining, Lease};
-pub use self::refusal::Refusal;
-pub(crate) use self::robot::{Registered, Registration};
-pub(crate) use self::viewer::{ViewerBridged, ViewerJoined};
+
+pub(crate) use self::operator::{Joining, Lease};
+pub(crate) use self::refusal::Refusal;
+pub(crate) use self::robot::Registration;
 use self::held::Held;
 use self::locks::Locks;
 use crate::auth::Operator;

@@ -7,19 +7,19 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use waldo_protocol::hosted::{ErrorBody, Extension, ServiceHealth as Health};
+use waldo_protocol::hosted::{ErrorBody, Extension, BrokerHealth};
 
 use super::Api;
 use super::error::ApiError;
 
 /// Whether the broker is there, and its extensions
 #[utoipa::path(get, path = "/health",
-    responses((status = 200, body = Health), (status = 502, body = ErrorBody)))]
-pub(super) async fn health(State(api): State<Api>) -> Result<Json<Health>, ApiError> {
+    responses((status = 200, body = BrokerHealth), (status = 502, body = ErrorBody)))]
+pub(super) async fn health(State(api): State<Api>) -> Result<Json<BrokerHealth>, ApiError> {
     api.store.ping().await?;
-    Ok(Json(Health {
+    Ok(Json(BrokerHealth {
         status: "ok".to_owned(),
-        service: Health::SERVICE.to_owned(),
+        service: BrokerHealth::SERVICE.to_owned(),
         environment: if api.settings.development { "dev" } else { "prod" }.to_owned(),
         extensions: api.settings.extensions.clone(),
     }))

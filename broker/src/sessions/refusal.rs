@@ -5,7 +5,7 @@ use crate::store::StoreError;
 
 /// Why a call is refused. The texts are part of the wire.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// No such session, or none of the caller's tenant, or it is over.
     #[error("Session not found")]
     NotFound,
