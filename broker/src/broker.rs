@@ -64,6 +64,9 @@ pub enum BrokerError {
     /// There is one already.
     #[error("{0} exists already")]
     Exists(String),
+    /// The engine does not start.
+    #[error("the SFU does not start: {0}")]
+    Engine(#[source] io::Error),
     /// The HTTP client cannot be made.
     #[error("no HTTP client: {0}")]
     Client(#[from] reqwest::Error),

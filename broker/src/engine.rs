@@ -3,14 +3,20 @@
 use std::sync::Arc;
 
 use crate::broker::BrokerError;
-use crate::sfu::Engine;
+use crate::sfu::{Engine, embedded};
 
 /// The engine that forwards between peers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum SfuSettings {
     /// Inside of the broker.
-    #[default]
-    Embedded,
+    Embedded(embedded::Settings),
+}
+
+impl Default for SfuSettings {
+    fn default() -> Self {
+        Self::Embedded(embedded::Settings::default())
+    }
 }
 
 /// An engine, and whether its peers are in this process.
@@ -20,6 +26,11 @@ pub(crate) struct Started {
 }
 
 /// Starts the engine.
-pub(crate) async fn start(_settings: &SfuSettings) -> Result<Started, BrokerError> {
-    Err(BrokerError::Settings("no engine yet".to_owned()))
+pub(crate) async fn start(settings: &SfuSettings) -> Result<Started, BrokerError> {
+    match settings {
+        SfuSettings::Embedded(settings) => {
+            let engine = embedded::Embedded::start(settings).map_err(BrokerError::Engine)?;
+            Ok(Started { engine: Arc::new(engine), inside: true })
+        }
+    }
 }

@@ -4,6 +4,8 @@
 //! `embedded` runs in this program, `process` speaks to `waldo-broker sfu`, `cloudflare` to Cloudflare Realtime. LiveKit relays no
 //! descriptions and bridges nothing; the broker only hands out its tokens.
 
+pub mod embedded;
+
 use std::fmt;
 
 use async_trait::async_trait;
@@ -327,6 +329,12 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// `Refused` if the robot has no such channel or the engine cannot do it, `Gone` if there is no such robot.
     async fn inject(&self, robot: &PeerId, text: &str) -> Result<(), EngineError>;
+
+    /// The robot has been told the ids of this bridge, by a heartbeat's reply. What an operator said on `state_reliable` waits for it, at
+    /// most two seconds, so that it meets an open channel. Engines that keep nothing ignore it.
+    async fn ids_told(&self, robot: &PeerId, generation: u64) {
+        let _ = (robot, generation);
+    }
 
     /// What happens from now on. A receiver that does not keep up misses the oldest.
     fn events(&self) -> broadcast::Receiver<EngineEvent>;

@@ -1,24 +1,37 @@
-//! placeholder
-use waldo_protocol::hosted::IceServer;
-/// x
-#[derive(Clone, Debug, Default)]
-pub struct Turn;
-impl Turn {
-    /// x
-    pub fn new(_settings: TurnSettings) -> Self {
-        Self
-    }
+//! STUN servers for peers.
 
-    /// x
-    pub async fn ice_servers(&self, _subject: &str) -> Vec<IceServer> {
-        self.stun_list()
-    }
-    /// x
-    pub fn stun_list(&self) -> Vec<IceServer> {
-        vec![IceServer::stun("stun:stun.cloudflare.com:3478")]
+use waldo_protocol::hosted::IceServer;
+
+/// The servers to name.
+#[derive(Clone, Debug)]
+pub struct TurnSettings {
+    /// `stun:` URLs.
+    pub stun: Vec<String>,
+}
+
+impl Default for TurnSettings {
+    fn default() -> Self {
+        Self { stun: vec!["stun:stun.cloudflare.com:3478".to_owned()] }
     }
 }
 
-/// x
-#[derive(Clone, Debug, Default)]
-pub struct TurnSettings;
+/// Names servers.
+#[derive(Clone, Debug)]
+pub struct Turn(TurnSettings);
+
+impl Turn {
+    /// With these settings.
+    pub fn new(settings: TurnSettings) -> Self {
+        Self(settings)
+    }
+
+    /// What a peer of this subject may use; never fails.
+    pub async fn ice_servers(&self, _subject: &str) -> Vec<IceServer> {
+        self.stun_list()
+    }
+
+    /// The STUN servers.
+    pub fn stun_list(&self) -> Vec<IceServer> {
+        self.0.stun.iter().map(IceServer::stun).collect()
+    }
+}

@@ -118,6 +118,9 @@ impl Sessions {
         let mut session = session;
         // What it did not answer in time it never got, or it cannot.
         session.robot_offer = session.robot_offer.filter(|(_, at)| now - at < ms(inner.timers.robot_offer));
+        if let (Some(peer), Some(bridge)) = (&session.robot_peer, &session.bridge) {
+            inner.engine.ids_told(&PeerId::new(peer), bridge.generation).await;
+        }
         Ok(session)
     }
 

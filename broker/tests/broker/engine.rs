@@ -13,29 +13,29 @@ use waldo_broker::sfu::{
 };
 
 /// What it was asked, in a word and its peers.
-pub type Call = String;
+pub(crate) type Call = String;
 
 /// What it is told to do.
 #[derive(Default)]
-pub struct Script {
+pub(crate) struct Script {
     /// The next peer is not made.
-    pub no_peer: Option<EngineError>,
+    pub(crate) no_peer: Option<EngineError>,
     /// The next bridge is not opened.
-    pub no_bridge: Option<EngineError>,
+    pub(crate) no_bridge: Option<EngineError>,
     /// The next answer is not taken.
-    pub no_answer: Option<EngineError>,
+    pub(crate) no_answer: Option<EngineError>,
     /// Bridges come with these offers.
-    pub video_offer: Option<String>,
-    pub robot_offer: Option<String>,
+    pub(crate) video_offer: Option<String>,
+    pub(crate) robot_offer: Option<String>,
     /// How long a peer takes to be made.
-    pub delay: Duration,
+    pub(crate) delay: Duration,
 }
 
-pub struct Scripted {
-    pub script: Mutex<Script>,
-    pub calls: Mutex<Vec<Call>>,
-    pub peers: Mutex<HashSet<String>>,
-    pub events: broadcast::Sender<EngineEvent>,
+pub(crate) struct Scripted {
+    pub(crate) script: Mutex<Script>,
+    pub(crate) calls: Mutex<Vec<Call>>,
+    pub(crate) peers: Mutex<HashSet<String>>,
+    pub(crate) events: broadcast::Sender<EngineEvent>,
     count: AtomicU64,
 }
 
@@ -52,15 +52,15 @@ impl Scripted {
     }
 
     /// Calls that begin with a word.
-    pub fn called(&self, word: &str) -> Vec<Call> {
+    pub(crate) fn called(&self, word: &str) -> Vec<Call> {
         self.calls.lock().unwrap().iter().filter(|call| call.starts_with(word)).cloned().collect()
     }
 
-    pub fn set(&self, act: impl FnOnce(&mut Script)) {
+    pub(crate) fn set(&self, act: impl FnOnce(&mut Script)) {
         act(&mut self.script.lock().unwrap());
     }
 
-    pub fn has(&self, peer: &str) -> bool {
+    pub(crate) fn has(&self, peer: &str) -> bool {
         self.peers.lock().unwrap().contains(peer)
     }
 }

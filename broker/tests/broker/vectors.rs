@@ -195,6 +195,11 @@ async fn check(world: &World, vector: &Value, id: &str, reply: &Reply, expect: &
     }
 }
 
+/// Whether a vector is one call; the one of an eviction is a story of its own.
+fn is_rest(vector: &Value) -> bool {
+    vector["name"].as_str().unwrap().starts_with("rest_") && vector["message"].get("path").is_some()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_rest_vector_holds() {
     let vectors: Vec<Value> = serde_json::from_str(VECTORS).unwrap();
@@ -232,5 +237,5 @@ async fn every_rest_vector_holds() {
         }
         replayed += 1;
     }
-    assert_eq!(replayed, 42, "the vectors have changed");
+    assert_eq!(replayed, 40, "the vectors have changed");
 }
