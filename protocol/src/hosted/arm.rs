@@ -12,8 +12,8 @@ use super::engage::{Engage, EngageBy};
 use super::frames::{HANDS, HandDelta, controller_pose, webxr_to_robot};
 use super::joy::HandJoy;
 use super::staleness::{Dropped, Freshness, Now, StalenessGate};
-use super::twist::Twist;
 use crate::geometry::{Base, Pose};
+use crate::lcm::Twist;
 use crate::time::MonoTime;
 use crate::vr::Hand;
 

@@ -19,9 +19,9 @@ pub use operator::{
 };
 pub use robot::{
     BridgeUpdate, Done, Heartbeat, HeartbeatAck, LiveKitAck, RegisterRobot, RegisteredRobot, RobotChannelIds,
-    SafetyState, SdpAnswer, Transport, TwistUnits,
+    SafetyState, SdpAnswer, Transport,
 };
-pub use session::{Extension, Health, SessionInfo, SessionList, SessionState};
+pub use session::{BrokerHealth, Extension, SessionInfo, SessionList, SessionState};
 
 /// What every path of the interface begins with.
 pub const API_PREFIX: &str = "/api/v1";

@@ -95,14 +95,14 @@ pub enum ToRobot {
         reason: Option<String>,
     },
     /// A command that can only be refused.
-    Refused(Refused),
+    Refused(RefusedCommand),
     /// Of a type that nobody knows; to be ignored.
     Unknown(String),
 }
 
 /// Why a command is refused as soon as it is read. The answer is an acknowledgement with `ok: false`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct RefusedCommand {
     /// For the acknowledgement.
     pub nonce: Option<Nonce>,
     /// The command's type.
@@ -299,7 +299,7 @@ impl ToRobot {
             | Self::NavGoal { nonce, .. }
             | Self::NavCancel { nonce }
             | Self::TeleopScale { nonce, .. }
-            | Self::Refused(Refused { nonce, .. }) => nonce.as_ref(),
+            | Self::Refused(RefusedCommand { nonce, .. }) => nonce.as_ref(),
             Self::Ping { .. }
             | Self::ClockReport(_)
             | Self::VideoStats(_)
@@ -351,7 +351,7 @@ fn command(
     problem: &'static str,
     read: impl FnOnce(Option<Nonce>) -> Option<ToRobot>,
 ) -> ToRobot {
-    read(nonce.clone()).unwrap_or(ToRobot::Refused(Refused { nonce, kind, problem }))
+    read(nonce.clone()).unwrap_or(ToRobot::Refused(RefusedCommand { nonce, kind, problem }))
 }
 
 /// Of `brightness`, or of what pages said before that.

@@ -3,33 +3,21 @@
 use std::time::Duration;
 
 use glam::DVec3;
+use serde::{Deserialize, Serialize};
 
 use super::dead_man::DeadMan;
 use super::joy::HandJoy;
 use super::staleness::{Dropped, Freshness, Now, StalenessGate};
+use crate::lcm::Twist;
 use crate::time::MonoTime;
 use crate::vr::Hand;
 
 /// Slower than this, in each component, is no motion.
 const ZERO: f64 = 1e-8;
 
-/// A velocity: linear in m/s and angular in rad/s, x forward, y left, z up.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Twist {
-    /// m/s.
-    pub linear: DVec3,
-    /// rad/s.
-    pub angular: DVec3,
-}
-
 impl Twist {
     /// No motion.
     pub const ZERO: Self = Self { linear: DVec3::ZERO, angular: DVec3::ZERO };
-
-    /// Whether all six numbers are finite.
-    pub fn is_finite(&self) -> bool {
-        self.linear.is_finite() && self.angular.is_finite()
-    }
 
     /// Whether no component is a motion.
     pub fn is_zero(&self) -> bool {
@@ -45,7 +33,9 @@ impl Twist {
 }
 
 /// What the numbers of a twist mean. They look the same on the wire, so the robot announces which it takes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
 pub enum TwistUnits {
     /// Metres and radians per second (generation B).
     #[default]

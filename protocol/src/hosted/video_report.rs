@@ -63,6 +63,7 @@ impl VideoReport {
             e2e_latency_ms,
             codec: self.codec_mime.rsplit('/').next().unwrap_or_default().to_owned(),
             decoder: self.decoder.clone(),
+            ts: None,
         })
     }
 }

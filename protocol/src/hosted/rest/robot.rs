@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::IceServer;
 use super::number::whole;
-use crate::hosted::ChannelLabel;
+use crate::hosted::{ChannelLabel, TwistUnits};
 
 /// `POST /sessions`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,18 +50,6 @@ pub enum Transport {
     Cloudflare,
     /// One that is spoken to directly.
     Livekit,
-}
-
-/// What the numbers of a twist mean.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum TwistUnits {
-    /// m/s and rad/s.
-    #[default]
-    Si,
-    /// Shares of the robot's own speeds.
-    Normalized,
 }
 
 /// Its reply.

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{SafetyState, Transport, TwistUnits};
+use super::{SafetyState, Transport};
+use crate::hosted::TwistUnits;
 
 /// One registration of a robot: `GET /sessions/{id}/status`, and each entry of the list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,13 +101,13 @@ impl<'de> Deserialize<'de> for SessionList {
     }
 }
 
-/// `GET /health`.
+/// `GET /health` of a broker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Health {
+pub struct BrokerHealth {
     /// `ok`.
     pub status: String,
-    /// The same for every broker, [`Health::SERVICE`].
+    /// The same for every broker, [`BrokerHealth::SERVICE`].
     pub service: String,
     /// `prod` or `dev`.
     pub environment: String,
@@ -115,7 +116,7 @@ pub struct Health {
     pub extensions: Vec<String>,
 }
 
-impl Health {
+impl BrokerHealth {
     /// What the wire calls itself.
     pub const SERVICE: &'static str = "dimos-teleop";
 }
