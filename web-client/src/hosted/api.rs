@@ -6,7 +6,7 @@ use leptos::prelude::window;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use waldo_protocol::hosted::{
-    API_PREFIX, AuthConfig, BridgedSession, BridgedViewer, CreateKey, CreatedKey, Credentials, ErrorBody, Health,
+    API_PREFIX, AuthConfig, BridgedSession, BridgedViewer, BrokerHealth, CreateKey, CreatedKey, Credentials, ErrorBody,
     IceServer, IceServers, JoinSession, JoinedSession, KeyList, LEASE_HEADER, LeaveSession, LoggedIn, Me, SdpAnswer,
     SessionInfo, SessionList, TakeOver,
 };
@@ -148,7 +148,7 @@ impl Api {
         let Ok(text) = self.fetch(&Request::get("/health"), &format!("{}/health", self.origin)).await else {
             return false;
         };
-        parse::<Health>(&text).is_ok_and(|health| health.environment == "dev")
+        parse::<BrokerHealth>(&text).is_ok_and(|health| health.environment == "dev")
     }
 
     pub(super) async fn config(&self) -> Result<AuthConfig, Trouble> {

@@ -11,7 +11,7 @@ use waldo_protocol::hosted::{
 };
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, RtcPeerConnection};
+use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 
 use super::Hosted;
 use super::ride::Ride;

@@ -31,9 +31,7 @@ impl Gathering {
 
     /// Whether the wait is over.
     pub fn is_over(&self, complete: bool, now: f64) -> bool {
-        complete
-            || self.routable_at.is_some_and(|at| now - at >= AFTER_ROUTABLE_MS)
-            || now - self.since >= self.limit
+        complete || self.routable_at.is_some_and(|at| now - at >= AFTER_ROUTABLE_MS) || now - self.since >= self.limit
     }
 }
 

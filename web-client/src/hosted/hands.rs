@@ -24,9 +24,8 @@ const MAX_UNSENT: u32 = 2048;
 const STOP_OVERDUE_MS: f64 = 600.0;
 
 /// The keys that mean something, as the browser calls them.
-const CODES: [&str; 11] = [
-    "KeyW", "KeyA", "KeyS", "KeyD", "KeyQ", "KeyE", "KeyR", "KeyF", "ShiftLeft", "ShiftRight", "Space",
-];
+const CODES: [&str; 11] =
+    ["KeyW", "KeyA", "KeyS", "KeyD", "KeyQ", "KeyE", "KeyR", "KeyF", "ShiftLeft", "ShiftRight", "Space"];
 
 /// What the operator holds and has chosen.
 pub(super) struct Hands {
@@ -234,7 +233,7 @@ fn types(event: &KeyboardEvent) -> bool {
     if let Some(input) = target.dyn_ref::<HtmlInputElement>() {
         return !matches!(input.type_().as_str(), "range" | "checkbox");
     }
-    target
-        .dyn_ref::<HtmlElement>()
-        .is_some_and(|element| matches!(element.tag_name().as_str(), "TEXTAREA" | "SELECT") || element.is_content_editable())
+    target.dyn_ref::<HtmlElement>().is_some_and(|element| {
+        matches!(element.tag_name().as_str(), "TEXTAREA" | "SELECT") || element.is_content_editable()
+    })
 }

@@ -7,12 +7,12 @@ use js_sys::{Array, Uint8Array};
 use leptos::prelude::window;
 use waldo_protocol::hosted::{ChannelLabel, Direction, IceServer, JoinSession, Role, TakeOver};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::{JsFuture, spawn_local};
+use wasm_bindgen_futures::JsFuture;
 use web_sys::{
     MediaStream, MediaStreamConstraints, MediaStreamTrack, MessageEvent, RtcConfiguration, RtcDataChannel,
-    RtcDataChannelInit, RtcDataChannelState, RtcDataChannelType, RtcIceGatheringState, RtcIceServer,
-    RtcPeerConnection, RtcPeerConnectionIceEvent, RtcPeerConnectionState, RtcRtpTransceiverDirection,
-    RtcRtpTransceiverInit, RtcSdpType, RtcSessionDescriptionInit, RtcTrackEvent,
+    RtcDataChannelInit, RtcDataChannelState, RtcDataChannelType, RtcIceGatheringState, RtcIceServer, RtcPeerConnection,
+    RtcPeerConnectionIceEvent, RtcPeerConnectionState, RtcRtpTransceiverDirection, RtcRtpTransceiverInit, RtcSdpType,
+    RtcSessionDescriptionInit, RtcTrackEvent,
 };
 
 use super::api::{Api, Trouble};
@@ -138,7 +138,7 @@ impl Leg {
         while !leg.gathering.get().is_over(complete(), now()) {
             sleep(LOOK_EVERY_MS).await;
         }
-        let offer = leg.peer.local_description().ok_or("closed")?.sdp();
+        let offer = leg.peer.local_description().ok_or_else(closed)?.sdp();
 
         leg.tell(Event::Step(Step::Join));
         let joined = if wish.take_over {
@@ -177,7 +177,7 @@ impl Leg {
             leg.describe(RtcSdpType::Offer, &offer).await?;
             let answer: RtcSessionDescriptionInit = JsFuture::from(leg.peer.create_answer()).await?.unchecked_into();
             JsFuture::from(leg.peer.set_local_description(&answer)).await?;
-            let sdp = leg.peer.local_description().ok_or("closed")?.sdp();
+            let sdp = leg.peer.local_description().ok_or_else(closed)?.sdp();
             // Without a picture the robot can still be stopped, and seen on the map.
             let answered = match role {
                 Role::Operator => api.answer_video(session, sdp, ticket.lease.as_deref()).await,
@@ -218,10 +218,6 @@ impl Leg {
 
     pub(super) fn commands_open(&self) -> bool {
         is_open(&self.commands)
-    }
-
-    pub(super) fn state_open(&self) -> bool {
-        is_open(&self.state)
     }
 
     /// The browser does not hear of the SFU at present.
@@ -266,13 +262,14 @@ impl Leg {
 
     fn listen(self: &Rc<Self>) {
         let leg = Rc::downgrade(self);
-        let candidate = Closure::<dyn FnMut(RtcPeerConnectionIceEvent)>::new(move |event: RtcPeerConnectionIceEvent| {
-            if let (Some(leg), Some(candidate)) = (leg.upgrade(), event.candidate()) {
-                let mut gathering = leg.gathering.get();
-                gathering.found(&candidate.candidate(), now());
-                leg.gathering.set(gathering);
-            }
-        });
+        let candidate =
+            Closure::<dyn FnMut(RtcPeerConnectionIceEvent)>::new(move |event: RtcPeerConnectionIceEvent| {
+                if let (Some(leg), Some(candidate)) = (leg.upgrade(), event.candidate()) {
+                    let mut gathering = leg.gathering.get();
+                    gathering.found(&candidate.candidate(), now());
+                    leg.gathering.set(gathering);
+                }
+            });
         self.peer.set_onicecandidate(Some(candidate.as_ref().unchecked_ref()));
         let leg = Rc::downgrade(self);
         let track = Closure::<dyn FnMut(RtcTrackEvent)>::new(move |event: RtcTrackEvent| {
@@ -367,6 +364,10 @@ impl Drop for Leg {
         }
         self.peer.close();
     }
+}
+
+fn closed() -> Trouble {
+    Trouble::Browser("the connection was closed".to_owned())
 }
 
 fn is_open(channel: &RefCell<Option<Channel>>) -> bool {

@@ -56,11 +56,7 @@ impl Panel {
 
     /// The buttons, below the picture and tilted up to the eyes.
     pub fn console() -> Self {
-        Self {
-            centre: DVec3::new(0.0, 0.86, -1.3),
-            turn: DQuat::from_rotation_x(-0.6),
-            size: DVec2::new(1.5, 0.52),
-        }
+        Self { centre: DVec3::new(0.0, 0.86, -1.3), turn: DQuat::from_rotation_x(-0.6), size: DVec2::new(1.5, 0.52) }
     }
 
     /// The two pictures of an arm cockpit, left and right.
@@ -113,15 +109,7 @@ mod tests {
 
     fn all() -> Vec<Panel> {
         let [left, right] = Panel::arm_screens();
-        vec![
-            Panel::screen(),
-            Panel::map(),
-            Panel::figures(),
-            Panel::console(),
-            left,
-            right,
-            Panel::arm_figures(),
-        ]
+        vec![Panel::screen(), Panel::map(), Panel::figures(), Panel::console(), left, right, Panel::arm_figures()]
     }
 
     #[test]

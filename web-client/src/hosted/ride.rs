@@ -4,7 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use waldo_protocol::hosted::{
-    ChannelLabel, ClockReport, ClockSync, MapMessage, Role, SessionInfo, SessionState, StallGate, ToOperator, ToRobot, detail,
+    ChannelLabel, ClockReport, ClockSync, MapMessage, Role, SessionInfo, SessionState, StallGate, ToOperator, ToRobot,
+    detail,
 };
 
 use super::Hosted;
@@ -134,7 +135,8 @@ impl Ride {
                 let Some(sent) = client_ts.as_f64() else { return };
                 let told = self.clock.borrow_mut().on_pong(sent, robot_ts, unix_now());
                 if let Some(estimate) = told {
-                    let [rtt_ms, offset_ms] = [estimate.rtt_ms, estimate.offset_ms].map(|ms| (ms * 10.0).round() / 10.0);
+                    let [rtt_ms, offset_ms] =
+                        [estimate.rtt_ms, estimate.offset_ms].map(|ms| (ms * 10.0).round() / 10.0);
                     self.say(&ToRobot::ClockReport(ClockReport { rtt_ms, offset_ms }));
                 }
             }
@@ -193,7 +195,7 @@ impl Ride {
             strip: strip.min(height),
             hud: self.figures.hud(),
             progress: self.acks.borrow().all(),
-            may_drive: self.may_drive(),
+            may_drive: self.may_move() && (self.kind == Kind::Arm || self.robot.borrow().stands()),
             speed: self.hands.speed.get().as_str(),
             pose_mode: self.hands.tilts.get(),
             light: self.robot.borrow().light.unwrap_or(0.0),

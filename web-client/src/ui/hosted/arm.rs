@@ -14,12 +14,13 @@ pub(super) fn ArmControls(hosted: HostedHandle, summary: RwSignal<Summary>) -> i
     let twist = part(summary, |cockpit| cockpit.twist);
     let engaged = part(summary, |cockpit| cockpit.robot.engaged);
     let scale = part(summary, |cockpit| cockpit.robot.scale);
-    let state = part(summary, |cockpit| match (cockpit.stopped, cockpit.stalled || cockpit.release_first, &cockpit.way) {
-        (true, ..) => ("bad", "E-STOP LATCHED"),
-        (_, true, _) => ("bad", "JOG OFF"),
-        (false, false, Way::Live) => ("good", "KEYBOARD LIVE"),
-        _ => ("warn", "CONNECTING"),
-    });
+    let state =
+        part(summary, |cockpit| match (cockpit.stopped, cockpit.stalled || cockpit.release_first, &cockpit.way) {
+            (true, ..) => ("bad", "E-STOP LATCHED"),
+            (_, true, _) => ("bad", "JOG OFF"),
+            (false, false, Way::Live) => ("good", "KEYBOARD LIVE"),
+            _ => ("warn", "CONNECTING"),
+        });
     let axis = move |index: usize| {
         let value = twist.get()[index];
         let unit = if index < 3 { "m/s" } else { "rad/s" };

@@ -23,7 +23,8 @@ pub(super) fn DriveControls(hosted: HostedHandle, summary: RwSignal<Summary>) ->
     let avoids = part(summary, |cockpit| cockpit.robot.avoidance);
     let ready = part(summary, |cockpit| !cockpit.stopped && cockpit.way == crate::hosted::summary::Way::Live);
     let enabled = Signal::derive(move || ready.get());
-    let posture_is = move |name: &'static str| Signal::derive(move || posture.with(|posture| posture.as_deref() == Some(name)));
+    let posture_is =
+        move |name: &'static str| Signal::derive(move || posture.with(|posture| posture.as_deref() == Some(name)));
     let sport = move |control, name| hosted.with_value(|hosted| hosted.sport(control, name));
     view! {
         <section class="card">
@@ -44,6 +45,7 @@ pub(super) fn DriveControls(hosted: HostedHandle, summary: RwSignal<Summary>) ->
             <h2>"Speed"</h2>
             <div class="choices even">
                 {SPEEDS
+                    .into_iter()
                     .map(|(name, label)| {
                         let chosen = Signal::derive(move || speed.get() == name);
                         view! { <Command summary control=name label chosen enabled run=move || hosted.with_value(|hosted| hosted.choose_speed(name)) /> }
@@ -55,6 +57,7 @@ pub(super) fn DriveControls(hosted: HostedHandle, summary: RwSignal<Summary>) ->
             <h2>"Actions"</h2>
             <div class="choices even grid">
                 {ACTIONS
+                    .into_iter()
                     .map(|(name, label, dangerous)| {
                         view! { <Action hosted summary name label dangerous enabled /> }
                     })

@@ -1,5 +1,6 @@
 //! The keys, to see which are held and to hold them with a finger.
 
+use leptos::ev::PointerEvent;
 use leptos::prelude::*;
 
 use super::HostedHandle;
@@ -9,7 +10,8 @@ use crate::hosted::summary::{Kind, Summary};
 /// Code of the key, and what is on it.
 type Cap = (&'static str, &'static str);
 
-const CAPS: [[Cap; 3]; 2] = [[("KeyQ", "Q"), ("KeyW", "W"), ("KeyE", "E")], [("KeyA", "A"), ("KeyS", "S"), ("KeyD", "D")]];
+const CAPS: [[Cap; 3]; 2] =
+    [[("KeyQ", "Q"), ("KeyW", "W"), ("KeyE", "E")], [("KeyA", "A"), ("KeyS", "S"), ("KeyD", "D")]];
 const WIDE: [Cap; 2] = [("ShiftLeft", "Shift"), ("Space", "Space")];
 
 #[component]
@@ -34,15 +36,15 @@ pub(super) fn Touch(hosted: HostedHandle, summary: RwSignal<Summary>) -> impl In
                 tabindex="-1"
                 data-code=code
                 class:held=move || held.with(|held| held.contains(&code))
-                class:wide=label.len() > 1
-                on:pointerdown=move |event| {
+                class:wide={label.len() > 1}
+                on:pointerdown=move |event: PointerEvent| {
                     event.prevent_default();
                     hold(true);
                 }
                 on:pointerup=move |_| hold(false)
                 on:pointercancel=move |_| hold(false)
                 on:pointerleave=move |_| hold(false)
-                on:contextmenu=move |event| event.prevent_default()
+                on:contextmenu=move |event: web_sys::MouseEvent| event.prevent_default()
             >
                 <b>{label}</b>
                 <i>{move || hint(code)}</i>
@@ -52,10 +54,10 @@ pub(super) fn Touch(hosted: HostedHandle, summary: RwSignal<Summary>) -> impl In
     view! {
         <div class="touch" class:off=move || !may_drive.get()>
             <span class="title">{title}</span>
-            {CAPS.map(|row| view! { <div class="caps">{row.map(cap).collect_view()}</div> }).collect_view()}
+            {CAPS.into_iter().map(|row| view! { <div class="caps">{row.into_iter().map(cap).collect_view()}</div> }).collect_view()}
             <div class="caps">
-                {WIDE.map(cap).collect_view()}
-                <Show when=move || pose_mode.get()>{[("KeyR", "R"), ("KeyF", "F")].map(cap).collect_view()}</Show>
+                {WIDE.into_iter().map(cap).collect_view()}
+                <Show when=move || pose_mode.get()>{[("KeyR", "R"), ("KeyF", "F")].into_iter().map(cap).collect_view()}</Show>
             </div>
         </div>
     }
@@ -63,7 +65,9 @@ pub(super) fn Touch(hosted: HostedHandle, summary: RwSignal<Summary>) -> impl In
 
 fn hint(code: &str, kind: Kind, shifted: bool, pose_mode: bool) -> &'static str {
     let texts = match (kind, shifted, pose_mode) {
-        (Kind::Drive, _, false) => ["strafe left", "forward", "strafe right", "turn left", "back", "turn right", "fast", "slow"],
+        (Kind::Drive, _, false) => {
+            ["strafe left", "forward", "strafe right", "turn left", "back", "turn right", "fast", "slow"]
+        }
         (Kind::Drive, _, true) => ["roll", "pitch", "roll", "yaw", "pitch", "yaw", "more", "less"],
         (Kind::Arm, false, _) => ["up", "forward", "down", "left", "back", "right", "rotate", "gripper"],
         (Kind::Arm, true, _) => ["yaw", "pitch", "yaw", "roll", "pitch", "roll", "rotate", "gripper"],
