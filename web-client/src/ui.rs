@@ -5,6 +5,7 @@ mod arms;
 mod cameras;
 mod connection;
 mod control;
+mod enter_vr;
 mod field;
 mod guide;
 mod headset;
