@@ -86,13 +86,18 @@ pub(crate) async fn world_with(change: impl FnOnce(&mut Settings)) -> World {
     change(&mut settings);
     let engine = Arc::new(Scripted::default());
     let broker = Broker::start_with(settings.clone(), engine.clone(), false).await.unwrap();
+    World { engine, ..world_on(broker, settings, dir).await }
+}
+
+/// The same around a broker that runs.
+pub(crate) async fn world_on(broker: Broker, settings: Settings, dir: TempDir) -> World {
     for (name, role) in [(ALICE, Role::Operator), (BOB, Role::Operator), (ADMIN, Role::Admin)] {
         broker.add_user_as(name, PASSWORD, role).await.unwrap();
     }
     broker.keep_key(&PlainKey::existing(KEY).unwrap(), ALICE, "lab").await.unwrap();
     let url = broker.url();
     let client = Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
-    World { broker: Some(broker), engine, url, settings, client, _dir: dir }
+    World { broker: Some(broker), engine: Arc::new(Scripted::default()), url, settings, client, _dir: dir }
 }
 
 impl World {

@@ -5,8 +5,11 @@ mod client;
 mod engine;
 mod lifecycle;
 mod limits;
+#[path = "../peer/mod.rs"]
+mod peer;
 mod postgres;
 mod security;
 mod sessions;
 mod vectors;
 mod viewers;
+mod whole_path;
