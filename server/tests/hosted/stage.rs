@@ -98,7 +98,7 @@ pub(crate) fn settings(
         local: false,
         mdns: false,
         policy: PolicySettings::off(),
-        field: FieldSettings { on: false, ..FieldSettings::default() },
+        field: FieldSettings::off(),
         ..Settings::default()
     }
 }
