@@ -63,6 +63,7 @@ pub mod mdns;
 pub mod metrics;
 pub mod policy;
 mod priority;
+pub mod record;
 pub mod robot;
 pub mod rtc;
 pub mod sensors;
