@@ -8,42 +8,74 @@
 //! Times are Unix seconds of the robot's clock unless a name says otherwise.
 
 mod arm;
+mod buttons;
 mod channel;
+mod clock_sync;
 mod dead_man;
 mod engage;
 mod executor;
 mod frames;
 mod joy;
 mod json;
+mod keys;
+mod latency_stamp;
+mod map;
 mod map_message;
 mod nonce;
+mod quality;
 mod rest;
+mod sdp;
 mod staleness;
+mod stall_gate;
 mod statistics;
+mod sticks;
 mod telemetry;
 mod to_operator;
 mod to_robot;
 mod twist;
+mod video_report;
 mod video_stats;
 
 pub use arm::{ArmSettings, ArmTeleop, ArmTick, MAX_TELEOP_SCALE, MIN_TELEOP_SCALE, StampedDelta};
+pub use buttons::Buttons;
 pub use channel::{ChannelLabel, Direction};
+pub use clock_sync::{ClockEstimate, ClockSync};
 pub use dead_man::DeadMan;
 pub use engage::{Engage, EngageBy};
 pub use executor::{CommandExecutor, MAX_NONCES, MAX_PENDING, NONCE_LIFE, Refused, Submitted, Ticket};
 pub use frames::{HANDS, HandDelta, TaskNames, controller_pose, frame_id_of, hand_of, webxr_to_robot};
 pub use joy::{HandJoy, MIN_AXES, MIN_BUTTONS};
 pub use json::Unreadable;
+pub use keys::{HeldKeys, JOG, KEYBOARD, STICKS, Velocities};
+pub use latency_stamp::{
+    MIN_WIDTH_PX, OLD_TIME_BITS, SAMPLE_PX, STRIP_PX, SYNC, TIME_BITS, has_sync, is_bright, latency_of, stamp_cells,
+};
+pub use map::{InvalidGrid, MAX_CELLS, MAX_MAP_MESSAGE, MIN_CELL, OccupancyGrid, cell_colour};
 pub use map_message::{MapMessage, MapPicture, Odom};
 pub use nonce::{MAX_NONCE, Nonce};
-pub use rest::*;
+pub use quality::{
+    LinkFigures, LinkPath, Quality, battery_quality, codec_quality, command_quality, end_to_end_quality, fps_quality,
+    freezes_quality, loss_quality, rtt_quality,
+};
+pub use rest::{
+    API_KEY_HEADER, API_PREFIX, Ack, AuditEntry, AuthConfig, AuthMode, BridgeUpdate, BridgedSession, BridgedViewer,
+    BrokerHealth, CreateKey, CreatedKey, Credentials, Done, ErrorBody, ErrorDetail, Extension, Heartbeat, HeartbeatAck,
+    IceServer, IceServers, JoinSession, JoinedSession, KeyInfo, KeyList, LEASE_HEADER, LeaveSession, LeftSession,
+    LiveKitAccess, LiveKitAck, LoggedIn, Me, RegisterRobot, RegisteredRobot, RevokedKey, RobotChannelIds, Role,
+    SafetyState, SdpAnswer, SessionInfo, SessionList, SessionState, TakeOver, Transport, Urls, UserRole, VideoStatus,
+    detail,
+};
+pub use sdp::{MediaKind, PublishedTrack, published_track, repair_candidates};
 pub use staleness::{Dropped, Freshness, Now, StalenessGate};
+pub use stall_gate::{STALL_MS, StallGate};
 pub use statistics::{Arrival, CommandKind, CommandStatistics, Counters, Figures, MAX_STREAMS, WINDOW, percentile};
+pub use sticks::{Pace, gamepad_to_joy, sticks_to_velocities};
 pub use telemetry::{CommandFigures, CommandLoss, Engaged, RobotState, RobotTelemetry, VideoState};
 pub use to_operator::ToOperator;
 pub use to_robot::{CameraSelect, ClockReport, RefusedCommand, SpeedMode, SportCommand, ToRobot};
 pub use twist::{DriveSettings, DriveTeleop, TwistUnits};
-pub use video_stats::VideoStats;
+pub use video_report::VideoReport;
+pub use video_stats::{VIDEO_FRAME, VideoStats};
 
 pub use crate::lcm::Twist;
 pub use crate::vr::Hand;

@@ -4,6 +4,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::Unreadable;
+use crate::lcm::{Header, Joy, Time};
+
+/// The address of the message that carries these figures on the robot's own bus.
+pub const VIDEO_FRAME: &str = "video";
 
 /// Longest name of a codec or decoder that is read, characters.
 const MAX_NAME: usize = 128;
@@ -37,6 +41,9 @@ pub struct VideoStats {
     pub codec: String,
     /// May be empty.
     pub decoder: String,
+    /// When it was so, s; unsaid by older pages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ts: Option<f64>,
 }
 
 impl VideoStats {
@@ -65,6 +72,52 @@ impl VideoStats {
             e2e_latency_ms: number("e2e_latency_ms")?,
             codec: text("codec")?,
             decoder: text("decoder")?,
+            ts: Some(number("ts")?).filter(|ts| *ts > 0.0),
+        })
+    }
+
+    /// The figures as they go over the robot's own bus, stamped with their own time or else with `now`, s. Jitter, codec
+    /// and decoder stay behind.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "what the carrier can hold")]
+    pub fn to_joy(&self, now: f64) -> Joy {
+        let stamp = Time::from_unix_s(self.ts.unwrap_or(now));
+        Joy {
+            header: Header { seq: 0, stamp, frame_id: VIDEO_FRAME.to_owned() },
+            axes: vec![
+                self.fps as f32,
+                self.kbps as f32,
+                self.width as f32,
+                self.height as f32,
+                self.loss_pct as f32,
+                self.jitter_buffer_ms as f32,
+                self.decode_ms as f32,
+                self.frames_dropped as f32,
+                self.freezes as f32,
+                self.e2e_latency_ms as f32,
+            ],
+            buttons: Vec::new(),
+        }
+    }
+
+    /// The figures of a message of the robot's own bus, missing ones 0; nothing if it is not addressed as such.
+    pub fn from_joy(joy: &Joy) -> Option<Self> {
+        if joy.header.frame_id != VIDEO_FRAME {
+            return None;
+        }
+        let axis = |at: usize| joy.axes.get(at).copied().map_or(0.0, f64::from);
+        Some(Self {
+            fps: axis(0),
+            kbps: axis(1),
+            width: whole(axis(2)),
+            height: whole(axis(3)),
+            loss_pct: axis(4),
+            jitter_buffer_ms: axis(5),
+            decode_ms: axis(6),
+            frames_dropped: whole(axis(7)),
+            freezes: whole(axis(8)),
+            e2e_latency_ms: axis(9),
+            ts: Some(joy.header.stamp.unix_s()).filter(|ts| *ts > 0.0),
+            ..Self::default()
         })
     }
 }
