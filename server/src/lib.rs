@@ -59,6 +59,7 @@ pub mod config;
 pub mod control;
 pub mod field;
 pub mod http;
+pub mod lcm;
 pub mod mdns;
 pub mod metrics;
 pub mod policy;
