@@ -8,7 +8,7 @@ use super::ServeError;
 use super::in_health::InHealth;
 use crate::config::Settings;
 use crate::control::{Arbiter, ControlLoop};
-use crate::hosted::{HostedStatus, HostedTeleop, Robot};
+use crate::hosted::{HostedStatus, HostedTeleop, Pictures, Robot};
 use crate::rtc::Network;
 use crate::sensors::SensorHub;
 use crate::vr::VrServer;
@@ -44,9 +44,13 @@ impl Hosted {
         });
         let robot = Robot::new(control, arbiter, hub.clone(), report);
         let network = Network::new(settings.media_ports.map(crate::config::PortRange::ports), Vec::new());
-        let feeds = vr.clone();
+        let (feeds, feed) = (vr.clone(), vr.clone());
+        let pictures = Pictures {
+            feeds: Box::new(move || feeds.feeds()),
+            feed: Box::new(move |name, source| feed.feed(name, source)),
+        };
         let cameras = ["cam1".to_owned(), "cam2".to_owned()].to_vec();
-        self.teleop.start(robot, network, vr.metrics(), (Box::new(move || feeds.feeds()), cameras))?;
+        self.teleop.start(robot, network, vr.metrics(), (pictures, cameras))?;
         let shown = self.teleop.clone();
         self.in_health = Some(InHealth::show(vr, "hosted", move || match &*shown.status().borrow() {
             HostedStatus::Off => json!({ "status": "off" }),
