@@ -14,6 +14,7 @@ mod channels;
 mod commands;
 mod hands;
 mod link;
+mod listeners;
 mod operator;
 mod outputs;
 mod pace;
@@ -26,6 +27,7 @@ mod teleop;
 mod voice;
 
 pub use self::broker::BrokerError;
+pub(crate) use self::listeners::Listeners;
 pub use self::outputs::{Output, Outputs, Stream};
 pub(crate) use self::service::Robot;
 pub use self::teleop::{HostedStartError, HostedStatus, HostedTeleop};

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::ServeError;
 use crate::config::Settings;
 use crate::control::{Arbiter, ControlLoop};
-use crate::hosted::{HostedStatus, HostedTeleop, Robot};
+use crate::hosted::{HostedStatus, HostedTeleop, Listeners, Robot};
 use crate::rtc::Network;
 use crate::sensors::SensorHub;
 use crate::vr::VrServer;
@@ -17,6 +17,8 @@ pub(super) struct Hosted {
     teleop: HostedTeleop,
     /// Present while it is in `/healthz`; who shows it keeps it alive.
     in_health: Option<InHealth>,
+    /// Present while it runs, if anybody listens to what it puts out.
+    listeners: Option<Listeners>,
 }
 
 /// Takes it out of `/healthz` when it ends.
@@ -33,7 +35,7 @@ impl Hosted {
     pub(super) fn prepare(settings: &Settings) -> Result<Option<Self>, ServeError> {
         let hosted = settings.hosted.clone();
         let teleop = hosted.map(HostedTeleop::new).transpose()?;
-        Ok(teleop.map(|teleop| Self { teleop, in_health: None }))
+        Ok(teleop.map(|teleop| Self { teleop, in_health: None, listeners: None }))
     }
 
     /// Dials the broker.
@@ -50,6 +52,9 @@ impl Hosted {
                 reports.publish(event);
             }
         });
+        if let Some(hosted) = &settings.hosted {
+            self.listeners = Listeners::start(hosted, &settings.data_dir, self.teleop.outputs())?;
+        }
         let robot = Robot::new(control, arbiter, hub.clone(), report);
         let network = Network::new(settings.media_ports.map(crate::config::PortRange::ports), Vec::new());
         let feeds = vr.clone();
@@ -73,6 +78,12 @@ impl Hosted {
     pub(super) fn stop(self) -> impl Future<Output = ()> {
         drop(self.in_health);
         self.teleop.stop();
-        async move { self.teleop.stopped().await }
+        async move {
+            self.teleop.stopped().await;
+            if let Some(listeners) = self.listeners {
+                // Waits for the disk. A panic in there was printed by the panic hook.
+                let _ = tokio::task::spawn_blocking(move || listeners.stop()).await;
+            }
+        }
     }
 }
