@@ -4,6 +4,7 @@ mod driven;
 mod error;
 mod field;
 mod hosted;
+mod in_health;
 mod policy;
 
 use std::io;
@@ -22,7 +23,7 @@ pub use self::policy::PolicyPlaces;
 use crate::cli;
 use crate::config::{Settings, Stereo};
 use crate::control::{Arbiter, ControlLoop};
-use crate::field::FieldServer;
+use crate::field::{FieldDoor, FieldServer};
 use crate::hosted::HostedTeleop;
 use crate::policy::PolicyServer;
 use crate::priority::{Urgent, urgent_runtime};
@@ -61,12 +62,12 @@ impl Waldo {
         server.set_video_expected(true);
         // Before anybody can connect: arms that have not started are held.
         let arbiter = server.attach_control();
-        let field = Field::prepare(&settings, &server, &arbiter)?;
+        let door = field::open_a_door(&settings, &server);
         let hosted = Hosted::prepare(&settings)?;
         if settings.local {
             server.start().await?;
         }
-        match Self::start_rest(&server, &settings, (arbiter, hub), robot, (field, hosted)).await {
+        match Self::start_rest(&server, &settings, (arbiter, hub), robot, (door, hosted)).await {
             Ok(waldo) => Ok(waldo),
             Err(error) => {
                 server.stop().await;
@@ -81,18 +82,17 @@ impl Waldo {
         settings: &Settings,
         (arbiter, hub): (Arc<Mutex<Arbiter>>, SensorHub),
         robot: Box<dyn Robot>,
-        (mut field, mut hosted): (Option<Field>, Option<Hosted>),
+        (door, mut hosted): (Option<FieldDoor>, Option<Hosted>),
     ) -> Result<Self, ServeError> {
         // Before any motor moves.
         let port = policy::bind(settings)?;
-        field::check_port(settings)?;
+        let field_port = field::bind(settings)?;
         let control = Self::start_robot(server, settings.local, &hub, Arc::clone(&arbiter), robot).await?;
         let own = settings.cameras.v4l2.iter().map(|address| V4l2Camera::start(address.clone(), &hub));
         let own = own.collect::<Result<_, _>>()?;
         let policies = Policies::start(settings, server, (&control, Arc::clone(&arbiter), &hub), port).await?;
-        if let Some(field) = &mut field {
-            field.start(server, (&control, Arc::clone(&arbiter)))?;
-        }
+        let start = |door| Field::start(settings, server, (&control, Arc::clone(&arbiter)), door, field_port);
+        let field = door.map(start).transpose()?;
         let (changed, stereo) = (hub.cameras_changed(), settings.cameras.stereo);
         server.set_video_sources(Some(sources(hub.cameras(), stereo)));
         let following =

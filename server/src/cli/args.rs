@@ -8,7 +8,9 @@ mod record;
 
 use std::ffi::OsString;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use waldo_protocol::vr::{IceServer, Mode, MotionScale, PlayoutConfig, PlayoutProfile};
@@ -354,6 +356,14 @@ fn scale(text: &str) -> Result<f64, String> {
     factor.ok_or_else(|| {
         format!("`{text}` is no number from {} to {}", MotionScale::RANGE.start(), MotionScale::RANGE.end())
     })
+}
+
+/// A time within limits, seconds.
+fn seconds(text: &str, limits: RangeInclusive<f64>) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| limits.contains(seconds));
+    let seconds = seconds
+        .ok_or_else(|| format!("`{text}` is no number of seconds from {} to {}", limits.start(), limits.end()))?;
+    Ok(Duration::from_secs_f64(seconds))
 }
 
 /// Sizes the encoder can take.
