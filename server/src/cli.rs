@@ -4,15 +4,19 @@ mod args;
 mod certs;
 mod log;
 mod publish;
+mod report;
+mod run;
 mod sources;
 mod welcome;
 
 use std::ffi::OsString;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use toml::Table;
 
 use self::args::{Command, FieldCommand, LogArgs, OwnRobot, SimArgs, StampPlace, Waldo};
 use self::sources::{SettingError, layered};
@@ -45,32 +49,43 @@ pub fn run(robot: impl Robot + 'static) -> ExitCode {
     let args = std::env::args_os().collect();
     let env = |name: &str| std::env::var_os(name);
     let run = |own: OwnRobot| serve(&own.serve.log, own.serve.settings(&env)?, Box::new(robot));
-    finish(parse::<OwnRobot>(args, &[], &env).map(run))
+    finish(parse::<OwnRobot>(args, &[], None, &env).map(run))
 }
 
 /// The program `waldo`: the simulated robot.
 pub fn run_simulated() -> ExitCode {
-    let args: Vec<_> = std::env::args_os().collect();
+    let mut args: Vec<_> = std::env::args_os().collect();
+    let expanded = match run::expand(&args) {
+        Ok(expanded) => expanded,
+        Err(error) => {
+            complain(&error.to_string());
+            return ExitCode::from(USAGE);
+        }
+    };
+    let blueprint = expanded.map(|expanded| {
+        args = expanded.args;
+        expanded.settings
+    });
     let word = |at: usize| args.get(at).and_then(|arg| arg.to_str()).map(str::to_owned);
     let subcommand: Vec<_> = word(1)
         .into_iter()
         .chain(word(2).filter(|_| word(1).is_some_and(|first| NESTED.contains(&first.as_str()))))
         .collect();
     let env = |name: &str| std::env::var_os(name);
-    finish(parse::<Waldo>(args, &subcommand, &env).map(|waldo| match waldo.command {
-        Command::Serve { serve: args, sim } => {
-            let mut settings = args.settings(&env)?;
-            settings.hosted = settings.hosted.map(|hosted| sim.stamped(hosted));
-            serve(&args.log, settings, simulated(&sim))
-        }
+    let blueprint = blueprint.as_ref().map(|(file, settings)| (file.as_path(), settings));
+    finish(parse::<Waldo>(args, &subcommand, blueprint, &env).map(|waldo| match waldo.command {
+        Command::Serve { serve: args, sim } => serve(&args.log, stamped(args.settings(&env)?, &sim), simulated(&sim)),
         Command::Hosted(hosted) => {
             let (args, kind) = hosted.command.of();
-            serve(&args.log, args.settings(kind, &env)?, simulated(&args.sim))
+            serve(&args.log, stamped(args.settings(kind, &env)?, &args.sim), simulated(&args.sim))
         }
         Command::Field(field) => match field.command {
             FieldCommand::Publish(args) => publish::run(&args),
         },
         Command::Certs(args) => certs::run(&args),
+        Command::Report(args) => report::run(&args),
+        // Every other `run` was expanded to what it runs.
+        Command::Run { .. } => anyhow::bail!("please say `waldo run <blueprint>` with options after the names"),
     }))
 }
 
@@ -78,11 +93,12 @@ pub fn run_simulated() -> ExitCode {
 fn parse<P: Parser>(
     args: Vec<OsString>,
     subcommand: &[String],
+    blueprint: Option<(&Path, &Table)>,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<P, SettingError> {
     // Before anything else, so that a wrong flag is told as such, and `--help` needs no configuration.
     P::try_parse_from(&args)?;
-    let args = layered(P::command(), subcommand, args, env)?;
+    let args = layered(P::command(), subcommand, args, blueprint, env)?;
     Ok(P::try_parse_from(args)?)
 }
 
@@ -92,8 +108,16 @@ fn simulated(sim: &SimArgs) -> Box<dyn Robot> {
     if let Some(size) = sim.sim_size {
         options.camera_size = size;
     }
-    options.latency_stamp = sim.latency_stamp == Some(StampPlace::Corner);
+    options.latency_stamp = matches!(sim.latency_stamp, Some(StampPlace::Corner));
     Box::new(SimRobot::new(options))
+}
+
+/// With the strip below the pictures for operators far away, if it was asked for.
+fn stamped(mut settings: Settings, sim: &SimArgs) -> Settings {
+    if let (Some(hosted), Some(StampPlace::Strip)) = (&mut settings.hosted, sim.latency_stamp) {
+        hosted.pictures.latency_stamp = true;
+    }
+    settings
 }
 
 fn serve(log: &LogArgs, settings: Settings, robot: Box<dyn Robot>) -> anyhow::Result<()> {
@@ -135,8 +159,6 @@ fn complain(text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use clap::CommandFactory;
 
     use super::*;
@@ -144,10 +166,10 @@ mod tests {
     fn settings(args: &[&str], env: &[(&str, &str)]) -> Result<Settings, SettingError> {
         let env = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
         let args = args.iter().map(OsString::from).collect();
-        let waldo: Waldo = parse(args, &["serve".to_owned()], &env)?;
+        let waldo: Waldo = parse(args, &["serve".to_owned()], None, &env)?;
         match waldo.command {
             Command::Serve { serve, .. } => Ok(serve.settings(&env).expect("no key is asked for")),
-            Command::Certs(_) | Command::Field(_) | Command::Hosted(_) => unreachable!("the tests call serve"),
+            _ => unreachable!("the tests call serve"),
         }
     }
 
@@ -228,18 +250,18 @@ mod tests {
     fn a_file_for_all_commands_serves_each_of_them() {
         let (_dir, path) = file("port = 9000\nsim-size = \"320x240\"\ndata-dir = \"/d\"\n");
         let args = ["waldo", "certs", "renew", "--config", &path].map(OsString::from).to_vec();
-        let waldo: Waldo = parse(args, &["certs".to_owned()], &|_| None).unwrap();
+        let waldo: Waldo = parse(args, &["certs".to_owned()], None, &|_| None).unwrap();
         let Command::Certs(certs) = waldo.command else { unreachable!("certs was asked for") };
         assert_eq!(certs.settings().data_dir, Path::new("/d"));
         let args = ["my-robot", "--config", &path, "--port", "1"].map(OsString::from).to_vec();
-        let own = parse::<OwnRobot>(args, &[], &|_| None);
+        let own = parse::<OwnRobot>(args, &[], None, &|_| None);
         assert!(own.unwrap_err().to_string().contains("`sim-size`"), "only the simulated robot has it");
     }
 
     #[test]
     fn a_robot_of_ones_own_takes_the_flags_of_serve_at_once() {
         let args = ["my-robot", "--port", "9", "--open"].map(OsString::from).to_vec();
-        let own: OwnRobot = parse(args, &[], &|_| None).unwrap();
+        let own: OwnRobot = parse(args, &[], None, &|_| None).unwrap();
         let settings = own.serve.settings(&|_| None).unwrap();
         assert_eq!((settings.port, settings.open), (9, true));
     }

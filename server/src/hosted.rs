@@ -14,6 +14,7 @@ mod channels;
 mod commands;
 mod hands;
 mod link;
+mod listeners;
 mod operator;
 mod outputs;
 mod pace;
@@ -28,6 +29,7 @@ mod tests;
 mod voice;
 
 pub use self::broker::BrokerError;
+pub(crate) use self::listeners::Listeners;
 pub use self::outputs::{Output, Outputs, Stream};
 pub(crate) use self::pictures::Pictures;
 pub(crate) use self::service::Robot;

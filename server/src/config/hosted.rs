@@ -3,9 +3,11 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use waldo_protocol::hosted::{ArmSettings, DriveSettings, TaskNames};
+use waldo_protocol::hosted::{ArmSettings, DriveSettings, TaskNames, TwistUnits};
 use waldo_protocol::vr::Hand;
 
+use crate::lcm::LcmUrl;
+use crate::record::Place;
 use crate::video::ComposeSettings;
 
 /// What an operator far away moves.
@@ -100,10 +102,14 @@ pub struct HostedSettings {
     pub ordered: bool,
     /// How often lost messages of the lossy channels are sent again.
     pub max_retransmits: u16,
-    /// How the picture for operators is put together.
-    pub compose: ComposeSettings,
     /// The robot's cameras that are `cam1` and `cam2`; empty for its first two.
     pub cameras: Vec<String>,
+    /// How their pictures are put together.
+    pub pictures: ComposeSettings,
+    /// Where outputs are recorded, if they are.
+    pub record: Option<Place>,
+    /// The LCM network on which outputs are published, if they are.
+    pub lcm: Option<LcmUrl>,
 }
 
 impl HostedSettings {
@@ -129,9 +135,16 @@ impl HostedSettings {
             odom_hz: 15.0,
             ordered: false,
             max_retransmits: 0,
-            compose: ComposeSettings::default(),
             cameras: Vec::new(),
+            pictures: ComposeSettings::default(),
+            record: None,
+            lcm: None,
         }
+    }
+
+    /// Whether the robot is wired as robots of generation A were: outputs by task, or twists as parts of its own speeds.
+    pub fn generation_a(&self) -> bool {
+        self.task_names != TaskNames::default() || self.drive.units == TwistUnits::Normalized
     }
 }
 

@@ -93,7 +93,7 @@ impl Show {
             .map(Watched::look)
             .fold((true, false), |(dark, stalled), one| (dark && one.0, stalled || one.1));
         let feed = match chosen.as_slice() {
-            [one] if service.settings.compose == ComposeSettings::default() => {
+            [one] if service.settings.pictures == ComposeSettings::default() => {
                 feeds.into_iter().find(|feed| feed.name() == *one)
             }
             [] => None,
@@ -109,7 +109,7 @@ impl Show {
             if cameras.len() != names.len() {
                 return None;
             }
-            let (choice, composition) = Composition::new(cameras, service.settings.compose);
+            let (choice, composition) = Composition::new(cameras, service.settings.pictures);
             let feed = (pictures.feed)("operator".into(), VideoSource::Composed(composition));
             self.composed = Some((names.to_vec(), choice, feed));
         }

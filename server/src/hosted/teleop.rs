@@ -22,7 +22,9 @@ use super::service::{Robot, Service, lock};
 use super::voice::{Hearing, Voices};
 use super::{commands, surroundings, telemetry};
 use crate::config::{HostedKind, HostedSettings};
+use crate::lcm::LcmUrl;
 use crate::metrics::Metrics;
+use crate::record::RecordError;
 use crate::rtc::{Network, RobotPeer};
 use crate::video::Feed;
 
@@ -45,6 +47,17 @@ pub enum HostedStartError {
     /// A rate makes no sense.
     #[error("{0} times per second is no rate from 0.1 to 100")]
     Rate(f64),
+    /// Nothing can be recorded.
+    #[error("cannot record: {0}")]
+    Record(#[from] RecordError),
+    /// Nothing can be published on LCM.
+    #[error("no LCM over {url}: {error}")]
+    Lcm {
+        /// Where.
+        url: LcmUrl,
+        /// What the system says.
+        error: io::Error,
+    },
     /// It was started before.
     #[error("hosted teleoperation was started before; make a new one")]
     Started,
