@@ -160,8 +160,11 @@ fn complain(text: &str) {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use waldo_protocol::hosted::TwistUnits;
 
     use super::*;
+    use crate::config::{HostedKind, HostedSettings};
+    use crate::record::Place;
 
     fn settings(args: &[&str], env: &[(&str, &str)]) -> Result<Settings, SettingError> {
         let env = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
@@ -264,6 +267,49 @@ mod tests {
         let own: OwnRobot = parse(args, &[], None, &|_| None).unwrap();
         let settings = own.serve.settings(&|_| None).unwrap();
         assert_eq!((settings.port, settings.open), (9, true));
+    }
+
+    /// What a `waldo run …` tells hosted teleoperation.
+    fn hosted(words: &str, env: &[(&str, &str)]) -> HostedSettings {
+        let env = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
+        let args: Vec<_> = words.split(' ').map(OsString::from).collect();
+        let run::Expanded { args, subcommand, settings: (file, settings) } = run::expand(&args).unwrap().unwrap();
+        let waldo: Waldo = parse(args, &subcommand, Some((&file, &settings)), &env).unwrap();
+        let Command::Hosted(hosted) = waldo.command else { unreachable!("hosted teleoperation was asked for") };
+        let (args, kind) = hosted.command.of();
+        stamped(args.settings(kind, &env).unwrap(), &args.sim).hosted.unwrap()
+    }
+
+    const BROKER: [(&str, &str); 3] = [
+        ("TRANSPORTS__BROKER__BROKER_URL", "http://127.0.0.1:8450"),
+        ("TRANSPORTS__BROKER__API_KEY", "dtk_dev_0123456789"),
+        ("TRANSPORTS__BROKER__ROBOT_NAME", "arm 7"),
+    ];
+
+    #[test]
+    fn a_blueprint_runs_with_the_variables_of_existing_installations() {
+        let words =
+            "waldo run teleop-hosted-xarm7 hosted-teleop-recorder --simulation --lcm-url udpm:// --latency-stamp";
+        let settings = hosted(words, &BROKER);
+        assert_eq!((settings.broker.as_str(), settings.name.as_str()), ("http://127.0.0.1:8450", "arm 7"));
+        assert_eq!((settings.kind, settings.record), (HostedKind::Arm, Some(Place::Hosted)));
+        assert_eq!(settings.cameras, ["overhead_left", "right_arm"]);
+        assert!(settings.lcm.is_some() && settings.pictures.latency_stamp);
+    }
+
+    #[test]
+    fn what_a_blueprint_says_counts_less_than_a_variable_and_a_flag() {
+        let words = "waldo run teleop-hosted-go2 --simulation";
+        let settings = hosted(words, &BROKER);
+        assert_eq!((settings.kind, settings.drive.units), (HostedKind::Twist, TwistUnits::Normalized));
+        assert!(settings.generation_a() && settings.record.is_none() && !settings.pictures.latency_stamp);
+        let mut env = BROKER.to_vec();
+        env.push(("WALDO_TWIST_UNITS", "si"));
+        assert_eq!(hosted(words, &env).drive.units, TwistUnits::Si);
+        let words = format!("{words} --twist-units normalized --record --video-max-width=640 --video-max-fps 15");
+        let settings = hosted(&words, &env);
+        assert_eq!((settings.drive.units, settings.record), (TwistUnits::Normalized, Some(Place::Teleop)));
+        assert_eq!((settings.pictures.max_width, settings.pictures.max_fps), (640, 15.0));
     }
 
     #[test]
