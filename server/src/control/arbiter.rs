@@ -7,6 +7,7 @@ mod hands;
 mod leap;
 mod lease;
 mod program;
+mod remote;
 mod source;
 mod standing;
 mod stop;

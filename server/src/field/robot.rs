@@ -283,7 +283,7 @@ fn asked(command: &ArmCommand) -> Option<FieldHand> {
         pose: pose_to_base(&command.target).ok()?,
         grips: command.active,
         follows: command.active && !rests && !command.pressed(PRIMARY),
-        closes: command.pressed(TRIGGER_CLICK),
+        grip: Some(if command.pressed(TRIGGER_CLICK) { 0.0 } else { 1.0 }),
         rests,
     })
 }
