@@ -313,7 +313,10 @@ async fn keys_drive_a_base_as_long_as_they_are_held_and_the_window_is_looked_at(
     // A finger on the screen is a key too.
     tab.run("document.querySelector('[data-code=KeyW]').dispatchEvent(new PointerEvent('pointerdown', { bubbles: true, cancelable: true }))").await?;
     robot.until("motion by touch", |heard| heard.forward > MOVES).await?;
-    tab.run("document.querySelector('[data-code=KeyW]').dispatchEvent(new PointerEvent('pointerup', { bubbles: true }))").await?;
+    tab.run(
+        "document.querySelector('[data-code=KeyW]').dispatchEvent(new PointerEvent('pointerup', { bubbles: true }))",
+    )
+    .await?;
     robot.until("a stop after the touch", |heard| heard.forward == 0.0).await?;
 
     tab.until("/Mbit/.test(document.body.dataset.line)").await?;

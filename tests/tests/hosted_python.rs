@@ -8,8 +8,9 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use waldo_broker::Broker;
 use waldo_server::config::{HostedKind, HostedSettings, RobotKey, Settings};
+use waldo_server::robot::sim::{SimOptions, SimRobot};
 use waldo_server::serve::Waldo;
-use waldo_tests::robot::{local, robot};
+use waldo_tests::robot::local;
 
 const OPERATOR: &str = "operator@example.org";
 const PASSWORD: &str = "open the pod bay doors";
@@ -51,7 +52,8 @@ async fn robots_and_operators_in_python_meet_at_the_broker() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_robot_dials_and_obeys_a_broker_in_python() -> Result<()> {
-    let mut rehearsal = check(&["robot"])?.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut rehearsal =
+        check(&["robot"])?.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let mut lines = BufReader::new(rehearsal.stdout.take().context("a pipe")?).lines();
     let mut next = move || lines.next().context("it has ended")?.context("it says something");
     let place: Value = serde_json::from_str(&next()?)?;
@@ -59,7 +61,8 @@ async fn the_robot_dials_and_obeys_a_broker_in_python() -> Result<()> {
     let data = tempfile::tempdir()?;
     let key = RobotKey::parse(key).map_err(anyhow::Error::msg)?;
     let hosted = Some(HostedSettings::new(url, key, HostedKind::Twist));
-    let waldo = Waldo::start(Settings { hosted, ..local(data.path()) }, Box::new(robot())).await?;
+    let waldo =
+        Waldo::start(Settings { hosted, ..local(data.path()) }, Box::new(SimRobot::new(SimOptions::default()))).await?;
     let watched = tokio::task::spawn_blocking(move || -> Result<_> {
         let said = (0..3).map(|_| next()).collect::<Result<Vec<_>>>();
         Ok((said, next))
