@@ -135,6 +135,16 @@ pub fn valid_orientation(orientation: DQuat) -> Result<DQuat, InvalidPose> {
     Ok(scaled.normalize())
 }
 
+/// The axis of a turn times its angle, radians, by the shorter way: at most π long.
+///
+/// The quaternion has unit length. Exact where angles are small, which glam's own conversion drops.
+pub fn rotation_vector(turn: DQuat) -> DVec3 {
+    let turn = if turn.w < 0.0 { -turn } else { turn };
+    let axis = turn.xyz();
+    let sine = axis.length();
+    if sine < 1e-9 { axis * 2.0 } else { axis * (2.0 * sine.atan2(turn.w) / sine) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,6 +156,19 @@ mod tests {
             assert!((q - DQuat::from_xyzw(0.6, 0.0, -0.8, 0.0)).length() < 1e-15, "{length}: {q}");
             assert_eq!(valid_orientation(q), Ok(q));
         }
+    }
+
+    #[test]
+    fn a_rotation_vector_is_the_shorter_way_however_small_the_turn() {
+        let axis = DVec3::new(0.6, 0.0, -0.8);
+        for angle in [1e-200, 1e-12, 1e-9, 0.4, 3.1] {
+            let half = axis * (0.5_f64 * angle).sin();
+            let q = DQuat::from_xyzw(half.x, half.y, half.z, (0.5_f64 * angle).cos());
+            for q in [q, -q] {
+                assert!(rotation_vector(q).distance(axis * angle) <= 1e-12 * angle, "{angle}: {q}");
+            }
+        }
+        assert_eq!(rotation_vector(DQuat::IDENTITY), DVec3::ZERO);
     }
 
     #[test]

@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use self::args::{Command, FieldCommand, OwnRobot, ServeArgs, Waldo};
+use self::args::{Command, FieldCommand, LogArgs, OwnRobot, SimArgs, Waldo};
 use self::sources::{SettingError, layered};
+use crate::config::Settings;
 use crate::robot::Robot;
 use crate::robot::sim::{SimOptions, SimRobot};
 
@@ -23,6 +24,9 @@ pub use self::welcome::welcome;
 
 /// Wrong usage, as opposed to something that went wrong.
 const USAGE: u8 = 2;
+
+/// Commands that have commands of their own.
+const NESTED: [&str; 2] = ["field", "hosted"];
 
 /// How long threads that wait for a disk or a name may hold up the end of the program.
 const STRAGGLERS: Duration = Duration::from_millis(50);
@@ -39,23 +43,25 @@ const STRAGGLERS: Duration = Duration::from_millis(50);
 /// ```
 pub fn run(robot: impl Robot + 'static) -> ExitCode {
     let args = std::env::args_os().collect();
-    finish(parse::<OwnRobot>(args, &[], &|name| std::env::var_os(name)).map(|own| serve(&own.serve, Box::new(robot))))
+    let env = |name: &str| std::env::var_os(name);
+    let run = |own: OwnRobot| serve(&own.serve.log, own.serve.settings(&env)?, Box::new(robot));
+    finish(parse::<OwnRobot>(args, &[], &env).map(run))
 }
 
 /// The program `waldo`: the simulated robot.
 pub fn run_simulated() -> ExitCode {
     let args: Vec<_> = std::env::args_os().collect();
     let word = |at: usize| args.get(at).and_then(|arg| arg.to_str()).map(str::to_owned);
-    let subcommand: Vec<_> =
-        word(1).into_iter().chain(word(2).filter(|_| word(1).is_some_and(|first| first == "field"))).collect();
-    finish(parse::<Waldo>(args, &subcommand, &|name| std::env::var_os(name)).map(|waldo| match waldo.command {
-        Command::Serve { serve: args, sim } => {
-            let mut options = SimOptions::default();
-            if let Some(size) = sim.sim_size {
-                options.camera_size = size;
-            }
-            options.latency_stamp = sim.latency_stamp.is_some();
-            serve(&args, Box::new(SimRobot::new(options)))
+    let subcommand: Vec<_> = word(1)
+        .into_iter()
+        .chain(word(2).filter(|_| word(1).is_some_and(|first| NESTED.contains(&first.as_str()))))
+        .collect();
+    let env = |name: &str| std::env::var_os(name);
+    finish(parse::<Waldo>(args, &subcommand, &env).map(|waldo| match waldo.command {
+        Command::Serve { serve: args, sim } => serve(&args.log, args.settings(&env)?, simulated(&sim)),
+        Command::Hosted(hosted) => {
+            let (args, kind) = hosted.command.of();
+            serve(&args.log, args.settings(kind, &env)?, simulated(&args.sim))
         }
         Command::Field(field) => match field.command {
             FieldCommand::Publish(args) => publish::run(&args),
@@ -76,9 +82,18 @@ fn parse<P: Parser>(
     Ok(P::try_parse_from(args)?)
 }
 
-fn serve(args: &ServeArgs, robot: Box<dyn Robot>) -> anyhow::Result<()> {
-    log::init(&args.log);
-    let settings = args.settings();
+/// The simulated robot as it was asked for.
+fn simulated(sim: &SimArgs) -> Box<dyn Robot> {
+    let mut options = SimOptions::default();
+    if let Some(size) = sim.sim_size {
+        options.camera_size = size;
+    }
+    options.latency_stamp = sim.latency_stamp.is_some();
+    Box::new(SimRobot::new(options))
+}
+
+fn serve(log: &LogArgs, settings: Settings, robot: Box<dyn Robot>) -> anyhow::Result<()> {
+    log::init(log);
     let runtime = crate::serve::runtime()?;
     let result = runtime.block_on(crate::serve::serve(settings, robot));
     runtime.shutdown_timeout(STRAGGLERS);
@@ -121,15 +136,14 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-    use crate::config::Settings;
 
     fn settings(args: &[&str], env: &[(&str, &str)]) -> Result<Settings, SettingError> {
         let env = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
         let args = args.iter().map(OsString::from).collect();
         let waldo: Waldo = parse(args, &["serve".to_owned()], &env)?;
         match waldo.command {
-            Command::Serve { serve, .. } => Ok(serve.settings()),
-            Command::Certs(_) | Command::Field(_) => unreachable!("the tests call serve"),
+            Command::Serve { serve, .. } => Ok(serve.settings(&env).expect("no key is asked for")),
+            Command::Certs(_) | Command::Field(_) | Command::Hosted(_) => unreachable!("the tests call serve"),
         }
     }
 
@@ -222,7 +236,8 @@ mod tests {
     fn a_robot_of_ones_own_takes_the_flags_of_serve_at_once() {
         let args = ["my-robot", "--port", "9", "--open"].map(OsString::from).to_vec();
         let own: OwnRobot = parse(args, &[], &|_| None).unwrap();
-        assert_eq!((own.serve.settings().port, own.serve.settings().open), (9, true));
+        let settings = own.serve.settings(&|_| None).unwrap();
+        assert_eq!((settings.port, settings.open), (9, true));
     }
 
     #[test]

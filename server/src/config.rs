@@ -3,6 +3,7 @@
 mod bitrate;
 mod cameras;
 mod field;
+mod hosted;
 mod policy;
 mod port_range;
 pub(crate) mod private_file;
@@ -16,6 +17,7 @@ use waldo_protocol::vr::{IceServer, Mode, MotionScale, PlayoutConfig, PlayoutPro
 pub use self::bitrate::{BitrateRange, BitrateRangeError};
 pub use self::cameras::{CameraSettings, Stereo};
 pub use self::field::{FieldBackendKind, FieldSettings};
+pub use self::hosted::{HostedKind, HostedSettings, RobotKey};
 pub use self::policy::{PolicySettings, ZenohEndpoint, ZenohEndpointError};
 pub use self::port_range::{PortRange, PortRangeError};
 
@@ -60,6 +62,10 @@ pub struct Settings {
     pub policy: PolicySettings,
     /// The scene of arms that several users share.
     pub field: FieldSettings,
+    /// How operators far away reach the robot; `None` for not at all.
+    pub hosted: Option<HostedSettings>,
+    /// Whether headsets reach the robot on its own network; without them, policies and the field should be off too.
+    pub local: bool,
 }
 
 impl Default for Settings {
@@ -83,6 +89,8 @@ impl Default for Settings {
             cameras: CameraSettings::default(),
             policy: PolicySettings::default(),
             field: FieldSettings::default(),
+            hosted: None,
+            local: true,
         }
     }
 }

@@ -19,6 +19,7 @@ mod tests;
 #[cfg(test)]
 pub(crate) use tests::{Bench, TICK, Watch, frame, squeezed};
 
+pub(crate) use arbiter::side;
 pub use arbiter::{
     Admission, Arbiter, Event, FieldHand, FieldHands, FieldTarget, FieldTargets, HANDED_BACK_AFTER, HandTarget,
     JointAction, JointTargets, LeaseAnswer, LeaseView, MAX_FIELD_USERS, MAX_STREAMS, RAMP, Refused, ResetProgress,

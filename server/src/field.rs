@@ -31,6 +31,7 @@ mod worker;
 pub use backend::{BackendError, FieldBackend, FieldHold, MultiArmPassThroughBackend};
 pub use config::{FieldAccess, FieldConfig};
 pub use robot::RobotField;
+pub(crate) use server::FieldDoor;
 pub use server::{FieldServer, FieldStartError};
 pub use service::UserView;
 pub use sim::{Physics, Simulation};

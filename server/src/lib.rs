@@ -48,6 +48,7 @@
 //! | [`video`], [`rtc`] | encoders, and WebRTC to carry their pictures |
 //! | [`vr`] | the service that headsets talk to |
 //! | [`policy`] | the service that policies talk to |
+//! | [`hosted`] | operators far away, through a broker |
 //! | [`http`], [`tls`], [`mdns`], [`metrics`] | the listener, its certificate, its name in the network, its counters |
 //! | [`config`], [`cli`], [`serve`] | settings, the command line, everything put together |
 //! | [`clock`] | the one place that reads clocks |
@@ -58,15 +59,20 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod field;
+pub mod hosted;
 pub mod http;
+pub mod lcm;
 pub mod mdns;
 pub mod metrics;
 pub mod policy;
 mod priority;
+pub mod record;
 pub mod robot;
 pub mod rtc;
+mod seldom;
 pub mod sensors;
 pub mod serve;
 pub mod tls;
 pub mod video;
 pub mod vr;
+mod websocket;

@@ -1,10 +1,11 @@
 //! Peer connections. The only module that knows the `webrtc` crate.
 //!
-//! The server offers, the client answers, candidates are inside the session descriptions. Everything here runs on
+//! The server offers, the client or an SFU answers, candidates are inside the session descriptions. Everything here runs on
 //! threads of its own: video never delays the tasks that carry poses.
 
 mod addresses;
 mod answer;
+mod channel;
 mod connection;
 mod estimate;
 mod keyframe_requests;
@@ -17,14 +18,17 @@ mod ports;
 mod pose_peer;
 mod relay_secret;
 mod resend;
+mod robot_peer;
 mod runtime;
 mod sockets;
 mod tcp;
 mod track;
 mod video_peer;
 
+pub use channel::{Channel, ChannelMessage, ChannelSetup};
 pub use network::Network;
 pub use pose_peer::PosePeer;
+pub use robot_peer::{PeerQuality, PeerState, RobotPeer, Voice};
 pub use video_peer::{Offer, VideoPeer, Viewer};
 
 /// Something in the WebRTC stack refused; the message is for logs.

@@ -34,6 +34,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 use waldo_protocol::geometry::{Pose, World};
+use waldo_protocol::hosted::OccupancyGrid;
 use waldo_protocol::policy::{Dtype, MAX_NAMES};
 use waldo_protocol::time::MonoTime;
 
@@ -43,6 +44,7 @@ use self::declared::{Change, DeclaredCamera, DeclaredProprio};
 
 pub use aligner::Aligner;
 pub use array::{Array, BadArray, Shape, Values};
+pub(crate) use camera::Awake;
 pub use camera::{Camera, CameraFrame, CameraWatch, CameraWriter, Intrinsics, NoFrame, camera};
 pub use config::{CameraConfig, ProprioConfig};
 pub use error::HubError;
@@ -117,6 +119,9 @@ struct Hub {
     crowd: Arc<Crowd>,
     arms: ArcSwapOption<Reading>,
     arms_read: AtomicU64,
+    map: ArcSwapOption<OccupancyGrid>,
+    /// The bits of a float; 0 of nothing at all.
+    battery: AtomicU64,
 }
 
 /// What there is.
@@ -376,6 +381,27 @@ impl SensorHub {
         let n = self.0.arms_read.fetch_add(1, Ordering::Relaxed) + 1;
         self.0.arms.store(Some(Arc::new(Reading::new(reading, n))));
         self.0.crowd.readings.send_replace(());
+    }
+
+    /// Replaces the map of the surroundings.
+    pub fn publish_map(&self, map: OccupancyGrid) {
+        self.0.map.store(Some(Arc::new(map)));
+    }
+
+    /// The newest map, or none before the first.
+    pub fn map(&self) -> Option<Arc<OccupancyGrid>> {
+        self.0.map.load_full()
+    }
+
+    /// Replaces what is left in the battery, 0 to 1.
+    pub fn publish_battery(&self, charge: f64) {
+        self.0.battery.store((1.0 + charge.clamp(0.0, 1.0)).to_bits(), Ordering::Relaxed);
+    }
+
+    /// What is left in the battery, 0 to 1, or none before the first word of it.
+    pub fn battery(&self) -> Option<f64> {
+        let charge = f64::from_bits(self.0.battery.load(Ordering::Relaxed));
+        (charge >= 1.0).then_some(charge - 1.0)
     }
 
     /// The newest joint readings, or none before the first.

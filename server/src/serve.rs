@@ -3,6 +3,8 @@
 mod driven;
 mod error;
 mod field;
+mod hosted;
+mod in_health;
 mod policy;
 
 use std::io;
@@ -15,12 +17,14 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use self::error::ServeError;
 use self::field::Field;
+use self::hosted::Hosted;
 use self::policy::Policies;
 pub use self::policy::PolicyPlaces;
 use crate::cli;
 use crate::config::{Settings, Stereo};
 use crate::control::{Arbiter, ControlLoop};
-use crate::field::FieldServer;
+use crate::field::{FieldDoor, FieldServer};
+use crate::hosted::HostedTeleop;
 use crate::policy::PolicyServer;
 use crate::priority::{Urgent, urgent_runtime};
 use crate::robot::{Robot, RobotError};
@@ -33,6 +37,7 @@ pub struct Waldo {
     server: VrServer,
     policies: Option<Policies>,
     field: Option<Field>,
+    hosted: Option<Hosted>,
     control: ControlLoop,
     hub: SensorHub,
     following: AbortOnDropHandle<()>,
@@ -57,9 +62,12 @@ impl Waldo {
         server.set_video_expected(true);
         // Before anybody can connect: arms that have not started are held.
         let arbiter = server.attach_control();
-        let field = Field::prepare(&settings, &server, &arbiter)?;
-        server.start().await?;
-        match Self::start_rest(&server, &settings, (arbiter, hub), robot, field).await {
+        let door = field::open_a_door(&settings, &server);
+        let hosted = Hosted::prepare(&settings)?;
+        if settings.local {
+            server.start().await?;
+        }
+        match Self::start_rest(&server, &settings, (arbiter, hub), robot, (door, hosted)).await {
             Ok(waldo) => Ok(waldo),
             Err(error) => {
                 server.stop().await;
@@ -74,33 +82,41 @@ impl Waldo {
         settings: &Settings,
         (arbiter, hub): (Arc<Mutex<Arbiter>>, SensorHub),
         robot: Box<dyn Robot>,
-        mut field: Option<Field>,
+        (door, mut hosted): (Option<FieldDoor>, Option<Hosted>),
     ) -> Result<Self, ServeError> {
         // Before any motor moves.
         let port = policy::bind(settings)?;
-        field::check_port(settings)?;
-        let control = Self::start_robot(server, &hub, Arc::clone(&arbiter), robot).await?;
+        let field_port = field::bind(settings)?;
+        let control = Self::start_robot(server, settings.local, &hub, Arc::clone(&arbiter), robot).await?;
         let own = settings.cameras.v4l2.iter().map(|address| V4l2Camera::start(address.clone(), &hub));
         let own = own.collect::<Result<_, _>>()?;
         let policies = Policies::start(settings, server, (&control, Arc::clone(&arbiter), &hub), port).await?;
-        if let Some(field) = &mut field {
-            field.start(server, (&control, arbiter))?;
-        }
+        let start = |door| Field::start(settings, server, (&control, Arc::clone(&arbiter)), door, field_port);
+        let field = door.map(start).transpose()?;
         let (changed, stereo) = (hub.cameras_changed(), settings.cameras.stereo);
         server.set_video_sources(Some(sources(hub.cameras(), stereo)));
         let following =
             AbortOnDropHandle::new(tokio::spawn(offer_cameras(server.clone(), hub.clone(), changed, stereo)));
-        Ok(Self { server: server.clone(), policies, field, control, hub, following, _cameras: own })
+        if let Some(hosted) = &mut hosted {
+            hosted.start(settings, server, (&control, arbiter, &hub))?;
+        }
+        Ok(Self { server: server.clone(), policies, field, hosted, control, hub, following, _cameras: own })
     }
 
     async fn start_robot(
         server: &VrServer,
+        local: bool,
         hub: &SensorHub,
         arbiter: Arc<Mutex<Arbiter>>,
         robot: Box<dyn Robot>,
     ) -> Result<ControlLoop, RobotError> {
         let reports = server.clone();
-        let on_event = Box::new(move |event| reports.publish(event));
+        let on_event = Box::new(move |event| {
+            // Without clients nobody asks for what there is to tell.
+            if local {
+                reports.publish(event);
+            }
+        });
         let sensors = hub.clone();
         // Arms may take their time to find their posture; the page shows meanwhile that they are held.
         tokio::task::spawn_blocking(move || ControlLoop::start(robot, &sensors, arbiter, on_event))
@@ -123,6 +139,11 @@ impl Waldo {
         self.field.as_ref().map(Field::server)
     }
 
+    /// Hosted teleoperation, if the settings have it.
+    pub fn hosted(&self) -> Option<&HostedTeleop> {
+        self.hosted.as_ref().map(Hosted::teleop)
+    }
+
     /// The control loop.
     pub fn control(&self) -> &ControlLoop {
         &self.control
@@ -136,6 +157,10 @@ impl Waldo {
     /// Holds the robot, closes every socket and frees the port.
     pub async fn stop(self) {
         drop(self.following);
+        // First of all, so that nobody far away drives a robot that stops.
+        if let Some(hosted) = self.hosted {
+            hosted.stop().await;
+        }
         // At once, so that whoever waits for the robot is told; the control loop ends what they wait for.
         let policies = self.policies.map(Policies::stop);
         let field = self.field.map(Field::stop);

@@ -15,6 +15,20 @@ pub(crate) fn now() -> f64 {
     window().performance().map_or(0.0, |performance| performance.now())
 }
 
+/// Unix time in seconds, as steady as [`now`].
+pub(crate) fn unix_now() -> f64 {
+    window().performance().map_or(0.0, |performance| (performance.time_origin() + performance.now()) / 1000.0)
+}
+
+/// A random number of 53 bits, so that any JSON reader keeps it.
+pub(crate) fn random_number() -> u64 {
+    let mut bytes = [0_u8; 8];
+    if let Ok(crypto) = window().crypto() {
+        let _ = crypto.get_random_values_with_u8_array(&mut bytes);
+    }
+    u64::from_le_bytes(bytes) >> 11
+}
+
 /// Resolves after `ms` milliseconds.
 pub(crate) async fn sleep(ms: i32) {
     let promise = js_sys::Promise::new(&mut |resolve, _| {

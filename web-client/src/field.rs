@@ -14,6 +14,8 @@ pub mod tube;
 pub mod words;
 
 #[cfg(target_arch = "wasm32")]
+mod address;
+#[cfg(target_arch = "wasm32")]
 mod engine;
 #[cfg(target_arch = "wasm32")]
 mod operator;

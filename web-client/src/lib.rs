@@ -4,14 +4,16 @@
 //! reactive graph and is driven by events, XR frames and one slow timer. The `ui` is Leptos: it shows the
 //! [`summary::Summary`] which the engine hands over at most ten times a second, and calls the engine's few methods.
 //!
-//! [`field`] is a second such engine, for the scene of arms that several people share; the page shows one or the other.
+//! [`field`] is a second such engine, for the scene of arms that several people share, and [`hosted`] a third, for robots far
+//! away; the page shows one of them.
 //!
-//! What needs no browser ([`answer`], most of [`field`], [`hud`], [`link`], [`panels`], [`pose`], [`press`], [`robot`], [`stop`]) also builds natively,
+//! What needs no browser ([`answer`], most of [`field`], much of [`hosted`], [`hud`], [`link`], [`panels`], [`pose`], [`press`], [`robot`], [`stop`]) also builds natively,
 //! where its tests run.
 #![warn(missing_docs)]
 
 pub mod answer;
 pub mod field;
+pub mod hosted;
 pub mod hud;
 pub mod link;
 pub mod panels;

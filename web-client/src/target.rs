@@ -5,7 +5,7 @@
 use leptos::prelude::window;
 use waldo_protocol::vr::{InvalidAddress, RobotAddress};
 
-use crate::browser::{local_storage, session_storage};
+use crate::browser::{document, local_storage, session_storage};
 use crate::connection::Dialled;
 
 const HOST_KEY: &str = "waldo.host";
@@ -112,6 +112,12 @@ pub(crate) fn is_viewer() -> bool {
 /// Whether the address asks for the page of the field: `#field`.
 pub(crate) fn is_field() -> bool {
     fragment_has("field")
+}
+
+/// Whether the page is the one of hosted teleoperation: a broker serves it, or the address asks for it, `#hosted`.
+pub(crate) fn is_hosted() -> bool {
+    let service = document().query_selector("meta[name=waldo-service][content=broker]");
+    fragment_has("hosted") || service.is_ok_and(|service| service.is_some())
 }
 
 fn fragment_has(wanted: &str) -> bool {

@@ -5,10 +5,12 @@ mod arms;
 mod cameras;
 mod connection;
 mod control;
+mod enter_vr;
 mod field;
 mod guide;
 mod headset;
 mod health;
+mod hosted;
 mod motion;
 mod stop;
 
@@ -22,34 +24,36 @@ use crate::emulator;
 use crate::engine::Engine;
 use crate::link::Status;
 use crate::summary::{Presence, Summary};
-use crate::target::{is_field, take_token_from_url};
+use crate::target::{is_field, is_hosted, take_token_from_url};
 use arms::Arms;
 use cameras::Cameras;
 use connection::Connection;
 use field::FieldPage;
 use guide::Guide;
 use headset::Headset;
+use hosted::HostedPage;
 use motion::Motion;
 use stop::Stop;
 
 /// The engine, as handed from component to component.
 type EngineHandle = StoredValue<Rc<Engine>, LocalStorage>;
 
-/// Replaces what the page showed while loading by the app: the robot's page, or with `#field` the one of the field.
+/// Replaces what the page showed while loading by the app: the robot's page, with `#field` the one of the field, and from
+/// a broker, or with `#hosted`, the one of hosted teleoperation.
 pub(crate) fn mount() {
     take_token_from_url();
     if let Some(loading) = document().get_element_by_id("loading") {
         loading.remove();
     }
-    let field = is_field();
-    if field {
-        mount_to_body(FieldPage);
-    } else {
-        mount_to_body(App);
+    let shown = (is_hosted(), is_field());
+    match shown {
+        (true, _) => mount_to_body(HostedPage),
+        (false, true) => mount_to_body(FieldPage),
+        (false, false) => mount_to_body(App),
     }
-    // Each of the two holds sockets and graphics: leaving one is leaving all of it.
+    // Each of them holds sockets and graphics: leaving one is leaving all of it.
     let changed = Closure::<dyn FnMut()>::new(move || {
-        if is_field() != field {
+        if (is_hosted(), is_field()) != shown {
             let _ = window().location().reload();
         }
     });

@@ -170,7 +170,7 @@ impl Drop for Show {
 }
 
 /// Older browsers know the delay in seconds only.
-fn set_jitter_buffer(receiver: &web_sys::RtcRtpReceiver, ms: f64) {
+pub(crate) fn set_jitter_buffer(receiver: &web_sys::RtcRtpReceiver, ms: f64) {
     for (key, value) in [("jitterBufferTarget", ms), ("playoutDelayHint", ms / 1000.0)] {
         let key = JsValue::from(key);
         if Reflect::has(receiver, &key).unwrap_or(false) {

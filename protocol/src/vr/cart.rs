@@ -105,6 +105,21 @@ impl Cart {
         }
     }
 
+    /// Takes what somebody without sticks asks for. That everything shall stand is done at once; at the beginning and after
+    /// each [`Cart::stop`] it must have been asked for before anything else counts. True if it is asked to move, and that
+    /// counts.
+    pub fn ask(&mut self, now: MonoTime, asked: CartCommand) -> bool {
+        let resting = asked == CartCommand::STOP || ![asked.vx, asked.vy, asked.wz].iter().all(|v| v.is_finite());
+        self.armed |= resting;
+        let way = DVec2::new(asked.vx, asked.vy).clamp_length_max(1.0);
+        let within = CartCommand { vx: way.x, vy: way.y, wz: asked.wz.clamp(-1.0, 1.0), lift: asked.lift };
+        self.asked = Some((now, if self.armed && !resting { within } else { CartCommand::STOP }));
+        if resting {
+            self.command = CartCommand::STOP;
+        }
+        self.armed && !resting
+    }
+
     /// Stops at once and forgets what was asked: a rest move plays, another stream drives, the stop latch holds.
     pub fn stop(&mut self) {
         *self = Self::default();

@@ -1,16 +1,22 @@
 //! Commands and flags.
 
 mod field;
+mod hosted;
 mod policy;
 mod publish;
 
+use std::ffi::OsString;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use waldo_protocol::vr::{IceServer, Mode, MotionScale, PlayoutConfig, PlayoutProfile};
 
 use self::field::FieldArgs;
+pub(super) use self::hosted::HostedCommandArgs;
+use self::hosted::{HostedArgs, KindArg};
 use self::policy::PolicyArgs;
 pub(super) use self::publish::{FieldCommand, FieldCommandArgs, PublishArgs};
 use crate::config::{BitrateRange, CameraSettings, PortRange, Settings, Stereo, default_data_dir};
@@ -62,6 +68,9 @@ pub(super) enum Command {
     /// What programs do in the field of a robot
     #[command(arg_required_else_help = true)]
     Field(FieldCommandArgs),
+    /// Let operators far away reach the robot through a broker, and nobody else
+    #[command(arg_required_else_help = true)]
+    Hosted(HostedCommandArgs),
     /// Show the certificate that browsers are asked to accept, or renew it
     #[command(after_help = ABOUT_SETTINGS)]
     Certs(CertsArgs),
@@ -146,6 +155,11 @@ pub(super) struct ServeArgs {
     #[command(flatten)]
     field: FieldArgs,
     #[command(flatten)]
+    hosted: HostedArgs,
+    /// What operators far away move
+    #[arg(long, value_enum, default_value_t = KindArg::Arm, help_heading = "Hosted teleoperation")]
+    hosted_kind: KindArg,
+    #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
     pub(super) log: LogArgs,
@@ -215,8 +229,10 @@ impl CameraArgs {
 }
 
 impl ServeArgs {
-    pub(super) fn settings(&self) -> Settings {
-        Settings {
+    /// What was asked for; `env` are the variables, for what no flag has.
+    pub(super) fn settings(&self, env: &dyn Fn(&str) -> Option<OsString>) -> anyhow::Result<Settings> {
+        Ok(Settings {
+            hosted: self.hosted.settings(self.hosted_kind, env)?,
             mode: self.mode.map(|mode| match mode {
                 ModeArg::Teleop => Mode::Teleop,
                 ModeArg::DataCollection => Mode::DataCollection,
@@ -235,7 +251,7 @@ impl ServeArgs {
             ice_servers: self.ice_servers(),
             ice_secret: self.ice_secret.clone(),
             ..self.data.settings()
-        }
+        })
     }
 }
 
@@ -315,6 +331,14 @@ fn scale(text: &str) -> Result<f64, String> {
     factor.ok_or_else(|| {
         format!("`{text}` is no number from {} to {}", MotionScale::RANGE.start(), MotionScale::RANGE.end())
     })
+}
+
+/// A time within limits, seconds.
+fn seconds(text: &str, limits: RangeInclusive<f64>) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| limits.contains(seconds));
+    let seconds = seconds
+        .ok_or_else(|| format!("`{text}` is no number of seconds from {} to {}", limits.start(), limits.end()))?;
+    Ok(Duration::from_secs_f64(seconds))
 }
 
 /// Sizes the encoder can take.

@@ -7,6 +7,7 @@ mod hands;
 mod leap;
 mod lease;
 mod program;
+mod remote;
 mod source;
 mod standing;
 mod stop;
@@ -26,7 +27,7 @@ use waldo_protocol::vr::{
 use self::field::Field;
 pub use self::field::{FieldHand, FieldHands, FieldTarget, FieldTargets, MAX_FIELD_USERS};
 use self::hands::FollowedHand;
-pub(super) use self::hands::side;
+pub(crate) use self::hands::side;
 pub use self::hands::{HandTarget, Targets};
 use self::lease::Lease;
 pub use self::lease::{LeaseAnswer, LeaseView, TAKEOVER_AFTER};

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use glam::{DQuat, DVec3};
-use waldo_protocol::geometry::{Base, MAX_COORDINATE, Pose};
+use waldo_protocol::geometry::{Base, MAX_COORDINATE, Pose, rotation_vector};
 use waldo_protocol::vr::{Clutch, HoldReason, MotionScale};
 
-use super::ik::{Solver, rotation_vector};
+use super::ik::Solver;
 use super::{FieldTarget, JointTargets, Targets};
 use crate::robot::kinematics::forward;
 use crate::robot::{Arm, ArmCommand, Command};

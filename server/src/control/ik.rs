@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use glam::{DQuat, DVec3};
 use nalgebra::{Matrix6, Vector6};
-use waldo_protocol::geometry::{Base, Pose};
+use waldo_protocol::geometry::{Base, Pose, rotation_vector};
 use waldo_protocol::vr::HoldReason;
 
 use crate::robot::Arm;
@@ -288,11 +288,4 @@ impl Error {
             translation: from.translation + self.linear * part,
         }
     }
-}
-
-/// Axis times angle, the angle in 0…π.
-pub(super) fn rotation_vector(q: DQuat) -> DVec3 {
-    let q = if q.w < 0.0 { -q } else { q };
-    let sine = q.xyz().length();
-    if sine < 1e-9 { q.xyz() * 2.0 } else { q.xyz() * (2.0 * sine.atan2(q.w) / sine) }
 }

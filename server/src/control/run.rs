@@ -16,7 +16,7 @@ use super::pilot::{ControlStatus, Pilot, lock};
 use super::{Arbiter, Event, SourceId};
 use crate::clock;
 use crate::priority::{Urgent, become_urgent};
-use crate::robot::{ActionLayout, Arm, Robot, RobotError};
+use crate::robot::{ActionLayout, Arm, MobileBase, Robot, RobotError};
 use crate::sensors::SensorHub;
 
 /// Ticks per second.
@@ -28,6 +28,7 @@ pub struct ControlLoop {
     robot: String,
     arms: Vec<Arm>,
     layout: ActionLayout,
+    base: Option<MobileBase>,
     driver: watch::Receiver<Option<SourceId>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -50,7 +51,7 @@ impl ControlLoop {
         let status = Arc::new(ArcSwap::from_pointee(ControlStatus::default()));
         let stop = Arc::new(AtomicBool::new(false));
         let (started, outcome) = sync_channel(1);
-        let name = robot.description().name.clone();
+        let (name, base) = (robot.description().name.clone(), robot.description().base.clone());
         let (drives, driver) = watch::channel(None);
         let rim = Rim { status: Arc::clone(&status), stop: Arc::clone(&stop), arbiter, drives, on_event };
         let hub = hub.clone();
@@ -60,7 +61,9 @@ impl ControlLoop {
             .map_err(|e| RobotError(format!("the control thread did not start: {e}")))?;
         // The sender is gone without a word only if the robot's start panicked.
         match outcome.recv().unwrap_or_else(|_| Err(RobotError("the robot's program panicked at its start".into()))) {
-            Ok((arms, layout)) => Ok(Self { status, robot: name, arms, layout, driver, stop, thread: Some(thread) }),
+            Ok((arms, layout)) => {
+                Ok(Self { status, robot: name, arms, layout, base, driver, stop, thread: Some(thread) })
+            }
             Err(refusal) => {
                 // It ends by itself; its panics are dealt with and logged there.
                 let _ = thread.join();
@@ -77,6 +80,11 @@ impl ControlLoop {
     /// The robot's arms.
     pub fn arms(&self) -> &[Arm] {
         &self.arms
+    }
+
+    /// What the robot drives on, if it does.
+    pub fn base(&self) -> Option<&MobileBase> {
+        self.base.as_ref()
     }
 
     /// What the numbers of a policy's action mean.

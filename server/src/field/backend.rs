@@ -3,7 +3,7 @@
 mod bounds;
 mod merge;
 mod pass_through;
-pub(super) mod published;
+mod published;
 mod scene;
 
 use std::borrow::Cow;
@@ -76,6 +76,9 @@ pub trait FieldBackend: Send {
     /// The scene after the last step.
     fn scene(&self) -> &SceneState;
 
+    /// The same, for what publishers put into it.
+    fn scene_mut(&mut self) -> &mut SceneState;
+
     /// The arms whose targets were held back by limits in the last step.
     fn clamped(&self) -> &BTreeSet<String>;
 
@@ -109,36 +112,51 @@ pub trait FieldBackend: Send {
         None
     }
 
-    /// Puts a mesh into the scene, or replaces one of the same owner; whether that made a difference. The text of an unchanged asset keeps its place in
-    /// memory, so the same pointer means the same data.
+    /// Puts a mesh into the scene, or replaces one of the same owner; whether that made a difference. The text of an
+    /// unchanged asset keeps its place in memory, so the same pointer means the same data; a long text in another place
+    /// counts as another one, since to compare it would hold up a step.
     ///
     /// # Errors
     /// A mesh of somebody else, a value that is not finite, no room.
-    fn add_mesh(&mut self, mesh: Mesh) -> Result<bool, BackendError>;
+    fn add_mesh(&mut self, mesh: Mesh) -> Result<bool, BackendError> {
+        published::add_mesh(self.scene_mut(), mesh)
+    }
 
     /// Moves, scales, shows or hides a mesh of `owner`; whether that made a difference.
     ///
     /// # Errors
     /// No such mesh of this owner, a value that is not finite.
-    fn update_mesh_transform(&mut self, owner: &str, change: &MeshChange) -> Result<bool, BackendError>;
+    fn update_mesh_transform(&mut self, owner: &str, change: &MeshChange) -> Result<bool, BackendError> {
+        published::change_mesh(self.scene_mut(), owner, change)
+    }
 
     /// Removes a mesh of `owner`; whether there was one.
-    fn remove_mesh(&mut self, owner: &str, mesh_id: &str) -> bool;
+    fn remove_mesh(&mut self, owner: &str, mesh_id: &str) -> bool {
+        published::remove_mesh(self.scene_mut(), owner, mesh_id)
+    }
 
     /// Removes all meshes of `owner`; whether there were any.
-    fn clear_meshes(&mut self, owner: &str) -> bool;
+    fn clear_meshes(&mut self, owner: &str) -> bool {
+        published::clear_meshes(self.scene_mut(), owner)
+    }
 
     /// Puts an overlay into the scene, or replaces one of the same owner; whether that made a difference.
     ///
     /// # Errors
     /// An overlay of somebody else, a value that is not finite, no room.
-    fn update_overlay(&mut self, overlay: Overlay) -> Result<bool, BackendError>;
+    fn update_overlay(&mut self, overlay: Overlay) -> Result<bool, BackendError> {
+        published::update_overlay(self.scene_mut(), overlay)
+    }
 
     /// Removes an overlay of `owner`; whether there was one.
-    fn remove_overlay(&mut self, owner: &str, overlay_id: &str) -> bool;
+    fn remove_overlay(&mut self, owner: &str, overlay_id: &str) -> bool {
+        published::remove_overlay(self.scene_mut(), owner, overlay_id)
+    }
 
     /// Removes all overlays of `owner`; whether there were any.
-    fn clear_overlays(&mut self, owner: &str) -> bool;
+    fn clear_overlays(&mut self, owner: &str) -> bool {
+        published::clear_overlays(self.scene_mut(), owner)
+    }
 
     /// A publisher leaves, and with it its meshes and overlays.
     fn remove_owner(&mut self, owner: &str) {

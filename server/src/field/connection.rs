@@ -5,22 +5,20 @@
 
 use std::io::Cursor;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, copy, sink};
-use tokio::sync::Notify;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::outbox::{Message, Outbox, Outgoing};
 use super::service::Service;
 use super::session::Session;
 use crate::http::Link;
-use crate::policy::outbox::Close;
-use crate::policy::websocket::read::{self, Messages, ReadEnd};
-use crate::policy::websocket::write;
+use crate::websocket::{self, Close, LINGER, Messages, Pings, ReadEnd, farewell, write as frames};
 
 /// Period of pings, and how long a pong may take. Tighter ones kill healthy links under load; a command of hands that are
 /// gone has ended long before.
@@ -32,45 +30,6 @@ const HALF_OPEN: Duration = Duration::from_secs(10);
 /// Data that waits in the kernel of this machine, bytes: what is more waits in the outbox, where newer scenes take the
 /// place of older ones.
 const UNSENT: u32 = 128 << 10;
-
-/// How long a client may take to read why it is hung up on.
-const LINGER: Duration = Duration::from_secs(1);
-
-/// The newest ping of the client that was not answered yet, and whether it has answered ours.
-#[derive(Default)]
-struct Pings {
-    state: Mutex<(Option<Bytes>, bool)>,
-    news: Notify,
-}
-
-impl Pings {
-    fn with<T>(&self, change: impl FnOnce(&mut (Option<Bytes>, bool)) -> T) -> T {
-        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn asked(&self, payload: Bytes) {
-        self.with(|(waiting, _)| *waiting = Some(payload));
-        self.news.notify_one();
-    }
-
-    fn answered(&self) {
-        self.with(|(_, answered)| *answered = true);
-    }
-
-    /// Whether the last one of ours was answered; from now on another one is on its way.
-    fn take_answer(&self) -> bool {
-        self.with(|(_, answered)| std::mem::replace(answered, false))
-    }
-
-    async fn next(&self) -> Bytes {
-        loop {
-            if let Some(payload) = self.with(|(waiting, _)| waiting.take()) {
-                return payload;
-            }
-            self.news.notified().await;
-        }
-    }
-}
 
 /// Lets the kernel give up a peer that is gone, and keep little that is not sent yet.
 fn tune(link: &dyn Link) {
@@ -96,10 +55,10 @@ pub(super) async fn serve(
     let (reader, mut writer) = tokio::io::split(link);
     let mut reader = Cursor::new(early).chain(reader);
     let mut messages = Messages::new(&mut reader, session.max_message());
-    let (pings, outbox) = (Pings::default(), Arc::clone(session.outbox()));
+    let (pings, alive, outbox) = (Pings::default(), AtomicBool::new(true), Arc::clone(session.outbox()));
     let (close, clean) = {
-        let mut sending = pin!(send(&outbox, &mut writer, &pings));
-        let mut receiving = pin!(receive(&mut session, &mut messages, &pings));
+        let mut sending = pin!(send(&outbox, &mut writer, &pings, &alive));
+        let mut receiving = pin!(receive(&mut session, &mut messages, &pings, &alive));
         let over = outbox.over();
         // A client that does not read is not waited for.
         let no_longer = async {
@@ -142,17 +101,7 @@ pub(super) async fn serve(
     session.leave(clean).await;
     if let Some(close) = close {
         tracing::debug!(conn, code = close.code, reason = close.reason, "closing");
-        let farewell = async {
-            if write::close(&mut writer, &close).await.is_ok() {
-                // A reset of the socket would overtake the reason, and comes if anything is left unread, such as the rest
-                // of a message that is too large. The client hangs up when it sees that nothing follows.
-                let _ = copy(&mut reader, &mut sink()).await;
-            }
-        };
-        tokio::select! {
-            _ = timeout(LINGER, farewell) => {}
-            () = async { shutdown.cancelled().await; sleep(LINGER / 10).await } => {}
-        }
+        farewell(&mut reader, &mut writer, &close, &shutdown).await;
     }
     tracing::debug!(conn, "field client disconnected");
 }
@@ -165,7 +114,12 @@ struct End {
 }
 
 /// Hears the client until it ends or is not to be heard any more, which is seen between two messages only.
-async fn receive(session: &mut Session, messages: &mut Messages<impl AsyncRead + Unpin>, pings: &Pings) -> End {
+async fn receive(
+    session: &mut Session,
+    messages: &mut Messages<impl AsyncRead + Unpin>,
+    pings: &Pings,
+    alive: &AtomicBool,
+) -> End {
     let said = |code, reason: &str| End { close: Some(Close::new(code, reason)), clean: false };
     let outbox = Arc::clone(session.outbox());
     loop {
@@ -180,15 +134,14 @@ async fn receive(session: &mut Session, messages: &mut Messages<impl AsyncRead +
             message = next => message,
         };
         match message {
-            Ok(read::Message::Text(message) | read::Message::Binary(message)) => {
+            Ok(websocket::Message::Text(message) | websocket::Message::Binary(message)) => {
                 session.on_message(&message).await;
                 messages.set_max(session.max_message());
             }
-            Ok(read::Message::Ping(payload)) => pings.asked(payload),
-            Ok(read::Message::Pong) => pings.answered(),
-            Ok(read::Message::Close(code)) => {
-                let code = code.filter(|code| matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999));
-                return End { close: Some(Close::new(code.unwrap_or(1000), "")), clean: true };
+            Ok(websocket::Message::Ping(payload)) => pings.add(payload),
+            Ok(websocket::Message::Pong) => alive.store(true, Ordering::Relaxed),
+            Ok(websocket::Message::Close(code)) => {
+                return End { close: Some(Close::answer(code)), clean: true };
             }
             Err(ReadEnd::Gone) => return End::default(),
             Err(ReadEnd::TooLarge) => {
@@ -200,19 +153,25 @@ async fn receive(session: &mut Session, messages: &mut Messages<impl AsyncRead +
 }
 
 /// Sends what waits until there is nothing more but a farewell, which is left to be sent; none if nothing can be sent.
-async fn send(outbox: &Outbox, writer: &mut (impl AsyncWrite + Unpin), pings: &Pings) -> Option<Close> {
+///
+/// `alive`: whether the client has answered the last ping.
+async fn send(
+    outbox: &Outbox,
+    writer: &mut (impl AsyncWrite + Unpin),
+    pings: &Pings,
+    alive: &AtomicBool,
+) -> Option<Close> {
     let mut ping = interval_at(Instant::now() + PING, PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    pings.answered();
     loop {
         tokio::select! {
             biased;
-            payload = pings.next() => write::pong(writer, payload).await.ok()?,
+            payload = pings.next() => frames::pong(writer, payload).await.ok()?,
             _ = ping.tick() => {
-                if !pings.take_answer() {
+                if !alive.swap(false, Ordering::Relaxed) {
                     return Some(Close::new(1011, "no answer to a ping"));
                 }
-                write::ping(writer).await.ok()?;
+                frames::ping(writer).await.ok()?;
             }
             outgoing = outbox.next() => match outgoing {
                 Outgoing::Answer(message) => write(writer, message).await?,
@@ -230,7 +189,7 @@ async fn send(outbox: &Outbox, writer: &mut (impl AsyncWrite + Unpin), pings: &P
 
 async fn write(writer: &mut (impl AsyncWrite + Unpin), message: Message) -> Option<()> {
     match message {
-        Message::Text(frame) => write::text(writer, frame).await.ok(),
-        Message::Binary(frame) => write::binary(writer, frame).await.ok(),
+        Message::Text(frame) => frames::text(writer, frame).await.ok(),
+        Message::Binary(frame) => frames::binary(writer, frame).await.ok(),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::policy::outbox::{Close, Frame};
+use crate::websocket::{Close, Frame};
 
 /// Frames of the scene that a client has not taken yet, the one on its way included. With so many, it is left out.
 const MAX_SCENES: usize = 2;

@@ -17,7 +17,7 @@ use super::sequence::Ack;
 use super::service::{Service, View};
 use super::snapshot::Snapshot;
 use crate::clock;
-use crate::policy::outbox::Frame;
+use crate::websocket::Frame;
 
 /// Frames per second.
 pub(super) const PUBLISH_RATE: u32 = 72;

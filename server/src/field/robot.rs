@@ -20,18 +20,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use waldo_protocol::field::{
-    ArmCommand, CharacterMode, Haptic, Mesh, MeshChange, MultiArmCommand, Overlay, PRIMARY, SECONDARY, SceneState,
-    Smoothing, TRIGGER_CLICK, arm_id,
+    ArmCommand, CharacterMode, Haptic, MultiArmCommand, PRIMARY, SECONDARY, SceneState, Smoothing, TRIGGER_CLICK,
+    arm_id,
 };
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{Hand, Hands, Hold, HoldReason, Severity};
 
 use self::drawn::DrawnArm;
 use self::world::pose_to_base;
-use super::backend::published;
 use super::{BackendError, FieldBackend, FieldHold};
 use crate::clock;
-use crate::control::{Arbiter, ControlLoop, ControlStatus, Event, FieldHand, FieldHands, MAX_FIELD_USERS, SourceId};
+use crate::control::{
+    Arbiter, ControlLoop, ControlStatus, Event, FieldHand, FieldHands, MAX_FIELD_USERS, SourceId, side,
+};
 use crate::priority::{Urgent, while_urgent};
 use crate::robot::Arm;
 
@@ -243,6 +244,10 @@ impl FieldBackend for RobotField {
         &self.scene
     }
 
+    fn scene_mut(&mut self) -> &mut SceneState {
+        &mut self.scene
+    }
+
     fn clamped(&self) -> &BTreeSet<String> {
         &self.clamped
     }
@@ -262,47 +267,12 @@ impl FieldBackend for RobotField {
     fn hold(&self, user: &str) -> Option<FieldHold> {
         self.users.get(user)?.hold.clone()
     }
-
-    fn add_mesh(&mut self, mesh: Mesh) -> Result<bool, BackendError> {
-        published::add_mesh(&mut self.scene, mesh)
-    }
-
-    fn update_mesh_transform(&mut self, owner: &str, change: &MeshChange) -> Result<bool, BackendError> {
-        published::change_mesh(&mut self.scene, owner, change)
-    }
-
-    fn remove_mesh(&mut self, owner: &str, mesh_id: &str) -> bool {
-        published::remove_mesh(&mut self.scene, owner, mesh_id)
-    }
-
-    fn clear_meshes(&mut self, owner: &str) -> bool {
-        published::clear_meshes(&mut self.scene, owner)
-    }
-
-    fn update_overlay(&mut self, overlay: Overlay) -> Result<bool, BackendError> {
-        published::update_overlay(&mut self.scene, overlay)
-    }
-
-    fn remove_overlay(&mut self, owner: &str, overlay_id: &str) -> bool {
-        published::remove_overlay(&mut self.scene, owner, overlay_id)
-    }
-
-    fn clear_overlays(&mut self, owner: &str) -> bool {
-        published::clear_overlays(&mut self.scene, owner)
-    }
 }
 
 impl Drop for RobotField {
     fn drop(&mut self) {
         let users: Vec<String> = self.users.keys().cloned().collect();
         users.iter().for_each(|user| self.remove_user(user));
-    }
-}
-
-const fn side(hand: Hand) -> usize {
-    match hand {
-        Hand::Left => 0,
-        Hand::Right => 1,
     }
 }
 
@@ -313,7 +283,7 @@ fn asked(command: &ArmCommand) -> Option<FieldHand> {
         pose: pose_to_base(&command.target).ok()?,
         grips: command.active,
         follows: command.active && !rests && !command.pressed(PRIMARY),
-        closes: command.pressed(TRIGGER_CLICK),
+        grip: Some(if command.pressed(TRIGGER_CLICK) { 0.0 } else { 1.0 }),
         rests,
     })
 }

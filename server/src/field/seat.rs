@@ -103,7 +103,7 @@ mod tests {
 
     use super::*;
     use crate::field::outbox::Outgoing;
-    use crate::policy::outbox::Close;
+    use crate::websocket::Close;
 
     const NOW: MonoTime = MonoTime::from_nanos(1_000_000_000);
 

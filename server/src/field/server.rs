@@ -64,7 +64,7 @@ pub struct FieldServer(Arc<Inner>);
 
 struct Inner {
     config: FieldConfig,
-    door: Door,
+    door: FieldDoor,
     shutdown: CancellationToken,
     running: Mutex<Option<Running>>,
 }
@@ -81,7 +81,7 @@ struct Running {
 
 /// What requests come through; shut before the start and after the end.
 #[derive(Clone, Default)]
-pub(super) struct Door(Arc<Mutex<Option<Arc<Open>>>>);
+pub(crate) struct FieldDoor(Arc<Mutex<Option<Arc<Open>>>>);
 
 /// An open door.
 pub(super) struct Open {
@@ -116,7 +116,12 @@ impl Open {
     }
 }
 
-impl Door {
+impl FieldDoor {
+    /// As [`FieldServer::routes`].
+    pub(crate) fn routes(&self) -> Router {
+        upgrade::below_the_page(self.clone())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Arc<Open>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -129,8 +134,12 @@ impl Door {
 impl FieldServer {
     /// A server that does not run yet.
     pub fn new(config: FieldConfig) -> Self {
-        let (door, shutdown) = (Door::default(), CancellationToken::new());
-        Self(Arc::new(Inner { config, door, shutdown, running: Mutex::default() }))
+        Self::behind(FieldDoor::default(), config)
+    }
+
+    /// The same behind a door that there is already.
+    pub(crate) fn behind(door: FieldDoor, config: FieldConfig) -> Self {
+        Self(Arc::new(Inner { config, door, shutdown: CancellationToken::new(), running: Mutex::default() }))
     }
 
     fn running(&self) -> MutexGuard<'_, Option<Running>> {
@@ -140,7 +149,7 @@ impl FieldServer {
     /// The route `/field` for a listener that speaks HTTP/1.1 with upgrades and gives the peer as
     /// [`axum::extract::ConnectInfo`]. It asks for the token itself, and answers 503 before the start.
     pub fn routes(&self) -> Router {
-        upgrade::below_the_page(self.0.door.clone())
+        self.0.door.routes()
     }
 
     /// Takes the port if there is one, starts the simulation, and lets clients in.
@@ -148,12 +157,25 @@ impl FieldServer {
     /// # Errors
     /// [`FieldStartError`] says what to do; nothing is left behind.
     pub fn start(&self, backend: Box<dyn FieldBackend>) -> Result<(), FieldStartError> {
+        self.start_on(None, backend)
+    }
+
+    /// The same on a port that was taken already; otherwise that of the settings is taken.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub(crate) fn start_on(
+        &self,
+        listener: Option<TcpListener>,
+        backend: Box<dyn FieldBackend>,
+    ) -> Result<(), FieldStartError> {
         let mut running = self.running();
         if running.is_some() || self.0.shutdown.is_cancelled() {
             return Err(FieldStartError::Started);
         }
         let config = &self.0.config;
-        let listener = config.listen.map(|addr| http::bind_for(addr, "--field-port")).transpose()?;
+        let bind = |addr| http::bind_for(addr, "FieldConfig::listen");
+        let listener = listener.map_or_else(|| config.listen.map(bind).transpose(), |listener| Ok(Some(listener)))?;
         let addr = listener.as_ref().map(TcpListener::local_addr).transpose()?;
         let runtime =
             Builder::new_multi_thread().worker_threads(THREADS).thread_name("field net").enable_all().build()?;

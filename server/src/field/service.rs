@@ -2,7 +2,7 @@
 
 mod users;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,10 +19,8 @@ use super::outbox::Outbox;
 use super::seat::Seat;
 use super::worker::{Calls, NoAnswer, Shared};
 use crate::clock;
-use crate::policy::outbox::Close;
-
-/// What clients cause is logged at most this often, per kind.
-const LOG_EVERY: Duration = Duration::from_secs(1);
+use crate::seldom::Seldom;
+use crate::websocket::Close;
 
 /// Period of [`Service::watch`].
 const TICK: Duration = Duration::from_millis(250);
@@ -78,7 +76,7 @@ pub(super) struct Service {
     next_conn: AtomicU64,
     /// Users that began anew since the last frame.
     resets: Mutex<BTreeSet<String>>,
-    logged: Mutex<HashMap<&'static str, MonoTime>>,
+    logged: Seldom,
 }
 
 /// One socket, as far as others have to do with it.
@@ -135,7 +133,7 @@ impl Service {
             clients: Mutex::default(),
             next_conn: AtomicU64::new(1),
             resets: Mutex::default(),
-            logged: Mutex::default(),
+            logged: Seldom::default(),
         }
     }
 
@@ -187,13 +185,7 @@ impl Service {
 
     /// Whether a line of this kind may be logged now: one per second.
     pub(super) fn may_log(&self, kind: &'static str) -> bool {
-        let now = clock::now();
-        let mut logged = lock(&self.logged);
-        let due = logged.get(kind).is_none_or(|at| now.since(*at) >= LOG_EVERY);
-        if due {
-            logged.insert(kind, now);
-        }
-        due
+        self.logged.may_log(clock::now(), kind)
     }
 
     /// Ends what is silent for too long, until `shutdown`.

@@ -17,8 +17,8 @@ use super::sequence::Sequence;
 use super::server::Place;
 use super::service::{Client, Refused, Service};
 use crate::clock;
-use crate::policy::outbox::Close;
 use crate::vr::Bucket;
+use crate::websocket::Close;
 
 /// Resets of one user, and requests of the whole scene: so many per second, and so many at once. The ones make arms anew, the
 /// others send everything anew.

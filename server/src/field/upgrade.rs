@@ -5,29 +5,28 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, UPGRADE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 
 use super::config::FieldAccess;
-use super::server::Door;
+use super::server::FieldDoor;
 use super::{connection, session::Session};
 use crate::http;
-use crate::policy::websocket::accept_key;
+use crate::websocket::upgrade::{accept_key, switching};
 
 /// The page's port: `/field` only.
-pub(super) fn below_the_page(door: Door) -> Router {
+pub(super) fn below_the_page(door: FieldDoor) -> Router {
     Router::new().route("/field", any(upgrade)).with_state(door)
 }
 
 /// A port of its own: every path.
-pub(super) fn everywhere(door: Door) -> Router {
+pub(super) fn everywhere(door: FieldDoor) -> Router {
     Router::new().fallback(upgrade).with_state(door)
 }
 
 /// Clients may have no token in their address: then it is in their hello, and they are sent nothing before it.
-async fn upgrade(State(door): State<Door>, mut request: Request) -> Response {
+async fn upgrade(State(door): State<FieldDoor>, mut request: Request) -> Response {
     let accept = match accept_key(request.method(), request.headers()) {
         Ok(accept) => accept,
         Err(refused) => return refused.into_response(),
@@ -61,13 +60,5 @@ async fn upgrade(State(door): State<Door>, mut request: Request) -> Response {
     };
     // On the threads of the field: scenes are more than the urgent thread of the page may send.
     tasks.spawn_on(serving, &open.handle);
-    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
-    let headers = response.headers_mut();
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    match HeaderValue::from_str(&accept) {
-        Ok(accept) => headers.insert(SEC_WEBSOCKET_ACCEPT, accept),
-        Err(_) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    };
-    response
+    switching(accept).into_response()
 }

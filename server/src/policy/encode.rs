@@ -7,10 +7,10 @@ use waldo_protocol::policy::{
 };
 use waldo_protocol::time::MonoTime;
 
-use super::outbox::Frame;
 use super::robot::PolicyError;
 use super::view::Sent;
 use crate::sensors::{Array, ProprioSnapshot};
+use crate::websocket::Frame;
 
 /// An observation as one client gets it.
 pub(super) struct Parts<'a> {

@@ -1,11 +1,11 @@
 //! What waits to be sent to one client, whatever carries it.
 
 use std::collections::VecDeque;
-use std::io::IoSlice;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use bytes::{Buf, Bytes};
 use tokio::sync::Notify;
+
+use crate::websocket::{Close, Frame};
 
 /// Frames from which on no observation is taken for a client until it has read some: other replies have room still.
 const BEHIND: usize = 16;
@@ -16,100 +16,6 @@ const ENOUGH_BYTES: usize = 64 << 20;
 
 /// Frames waiting for one client. One that falls this far behind is disconnected: it has stopped reading.
 const MAX_FRAMES: usize = 256;
-
-/// Longest reason that fits into a close frame, bytes.
-const MAX_REASON: usize = 123;
-
-/// A frame of the wire in parts that follow each other: what is long stays where it is and is shared.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Frame {
-    parts: VecDeque<Bytes>,
-    len: usize,
-}
-
-impl Frame {
-    /// A frame that is one piece.
-    pub(crate) fn new(bytes: impl Into<Bytes>) -> Self {
-        let mut frame = Self::default();
-        frame.add(bytes.into());
-        frame
-    }
-
-    /// Appends a part.
-    pub(crate) fn add(&mut self, part: Bytes) {
-        if !part.is_empty() {
-            self.len += part.len();
-            self.parts.push_back(part);
-        }
-    }
-
-    /// Puts something before it.
-    pub(crate) fn prepend(&mut self, part: Bytes) {
-        self.len += part.len();
-        self.parts.push_front(part);
-    }
-
-    /// Whether it has parts beside its header.
-    fn is_shared(&self) -> bool {
-        self.parts.len() > 1
-    }
-
-    /// Length, bytes.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Its parts in order.
-    #[allow(dead_code, reason = "for transports that do not write slices")]
-    pub(crate) fn into_parts(self) -> impl Iterator<Item = Bytes> {
-        self.parts.into_iter()
-    }
-}
-
-/// Reading moves on over the parts; none is copied.
-impl Buf for Frame {
-    fn remaining(&self) -> usize {
-        self.len
-    }
-
-    fn chunk(&self) -> &[u8] {
-        self.parts.front().map_or(&[], |part| part)
-    }
-
-    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let parts = slices.iter_mut().zip(&self.parts);
-        parts.map(|(slice, part)| *slice = IoSlice::new(part)).count()
-    }
-
-    fn advance(&mut self, count: usize) {
-        assert!(count <= self.len, "beyond the frame's end");
-        self.len -= count;
-        let mut left = count;
-        while let Some(part) = self.parts.front_mut() {
-            if left < part.len() {
-                part.advance(left);
-                return;
-            }
-            left -= part.len();
-            self.parts.pop_front();
-        }
-    }
-}
-
-/// Why the server ends a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Close {
-    /// Code of the WebSocket protocol.
-    pub(crate) code: u16,
-    /// For people; at most 123 bytes.
-    pub(crate) reason: String,
-}
-
-impl Close {
-    pub(crate) fn new(code: u16, reason: &str) -> Self {
-        Self { code, reason: reason[..reason.floor_char_boundary(MAX_REASON)].to_owned() }
-    }
-}
 
 /// What is to be sent next.
 #[derive(Debug)]
@@ -267,27 +173,14 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use bytes::{Buf, Bytes};
+
     use super::*;
 
     fn frame(parts: &[&'static [u8]]) -> Frame {
         let mut frame = Frame::default();
         parts.iter().for_each(|part| frame.add(Bytes::from_static(part)));
         frame
-    }
-
-    #[test]
-    fn a_frame_is_read_over_the_borders_of_its_parts() {
-        let mut read = frame(&[b"ab", b"", b"cde", b"f"]);
-        read.prepend(Bytes::from_static(b"-"));
-        assert_eq!(read.len(), 7);
-        let mut slices = [IoSlice::new(&[]); 3];
-        assert_eq!(read.chunks_vectored(&mut slices), 3);
-        assert_eq!(slices.iter().map(|slice| slice.len()).collect::<Vec<_>>(), [1, 2, 3]);
-        read.advance(2);
-        assert_eq!((read.remaining(), read.chunk()), (5, &b"b"[..]));
-        read.advance(2);
-        assert_eq!(read.copy_to_bytes(3), "def");
-        assert_eq!((read.remaining(), read.chunk()), (0, &[][..]));
     }
 
     #[tokio::test]
@@ -358,11 +251,5 @@ mod tests {
         outbox.next().await;
         outbox.next().await;
         assert_eq!((outbox.is_behind(), refills.load(Ordering::Relaxed)), (false, 2));
-    }
-
-    #[test]
-    fn a_long_reason_is_cut_at_a_character() {
-        let close = Close::new(1011, &"é".repeat(100));
-        assert_eq!(close.reason.len(), 122);
     }
 }

@@ -2,7 +2,7 @@
 
 mod control;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,7 +11,6 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use waldo_protocol::policy::{AppMap, Capabilities, Capability, Driver, Episode, ErrorCode, LeaseEvent, Outcome};
-use waldo_protocol::time::MonoTime;
 
 use super::chunks::Chunks;
 use super::config::PolicyConfig;
@@ -24,10 +23,8 @@ use super::view::Made;
 use super::watchdog::Watchdog;
 use super::worker::{Displaced, Job, Worker, guarded};
 use crate::clock;
+use crate::seldom::Seldom;
 use crate::sensors::{SensorHub, Snapshot};
-
-/// What clients cause is logged at most this often, per kind.
-const LOG_EVERY: Duration = Duration::from_secs(1);
 
 /// How the robot answers requests for an observation.
 const UNKNOWN: u8 = 0;
@@ -67,8 +64,7 @@ pub(crate) struct Service {
     /// Tells that a deadline came up where none was.
     alarm: Notify,
     pub(crate) stats: Stats,
-    /// When each kind of line was last logged.
-    logged: Mutex<BTreeMap<&'static str, MonoTime>>,
+    logged: Seldom,
     /// Where observations of the robot's own are waited for, pictures scaled, and streams sent.
     pub(super) threads: Handle,
     /// Pictures made smaller, and the like, that several clients may want.
@@ -110,7 +106,7 @@ impl Service {
             episodes: AtomicU64::new(0),
             room: Mutex::new(room),
             alarm: Notify::new(),
-            logged: Mutex::default(),
+            logged: Seldom::default(),
             threads,
             made: Made::default(),
             chunks: Arc::default(),
@@ -180,13 +176,7 @@ impl Service {
 
     /// Whether a line of that kind may be logged now.
     pub(crate) fn may_log(&self, kind: &'static str) -> bool {
-        let now = clock::now();
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        let may = logged.get(kind).is_none_or(|last| now.since(*last) >= LOG_EVERY);
-        if may {
-            logged.insert(kind, now);
-        }
-        may
+        self.logged.may_log(clock::now(), kind)
     }
 
     fn push(&self, job: Job) {

@@ -22,13 +22,14 @@ use waldo_protocol::policy::{
 use waldo_protocol::time::MonoTime;
 
 use super::encode;
-use super::outbox::{Close, Frame, Outbox};
+use super::outbox::Outbox;
 use super::robot::{Observation, Peer, PolicyError};
 use super::service::Service;
 use super::stream::Streams;
 use super::view::Views;
 use crate::clock;
 use crate::sensors::SensorWatch;
+use crate::websocket::{Close, Frame};
 
 use order::{Order, Reaction};
 pub(super) use requests::not_holder;

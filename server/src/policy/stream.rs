@@ -247,7 +247,7 @@ fn made(
     observation: Observation,
     n: u64,
     skipped: u64,
-) -> Result<super::outbox::Frame, PolicyError> {
+) -> Result<crate::websocket::Frame, PolicyError> {
     let wanted = Wanted { only: request.cameras.as_deref(), depth: request.depth, newer_than: &[], align: true };
     client.compose(terms, observation, wanted, |parts, episode| {
         let t_send = clock::now().as_secs_f64();

@@ -1,14 +1,9 @@
 //! The policy wire over WebSockets: one binary message is one frame.
 //!
-//! `handshake` is HTTP until the upgrade, `connection` the socket after it, `read` gives its messages, `write` puts frames
-//! into the socket without copying them.
+//! `handshake` is HTTP until the upgrade, `connection` the socket after it.
 
 mod connection;
 mod handshake;
-pub(crate) mod read;
-pub(crate) mod write;
-
-pub(crate) use handshake::accept_key;
 
 use std::net::TcpListener;
 use std::sync::Arc;

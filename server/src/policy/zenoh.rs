@@ -39,10 +39,11 @@ use zenoh::sample::{Locality, Sample, SampleKind};
 use self::client::{Client, Whose};
 use self::conflict::Conflict;
 pub use self::settings::{ZenohConfig, ZenohTls};
-use super::outbox::{Close, Frame, Outgoing};
+use super::outbox::Outgoing;
 use super::robot::Peer;
 use super::service::Service;
 use super::session::Link;
+use crate::websocket::{Close, Frame};
 
 /// How long a client that sends may take to listen.
 const GRACE: Duration = Duration::from_secs(2);

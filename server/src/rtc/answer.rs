@@ -31,6 +31,9 @@ pub(super) fn checked(sdp: String, offer: &RTCSessionDescription) -> Result<Answ
     }
     let mut codecs = Vec::new();
     for (media, offered) in theirs.media_descriptions.iter().zip(&ours.media_descriptions) {
+        if refuses_audio(media, offered) {
+            continue;
+        }
         takes(media, offered)?;
         for format in &media.media_name.formats {
             same_codec(format, &theirs, &ours)?;
@@ -72,6 +75,12 @@ fn best_codec(media: &MediaDescription, answer: &SessionDescription) -> Option<C
 
 fn mids(description: &SessionDescription) -> Vec<Option<&str>> {
     description.media_descriptions.iter().map(|media| media.attribute("mid").flatten()).collect()
+}
+
+/// Whether a section leaves out an audio section, without which everything else goes on.
+fn refuses_audio(media: &MediaDescription, offered: &MediaDescription) -> bool {
+    let (theirs, ours) = (&media.media_name, &offered.media_name);
+    theirs.media == "audio" && ours.media == "audio" && theirs.port.value == 0
 }
 
 /// Whether a section accepts what was offered, at all.

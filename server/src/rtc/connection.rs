@@ -8,12 +8,15 @@ use async_trait::async_trait;
 use rtc::ice::mdns::MulticastDnsMode;
 use rtc::interceptor::Registry;
 use rtc::mdns::MulticastSocket;
+use rtc::peer_connection::configuration::RTCBundlePolicy;
 use rtc::peer_connection::configuration::media_engine::MediaEngine;
 use rtc::peer_connection::configuration::setting_engine::{SctpMaxMessageSize, SettingEngine, SettingEngineBuilder};
+use rtc::peer_connection::sdp::RTCSessionDescription;
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use webrtc::media_stream::track_remote::TrackRemote;
 use webrtc::peer_connection::{
     PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder, RTCIceConnectionState,
     RTCIceGatheringState, RTCPeerConnectionState,
@@ -36,10 +39,18 @@ const INTERRUPTED_AFTER: Duration = Duration::from_secs(4);
 const FAILED_AFTER: Duration = Duration::from_secs(6);
 const KEEPALIVE: Duration = Duration::from_secs(1);
 
+/// The same for a robot and its SFU: what cannot be stopped from afar must not go on for long.
+const ROBOT_INTERRUPTED_AFTER: Duration = Duration::from_secs(1);
+const ROBOT_FAILED_AFTER: Duration = Duration::from_secs(14);
+const ROBOT_KEEPALIVE: Duration = Duration::from_millis(200);
+
 /// Connectivity checks: with these, and without waiting for better candidates, a connection on one network stands in
 /// about 100 ms.
 const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 const CHECKS: u16 = 50;
+
+/// An SFU is farther away.
+const ROBOT_CHECKS: u16 = 250;
 
 /// How long a way through a relay waits for a better one. Direct ways of most networks are found by then, and what is left of
 /// [`CONNECT_LIMIT`] is enough for the encryption handshake.
@@ -47,10 +58,13 @@ const RELAY_WAIT: Duration = Duration::from_millis(500);
 
 /// After an answer a connection stands within this time or never: the DTLS handshake below does not recover from every
 /// lost packet.
-const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 
 /// Largest data channel message in bytes, as the offer announces it.
 pub(super) const MAX_MESSAGE_SIZE: u32 = 262_144;
+
+/// What may wait on one data channel that the other side does not acknowledge, bytes.
+const SEND_BUFFER: usize = 1 << 20;
 
 /// A peer connection of ours. Closes when dropped.
 pub(super) struct Connection {
@@ -79,17 +93,33 @@ impl Connection {
         engine: MediaEngine,
         registry: Registry,
     ) -> Result<Self, RtcError> {
+        Self::open_for(lane, network, (engine, registry), None).await
+    }
+
+    /// The same, with all of it on one transport, whatever the other side says. What the other side sends is handed over
+    /// there; what is not taken in time is dropped.
+    pub(super) async fn open_for(
+        lane: Lane,
+        network: &Network,
+        (engine, registry): (MediaEngine, Registry),
+        tracks: Option<mpsc::Sender<Arc<dyn TrackRemote>>>,
+    ) -> Result<Self, RtcError> {
         let Sockets { addresses, lease } = network.sockets()?;
         let runtime = runtime::handle(lane)?;
         let state = watch::Sender::new(RTCPeerConnectionState::New);
         let gathering = watch::Sender::new(RTCIceGatheringState::New);
         let gate = Arc::<Gate>::default();
-        let events = Events { state: state.clone(), gathering: gathering.clone(), gate: Arc::clone(&gate) };
+        let mut configuration = RTCConfigurationBuilder::new().with_ice_servers(network.our_ice_servers());
+        if tracks.is_some() {
+            configuration = configuration.with_bundle_policy(RTCBundlePolicy::MaxBundle);
+        }
+        let events = Events { state: state.clone(), gathering: gathering.clone(), gate: Arc::clone(&gate), tracks };
         let builder = PeerConnectionBuilder::new()
-            .with_configuration(RTCConfigurationBuilder::new().with_ice_servers(network.our_ice_servers()).build())
+            .with_configuration(configuration.build())
+            .with_data_channel_send_buffer_limit(SEND_BUFFER)
             .with_media_engine(engine)
             .with_interceptor_registry(registry)
-            .with_setting_engine(settings())
+            .with_setting_engine(settings(lane))
             // For networks that let no UDP through.
             .with_tcp_addrs(addresses.clone())
             .with_udp_addrs(addresses)
@@ -169,8 +199,9 @@ impl Connection {
     }
 
     /// Applies an answer, after `prepare` was told what the client takes of each video section. One that does not fit the
-    /// offer changes nothing; one that fails in a way that was not to be seen before ends the connection.
-    pub(super) async fn answer<P, F>(&self, sdp: String, prepare: P) -> Result<(), AnswerError>
+    /// offer changes nothing; one that fails in a way that was not to be seen before ends the connection, as does one after
+    /// which it does not stand `within` this time.
+    pub(super) async fn answer<P, F>(&self, sdp: String, within: Duration, prepare: P) -> Result<(), AnswerError>
     where
         P: FnOnce(Vec<Codec>) -> F + Send + 'static,
         F: Future<Output = Result<(), RtcError>> + Send,
@@ -187,11 +218,25 @@ impl Connection {
             match applied {
                 Ok(()) => {
                     gate.reached(Stage::Answered);
-                    tokio::spawn(give_up_in_time(state, stalled));
+                    tokio::spawn(give_up_in_time(state, within, stalled));
                 }
                 Err(_) => drop(state.send_replace(RTCPeerConnectionState::Failed)),
             }
             Ok(applied?)
+        })
+        .await?
+    }
+
+    /// Takes an offer of the other side on this connection, and gives the answer to it.
+    pub(super) async fn take_offer(&self, sdp: String) -> Result<String, RtcError> {
+        let (peer, answering) = (Arc::clone(&self.peer), Arc::clone(&self.answering));
+        on(&self.runtime, async move {
+            let _one_at_a_time = answering.lock().await;
+            peer.set_remote_description(RTCSessionDescription::offer(sdp)?).await?;
+            let answer = peer.create_answer(None).await?;
+            peer.set_local_description(answer).await?;
+            let answer = peer.local_description().await.ok_or_else(|| RtcError("there is no answer".into()))?;
+            Ok(answer.sdp)
         })
         .await?
     }
@@ -238,7 +283,11 @@ pub(super) async fn on<T: Send + 'static>(
     runtime.spawn(work).await.map_err(|error| RtcError(format!("the task did not finish: {error}")))
 }
 
-fn settings() -> SettingEngine {
+fn settings(lane: Lane) -> SettingEngine {
+    let (interrupted, failed, keepalive, checks) = match lane {
+        Lane::Robot => (ROBOT_INTERRUPTED_AFTER, ROBOT_FAILED_AFTER, ROBOT_KEEPALIVE, ROBOT_CHECKS),
+        Lane::Video | Lane::Poses => (INTERRUPTED_AFTER, FAILED_AFTER, KEEPALIVE, CHECKS),
+    };
     // Browsers hide their addresses behind mDNS names. Resolving them helps behind a firewall that lets nobody in who
     // was not called first; a host without a route for multicast has to do without.
     let mdns = match MulticastSocket::new().into_std() {
@@ -253,18 +302,18 @@ fn settings() -> SettingEngine {
         .with_host_acceptance_min_wait(Some(Duration::ZERO))
         .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
         .with_relay_acceptance_min_wait(Some(RELAY_WAIT))
-        .with_ice_connection_attempts(Some(CHECK_INTERVAL), Some(CHECKS))
-        .with_ice_timeouts(Some(INTERRUPTED_AFTER), Some(FAILED_AFTER), Some(KEEPALIVE))
+        .with_ice_connection_attempts(Some(CHECK_INTERVAL), Some(checks))
+        .with_ice_timeouts(Some(interrupted), Some(failed), Some(keepalive))
         .with_sctp_max_message_size(SctpMaxMessageSize::Bounded(MAX_MESSAGE_SIZE))
         .build()
 }
 
 /// Lets a connection fail that does not stand in time.
-async fn give_up_in_time(state: watch::Sender<RTCPeerConnectionState>, stalled: Arc<AtomicBool>) {
+async fn give_up_in_time(state: watch::Sender<RTCPeerConnectionState>, within: Duration, stalled: Arc<AtomicBool>) {
     use RTCPeerConnectionState::{Closed, Connected, Failed};
     let mut states = state.subscribe();
     let settled = states.wait_for(|state| matches!(state, Connected | Failed | Closed));
-    if timeout(CONNECT_LIMIT, settled).await.is_err() {
+    if timeout(within, settled).await.is_err() {
         tracing::debug!("a connection did not come to stand");
         stalled.store(true, Ordering::Release);
         state.send_replace(Failed);
@@ -276,10 +325,19 @@ struct Events {
     state: watch::Sender<RTCPeerConnectionState>,
     gathering: watch::Sender<RTCIceGatheringState>,
     gate: Arc<Gate>,
+    tracks: Option<mpsc::Sender<Arc<dyn TrackRemote>>>,
 }
 
 #[async_trait]
 impl PeerConnectionEventHandler for Events {
+    async fn on_track(&self, track: Arc<dyn TrackRemote>) {
+        if let Some(tracks) = &self.tracks
+            && tracks.try_send(track).is_err()
+        {
+            tracing::debug!("a track of the other side is not taken");
+        }
+    }
+
     async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
         self.gathering.send_replace(state);
     }

@@ -7,7 +7,7 @@ use rtc::interceptor::{CongestionControlBuilder, Registry, Slot};
 use rtc::peer_connection::configuration::interceptor_registry::{
     configure_nack, configure_rtcp_reports, configure_twcc_sender_only,
 };
-use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_RTX, MediaEngine};
+use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_RTX, MediaEngine};
 use rtc::rtp_transceiver::PayloadType;
 use rtc::rtp_transceiver::rtp_sender::{
     RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpHeaderExtensionCapability, RtpCodecKind, TYPE_RTCP_FB_CCM,
@@ -19,6 +19,9 @@ use super::link::Link;
 use super::passage::Passage;
 use super::resend::LimitRetransmissions;
 use crate::video::Codec;
+
+/// Opus in offers, as everywhere.
+const OPUS_PAYLOAD: PayloadType = 111;
 
 /// RTP clock of video, in Hz.
 pub(super) const CLOCK_RATE: u32 = 90_000;
@@ -106,6 +109,20 @@ pub(super) fn video(offer: u8, link: &Arc<Link>) -> Result<(MediaEngine, Registr
     let again = Passage::new(LimitRetransmissions::new(Arc::clone(link)));
     let registry = registry.with(LimitRetransmissions::slot(), again);
     let registry = registry.with(DeliverKeyframeRequests::slot(), Passage::new(DeliverKeyframeRequests));
+    Ok((engine, registry))
+}
+
+/// The same for a robot's one connection to an SFU, which also takes the operator's voice.
+pub(super) fn robot(link: &Arc<Link>) -> Result<(MediaEngine, Registry), RtcError> {
+    let (mut engine, registry) = video(0, link)?;
+    let rtp_codec = RTCRtpCodec {
+        mime_type: MIME_TYPE_OPUS.into(),
+        clock_rate: 48_000,
+        channels: 2,
+        sdp_fmtp_line: "minptime=10;useinbandfec=1".into(),
+        rtcp_feedback: Vec::new(),
+    };
+    engine.register_codec(RTCRtpCodecParameters { rtp_codec, payload_type: OPUS_PAYLOAD }, RtpCodecKind::Audio)?;
     Ok((engine, registry))
 }
 

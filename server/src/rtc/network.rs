@@ -33,6 +33,26 @@ impl Network {
         Self { ports: ports.map(MediaPorts::new), ice_servers, secret: None }
     }
 
+    /// The same with servers that somebody else named: those that the robot cannot use are left out.
+    pub fn of_broker(&self, ice_servers: Vec<IceServer>) -> Self {
+        let usable = |url: &String| match Url::parse_url(url) {
+            Ok(url) => !is_relay(&url) || (url.proto == ProtoType::Udp && !url.is_secure()),
+            Err(error) => {
+                tracing::debug!(%error, "a STUN or TURN server of the broker cannot be used");
+                false
+            }
+        };
+        let kept = |server: IceServer| {
+            let urls: Vec<_> = server.urls.iter().filter(|url| usable(url)).cloned().collect();
+            (!urls.is_empty()).then_some(IceServer { urls, ..server })
+        };
+        Self {
+            ports: self.ports.clone(),
+            ice_servers: ice_servers.into_iter().filter_map(kept).collect(),
+            secret: None,
+        }
+    }
+
     /// A secret that the TURN servers know as well: in place of the name and password in the list, each client gets
     /// some of its own, which end after 12 hours (`use-auth-secret` of coturn).
     #[must_use]

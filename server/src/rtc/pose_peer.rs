@@ -9,7 +9,7 @@ use rtc::peer_connection::configuration::media_engine::MediaEngine;
 use webrtc::data_channel::{DataChannel, DataChannelEvent};
 use webrtc::peer_connection::PeerConnection;
 
-use super::connection::{Connection, MAX_MESSAGE_SIZE, on};
+use super::connection::{CONNECT_LIMIT, Connection, MAX_MESSAGE_SIZE, on};
 use super::network::Network;
 use super::runtime::Lane;
 use super::{AnswerError, RtcError};
@@ -66,7 +66,7 @@ impl PosePeer {
     /// # Errors
     /// [`AnswerError`] if the answer does not fit; the connection stays as it was.
     pub async fn answer(&self, sdp: String) -> Result<(), AnswerError> {
-        self.0.answer(sdp, |_| ready(Ok(()))).await
+        self.0.answer(sdp, CONNECT_LIMIT, |_| ready(Ok(()))).await
     }
 
     /// Waits until the client has closed the channel, or the connection has failed, which takes about 10 s of silence. True if it was

@@ -1,6 +1,7 @@
 //! One camera on its way to one client.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rtc::media_stream::MediaStreamTrack;
@@ -24,7 +25,7 @@ use super::keyframe_requests::is_keyframe_request;
 use super::link::Link;
 use super::media::{ABS_CAPTURE_TIME, CLOCK_RATE, PLAYOUT_DELAY, offered};
 use crate::clock;
-use crate::video::{Codec, EncodedFrame, Subscription, WeakFeed};
+use crate::video::{Codec, EncodedFrame, Feed, Subscription, WeakFeed};
 
 /// Room for one packet's payload in bytes: 1200 less RTP header, header extensions, encryption and retransmission.
 const MAX_PAYLOAD: usize = 1120;
@@ -37,12 +38,14 @@ const OVERHEAD: usize = 80;
 /// even. Lost packets still have time to be sent again, since an incomplete picture is waited for in any case.
 const PLAYOUT_DELAY_VALUE: [u8; 3] = [0, 0, 10];
 
+/// Between two pictures of one track: one tick of their clock, rounded up.
+const LEAST_GAP: Duration = Duration::from_nanos(11_112);
+
 /// Seconds between the NTP and Unix epochs.
 const NTP_EPOCH: u64 = 2_208_988_800;
 
 /// The sending side of one camera in one connection.
 pub(super) struct Track {
-    feed: WeakFeed,
     local: Arc<TrackLocalStaticRTP>,
     sender: Arc<dyn RtpSender>,
     ssrc: u32,
@@ -80,11 +83,10 @@ impl Track {
     pub(super) async fn add(
         peer: &dyn PeerConnection,
         number: usize,
-        feed: WeakFeed,
+        codecs: &[Codec],
         link: Arc<Link>,
     ) -> Result<(Self, CodecChoice), RtcError> {
         let [ssrc, rtx] = random()?;
-        let codecs = feed.upgrade().map_or(Codec::ALL, |feed| feed.codecs());
         let encoding = |&codec: &Codec| RTCRtpEncodingParameters {
             rtp_coding_parameters: RTCRtpCodingParameters {
                 ssrc: Some(ssrc),
@@ -112,40 +114,88 @@ impl Track {
         let sender = transceiver.sender().await?.ok_or_else(|| RtcError("a track without a sender".into()))?;
         let codec = Arc::new(OnceLock::new());
         let choice = CodecChoice { sender: Arc::clone(&sender), encodings, chosen: Arc::clone(&codec) };
-        Ok((Self { feed, local, sender, ssrc, number, link, codec }, choice))
+        Ok((Self { local, sender, ssrc, number, link, codec }, choice))
     }
 
     /// Sends the camera for as long as the feed and the connection last.
     ///
     /// The feed is subscribed to as soon as there is an answer, so that camera and encoder are awake, and a keyframe
     /// waits, when the connection stands.
-    pub(super) async fn run(self, mut state: watch::Receiver<RTCPeerConnectionState>) -> Result<(), RtcError> {
+    pub(super) async fn run(
+        self,
+        feed: WeakFeed,
+        mut state: watch::Receiver<RTCPeerConnectionState>,
+    ) -> Result<(), RtcError> {
         use RTCPeerConnectionState::{Connected, Connecting};
-        let gone = |_| RtcError("the connection ended".into());
         state.wait_for(|state| matches!(state, Connecting | Connected)).await.map_err(gone)?;
         let codec = self.codec.get().copied().unwrap_or(Codec::H264);
-        let Some(mut frames) = self.feed.upgrade().map(|feed| feed.subscribe_in(codec)) else {
+        let Some(mut frames) = feed.upgrade().map(|feed| feed.subscribe_in(codec)) else {
             return Ok(());
         };
         state.wait_for(|state| *state == Connected).await.map_err(gone)?;
         let mut packets = Packets::new(self.ssrc, codec, &self.sender.get_parameters().await?.rtp_parameters)?;
         while let Some(frame) = self.next(&mut frames).await {
-            if let Some(rest) = self.link.rest(clock::now()) {
-                tracing::debug!(number = self.number, ?rest, "a client's network is behind; it skips pictures");
-                frames.skip();
-                sleep(rest).await;
-                continue;
-            }
-            for packet in packets.of(&frame)? {
-                let now = clock::now();
-                let leave = self.link.reserve(now, packet.payload.len() + OVERHEAD);
-                if leave > now {
-                    sleep(leave.since(now)).await;
-                }
-                self.local.write_rtp(packet).await?;
-            }
-            frames.set_share(self.link.share(self.number, frames.wanted_bitrate()), self.link.drives());
+            self.send(&mut packets, &mut frames, &frame).await?;
         }
+        Ok(())
+    }
+
+    /// Sends whichever feed is chosen at the moment, from when it is armed for as long as the connection lasts. Nothing that
+    /// was encoded before is sent, and each feed begins with a keyframe.
+    pub(super) async fn run_chosen(
+        self,
+        mut feeds: watch::Receiver<Option<Feed>>,
+        mut armed: watch::Receiver<bool>,
+        mut state: watch::Receiver<RTCPeerConnectionState>,
+    ) -> Result<(), RtcError> {
+        state.wait_for(|state| *state == RTCPeerConnectionState::Connected).await.map_err(gone)?;
+        armed.wait_for(|armed| *armed).await.map_err(gone)?;
+        let codec = self.codec.get().copied().unwrap_or(Codec::H264);
+        let mut packets = Packets::new(self.ssrc, codec, &self.sender.get_parameters().await?.rtp_parameters)?;
+        loop {
+            let chosen = feeds.borrow_and_update().as_ref().map(|feed| feed.subscribe_in(codec));
+            if let Some(mut frames) = chosen {
+                loop {
+                    let frame = tokio::select! {
+                        biased;
+                        changed = feeds.changed() => {
+                            changed.map_err(gone)?;
+                            // The one after the loop would wait for the next change.
+                            feeds.mark_changed();
+                            break;
+                        }
+                        frame = self.next(&mut frames) => frame,
+                    };
+                    let Some(frame) = frame else { break };
+                    self.send(&mut packets, &mut frames, &frame).await?;
+                }
+            }
+            feeds.changed().await.map_err(gone)?;
+        }
+    }
+
+    /// Sends one frame, unless the client's network is behind.
+    async fn send(
+        &self,
+        packets: &mut Packets,
+        frames: &mut Subscription,
+        frame: &EncodedFrame,
+    ) -> Result<(), RtcError> {
+        if let Some(rest) = self.link.rest(clock::now()) {
+            tracing::debug!(number = self.number, ?rest, "a client's network is behind; it skips pictures");
+            frames.skip();
+            sleep(rest).await;
+            return Ok(());
+        }
+        for packet in packets.of(frame)? {
+            let now = clock::now();
+            let leave = self.link.reserve(now, packet.payload.len() + OVERHEAD);
+            if leave > now {
+                sleep(leave.since(now)).await;
+            }
+            self.local.write_rtp(packet).await?;
+        }
+        frames.set_share(self.link.share(self.number, frames.wanted_bitrate()), self.link.drives());
         Ok(())
     }
 
@@ -173,6 +223,8 @@ struct Packets {
     ssrc: u32,
     sequence: u16,
     timestamp_offset: u32,
+    /// When the newest picture has its place, which none after it may have before.
+    newest: MonoTime,
     abs_capture_time: Option<u8>,
     playout_delay: Option<u8>,
 }
@@ -201,6 +253,7 @@ impl Packets {
             // Half the range, as is the custom: a first wrap-around is then not near.
             sequence: (sequence & 0x7fff) as u16,
             timestamp_offset,
+            newest: MonoTime::from_nanos(0),
             abs_capture_time: extension(ABS_CAPTURE_TIME),
             playout_delay: extension(PLAYOUT_DELAY),
         })
@@ -210,7 +263,9 @@ impl Packets {
     fn of(&mut self, frame: &EncodedFrame) -> Result<Vec<rtp::Packet>, RtcError> {
         let payloads = self.payloader.payload(MAX_PAYLOAD, &frame.data)?;
         let last = payloads.len().saturating_sub(1);
-        let timestamp = rtp_time(frame.media_time).wrapping_add(self.timestamp_offset);
+        // Another feed may have been chosen, whose newest picture is a little older.
+        self.newest = frame.media_time.max(self.newest + LEAST_GAP);
+        let timestamp = rtp_time(self.newest).wrapping_add(self.timestamp_offset);
         let captured = Bytes::copy_from_slice(&ntp_time(frame.captured).to_be_bytes());
         let mut packets = Vec::with_capacity(payloads.len());
         for (number, payload) in payloads.into_iter().enumerate() {
@@ -251,6 +306,10 @@ fn ntp_time(time: MonoTime) -> u64 {
     (unix.as_secs().wrapping_add(NTP_EPOCH) << 32) | fraction
 }
 
+fn gone(_: watch::error::RecvError) -> RtcError {
+    RtcError("the connection ended".into())
+}
+
 fn random() -> Result<[u32; 2], RtcError> {
     let number = || getrandom::u32().map_err(|error| RtcError(format!("no random numbers: {error}")));
     Ok([number()?, number()?])
@@ -269,6 +328,7 @@ mod tests {
             ssrc: 7,
             sequence: u16::MAX,
             timestamp_offset: u32::MAX - 1_000,
+            newest: MonoTime::from_nanos(0),
             abs_capture_time,
             playout_delay: Some(5),
         }

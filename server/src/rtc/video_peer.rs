@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::connection::{Connection, on};
+use super::connection::{CONNECT_LIMIT, Connection, on};
 use super::link::Link;
 use super::network::Network;
 use super::runtime::Lane;
@@ -54,14 +54,15 @@ impl VideoPeer {
         let (mut senders, mut codecs) = (Vec::with_capacity(feeds.len()), Vec::with_capacity(feeds.len()));
         let mut tracks = BTreeMap::new();
         for (number, feed) in feeds.iter().enumerate() {
-            let (peer, weak, link) = (connection.peer().clone(), feed.downgrade(), Arc::clone(&link));
-            let added = on(connection.runtime(), async move { Track::add(&*peer, number, weak, link).await }).await;
+            let (peer, codecs_of_feed, link) = (connection.peer().clone(), feed.codecs(), Arc::clone(&link));
+            let add = async move { Track::add(&*peer, number, codecs_of_feed, link).await };
+            let added = on(connection.runtime(), add).await;
             let (track, codec) = added??;
             codecs.push(codec);
-            let (state, name) = (connection.state(), feed.name().to_owned());
+            let (state, name, feed) = (connection.state(), feed.name().to_owned(), feed.downgrade());
             tracks.insert(number.to_string(), name.clone());
             senders.push(async move {
-                if let Err(error) = track.run(state).await {
+                if let Err(error) = track.run(feed, state).await {
                     tracing::debug!(camera = name, %error, "a video track ended");
                 }
             });
@@ -84,7 +85,7 @@ impl VideoPeer {
             }
             Ok(())
         };
-        self.connection.answer(sdp, choose).await
+        self.connection.answer(sdp, CONNECT_LIMIT, choose).await
     }
 
     /// Waits until the connection has failed, which takes about 10 s of silence, or all its feeds have ended. True if it was

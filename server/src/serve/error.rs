@@ -6,6 +6,7 @@ use waldo_protocol::policy::NotForTheWire;
 
 use crate::config::ZenohEndpoint;
 use crate::field::FieldStartError;
+use crate::hosted::HostedStartError;
 use crate::http::BindError;
 use crate::policy::PolicyStartError;
 use crate::robot::RobotError;
@@ -53,6 +54,9 @@ pub enum ServeError {
     /// What the robot says of itself cannot be told to policies.
     #[error("what the robot says of itself cannot be told to policies")]
     Metadata(#[from] NotForTheWire),
+    /// Hosted teleoperation does not start.
+    #[error(transparent)]
+    Hosted(#[from] HostedStartError),
     /// The robot does not start.
     #[error("the robot does not start: {0}")]
     Robot(#[from] RobotError),

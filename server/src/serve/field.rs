@@ -1,94 +1,64 @@
 //! The field service of `waldo serve`: its port, its arms, its certificate.
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
-use tokio_util::sync::{CancellationToken, DropGuard};
 use waldo_protocol::field::HandlingConfig;
 
 use super::ServeError;
+use super::in_health::InHealth;
 use crate::config::{FieldBackendKind, Settings};
 use crate::control::{Arbiter, ControlLoop};
 use crate::field::{
-    FieldAccess, FieldBackend, FieldConfig, FieldServer, MultiArmPassThroughBackend, Physics, RobotField,
+    FieldAccess, FieldBackend, FieldConfig, FieldDoor, FieldServer, MultiArmPassThroughBackend, Physics, RobotField,
 };
-use crate::http::{self, Access};
-use crate::tls::ServerTls;
-use crate::vr::{StartError, VrServer};
+use crate::http::{self, BindError};
+use crate::vr::VrServer;
 
-/// The field service, before and after its start.
+/// The running field service.
 pub(super) struct Field {
     server: FieldServer,
-    backend: FieldBackendKind,
     scheme: &'static str,
-    /// Present while the service is in `/healthz`; who shows it keeps it alive.
-    in_health: Option<InHealth>,
-    /// Keeps the certificate of the port of its own current.
-    _renewal: Option<DropGuard>,
+    in_health: InHealth,
 }
 
-/// Takes the service out of `/healthz` when it ends.
-struct InHealth(VrServer);
-
-impl Drop for InHealth {
-    fn drop(&mut self) {
-        self.0.hide_in_health("field");
-    }
+/// The way to the field from the page's port, if the settings say that there is one: to be opened before the page is
+/// served, to answer once the arms are there.
+pub(super) fn open_a_door(settings: &Settings, vr: &VrServer) -> Option<FieldDoor> {
+    let door = settings.field.on.then(FieldDoor::default);
+    vr.set_sockets(door.as_ref().map(FieldDoor::routes));
+    door
 }
 
 impl Field {
-    /// The service, if the settings say so; its route is on the page's port from the start of that on, and answers once the
-    /// arms are there.
-    pub(super) fn prepare(
+    /// Lets clients in.
+    pub(super) fn start(
         settings: &Settings,
         vr: &VrServer,
-        arbiter: &Arc<Mutex<Arbiter>>,
-    ) -> Result<Option<Self>, ServeError> {
+        (control, arbiter): (&ControlLoop, Arc<Mutex<Arbiter>>),
+        door: FieldDoor,
+        listener: Option<TcpListener>,
+    ) -> Result<Self, ServeError> {
         let field = &settings.field;
-        if !field.on {
-            return Ok(None);
-        }
         if field.silence() < field.deadman {
             let limit = field.silence();
             tracing::warn!("--field-deadman: the robot's arms are let go after {limit:?} of silence, not later");
         }
-        let access = Access::load(&settings.data_dir, settings.open).map_err(StartError::from)?;
-        let tls = (field.tls && field.port.is_some()).then(|| ServerTls::new(settings)).transpose();
-        let tls = tls.map_err(StartError::from)?;
+        let gone = || io::Error::other("the server of the page has stopped");
         let config = FieldConfig {
             listen: field.port.map(|port| SocketAddr::new(settings.bind, port)),
-            tls: tls.as_ref().map(|tls| tls.config()),
-            access: FieldAccess::Rule(Arc::new(access)),
+            tls: field.tls.then(|| vr.tls().ok_or_else(gone)).transpose()?,
+            access: FieldAccess::Rule(vr.access().ok_or_else(gone)?),
             deadman: field.silence(),
             strict_deadman: field.is_strict(),
-            stop: Some(arbiter.lock().unwrap_or_else(std::sync::PoisonError::into_inner).stop_view()),
+            stop: Some(arbiter.lock().unwrap_or_else(PoisonError::into_inner).stop_view()),
             metrics: vr.metrics(),
             ..FieldConfig::default()
         };
-        let server = FieldServer::new(config);
-        vr.set_sockets(Some(server.routes()));
-        let renewal = tls.map(|tls| {
-            let ended = CancellationToken::new();
-            tokio::spawn(tls.keep_current(ended.clone()));
-            ended.drop_guard()
-        });
-        Ok(Some(Self {
-            server,
-            backend: field.backend,
-            scheme: if field.tls { "wss" } else { "ws" },
-            in_health: None,
-            _renewal: renewal,
-        }))
-    }
-
-    /// Lets clients in.
-    pub(super) fn start(
-        &mut self,
-        vr: &VrServer,
-        (control, arbiter): (&ControlLoop, Arc<Mutex<Arbiter>>),
-    ) -> Result<(), ServeError> {
-        let backend: Box<dyn FieldBackend> = match self.backend {
+        let server = FieldServer::behind(door, config);
+        let backend: Box<dyn FieldBackend> = match field.backend {
             FieldBackendKind::PassThrough => Box::new(MultiArmPassThroughBackend::new()),
             FieldBackendKind::Soft => simulated(Physics::Soft),
             FieldBackendKind::Kinematic => simulated(Physics::Kinematic),
@@ -97,17 +67,16 @@ impl Field {
                 Box::new(RobotField::new(control, arbiter, move |event| reports.publish(event)))
             }
         };
-        self.server.start(backend)?;
-        let shown = self.server.clone();
-        vr.show_in_health("field", move || {
+        server.start_on(listener, backend)?;
+        let shown = server.clone();
+        let in_health = InHealth::show(vr, "field", move || {
             let port = shown.addr().map(|addr| addr.port());
             let status = if shown.has_failed() { "fault" } else { "ok" };
             let users = shown.users();
             let away = users.iter().filter(|user| user.away).count();
             json!({ "status": status, "clients": shown.clients(), "users": users.len(), "away": away, "port": port })
         });
-        self.in_health = Some(InHealth(vr.clone()));
-        Ok(())
+        Ok(Self { server, scheme: if field.tls { "wss" } else { "ws" }, in_health })
     }
 
     pub(super) fn server(&self) -> &FieldServer {
@@ -131,10 +100,8 @@ fn simulated(physics: Physics) -> Box<dyn FieldBackend> {
     Box::new(MultiArmPassThroughBackend::simulated(physics, HandlingConfig::default()))
 }
 
-/// Whether the port is to be had, before any motor moves.
-pub(super) fn check_port(settings: &Settings) -> Result<(), ServeError> {
-    if let Some(port) = settings.field.port {
-        http::bind_for(SocketAddr::new(settings.bind, port), "--field-port")?;
-    }
-    Ok(())
+/// Takes the port of its own, if there is to be one. Whoever connects waits until the field is served.
+pub(super) fn bind(settings: &Settings) -> Result<Option<TcpListener>, BindError> {
+    let port = settings.field.port.filter(|_| settings.field.on);
+    port.map(|port| http::bind_for(SocketAddr::new(settings.bind, port), "--field-port")).transpose()
 }

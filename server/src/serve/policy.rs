@@ -11,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::ServeError;
 use super::driven::Driven;
+use super::in_health::InHealth;
 use crate::config::Settings;
 use crate::control::{Arbiter, ControlLoop, SourceId};
 use crate::http::{self, BindError};
@@ -38,15 +39,6 @@ pub(super) struct Policies {
     places: PolicyPlaces,
     operator: Option<AbortOnDropHandle<()>>,
     in_health: InHealth,
-}
-
-/// Takes the service out of `/healthz` when it ends; who shows it keeps it alive.
-struct InHealth(VrServer);
-
-impl Drop for InHealth {
-    fn drop(&mut self) {
-        self.0.hide_in_health("policy");
-    }
 }
 
 impl Policies {
@@ -99,11 +91,10 @@ impl Policies {
         }
         let places = PolicyPlaces { websocket: server.addr(), tls: policy.tls, zenoh };
         let (shown, clients) = (places.clone(), server.clone());
-        vr.show_in_health("policy", move || {
+        let in_health = InHealth::show(vr, "policy", move || {
             let websocket = shown.websocket.map(|addr| addr.port());
             json!({ "clients": clients.clients().len(), "port": websocket, "tls": shown.tls, "zenoh": shown.zenoh })
         });
-        let in_health = InHealth(vr.clone());
         // Not on the thread of the poses: whoever is told is sent messages.
         let operator = server.spawn(tell_who_drives(server.clone(), control.driver()));
         Ok(Some(Self { server, places, operator: operator.map(AbortOnDropHandle::new), in_health }))

@@ -353,6 +353,11 @@ impl VrServer {
         });
     }
 
+    /// The cameras that are offered, in order.
+    pub(crate) fn feeds(&self) -> Vec<Feed> {
+        self.0.service.video().feeds.to_vec()
+    }
+
     fn feed(&self, name: String, source: VideoSource) -> Feed {
         let feed = Feed::new(name, source);
         feed.set_bitrate_limits(self.0.settings.cameras.bitrate);

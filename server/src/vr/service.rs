@@ -24,6 +24,7 @@ use crate::config::Settings;
 use crate::control::{Admission, Arbiter, Event, SourceId};
 use crate::metrics::Metrics;
 use crate::rtc::Network;
+use crate::seldom::Seldom;
 use crate::video::Feed;
 
 /// Called once per accepted frame, in order of arrival, on the thread that received it; it must not block.
@@ -31,9 +32,6 @@ pub type OnFrame = Arc<dyn Fn(&VrFrame) + Send + Sync>;
 
 /// What another service says of its health.
 pub(super) type HealthPart = Box<dyn Fn() -> serde_json::Value + Send + Sync>;
-
-/// What clients cause is logged at most this often, per kind.
-const LOG_EVERY: Duration = Duration::from_secs(1);
 
 /// Which cameras there are to offer.
 #[derive(Clone, Default)]
@@ -80,8 +78,7 @@ pub(super) struct Service {
     interrupted: Mutex<Option<(String, RecordingEdges)>>,
     frame: Mutex<Option<(SourceId, VrFrame)>>,
     callback: Mutex<Option<OnFrame>>,
-    /// When each kind of line was last logged.
-    logged: Mutex<BTreeMap<&'static str, MonoTime>>,
+    logged: Seldom,
     video: Mutex<Video>,
     /// What other services add to the answer of `/healthz`.
     pub(super) health: Mutex<BTreeMap<&'static str, HealthPart>>,
@@ -116,7 +113,7 @@ impl Service {
             )),
             frame: Mutex::default(),
             callback: Mutex::default(),
-            logged: Mutex::default(),
+            logged: Seldom::default(),
             video: Mutex::default(),
             health: Mutex::default(),
             attached: AtomicBool::new(false),
@@ -322,13 +319,7 @@ impl Service {
 
     /// Whether a line of this kind may be logged now: one per second.
     pub(super) fn log_due(&self, kind: &'static str) -> bool {
-        let now = clock::now();
-        let mut logged = lock(&self.logged);
-        let due = logged.get(kind).is_none_or(|at| now.since(*at) >= LOG_EVERY);
-        if due {
-            logged.insert(kind, now);
-        }
-        due
+        self.logged.may_log(clock::now(), kind)
     }
 
     /// Popup state of a headset; while somebody drives, only the driver's counts.

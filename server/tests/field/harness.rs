@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
-use waldo_protocol::field::{CharacterMode, Mesh, MeshChange, MultiArmCommand, Overlay, SceneState};
+use waldo_protocol::field::{CharacterMode, MultiArmCommand, SceneState};
 use waldo_server::field::{BackendError, FieldBackend, FieldConfig, FieldServer, MultiArmPassThroughBackend};
 
 /// Much longer than anything takes.
@@ -89,6 +89,9 @@ impl FieldBackend for Noting {
     fn scene(&self) -> &SceneState {
         &self.shown
     }
+    fn scene_mut(&mut self) -> &mut SceneState {
+        self.inner.scene_mut()
+    }
     fn clamped(&self) -> &BTreeSet<String> {
         self.inner.clamped()
     }
@@ -97,27 +100,6 @@ impl FieldBackend for Noting {
     }
     fn wait(&mut self, user: &str, waits: bool) {
         self.inner.wait(user, waits);
-    }
-    fn add_mesh(&mut self, mesh: Mesh) -> Result<bool, BackendError> {
-        self.inner.add_mesh(mesh)
-    }
-    fn update_mesh_transform(&mut self, owner: &str, change: &MeshChange) -> Result<bool, BackendError> {
-        self.inner.update_mesh_transform(owner, change)
-    }
-    fn remove_mesh(&mut self, owner: &str, mesh_id: &str) -> bool {
-        self.inner.remove_mesh(owner, mesh_id)
-    }
-    fn clear_meshes(&mut self, owner: &str) -> bool {
-        self.inner.clear_meshes(owner)
-    }
-    fn update_overlay(&mut self, overlay: Overlay) -> Result<bool, BackendError> {
-        self.inner.update_overlay(overlay)
-    }
-    fn remove_overlay(&mut self, owner: &str, overlay_id: &str) -> bool {
-        self.inner.remove_overlay(owner, overlay_id)
-    }
-    fn clear_overlays(&mut self, owner: &str) -> bool {
-        self.inner.clear_overlays(owner)
     }
 }
 

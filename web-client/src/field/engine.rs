@@ -6,11 +6,11 @@
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
-use leptos::prelude::window;
-use waldo_protocol::field::{ArmCamera, CharacterMode, ClientMessage, FieldHome, FieldParameters, Pulses};
+use waldo_protocol::field::{ArmCamera, ClientMessage, FieldParameters, Pulses};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
+use super::address::{Address, parameters};
 use super::fly::{Fly, Keys};
 use super::pace::Pace;
 use super::report;
@@ -19,50 +19,19 @@ use super::session::{Part, Session, Todo};
 use super::summary::Summary;
 use super::words::Situation;
 use crate::browser::now;
-use crate::connection::{Connection, Dialled};
+use crate::connection::Connection;
 use crate::engine::repeat;
 use crate::hud::HudText;
 use crate::link::Status;
 use crate::report::Attributes;
 use crate::socket::SocketEvent;
 use crate::summary::{Presence, Support};
-use crate::{target, xr};
+use crate::xr;
 
 /// Period of the timer, and of what the page gets to see.
 const TICK_MS: i32 = 100;
 /// A server that hears nothing for some seconds takes a user for gone away.
 const HEARTBEAT_MS: f64 = 1000.0;
-
-/// Where the field is.
-pub(super) struct Address {
-    url: String,
-    own: bool,
-}
-
-impl Dialled for Address {
-    fn socket_url(&self) -> String {
-        self.url.clone()
-    }
-
-    fn is_own(&self) -> bool {
-        self.own
-    }
-}
-
-impl Address {
-    /// The token of the page's own robot is shown to its other ports too, but never in the clear.
-    fn of(parameters: &FieldParameters) -> Self {
-        let location = window().location();
-        let (host, name) = (location.host().unwrap_or_default(), location.hostname().unwrap_or_default());
-        let socket = &parameters.socket;
-        let own = *socket == format!("wss://{host}/field") || *socket == format!("ws://{host}/field");
-        let secret = socket.strip_prefix("wss://").is_some_and(|rest| {
-            rest.strip_prefix(&name).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
-        });
-        let url = if own || secret { target::with_own_token(socket.clone()) } else { socket.clone() };
-        Self { url, own }
-    }
-}
 
 /// See the module.
 pub(crate) struct Field {
@@ -387,29 +356,5 @@ impl Field {
 
     pub(super) fn support(&self) -> Support {
         self.support.get()
-    }
-}
-
-/// What the page's address says; a parameter that means nothing is told, and all of them are left out.
-fn parameters() -> (FieldParameters, Option<String>) {
-    let location = window().location();
-    let search = location.search().unwrap_or_default();
-    let query = web_sys::UrlSearchParams::new_with_str(&search).ok();
-    let (protocol, host) = (location.protocol().unwrap_or_default(), location.host().unwrap_or_default());
-    let read = |parameter: &dyn Fn(&str) -> Option<String>| {
-        FieldParameters::read(&protocol, &host, FieldHome::SameOrigin, parameter)
-    };
-    match read(&|name| query.as_ref()?.get(name)) {
-        Ok(parameters) => (parameters, None),
-        Err(error) => {
-            let fallback = FieldParameters {
-                socket: format!("wss://{host}/field"),
-                offset: [0.0; 3],
-                input_hz: 30.0,
-                mode: None::<CharacterMode>,
-                dev: false,
-            };
-            (read(&|_| None).unwrap_or(fallback), Some(format!("The address of this page: {error}.")))
-        }
     }
 }

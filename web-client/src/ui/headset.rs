@@ -1,11 +1,9 @@
 //! The way into the headset: the big button, and why it cannot be pressed.
 
-use std::rc::Rc;
-
 use leptos::prelude::*;
-use leptos::task::spawn_local;
 
 use super::EngineHandle;
+use super::enter_vr::EnterVr;
 use crate::link::Status;
 use crate::summary::{Presence, Summary, Support};
 
@@ -18,44 +16,14 @@ pub(super) fn Headset(engine: EngineHandle, summary: RwSignal<Summary>) -> impl 
     let controllers = Memo::new(move |_| summary.with(|summary| summary.controllers));
     let viewer = Memo::new(move |_| summary.with(|summary| summary.viewer));
     let emulating = RwSignal::new(false);
-    let can_enter = move || support.get().can_present() && presence.get() == Presence::Out && !unconnected.get();
-    let emulate = move |_| {
-        emulating.set(true);
-        let engine = engine.with_value(Rc::clone);
-        // Should it fail, its button comes back.
-        spawn_local(async move { emulating.set(engine.emulate_headset().await) });
-    };
-    // A headset has its own runtime: the emulator would only be in the way.
-    let offer_emulator =
-        move || !viewer.get() && !emulating.get() && !support.get().can_present() && support.get() != Support::NoWebGl2;
+    let ready = Signal::derive(move || !unconnected.get());
     view! {
         <h2>"Drive"</h2>
         <p class="note">
             {move || if viewer.get() { WATCHES } else { note(support.get(), unconnected.get()) }}
         </p>
         <div class="buttons" hidden=move || viewer.get()>
-            <Show
-                when=move || matches!(presence.get(), Presence::Out | Presence::Entering)
-                fallback=move || {
-                    view! {
-                        <button class="primary" on:click=move |_| engine.with_value(|engine| engine.leave())>
-                            "Leave VR, arms to rest"
-                        </button>
-                    }
-                }
-            >
-                <button
-                    id="enter-vr"
-                    class="primary"
-                    disabled=move || !can_enter()
-                    on:click=move |_| engine.with_value(|engine| engine.enter())
-                >
-                    {move || if presence.get() == Presence::Entering { "Entering VR…" } else { "Enter VR" }}
-                </button>
-            </Show>
-            <Show when=offer_emulator>
-                <button id="emulate" on:click=emulate>"Emulate a headset"</button>
-            </Show>
+            <EnterVr page=engine support presence ready emulating leave="Leave VR, arms to rest" />
         </div>
         <p class="note">{move || presence_note(presence.get(), controllers.get())}</p>
         <Show when=move || emulating.get() && support.get().can_present()>

@@ -118,6 +118,14 @@ impl Camera {
         }
     }
 
+    /// Calls back once, when the next picture is shown; never in browsers that do not tell.
+    pub(crate) fn on_next_picture(&self, callback: &Function) {
+        let element = self.element.borrow();
+        if element.frame_callback_method().is_some() {
+            element.request_frame_callback(callback);
+        }
+    }
+
     /// Whether a new picture came lately. To be called a few times a second.
     pub(crate) fn is_fresh(&self) -> bool {
         let (picture, now) = (self.picture(), now());

@@ -10,21 +10,22 @@ use web_sys::{
 const VERTEX: &str = "#version 300 es
 layout(location = 0) in vec3 corner;
 uniform mat4 clip_from_model;
-uniform vec2 span;
+uniform vec4 span;
 out vec2 uv;
 void main() {
     // Pictures are uploaded as they are, first row on top: turning them around is slow in browsers.
-    uv = vec2(span.x + span.y * (corner.x + 0.5), 0.5 - corner.y);
+    uv = vec2(span.x + span.y * (corner.x + 0.5), span.z + span.w * (0.5 - corner.y));
     gl_Position = clip_from_model * vec4(corner, 1.0);
 }";
 
 const PICTURE: &str = "#version 300 es
 precision mediump float;
 uniform sampler2D picture;
+uniform vec4 paint;
 in vec2 uv;
 out vec4 colour;
 void main() {
-    colour = texture(picture, uv);
+    colour = texture(picture, uv) * paint;
 }";
 
 const PLAIN: &str = "#version 300 es
@@ -125,9 +126,21 @@ impl Painter {
 
     /// Draws the part `[start, width]` of the texture's width on the unit square.
     pub(crate) fn draw_picture(&self, clip_from_model: Mat4, texture: &Texture, [start, width]: [f32; 2]) {
+        self.draw_part(clip_from_model, texture, [start, width, 0.0, 1.0], [1.0; 3]);
+    }
+
+    /// Draws the part `[left, width, top, height]` of the texture, in parts of its size, on the unit square, tinted.
+    pub(crate) fn draw_part(
+        &self,
+        clip_from_model: Mat4,
+        texture: &Texture,
+        [left, width, top, height]: [f32; 4],
+        [r, g, b]: [f32; 3],
+    ) {
         let gl = &self.gl;
         self.picture.select(gl, clip_from_model);
-        gl.uniform2f(self.picture.span.as_ref(), start, width);
+        gl.uniform4f(self.picture.span.as_ref(), left, width, top, height);
+        gl.uniform4f(self.picture.paint.as_ref(), r, g, b, 1.0);
         gl.bind_texture(Gl::TEXTURE_2D, Some(&texture.0));
         gl.bind_vertex_array(Some(&self.square));
         gl.draw_arrays(Gl::TRIANGLE_STRIP, 0, (SQUARE.len() / 3) as i32);

@@ -16,6 +16,23 @@ use super::{canvas, system};
 use crate::browser::error_text;
 use crate::summary::Support;
 
+#[wasm_bindgen]
+extern "C" {
+    /// A context that can be made ready for headsets.
+    #[wasm_bindgen(extends = Gl)]
+    type XrContext;
+
+    #[wasm_bindgen(method, getter, js_name = makeXRCompatible)]
+    fn make_xr_compatible_method(this: &XrContext) -> Option<js_sys::Function>;
+}
+
+impl XrContext {
+    /// `None` in browsers that need no such thing.
+    fn make_xr_compatible(&self) -> Option<js_sys::Promise> {
+        self.make_xr_compatible_method()?.call0(self).ok()?.dyn_into().ok()
+    }
+}
+
 /// Nearer things are cut off; the operator's own hands come this close.
 const DEPTH_NEAR_M: f64 = 0.05;
 const DEPTH_FAR_M: f64 = 100.0;
@@ -130,6 +147,10 @@ impl<H: Host> Presentation<H> {
         attributes.set_antialias(false);
         let context = canvas()?.get_context_with_context_options("webgl2", &attributes)?;
         let gl: Gl = context.ok_or("no WebGL2")?.unchecked_into();
+        // Some headsets have to move the context to another device first, and refuse the layer until then.
+        if let Some(compatible) = gl.unchecked_ref::<XrContext>().make_xr_compatible() {
+            JsFuture::from(compatible).await?;
+        }
         let layer = XrWebGlLayer::new_with_web_gl2_rendering_context(&session, &gl)?;
         let state = XrRenderStateInit::new();
         state.set_base_layer(Some(&layer));

@@ -7,7 +7,7 @@ use super::buffer::HandSample;
 use super::glide::Glide;
 use super::track::{Seen, Track};
 use super::{RenderedHand, duration};
-use crate::geometry::{LocalFloor, MAX_COORDINATE, Pose};
+use crate::geometry::{LocalFloor, MAX_COORDINATE, Pose, rotation_vector};
 
 /// How far playout is behind the fastest frames, in seconds: a frame of 72 Hz, so that there is one on either side.
 pub(super) const LAG: f64 = 0.015;
@@ -71,7 +71,7 @@ impl Follower {
         self.take(captured, sample, doubt, after.now);
         if let (Some(shown), Some(plain)) = (shown, self.plain(after.playout)) {
             self.shift.set(after.now, shown.position - plain.position);
-            self.turn.set(after.now, turn_between(plain.orientation, shown.orientation));
+            self.turn.set(after.now, rotation_vector(shown.orientation * plain.orientation.conjugate()));
             self.elbow_shift.set(after.now, shown.elbow - plain.elbow);
         }
     }
@@ -148,12 +148,4 @@ impl Follower {
             elbow: plain.elbow + self.elbow_shift.at(now),
         })
     }
-}
-
-/// The shorter turn from one orientation to another, as a rotation vector.
-fn turn_between(from: DQuat, to: DQuat) -> DVec3 {
-    let turn = to * from.conjugate();
-    let axis = DVec3::new(turn.x, turn.y, turn.z) * turn.w.signum();
-    let sine = axis.length();
-    if sine < f64::MIN_POSITIVE { DVec3::ZERO } else { axis * (2.0 * sine.atan2(turn.w.abs()) / sine) }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 
+use super::seconds;
 use crate::config::{FieldBackendKind, FieldSettings};
 
 /// Limits of the dead-man's time, seconds.
@@ -67,10 +68,7 @@ impl FieldArgs {
 }
 
 fn deadman(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().filter(|seconds| DEADMAN.contains(seconds));
-    let seconds = seconds
-        .ok_or_else(|| format!("`{text}` is no number of seconds from {} to {}", DEADMAN.start(), DEADMAN.end()))?;
-    Ok(Duration::from_secs_f64(seconds))
+    seconds(text, DEADMAN)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, ValueEnum};
 use waldo_protocol::policy::RobotId;
 
+use super::seconds;
 use crate::config::{PolicySettings, ZenohEndpoint};
 use crate::control::Resume;
 
@@ -109,18 +110,11 @@ impl PolicyArgs {
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {
-    seconds(text, 0.0)
+    seconds(text, 0.0..=LONGEST_SILENCE)
 }
 
 fn lease(text: &str) -> Result<Duration, String> {
-    seconds(text, SHORTEST_LEASE)
-}
-
-fn seconds(text: &str, least: f64) -> Result<Duration, String> {
-    let seconds = text.parse().ok().filter(|seconds| (least..=LONGEST_SILENCE).contains(seconds));
-    let seconds =
-        seconds.ok_or_else(|| format!("`{text}` is no number of seconds from {least} to {LONGEST_SILENCE}"))?;
-    Ok(Duration::from_secs_f64(seconds))
+    seconds(text, SHORTEST_LEASE..=LONGEST_SILENCE)
 }
 
 fn robot_id(text: &str) -> Result<RobotId, String> {

@@ -25,8 +25,8 @@ pub struct FieldHand {
     pub grips: bool,
     /// Whether the arm shall be led by the grip. What detaches it for a while, with the grip still held, releases nothing.
     pub follows: bool,
-    /// Whether the gripper shall be closed.
-    pub closes: bool,
+    /// How far the gripper shall be open, 0 closed, 1 open; none leaves it as it is.
+    pub grip: Option<f64>,
     /// Whether the button is pressed that asks the robot to move to rest.
     pub rests: bool,
 }
@@ -219,7 +219,7 @@ impl Arbiter {
         }
     }
 
-    fn hear_field(&mut self, now: MonoTime, who: SourceId, hands: &FieldHands, events: &mut Vec<Event>) {
+    pub(super) fn hear_field(&mut self, now: MonoTime, who: SourceId, hands: &FieldHands, events: &mut Vec<Event>) {
         let admitted = self.lease.would_give(who);
         let may_engage = admitted && self.may_engage();
         let Some(user) = self.field.user_or_new(now, who) else { return };
@@ -257,7 +257,7 @@ impl Arbiter {
         self.on_field_step(now, &[(who, None)], events);
     }
 
-    fn field_is_silent(&mut self, now: MonoTime, who: SourceId, events: &mut Vec<Event>) {
+    pub(super) fn field_is_silent(&mut self, now: MonoTime, who: SourceId, events: &mut Vec<Event>) {
         let held = self.field.forget(who);
         if self.lease.holder() == Some(who) && (self.disengage(events) || held) {
             self.lost_while_engaged(now);
@@ -289,9 +289,9 @@ impl Arbiter {
     fn follow_hands(&mut self, hands: &FieldHands, events: &mut Vec<Event>) {
         let was = self.field.engaged();
         for (followed, hand) in self.field.followed.iter_mut().zip(hands) {
-            *followed = followed.zip(hand.filter(|hand| hand.grips && hand.follows)).map(|(followed, hand)| {
-                FieldTarget { hand: hand.pose, grip: Some(if hand.closes { 0.0 } else { 1.0 }), ..followed }
-            });
+            *followed = followed
+                .zip(hand.filter(|hand| hand.grips && hand.follows))
+                .map(|(followed, hand)| FieldTarget { hand: hand.pose, grip: hand.grip, ..followed });
         }
         if was && !self.field.engaged() {
             events.push(Event::Tracking(false));

@@ -21,7 +21,7 @@ impl Targets {
 }
 
 /// Where a hand stands in every pair of hands.
-pub(in crate::control) const fn side(hand: Hand) -> usize {
+pub(crate) const fn side(hand: Hand) -> usize {
     match hand {
         Hand::Left => 0,
         Hand::Right => 1,

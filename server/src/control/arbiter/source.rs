@@ -62,6 +62,11 @@ impl SourceId {
         Self { kind: SourceKind::FieldUser, number }
     }
 
+    /// An operator who reaches the robot through a broker.
+    pub const fn remote(number: u64) -> Self {
+        Self { kind: SourceKind::RemoteHuman, number }
+    }
+
     /// The policy service. Its clients share one place: which of them acts is its own business.
     pub const POLICY: Self = Self { kind: SourceKind::Policy, number: u64::MAX };
 }

@@ -14,7 +14,7 @@ const F: SourceId = SourceId::field_user(1);
 fn hand(by: DVec3, turned: DQuat, follows: bool) -> FieldHand {
     let start = DQuat::from_rotation_x(0.8);
     let pose = Pose::<Base>::new(DVec3::new(0.3, 0.0, 1.2) + by, turned * start).unwrap();
-    FieldHand { pose, grips: follows, follows, closes: false, rests: false }
+    FieldHand { pose, grips: follows, follows, grip: Some(1.0), rests: false }
 }
 
 fn open() -> FieldHands {
@@ -128,7 +128,7 @@ fn one_arm_brakes_when_its_grip_is_let_go_and_the_other_one_goes_on() {
 fn a_gripper_is_closed_while_the_trigger_is_and_stays_as_it_was_when_let_go() {
     let mut bench = Bench::new();
     bench.grip();
-    let closing = [Some(FieldHand { closes: true, ..held(DVec3::ZERO) }), Some(held(DVec3::ZERO))];
+    let closing = [Some(FieldHand { grip: Some(0.0), ..held(DVec3::ZERO) }), Some(held(DVec3::ZERO))];
     bench.field(F, closing, 0.1);
     assert_eq!((bench.command().arms[0].gripper, bench.command().arms[1].gripper), (0.0, 1.0));
     bench.field(F, open(), 0.1);
@@ -254,7 +254,7 @@ fn asked(hands: [Option<(Place, bool, bool, bool)>; 2], tick: usize) -> FieldHan
         let drift = DVec3::new(0.002, -0.001, 0.001) * tick as f64;
         let moved =
             self::hand(DVec3::from(by) + drift, DQuat::from_scaled_axis(DVec3::from(turn)), follows && tick > 0);
-        Some(FieldHand { closes, rests, ..moved })
+        Some(FieldHand { grip: Some(if closes { 0.0 } else { 1.0 }), rests, ..moved })
     })
 }
 

@@ -1,9 +1,14 @@
 //! Meshes and overlays of publishers: who may change what, and how much there may be.
 
+use std::sync::Arc;
+
 use waldo_protocol::field::{Mesh, MeshChange, Overlay, SceneState};
 
 use super::BackendError;
 use super::bounds::{self, room};
+
+/// Texts of so many bytes are not compared on the thread that steps.
+const LONG: usize = 64 << 10;
 
 pub(in crate::field) fn add_mesh(scene: &mut SceneState, mut mesh: Mesh) -> Result<bool, BackendError> {
     bounds::check_mesh(&mesh)?;
@@ -17,14 +22,29 @@ pub(in crate::field) fn add_mesh(scene: &mut SceneState, mut mesh: Mesh) -> Resu
     room(others().count() + 1, bounds::MESHES, "meshes")?;
     let bytes = others().chain([&mesh]).map(asset_bytes).sum();
     room(bytes, bounds::MESH_BYTES, "bytes of meshes")?;
-    if let Some(before) = before
-        && before.asset_uri == mesh.asset_uri
-    {
-        mesh.asset_uri.clone_from(&before.asset_uri);
-    }
-    let changed = before != Some(&mesh);
+    let same = |before: &Mesh| same_asset(before.asset_uri.as_ref(), mesh.asset_uri.as_ref());
+    let asset = before.filter(|before| same(before)).map(|before| before.asset_uri.clone());
+    let changed = match asset {
+        Some(asset) => {
+            mesh.asset_uri = asset;
+            // Not by the text, of which there is only one now.
+            before != Some(&mesh)
+        }
+        None => true,
+    };
     scene.meshes.insert(mesh.mesh_id.clone(), mesh);
     Ok(changed)
+}
+
+/// Whether that is the same text, as far as it can be told in no time.
+fn same_asset(before: Option<&Arc<str>>, now: Option<&Arc<str>>) -> bool {
+    match (before, now) {
+        (Some(before), Some(now)) => {
+            Arc::ptr_eq(before, now) || before.len() == now.len() && now.len() < LONG && before == now
+        }
+        (None, None) => true,
+        _ => false,
+    }
 }
 
 fn asset_bytes(mesh: &Mesh) -> usize {

@@ -2,11 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use waldo_protocol::field::{
-    ArmCommand, CharacterMode, HandlingConfig, Mesh, MeshChange, MultiArmCommand, Overlay, SceneState,
-};
+use waldo_protocol::field::{ArmCommand, CharacterMode, HandlingConfig, MultiArmCommand, SceneState};
 
-use super::{BackendError, FieldBackend, bounds, merge, pass_through, published};
+use super::{BackendError, FieldBackend, bounds, merge, pass_through};
 use crate::field::sim::{Physics, Simulation};
 
 /// No simulation is stepped by less, seconds.
@@ -206,6 +204,10 @@ impl FieldBackend for MultiArmPassThroughBackend {
         &self.scene
     }
 
+    fn scene_mut(&mut self) -> &mut SceneState {
+        &mut self.scene
+    }
+
     fn clamped(&self) -> &BTreeSet<String> {
         &self.clamped
     }
@@ -229,33 +231,5 @@ impl FieldBackend for MultiArmPassThroughBackend {
             simulation.freeze();
         }
         user.waits = waits;
-    }
-
-    fn add_mesh(&mut self, mesh: Mesh) -> Result<bool, BackendError> {
-        published::add_mesh(&mut self.scene, mesh)
-    }
-
-    fn update_mesh_transform(&mut self, owner: &str, change: &MeshChange) -> Result<bool, BackendError> {
-        published::change_mesh(&mut self.scene, owner, change)
-    }
-
-    fn remove_mesh(&mut self, owner: &str, mesh_id: &str) -> bool {
-        published::remove_mesh(&mut self.scene, owner, mesh_id)
-    }
-
-    fn clear_meshes(&mut self, owner: &str) -> bool {
-        published::clear_meshes(&mut self.scene, owner)
-    }
-
-    fn update_overlay(&mut self, overlay: Overlay) -> Result<bool, BackendError> {
-        published::update_overlay(&mut self.scene, overlay)
-    }
-
-    fn remove_overlay(&mut self, owner: &str, overlay_id: &str) -> bool {
-        published::remove_overlay(&mut self.scene, owner, overlay_id)
-    }
-
-    fn clear_overlays(&mut self, owner: &str) -> bool {
-        published::clear_overlays(&mut self.scene, owner)
     }
 }

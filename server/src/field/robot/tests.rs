@@ -5,7 +5,7 @@ mod samples;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use waldo_protocol::field::{Buttons, Transform};
+use waldo_protocol::field::{Buttons, Mesh, Transform};
 use waldo_protocol::vr::{Role, Stop};
 
 use super::*;

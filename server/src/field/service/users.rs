@@ -13,7 +13,7 @@ use super::{AWAY, Client, Refused, Service};
 use crate::clock;
 use crate::field::seat::{Link, Seat};
 use crate::http::random_token;
-use crate::policy::outbox::Close;
+use crate::websocket::Close;
 
 /// How long a user whose link broke may come back to their arms.
 const RETURN: Duration = Duration::from_secs(30);

@@ -8,6 +8,7 @@
 use std::f64::consts::PI;
 
 use glam::{DMat3, DQuat, DVec3};
+use waldo_protocol::geometry::rotation_vector;
 
 use super::characters;
 use super::solid::{Solid, Touch};
@@ -383,15 +384,6 @@ fn outer(v: DVec3) -> DMat3 {
 /// The matrix that does `v × …`.
 fn skew(v: DVec3) -> DMat3 {
     DMat3::from_cols(DVec3::new(0.0, v.z, -v.y), DVec3::new(-v.z, 0.0, v.x), DVec3::new(v.y, -v.x, 0.0))
-}
-
-/// The rotation's axis times its angle, at most π.
-fn rotation_vector(rotation: DQuat) -> DVec3 {
-    let rotation = if rotation.w < 0.0 { -rotation } else { rotation };
-    let axis = rotation.xyz();
-    let sine = axis.length();
-    // Exact where angles are small; glam's own conversion drops them.
-    if sine < 1e-9 { axis * 2.0 } else { axis * (2.0 * sine.atan2(rotation.w) / sine) }
 }
 
 #[cfg(test)]

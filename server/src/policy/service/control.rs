@@ -14,10 +14,10 @@ use crate::clock;
 use crate::policy::chunks::Row;
 use crate::policy::encode;
 use crate::policy::floor::Held;
-use crate::policy::outbox::Close;
 use crate::policy::robot::{ActionData, Peer, PolicyError};
 use crate::policy::session::{Client, Ticket, not_holder};
 use crate::policy::worker::Job;
+use crate::websocket::Close;
 
 impl Service {
     /// Changes who is there or who controls the robot. What somebody asked for who controls it no more is not done.

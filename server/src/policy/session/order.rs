@@ -10,9 +10,9 @@ use super::ticket::{Answer, Place, Ticket};
 use super::{Client, MAX_WAITING, State, Terms};
 use crate::clock;
 use crate::policy::encode::{self, Parts};
-use crate::policy::outbox::{Close, Frame};
 use crate::policy::robot::{Observation, PolicyError, StepResult};
 use crate::policy::view::Wanted;
+use crate::websocket::{Close, Frame};
 
 /// When to try again what found too many requests under way, milliseconds.
 const RETRY_MS: f64 = 20.0;

@@ -4,20 +4,18 @@
 //! counts while a picture is on its way.
 
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, copy, sink};
-use tokio::sync::Notify;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::read::{Message, Messages, ReadEnd};
-use super::write;
-use crate::policy::outbox::{Close, Frame, Outbox, Outgoing};
+use crate::policy::outbox::{Outbox, Outgoing};
 use crate::policy::service::Service;
 use crate::policy::session::Session;
+use crate::websocket::{Close, Frame, LINGER, Message, Messages, Pings, ReadEnd, farewell, write};
 
 /// Period of pings. Nobody is hung up on because of a pong that is late: an application may keep its own socket waiting.
 /// The kernel gives up who does not even acknowledge them, after a quarter of an hour.
@@ -25,32 +23,6 @@ const PING: Duration = Duration::from_secs(20);
 
 /// How long a client that has asked for more than it reads may go on reading nothing.
 const STALLED: Duration = Duration::from_secs(20);
-
-/// How long a client may take to read why it is hung up on.
-const LINGER: Duration = Duration::from_secs(1);
-
-/// The newest ping that was not answered yet. Older ones need no answer once it is.
-#[derive(Default)]
-struct Pings {
-    payload: Mutex<Option<Bytes>>,
-    news: Notify,
-}
-
-impl Pings {
-    fn add(&self, payload: Bytes) {
-        *self.payload.lock().unwrap_or_else(PoisonError::into_inner) = Some(payload);
-        self.news.notify_one();
-    }
-
-    async fn next(&self) -> Bytes {
-        loop {
-            if let Some(payload) = self.payload.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                return payload;
-            }
-            self.news.notified().await;
-        }
-    }
-}
 
 /// Serves a client until one side ends the connection.
 pub(super) async fn serve<R, W>(
@@ -90,22 +62,7 @@ pub(super) async fn serve<R, W>(
     };
     let Some(close) = close else { return };
     tracing::debug!(client = %peer, code = close.code, reason = close.reason, "closing");
-    let farewell = async {
-        if write::close(&mut writer, &close).await.is_ok() {
-            // A reset of the socket would overtake the reason, and comes if anything is left unread, such as the rest of a
-            // message that is too large. The client hangs up when it sees that nothing follows.
-            let _ = copy(&mut reader, &mut sink()).await;
-        }
-    };
-    tokio::select! {
-        _ = timeout(LINGER, farewell) => {}
-        () = async { shutdown.cancelled().await; sleep(LINGER / 10).await } => {}
-    }
-}
-
-/// Codes that a close frame may carry.
-fn may_be_sent(code: u16) -> bool {
-    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+    farewell(&mut reader, &mut writer, &close, &shutdown).await;
 }
 
 /// Hears the client until it ends; what is to be said to that, if it can hear it.
@@ -123,9 +80,7 @@ async fn receive(
             Ok(Message::Ping(payload)) => pings.add(payload),
             Ok(Message::Pong) => {}
             Ok(Message::Text(_)) => return Some(Close::new(1003, "frames of the policy wire are binary messages")),
-            Ok(Message::Close(code)) => {
-                return Some(Close::new(code.filter(|code| may_be_sent(*code)).unwrap_or(1000), ""));
-            }
+            Ok(Message::Close(code)) => return Some(Close::answer(code)),
             Err(ReadEnd::Gone) => return None,
             Err(ReadEnd::TooLarge) => return Some(Close::new(1009, &format!("a message has more than {max} bytes"))),
             Err(ReadEnd::Protocol(what)) => return Some(Close::new(1002, &what)),

@@ -5,19 +5,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use hyper::body::Incoming;
-use hyper::header::{
-    CONNECTION, CONTENT_TYPE, HeaderMap, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
-    WWW_AUTHENTICATE,
-};
+use hyper::header::WWW_AUTHENTICATE;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use sha1::{Digest, Sha1};
 use subtle::ConstantTimeEq;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
@@ -31,6 +25,7 @@ use crate::http::Denied;
 use crate::policy::config::PolicyAccess;
 use crate::policy::service::Service;
 use crate::policy::session::{Link, Session};
+use crate::websocket::upgrade::{Answer, accept_key, switching, text};
 
 /// How long a client may take for the TLS handshake, and then until it is one.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,9 +35,6 @@ const MAX_HEAD: usize = 32 * 1024;
 
 /// Most header fields of a request.
 const MAX_HEADERS: usize = 64;
-
-/// The text that the protocol has both sides append to the client's key.
-const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// A request that became a WebSocket.
 struct Upgraded {
@@ -121,8 +113,6 @@ async fn shake_hands<S, R, W>(
     connection::serve(&service, session, reader, writer, shutdown).await;
 }
 
-pub(crate) type Answer = Response<String>;
-
 fn answer(
     mut request: Request<Incoming>,
     peer: SocketAddr,
@@ -157,44 +147,7 @@ fn answer(
     };
     let on_upgrade = hyper::upgrade::on(&mut request);
     *upgraded.lock().unwrap_or_else(PoisonError::into_inner) = Some(Upgraded { on_upgrade, session });
-    // No subprotocol, and no extension such as compression, whatever was offered.
-    let response = Response::builder()
-        .status(StatusCode::SWITCHING_PROTOCOLS)
-        .header(CONNECTION, "upgrade")
-        .header(UPGRADE, "websocket")
-        .header(SEC_WEBSOCKET_ACCEPT, accept)
-        .body(String::new());
-    response.unwrap_or_else(|_| text(StatusCode::INTERNAL_SERVER_ERROR, ""))
-}
-
-fn text(status: StatusCode, body: impl Into<String>) -> Answer {
-    let mut response = Response::new(body.into());
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("text/plain"));
-    response
-}
-
-/// What proves that the key was read; or the answer to a request that is none for a WebSocket.
-pub(crate) fn accept_key(method: &Method, headers: &HeaderMap) -> Result<String, Box<Answer>> {
-    let has = |name, token: &str| {
-        headers
-            .get_all(name)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .any(|value: &str| value.split(',').any(|one| one.trim().eq_ignore_ascii_case(token)))
-    };
-    if method != Method::GET || !has(UPGRADE, "websocket") || !has(CONNECTION, "upgrade") {
-        let mut response = text(StatusCode::UPGRADE_REQUIRED, "Here is a WebSocket.\n");
-        response.headers_mut().insert(UPGRADE, hyper::header::HeaderValue::from_static("websocket"));
-        return Err(Box::new(response));
-    }
-    let key = headers.get(SEC_WEBSOCKET_KEY).filter(|_| headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|v| v == "13"));
-    let Some(key) = key else {
-        let mut response = text(StatusCode::BAD_REQUEST, "WebSockets of version 13 with a key are understood.\n");
-        response.headers_mut().insert(SEC_WEBSOCKET_VERSION, hyper::header::HeaderValue::from_static("13"));
-        return Err(Box::new(response));
-    };
-    Ok(STANDARD.encode(Sha1::new().chain_update(key.as_bytes()).chain_update(GUID).finalize()))
+    switching(accept)
 }
 
 fn allowed(access: &PolicyAccess, peer: SocketAddr, request: &Request<Incoming>) -> Result<(), Denied> {

@@ -6,8 +6,8 @@ use bytes::{Buf, Bytes};
 use waldo_protocol::policy::{ClientId, RobotId, ZenohKeys};
 
 use super::everybody::{Repetition, Verdict, moves};
-use crate::policy::outbox::Frame;
 use crate::policy::session::Session;
+use crate::websocket::Frame;
 
 /// Whose messages they are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

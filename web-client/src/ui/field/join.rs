@@ -1,15 +1,13 @@
 //! How to take part: as a character with arms, as a spectator, from the tip of an arm.
 
-use std::rc::Rc;
-
 use leptos::prelude::*;
-use leptos::task::spawn_local;
 use waldo_protocol::field::CharacterMode;
 
 use super::FieldHandle;
 use crate::field::session::Part;
 use crate::field::summary::Summary;
-use crate::summary::{Presence, Support};
+use crate::summary::Support;
+use crate::ui::enter_vr::EnterVr;
 
 #[component]
 pub(super) fn Join(field: FieldHandle, summary: RwSignal<Summary>) -> impl IntoView {
@@ -76,7 +74,7 @@ fn Inside(field: FieldHandle, summary: RwSignal<Summary>) -> impl IntoView {
     view! {
         <p class="part">{move || part.get().map(part_text)}</p>
         <div class="buttons">
-            <EnterVr field summary />
+            <Headset field summary />
             <Show when=move || part.get() == Some(Part::ArmCamera)>
                 <Seats field summary />
             </Show>
@@ -92,42 +90,13 @@ fn Inside(field: FieldHandle, summary: RwSignal<Summary>) -> impl IntoView {
 }
 
 #[component]
-fn EnterVr(field: FieldHandle, summary: RwSignal<Summary>) -> impl IntoView {
+fn Headset(field: FieldHandle, summary: RwSignal<Summary>) -> impl IntoView {
     let support = Memo::new(move |_| summary.with(|summary| summary.support));
     let presence = Memo::new(move |_| summary.with(|summary| summary.presence));
-    let admitted = Memo::new(move |_| summary.with(|summary| !summary.user.is_empty()));
+    let ready = Signal::derive(move || summary.with(|summary| !summary.user.is_empty()));
     let emulating = RwSignal::new(false);
-    let emulate = move |_| {
-        emulating.set(true);
-        let field = field.with_value(Rc::clone);
-        // Should it fail, its button comes back.
-        spawn_local(async move { emulating.set(field.emulate_headset().await) });
-    };
-    let can_enter = move || support.get().can_present() && presence.get() == Presence::Out && admitted.get();
-    let offer_emulator = move || !emulating.get() && !support.get().can_present() && support.get() != Support::NoWebGl2;
     view! {
-        <Show
-            when=move || matches!(presence.get(), Presence::Out | Presence::Entering)
-            fallback=move || {
-                view! {
-                    <button id="leave-vr" class="primary" on:click=move |_| field.with_value(|field| field.leave_vr())>
-                        "Leave VR"
-                    </button>
-                }
-            }
-        >
-            <button
-                id="enter-vr"
-                class="primary"
-                disabled=move || !can_enter()
-                on:click=move |_| field.with_value(|field| field.enter())
-            >
-                {move || if presence.get() == Presence::Entering { "Entering VR…" } else { "Enter VR" }}
-            </button>
-        </Show>
-        <Show when=offer_emulator>
-            <button id="emulate" on:click=emulate>"Emulate a headset"</button>
-        </Show>
+        <EnterVr page=field support presence ready emulating leave="Leave VR" />
         <p class="note">{move || note(support.get())}</p>
     }
 }

@@ -12,7 +12,7 @@ const G: SourceId = SourceId::field_user(2);
 /// A hand in front of the robot, so far ahead, metres.
 fn hand(ahead: f64, follows: bool) -> FieldHand {
     let pose = Pose::<Base>::new(DVec3::new(0.4 + ahead, 0.0, 1.0), DQuat::IDENTITY).unwrap();
-    FieldHand { pose, grips: follows, follows, closes: false, rests: false }
+    FieldHand { pose, grips: follows, follows, grip: Some(1.0), rests: false }
 }
 
 fn hands(left: bool, right: bool) -> FieldHands {
@@ -66,7 +66,7 @@ fn the_frame_that_engages_moves_nothing_and_each_squeeze_begins_anew() {
     room.field(F, [Some(hand(0.1, true)), None]);
     let first = room.arbiter.field_targets().unwrap().hands[0].unwrap();
     assert_eq!((first.origin, first.hand, first.grip), (hand(0.1, true).pose, hand(0.1, true).pose, None));
-    room.field(F, [Some(FieldHand { closes: true, ..hand(0.2, true) }), None]);
+    room.field(F, [Some(FieldHand { grip: Some(0.0), ..hand(0.2, true) }), None]);
     let next = room.arbiter.field_targets().unwrap().hands[0].unwrap();
     assert_eq!((next.origin, next.hand, next.grip), (first.origin, hand(0.2, true).pose, Some(0.0)));
     assert_eq!(next.engagement, first.engagement);

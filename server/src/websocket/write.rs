@@ -5,7 +5,7 @@ use std::io;
 use bytes::{BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use crate::policy::outbox::{Close, Frame};
+use super::{Close, Frame};
 
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;

@@ -1,0 +1,212 @@
+//! The engine inside of this program: WebRTC by str0m, one thread, one UDP port for all peers.
+
+mod channels;
+mod core;
+mod driver;
+mod media;
+mod peer;
+mod sdp;
+mod udp;
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use mio::Waker;
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use self::core::{Command, Core};
+use self::driver::Driver;
+use self::peer::{Addresses, Peer};
+use self::udp::Udp;
+use super::{
+    Attached, Bridge, Capabilities, Engine, EngineError, EngineEvent, LegIds, NewPeer, PeerId, PeerState, Track,
+    VideoStatus, ViewerIds,
+};
+
+/// Commands that wait for the engine; who comes then waits himself.
+const COMMANDS: usize = 256;
+
+/// Events that a slow listener may be behind by.
+const EVENTS: usize = 4096;
+
+/// How the engine is reached.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where its UDP socket is bound. Port 0 takes any free one.
+    pub bind: SocketAddr,
+    /// The addresses peers are told, for instance the public one behind address translation. Empty: those of this machine's interfaces, or
+    /// the one of `bind`.
+    pub addresses: Vec<IpAddr>,
+    /// How many peers there may be at a time.
+    pub most_peers: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { bind: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), addresses: Vec::new(), most_peers: 1024 }
+    }
+}
+
+/// The engine. Its thread ends when this is dropped, and its peers are gone then.
+pub struct Embedded {
+    commands: mpsc::Sender<Command>,
+    waker: Arc<Waker>,
+    events: broadcast::Sender<EngineEvent>,
+    addresses: Addresses,
+}
+
+impl Embedded {
+    /// Binds the socket and starts the thread.
+    ///
+    /// # Errors
+    /// If the socket cannot be bound, or no address is found to tell peers.
+    pub fn start(settings: &Settings) -> io::Result<Self> {
+        let socket = Udp::bind(settings.bind)?;
+        let bound = socket.local_addr()?;
+        let local = interfaces()?;
+        let announced: Vec<SocketAddr> =
+            announced(settings, bound, &local).into_iter().map(|ip| SocketAddr::new(ip, bound.port())).collect();
+        if announced.is_empty() {
+            let message = "no address of this machine can be told to peers; name one";
+            return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, message));
+        }
+        let (events, _) = broadcast::channel(EVENTS);
+        let (commands, received) = mpsc::channel(COMMANDS);
+        let core = Core::new(events.clone(), settings.most_peers, Instant::now());
+        let (driver, waker) = Driver::new(Udp::new(socket, announced.clone(), local)?, core, received)?;
+        thread::Builder::new().name("sfu".to_owned()).spawn(move || driver.run())?;
+        tracing::info!(addresses = ?announced, "the SFU listens");
+        Ok(Self { commands, waker, events, addresses: Addresses { udp: announced, tcp: Vec::new() } })
+    }
+
+    /// The addresses peers are told.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses.udp
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        let ended = || EngineError::Unavailable("the SFU has ended".to_owned());
+        self.commands.send(command(reply)).await.map_err(|_| ended())?;
+        self.waker.wake().map_err(|error| EngineError::Unavailable(error.to_string()))?;
+        answer.await.map_err(|_| ended())
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        // The sender goes first, so that the thread sees it gone when it wakes.
+        let (gone, _) = mpsc::channel(1);
+        self.commands = gone;
+        let _ = self.waker.wake();
+    }
+}
+
+#[async_trait]
+impl Engine for Embedded {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { sdp_relay: true, bridge: true, viewers: true, inject: true, presence_events: true }
+    }
+
+    async fn create_peer(&self, new: NewPeer) -> Result<(PeerId, String), EngineError> {
+        let addresses = self.addresses.clone();
+        let made = tokio::task::spawn_blocking(move || Peer::new(new, &addresses, Instant::now()));
+        let (peer, answer) = made.await.map_err(|error| EngineError::Unavailable(error.to_string()))??;
+        let id = peer.id.clone();
+        self.ask(|reply| Command::Insert { peer: Box::new(peer), reply }).await??;
+        Ok((id, answer))
+    }
+
+    async fn peer_state(&self, peer: &PeerId) -> Result<PeerState, EngineError> {
+        self.ask(|reply| Command::State { peer: peer.clone(), reply }).await?
+    }
+
+    async fn open_bridge(
+        &self,
+        robot: &PeerId,
+        operator: &PeerId,
+        generation: u64,
+        previous: Option<LegIds>,
+    ) -> Result<Bridge, EngineError> {
+        let (robot, operator) = (robot.clone(), operator.clone());
+        self.ask(|reply| Command::OpenBridge(core::OpenBridge { robot, operator, generation, previous, reply })).await?
+    }
+
+    async fn close_bridge(&self, robot: &PeerId, operator: &PeerId, bridge: &Bridge) {
+        let (robot, operator, generation) = (robot.clone(), operator.clone(), bridge.generation);
+        // An engine that has ended forwards nothing.
+        let _ = self.ask(|reply| Command::CloseBridge { robot, operator, generation, reply }).await;
+    }
+
+    async fn attach_video(&self, robot: &PeerId, track: &Track, receiver: &PeerId) -> Attached {
+        let (robot, track, receiver) = (robot.clone(), track.clone(), receiver.clone());
+        let attached = self.ask(|reply| Command::AttachVideo { robot, track, receiver, reply }).await;
+        attached.unwrap_or(Attached { status: VideoStatus::PullError, offer: None })
+    }
+
+    async fn attach_audio(&self, operator: &PeerId, track: &Track, robot: &PeerId) -> Option<String> {
+        let (operator, track, robot) = (operator.clone(), track.clone(), robot.clone());
+        self.ask(|reply| Command::AttachAudio { operator, track, robot, reply }).await.ok().flatten()
+    }
+
+    async fn attach_viewer(&self, robot: &PeerId, viewer: &PeerId) -> Result<ViewerIds, EngineError> {
+        let (robot, viewer) = (robot.clone(), viewer.clone());
+        self.ask(|reply| Command::AttachViewer { robot, viewer, reply }).await?
+    }
+
+    async fn submit_answer(&self, peer: &PeerId, sdp: &str) -> Result<(), EngineError> {
+        let (peer, sdp) = (peer.clone(), sdp.to_owned());
+        self.ask(|reply| Command::Answer { peer, sdp, reply }).await?
+    }
+
+    async fn close_peer(&self, peer: &PeerId) {
+        let peer = peer.clone();
+        let _ = self.ask(|reply| Command::Close { peer, reply }).await;
+    }
+
+    async fn inject(&self, robot: &PeerId, text: &str) -> Result<(), EngineError> {
+        let (robot, text) = (robot.clone(), text.to_owned());
+        self.ask(|reply| Command::Inject { robot, text, reply }).await?
+    }
+
+    async fn ids_told(&self, robot: &PeerId, generation: u64) {
+        let robot = robot.clone();
+        if self.commands.send(Command::Told { robot, generation }).await.is_ok() {
+            let _ = self.waker.wake();
+        }
+    }
+
+    fn events(&self) -> broadcast::Receiver<EngineEvent> {
+        self.events.subscribe()
+    }
+}
+
+/// The addresses of this machine.
+fn interfaces() -> io::Result<Vec<IpAddr>> {
+    Ok(if_addrs::get_if_addrs()?.into_iter().map(|interface| interface.ip()).collect())
+}
+
+/// The addresses to tell peers: what is set, else where the socket is bound, else those of the interfaces that others can reach, else
+/// loopback.
+fn announced(settings: &Settings, bound: SocketAddr, local: &[IpAddr]) -> Vec<IpAddr> {
+    if !settings.addresses.is_empty() {
+        return settings.addresses.clone();
+    }
+    if !bound.ip().is_unspecified() {
+        return vec![bound.ip()];
+    }
+    let usable = |ip: &&IpAddr| match ip {
+        IpAddr::V4(v4) => !v4.is_link_local(),
+        IpAddr::V6(v6) => bound.is_ipv6() && !v6.is_unicast_link_local(),
+    };
+    let (loopback, mut others): (Vec<IpAddr>, Vec<IpAddr>) =
+        local.iter().filter(usable).copied().partition(IpAddr::is_loopback);
+    if others.is_empty() {
+        others = loopback;
+    }
+    others
+}

@@ -1,0 +1,206 @@
+//! Flags of hosted teleoperation.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
+use waldo_protocol::hosted::TwistUnits;
+
+use super::{CameraArgs, DataArgs, LogArgs, SimArgs};
+use crate::config::{FieldSettings, HostedKind, HostedSettings, PolicySettings, PortRange, RobotKey, Settings};
+
+/// Variables with the robot's key: ours, then those that existing installations have set.
+const KEYS: [&str; 3] = ["WALDO_HOSTED_KEY", "TRANSPORTS__BROKER__API_KEY", "TELEOP_API_KEY"];
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Hosted teleoperation")]
+pub(super) struct HostedArgs {
+    /// A broker through which operators far away reach the robot: `https://teleop.example.org` [default: none]
+    #[arg(long, value_name = "URL")]
+    hosted_broker: Option<String>,
+    /// File with the robot's key for the broker; without it the variable WALDO_HOSTED_KEY has the key
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    hosted_key_file: Option<PathBuf>,
+    /// What operators far away see as the robot's name
+    #[arg(long, value_name = "NAME", default_value = "robot")]
+    hosted_name: String,
+    /// Tells robots with the same key apart; a new one takes the place of an older one with the same
+    #[arg(long, value_name = "ID", default_value = "")]
+    hosted_id: String,
+    /// Certificates (PEM) to trust beside the system's, for a broker that made its own
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    hosted_ca: Option<PathBuf>,
+    /// What the numbers of twists are: m/s and rad/s, or parts of --linear-speed and --angular-speed
+    #[arg(long, value_enum, default_value_t = UnitsArg::Si)]
+    twist_units: UnitsArg,
+    /// Speed of a normalised twist of 1, m/s
+    #[arg(long, value_name = "M/S", default_value_t = 0.5, value_parser = speed)]
+    linear_speed: f64,
+    /// The same for turns, rad/s
+    #[arg(long, value_name = "RAD/S", default_value_t = 0.8, value_parser = speed)]
+    angular_speed: f64,
+    /// Let operators set how far the grippers move for a motion of their hands
+    #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true,
+        default_value_t = false, default_missing_value = "true")]
+    enable_ui_scaling: bool,
+    /// Allow jumps
+    #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true,
+        default_value_t = false, default_missing_value = "true")]
+    allow_acrobatics: bool,
+    /// Lie down when the operator is lost
+    #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true,
+        default_value_t = false, default_missing_value = "true")]
+    damp_on_operator_lost: bool,
+    /// Telemetry per second
+    #[arg(long, value_name = "HZ", default_value_t = 3.0, value_parser = rate)]
+    telemetry_hz: f64,
+    /// Maps per second at most
+    #[arg(long, value_name = "HZ", default_value_t = 2.0, value_parser = rate)]
+    map_hz: f64,
+    /// Places of the base per second at most
+    #[arg(long, value_name = "HZ", default_value_t = 15.0, value_parser = rate)]
+    odom_hz: f64,
+    /// The cameras that operators choose from as cam1 and cam2, by commas [default: the first two]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    hosted_cameras: Vec<String>,
+}
+
+/// What operators move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum KindArg {
+    /// The arms: by the hands of a headset, or by keys
+    Arm,
+    /// The base
+    Twist,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum UnitsArg {
+    Si,
+    Normalized,
+}
+
+/// Let operators far away reach the robot, and nobody else.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct HostedCommandArgs {
+    #[command(subcommand)]
+    pub(in crate::cli) command: HostedCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum HostedCommand {
+    /// Operators move the arms
+    Arm(HostedRunArgs),
+    /// Operators drive the base
+    Twist(HostedRunArgs),
+}
+
+impl HostedCommand {
+    /// What it is told, and what operators move.
+    pub(in crate::cli) fn of(&self) -> (&HostedRunArgs, KindArg) {
+        match self {
+            Self::Arm(args) => (args, KindArg::Arm),
+            Self::Twist(args) => (args, KindArg::Twist),
+        }
+    }
+}
+
+/// Everything that a robot without services of its own needs to know.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct HostedRunArgs {
+    #[command(flatten)]
+    hosted: HostedArgs,
+    /// Ports of the connection to the SFU, for a firewall [default: any free]
+    #[arg(long, value_name = "FIRST-LAST")]
+    media_ports: Option<PortRange>,
+    #[command(flatten)]
+    cameras: CameraArgs,
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    pub(in crate::cli) sim: SimArgs,
+    #[command(flatten)]
+    pub(in crate::cli) log: LogArgs,
+}
+
+impl HostedArgs {
+    /// What was asked for, if anything; `env` are the variables, for the key.
+    pub(super) fn settings(
+        &self,
+        kind: KindArg,
+        env: &dyn Fn(&str) -> Option<OsString>,
+    ) -> anyhow::Result<Option<HostedSettings>> {
+        let Some(broker) = &self.hosted_broker else { return Ok(None) };
+        let key = self.key(env)?;
+        let kind = match kind {
+            KindArg::Arm => HostedKind::Arm,
+            KindArg::Twist => HostedKind::Twist,
+        };
+        let mut settings = HostedSettings::new(broker.clone(), key, kind);
+        settings.name.clone_from(&self.hosted_name);
+        settings.id.clone_from(&self.hosted_id);
+        settings.ca.clone_from(&self.hosted_ca);
+        settings.drive.units = match self.twist_units {
+            UnitsArg::Si => TwistUnits::Si,
+            UnitsArg::Normalized => TwistUnits::Normalized,
+        };
+        (settings.drive.linear_speed, settings.drive.angular_speed) = (self.linear_speed, self.angular_speed);
+        settings.arm.ui_scaling = self.enable_ui_scaling;
+        settings.allow_acrobatics = self.allow_acrobatics;
+        settings.damp_on_operator_lost = self.damp_on_operator_lost;
+        (settings.telemetry_hz, settings.map_hz, settings.odom_hz) = (self.telemetry_hz, self.map_hz, self.odom_hz);
+        settings.cameras.clone_from(&self.hosted_cameras);
+        Ok(Some(settings))
+    }
+
+    fn key(&self, env: &dyn Fn(&str) -> Option<OsString>) -> anyhow::Result<RobotKey> {
+        if let Some(path) = &self.hosted_key_file {
+            let named = |error: String| anyhow::anyhow!("--hosted-key-file {}: {error}", path.display());
+            let text = std::fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
+            return RobotKey::parse(&text).map_err(|error| named(error.to_owned()));
+        }
+        let set = |name: &'static str| Some((name, env(name).filter(|value| !value.is_empty())?));
+        match KEYS.into_iter().find_map(set) {
+            Some((name, value)) => {
+                RobotKey::parse(&value.to_string_lossy()).map_err(|error| anyhow::anyhow!("{name}: {error}"))
+            }
+            None => anyhow::bail!(
+                "--hosted-broker needs the robot's key, which its page shows once: put it into a file for \
+                --hosted-key-file, or into the variable WALDO_HOSTED_KEY"
+            ),
+        }
+    }
+}
+
+impl HostedRunArgs {
+    /// A robot with no services of its own.
+    pub(in crate::cli) fn settings(
+        &self,
+        kind: KindArg,
+        env: &dyn Fn(&str) -> Option<OsString>,
+    ) -> anyhow::Result<Settings> {
+        let Some(hosted) = self.hosted.settings(kind, env)? else {
+            anyhow::bail!("--hosted-broker is missing: the broker's address, such as https://teleop.example.org");
+        };
+        Ok(Settings {
+            hosted: Some(hosted),
+            local: false,
+            mdns: false,
+            policy: PolicySettings::off(),
+            field: FieldSettings { on: false, ..FieldSettings::default() },
+            cameras: self.cameras.settings(),
+            media_ports: self.media_ports,
+            ..self.data.settings()
+        })
+    }
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let speed = text.parse().ok().filter(|speed: &f64| (0.0..=10.0).contains(speed));
+    speed.ok_or_else(|| format!("`{text}` is no speed from 0 to 10"))
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate: &f64| (0.1..=100.0).contains(rate));
+    rate.ok_or_else(|| format!("`{text}` is no rate from 0.1 to 100"))
+}

@@ -1,0 +1,33 @@
+//! Hosted teleoperation: operators far away, who reach the robot through a broker and an SFU.
+//!
+//! The robot dials out. [`HostedTeleop`] registers it with a broker and keeps one connection to the SFU, over which its
+//! picture, telemetry and map go to whoever operates it, and commands come back. What the operator asks for takes the way of
+//! everybody who drives: the [`Arbiter`](crate::control::Arbiter) decides, limits and the stop latch hold.
+//!
+//! A command is judged by [`waldo_protocol::hosted`] (too old, out of order, senseless), moves arms or base for as long as it
+//! is held, and is put out by name for others in the robot: see [`Outputs`].
+
+mod beats;
+mod body;
+mod broker;
+mod channels;
+mod commands;
+mod hands;
+mod link;
+mod operator;
+mod outputs;
+mod pace;
+mod pictures;
+mod redial;
+mod service;
+mod surroundings;
+mod telemetry;
+mod teleop;
+mod voice;
+
+pub use self::broker::BrokerError;
+pub use self::outputs::{Output, Outputs, Stream};
+pub(crate) use self::service::Robot;
+pub use self::teleop::{HostedStartError, HostedStatus, HostedTeleop};
+pub use self::voice::Hearing;
+pub use crate::rtc::Voice;

@@ -1,0 +1,78 @@
+//! Hosted teleoperation of `waldo serve` and `waldo hosted`.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+
+use super::ServeError;
+use crate::config::Settings;
+use crate::control::{Arbiter, ControlLoop};
+use crate::hosted::{HostedStatus, HostedTeleop, Robot};
+use crate::rtc::Network;
+use crate::sensors::SensorHub;
+use crate::vr::VrServer;
+
+/// Hosted teleoperation, before and after its start.
+pub(super) struct Hosted {
+    teleop: HostedTeleop,
+    /// Present while it is in `/healthz`; who shows it keeps it alive.
+    in_health: Option<InHealth>,
+}
+
+/// Takes it out of `/healthz` when it ends.
+struct InHealth(VrServer);
+
+impl Drop for InHealth {
+    fn drop(&mut self) {
+        self.0.hide_in_health("hosted");
+    }
+}
+
+impl Hosted {
+    /// Hosted teleoperation, if the settings say so; what makes no sense is refused before any motor moves.
+    pub(super) fn prepare(settings: &Settings) -> Result<Option<Self>, ServeError> {
+        let hosted = settings.hosted.clone();
+        let teleop = hosted.map(HostedTeleop::new).transpose()?;
+        Ok(teleop.map(|teleop| Self { teleop, in_health: None }))
+    }
+
+    /// Dials the broker.
+    pub(super) fn start(
+        &mut self,
+        settings: &Settings,
+        vr: &VrServer,
+        (control, arbiter, hub): (&ControlLoop, Arc<Mutex<Arbiter>>, &SensorHub),
+    ) -> Result<(), ServeError> {
+        let (reports, local) = (vr.clone(), settings.local);
+        let report = Box::new(move |event| {
+            // Without clients nobody asks for what there is to tell.
+            if local {
+                reports.publish(event);
+            }
+        });
+        let robot = Robot::new(control, arbiter, hub.clone(), report);
+        let network = Network::new(settings.media_ports.map(crate::config::PortRange::ports), Vec::new());
+        let feeds = vr.clone();
+        let cameras = ["cam1".to_owned(), "cam2".to_owned()].to_vec();
+        self.teleop.start(robot, network, vr.metrics(), (Box::new(move || feeds.feeds()), cameras))?;
+        let shown = self.teleop.clone();
+        vr.show_in_health("hosted", move || match &*shown.status().borrow() {
+            HostedStatus::Off => json!({ "status": "off" }),
+            HostedStatus::Dialing(why) => json!({ "status": "dialing", "reason": why }),
+            HostedStatus::Registered(session) => json!({ "status": "registered", "session": session }),
+        });
+        self.in_health = Some(InHealth(vr.clone()));
+        Ok(())
+    }
+
+    pub(super) fn teleop(&self) -> &HostedTeleop {
+        &self.teleop
+    }
+
+    /// Begins to end it; the result waits until the broker has been told.
+    pub(super) fn stop(self) -> impl Future<Output = ()> {
+        drop(self.in_health);
+        self.teleop.stop();
+        async move { self.teleop.stopped().await }
+    }
+}

@@ -1,0 +1,522 @@
+//! The way to one robot: made, watched, made anew after it broke, given up.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use waldo_protocol::hosted::{
+    ChannelLabel, ClockReport, ClockSync, MapMessage, Role, SessionInfo, SessionState, StallGate, ToOperator, ToRobot,
+    detail,
+};
+
+use super::Hosted;
+use super::acks::Acks;
+use super::api::Trouble;
+use super::backoff::Backoff;
+use super::figures::Figures;
+use super::hands::Hands;
+use super::leg::{Event, Leg, Step, Ticket, Wish};
+use super::map::Map;
+use super::robot::{Robot, StopLatch};
+use super::summary::{Cockpit, Kind, Microphone, NoPicture, Stage, Way};
+use crate::browser::{now, sleep, unix_now};
+use crate::summary::Presence;
+use crate::video::Camera;
+
+/// The broker takes an operator for gone after four times as long.
+const HEARTBEAT_MS: f64 = 5000.0;
+/// Why the first attempt failed is shown for so long.
+const FAILURE_SHOWN_MS: i32 = 3000;
+/// Without a picture for this long it is missing.
+const PICTURE_DUE_MS: f64 = 8000.0;
+/// The browser thinks the connection is interrupted, and nothing has come for this long.
+const SILENCE_MS: f64 = 2000.0;
+
+/// One robot, from the click to leaving it.
+pub(super) struct Ride {
+    pub(super) session: RefCell<SessionInfo>,
+    pub(super) kind: Kind,
+    pub(super) role: Role,
+    microphone: bool,
+    pub(super) way: RefCell<Way>,
+    pub(super) leg: RefCell<Option<Rc<Leg>>>,
+    ticket: RefCell<Option<Ticket>>,
+    /// Number of the attempt under way; what older ones bring is not wanted any more.
+    attempt: Cell<u32>,
+    lost: Cell<bool>,
+    backoff: RefCell<Backoff>,
+    heartbeat_at: Cell<f64>,
+    /// When something came from the robot.
+    heard_at: Cell<f64>,
+    /// When the way stood.
+    live_since: Cell<f64>,
+    pub(super) robot: RefCell<Robot>,
+    pub(super) stop: Cell<StopLatch>,
+    pub(super) acks: RefCell<Acks>,
+    pub(super) clock: RefCell<ClockSync>,
+    pub(super) gate: Cell<StallGate>,
+    pub(super) hands: Hands,
+    pub(super) figures: Figures,
+    pub(super) map: Map,
+    pub(super) camera: Rc<Camera>,
+    messages: Cell<u64>,
+}
+
+impl Ride {
+    fn new(session: SessionInfo, role: Role, microphone: bool) -> Option<Rc<Self>> {
+        let kind = Kind::of(session.robot_type.as_deref());
+        Some(Rc::new(Self {
+            kind,
+            role,
+            microphone,
+            session: RefCell::new(session),
+            way: RefCell::new(Way::Joining(step_text(Step::Servers), 0)),
+            leg: RefCell::default(),
+            ticket: RefCell::default(),
+            attempt: Cell::default(),
+            lost: Cell::default(),
+            backoff: RefCell::default(),
+            heartbeat_at: Cell::default(),
+            heard_at: Cell::new(now()),
+            live_since: Cell::new(now()),
+            robot: RefCell::default(),
+            stop: Cell::default(),
+            acks: RefCell::default(),
+            clock: RefCell::default(),
+            gate: Cell::default(),
+            hands: Hands::new(kind),
+            figures: Figures::default(),
+            map: Map::default(),
+            camera: Camera::new("hosted").ok()?,
+            messages: Cell::default(),
+        }))
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        *self.way.borrow() == Way::Live
+    }
+
+    pub(super) fn is_driver(&self) -> bool {
+        self.role == Role::Operator
+    }
+
+    /// Whatever moves may be sent. Not whether the robot stands: an arm does not.
+    pub(super) fn may_move(&self) -> bool {
+        self.is_driver() && self.is_live() && !self.stop.get().is_latched() && !self.gate.get().is_blocked()
+    }
+
+    /// A number that grows with every picture; negative before the first.
+    pub(super) fn media_time(&self) -> f64 {
+        match self.camera.picture() {
+            0 => -1.0,
+            #[expect(clippy::cast_precision_loss, reason = "it only has to grow")]
+            picture => picture as f64,
+        }
+    }
+
+    /// Says something that arrives, or not at all.
+    pub(super) fn say(&self, message: &ToRobot) -> bool {
+        self.leg.borrow().as_ref().is_some_and(|leg| leg.send_state(&message.encode()))
+    }
+
+    /// What came from the robot.
+    fn on_text(&self, label: ChannelLabel, text: &str) {
+        self.heard_at.set(now());
+        self.messages.set(self.messages.get() + 1);
+        if label == ChannelLabel::MapUnreliable {
+            match MapMessage::decode(text.as_bytes()) {
+                Ok(MapMessage::Map(picture)) => self.map.show(picture),
+                Ok(MapMessage::Odom(odom)) => self.map.place(&odom),
+                Ok(MapMessage::Unknown(_)) | Err(_) => {}
+            }
+            return;
+        }
+        match ToOperator::decode(text.as_bytes()) {
+            Ok(ToOperator::Pong { client_ts, robot_ts }) => {
+                let Some(sent) = client_ts.as_f64() else { return };
+                let told = self.clock.borrow_mut().on_pong(sent, robot_ts, unix_now());
+                if let Some(estimate) = told {
+                    let [rtt_ms, offset_ms] =
+                        [estimate.rtt_ms, estimate.offset_ms].map(|ms| (ms * 10.0).round() / 10.0);
+                    self.say(&ToRobot::ClockReport(ClockReport { rtt_ms, offset_ms }));
+                }
+            }
+            Ok(ToOperator::CmdAck { nonce: Some(nonce), ok }) => {
+                let control = self.acks.borrow_mut().on_ack(&nonce, ok, now());
+                if let Some(control) = control {
+                    self.acknowledged(control, ok);
+                }
+            }
+            Ok(ToOperator::Telemetry(report)) => {
+                let settled = self.acks.borrow().settled();
+                self.robot.borrow_mut().apply(&report, settled);
+                let mut stop = self.stop.get();
+                stop.told(report.state.estopped.unwrap_or(false));
+                self.stop.set(stop);
+                self.heed_mode(report.state.rage);
+            }
+            Ok(ToOperator::CmdAck { nonce: None, .. } | ToOperator::Unknown(_)) | Err(_) => {}
+        }
+    }
+
+    fn no_picture(&self) -> Option<NoPicture> {
+        if self.camera.picture() != 0 {
+            return None;
+        }
+        Some(if self.robot.borrow().camera_stalled {
+            NoPicture::Camera
+        } else if now() - self.live_since.get() > PICTURE_DUE_MS {
+            NoPicture::Missing
+        } else {
+            NoPicture::Waiting
+        })
+    }
+
+    pub(super) fn summary(&self) -> Cockpit {
+        let (gate, stop) = (self.gate.get(), self.stop.get());
+        let (width, height) = self.camera.size();
+        let strip = self.figures.strip();
+        let microphone = match self.leg.borrow().as_ref().and_then(|leg| leg.microphone()) {
+            None => Microphone::Missing,
+            Some(false) => Microphone::Muted,
+            Some(true) => Microphone::On,
+        };
+        Cockpit {
+            name: self.session.borrow().robot_name.clone(),
+            kind: self.kind,
+            viewer: !self.is_driver(),
+            way: self.way.borrow().clone(),
+            robot: self.robot.borrow().clone(),
+            stopped: stop.is_latched(),
+            stop_unheard: self.is_driver() && stop.is_unheard() && self.hands.stop_is_overdue(),
+            stalled: gate.is_stalled(),
+            release_first: gate.is_blocked() && !gate.is_stalled(),
+            no_picture: self.no_picture(),
+            picture: (width, height.saturating_sub(strip)),
+            strip: strip.min(height),
+            hud: self.figures.hud(),
+            progress: self.acks.borrow().all(),
+            may_drive: self.may_move() && (self.kind == Kind::Arm || self.robot.borrow().stands()),
+            speed: self.hands.speed.get().as_str(),
+            pose_mode: self.hands.tilts.get(),
+            light: self.robot.borrow().light.unwrap_or(0.0),
+            cameras: self.hands.cameras.get(),
+            microphone,
+            gripper_closed: self.hands.gripper_closed.get(),
+            twist: self.hands.shown.get(),
+            held: self.hands.held(),
+            map: self.map.is_there(),
+            goal: self.map.goal(),
+            commands: self.hands.sent.get(),
+            messages: self.messages.get(),
+        }
+    }
+}
+
+impl Hosted {
+    /// Goes to a robot: drives it, or watches. `vr`: with a headset; then this must be called inside of the click.
+    pub(crate) fn connect(&self, session: &str, viewer: bool, vr: bool) {
+        let role = if viewer { Role::Viewer } else { Role::Operator };
+        if vr {
+            self.enter_vr();
+        }
+        self.begin(session, role, false);
+    }
+
+    /// Drives a robot in the place of whoever does now.
+    pub(crate) fn take_over(&self, session: &str) {
+        self.begin(session, Role::Operator, true);
+    }
+
+    fn begin(&self, session: &str, role: Role, take_over: bool) {
+        if self.ride.borrow().is_some() {
+            return;
+        }
+        let session = session.to_owned();
+        self.run(async move |hosted| {
+            let info = match hosted.api.status(&session).await {
+                Ok(info) => info,
+                Err(trouble) => {
+                    hosted.leave_vr();
+                    return hosted.complain(&trouble);
+                }
+            };
+            // A second click while the first one waited.
+            if hosted.ride.borrow().is_some() {
+                return;
+            }
+            let Some(ride) = Ride::new(info, role, hosted.wants_microphone()) else { return };
+            hosted.board.borrow_mut().trouble = None;
+            hosted.ride.replace(Some(ride.clone()));
+            hosted.stage.set(Stage::Cockpit);
+            hosted.dial(&ride, take_over);
+        });
+    }
+
+    /// Leaves the robot, and goes back to the list.
+    pub(crate) fn leave(&self) {
+        self.release_keys();
+        self.leave_vr();
+        let Some(ride) = self.ride.take() else { return };
+        ride.attempt.set(ride.attempt.get() + 1);
+        ride.leg.take();
+        self.stage.set(Stage::Board);
+        self.run(async move |hosted| {
+            hosted.give_up(&ride, "user_initiated").await;
+            hosted.refresh();
+        });
+        self.show();
+    }
+
+    /// After somebody else took the robot: asks for it again.
+    pub(crate) fn rejoin(&self) {
+        if let Some(ride) = self.ride() {
+            ride.backoff.borrow_mut().reset();
+            ride.way.replace(Way::Joining(step_text(Step::Servers), 0));
+            self.dial(&ride, false);
+        }
+    }
+
+    /// The page is about to go: the robot must not wait for the broker to find out.
+    pub(super) fn say_farewell(&self) {
+        self.release_keys();
+        let Some(ride) = self.ride() else { return };
+        ride.attempt.set(ride.attempt.get() + 1);
+        ride.leg.take();
+        let Some(ticket) = ride.ticket.take() else { return };
+        ride.way.replace(Way::Evicted);
+        let session = ride.session.borrow().session_id.clone();
+        self.run(async move |hosted| {
+            let _ = if ride.is_driver() {
+                hosted.api.leave(&session, "pagehide", ticket.lease.as_deref(), true).await
+            } else {
+                hosted.api.viewer_leave(&session, &ticket.peer, true).await
+            };
+        });
+    }
+
+    /// Frees the robot for others.
+    async fn give_up(&self, ride: &Ride, reason: &str) {
+        let Some(ticket) = ride.ticket.take() else { return };
+        let session = ride.session.borrow().session_id.clone();
+        // The broker may not answer; then it finds out by itself.
+        let _ = if ride.is_driver() {
+            self.api.leave(&session, reason, ticket.lease.as_deref(), false).await
+        } else {
+            self.api.viewer_leave(&session, &ticket.peer, false).await
+        };
+    }
+
+    /// Makes the way to the robot, once.
+    fn dial(&self, ride: &Rc<Ride>, take_over: bool) {
+        let attempt = ride.attempt.get() + 1;
+        ride.attempt.set(attempt);
+        ride.lost.set(false);
+        ride.leg.take();
+        let ride = ride.clone();
+        self.run(async move |hosted| {
+            let again = ride.backoff.borrow().attempts() > 0;
+            // Leaving must be over before joining again: otherwise the slot seems taken.
+            hosted.give_up(&ride, "reconnect").await;
+            if again {
+                hosted.follow(&ride).await;
+            }
+            if ride.attempt.get() != attempt {
+                return;
+            }
+            let session = ride.session.borrow().session_id.clone();
+            let wish = Wish { role: ride.role, take_over, microphone: ride.microphone };
+            let made = Leg::connect(&hosted.api, &session, wish, hosted.listener(&ride, attempt)).await;
+            if ride.attempt.get() != attempt {
+                // Somebody left meanwhile; the newer attempt frees the slot if it is not the one that holds it.
+                if hosted.ride().is_none_or(|now| !Rc::ptr_eq(&now, &ride)) {
+                    hosted.give_up(&ride, "user_initiated").await;
+                }
+                return;
+            }
+            match made {
+                Ok(leg) => hosted.arrived(&ride, leg),
+                Err(trouble) => hosted.not_arrived(&ride, &trouble, again).await,
+            }
+        });
+    }
+
+    fn listener(&self, ride: &Rc<Ride>, attempt: u32) -> Rc<dyn Fn(Event)> {
+        let (this, ride) = (self.this.clone(), Rc::downgrade(ride));
+        Rc::new(move |event| {
+            let (Some(hosted), Some(ride)) = (this.upgrade(), ride.upgrade()) else { return };
+            if let Event::Joined(ticket) = &event {
+                // Kept even if nobody wants it any more: it has to be given back.
+                ride.ticket.replace(Some(ticket.clone()));
+                ride.heartbeat_at.set(now());
+            }
+            if ride.attempt.get() != attempt {
+                return;
+            }
+            match event {
+                Event::Step(step) => {
+                    if ride.backoff.borrow().attempts() == 0 {
+                        ride.way.replace(Way::Joining(step_text(step), step as u8));
+                        hosted.show();
+                    }
+                }
+                Event::Joined(_) => {}
+                Event::Track(track) => ride.camera.show(&track),
+                Event::Text(label, text) => ride.on_text(label, &text),
+                Event::Lost => ride.lost.set(true),
+            }
+        })
+    }
+
+    /// The way stands.
+    fn arrived(&self, ride: &Ride, leg: Rc<Leg>) {
+        ride.leg.replace(Some(leg));
+        ride.way.replace(Way::Live);
+        ride.backoff.borrow_mut().reset();
+        ride.clock.take();
+        ride.hands.begin();
+        ride.heard_at.set(now());
+        ride.live_since.set(now());
+        // Whoever held a key when the way broke must not drive on by surprise.
+        let mut gate = ride.gate.get();
+        gate.demand_release();
+        ride.gate.set(gate);
+        self.greet(ride);
+    }
+
+    async fn not_arrived(&self, ride: &Ride, trouble: &Trouble, again: bool) {
+        let taken = trouble.status() == 409 && trouble.text().starts_with("Session already has operator");
+        if again && taken {
+            ride.way.replace(Way::Evicted);
+        } else if again {
+            let mut backoff = ride.backoff.borrow_mut();
+            backoff.failed(now());
+            ride.way.replace(Way::Broken(backoff.attempts()));
+        } else {
+            ride.way.replace(Way::Failed(trouble.text()));
+            self.show();
+            self.leave_vr();
+            let attempt = ride.attempt.get();
+            sleep(FAILURE_SHOWN_MS).await;
+            if ride.attempt.get() == attempt {
+                self.leave();
+                self.complain(trouble);
+            }
+        }
+    }
+
+    /// A robot that came back has another session.
+    async fn follow(&self, ride: &Ride) {
+        let session = ride.session.borrow().clone();
+        let info = self.api.status(&session.session_id).await;
+        let gone = match &info {
+            Ok(info) => info.state == SessionState::Disconnected,
+            Err(trouble) => trouble.status() == 404,
+        };
+        let next = info.ok().and_then(|info| info.superseded_by);
+        if !gone && next.is_none() {
+            return;
+        }
+        let Ok(robots) = self.api.robots().await else { return };
+        let same = |robot: &&SessionInfo| match &next {
+            Some(next) => robot.session_id == *next,
+            None => !session.robot_id.is_empty() && robot.robot_id == session.robot_id,
+        };
+        if let Some(found) = robots.iter().find(same) {
+            ride.session.replace(found.clone());
+        }
+    }
+
+    pub(super) fn tick_ride(&self, now: f64) {
+        let Some(ride) = self.ride() else { return };
+        self.beat(&ride, now);
+        if ride.backoff.borrow_mut().poll(now) {
+            self.dial(&ride, false);
+        }
+        if !ride.is_live() {
+            return;
+        }
+        let mut gate = ride.gate.get();
+        gate.tick(ride.media_time(), now, self.holds_anything(&ride));
+        ride.gate.set(gate);
+        if ride.camera.is_fresh() {
+            ride.heard_at.set(now);
+        }
+        let interrupted = ride.leg.borrow().as_ref().is_none_or(|leg| leg.is_interrupted());
+        if ride.lost.get() || (interrupted && now - ride.heard_at.get() > SILENCE_MS) {
+            return self.broke(&ride, now);
+        }
+        if ride.is_driver() {
+            let ping = ride.clock.borrow_mut().poll(unix_now());
+            if let Some(client_ts) = ping.and_then(serde_json::Number::from_f64) {
+                ride.say(&ToRobot::Ping { client_ts });
+            }
+        }
+        ride.acks.borrow_mut().poll(now);
+        self.insist_on_stop(&ride, now);
+        self.measure(&ride, now);
+        ride.map.draw();
+    }
+
+    fn broke(&self, ride: &Ride, now: f64) {
+        ride.leg.take();
+        self.release_keys();
+        ride.acks.take();
+        let mut backoff = ride.backoff.borrow_mut();
+        backoff.failed(now);
+        ride.way.replace(Way::Broken(backoff.attempts()));
+    }
+
+    fn beat(&self, ride: &Rc<Ride>, now: f64) {
+        let Some(ticket) = ride.ticket.borrow().clone() else { return };
+        if now - ride.heartbeat_at.get() < HEARTBEAT_MS {
+            return;
+        }
+        ride.heartbeat_at.set(now);
+        let (ride, attempt) = (ride.clone(), ride.attempt.get());
+        self.run(async move |hosted| {
+            let session = ride.session.borrow().session_id.clone();
+            let answer = if ride.is_driver() {
+                hosted.api.heartbeat(&session, ticket.lease.as_deref()).await
+            } else {
+                hosted.api.viewer_heartbeat(&session, &ticket.peer).await
+            };
+            if ride.attempt.get() != attempt {
+                return;
+            }
+            match answer {
+                Err(Trouble::Refused(403, text)) if ride.is_driver() && text == detail::NOT_BOUND => {
+                    hosted.evicted(&ride);
+                }
+                Err(Trouble::Refused(403 | 404, _)) => ride.lost.set(true),
+                // A broker that does not answer is no reason to let go: pictures and commands do not go through it.
+                _ => {}
+            }
+        });
+    }
+
+    /// Somebody else has the robot, or the broker thinks so: nothing is sent any more.
+    fn evicted(&self, ride: &Ride) {
+        ride.attempt.set(ride.attempt.get() + 1);
+        ride.leg.take();
+        ride.ticket.take();
+        ride.backoff.borrow_mut().reset();
+        self.release_keys();
+        ride.way.replace(Way::Evicted);
+    }
+
+    /// Nobody sees a presentation of a robot that is not there.
+    pub(super) fn presents(&self) -> bool {
+        matches!(self.presence.get(), Presence::Visible | Presence::Hidden)
+    }
+}
+
+fn step_text(step: Step) -> &'static str {
+    match step {
+        Step::Servers => "Looking for a way through the network…",
+        Step::Offer => "Preparing the connection…",
+        Step::Join => "Asking for the robot…",
+        Step::Connect => "Connecting…",
+        Step::Bridge => "Connecting to the robot…",
+        Step::Channels => "Opening the controls…",
+    }
+}
