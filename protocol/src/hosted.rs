@@ -72,7 +72,7 @@ pub use statistics::{Arrival, CommandKind, CommandStatistics, Counters, Figures,
 pub use sticks::{Pace, gamepad_to_joy, sticks_to_velocities};
 pub use telemetry::{CommandFigures, CommandLoss, Engaged, RobotState, RobotTelemetry, VideoState};
 pub use to_operator::ToOperator;
-pub use to_robot::{CameraSelect, ClockReport, RefusedCommand, SpeedMode, SportCommand, ToRobot};
+pub use to_robot::{CameraSelect, ClockReport, RefusedCommand, SpeedMode, SportCommand, ToRobot, light_level};
 pub use twist::{DriveSettings, DriveTeleop, TwistUnits};
 pub use video_report::VideoReport;
 pub use video_stats::{VIDEO_FRAME, VideoStats};
