@@ -48,6 +48,9 @@ pub struct Options {
     pub zenoh_ca: Option<String>,
     /// Text of a Zenoh configuration (JSON5) to start from; `None`: no discovery, one connection to the given locator.
     pub zenoh_config: Option<String>,
+    /// Whether a robot on this computer that is reached over Zenoh may put long messages into memory of this process, which takes half the time;
+    /// true. On Linux only, and only where the robot may open this process's files: it runs as the same user, or as root.
+    pub shared_memory: bool,
 }
 
 impl Default for Options {
@@ -67,6 +70,7 @@ impl Default for Options {
             proxy: None,
             zenoh_ca: None,
             zenoh_config: None,
+            shared_memory: true,
         }
     }
 }
