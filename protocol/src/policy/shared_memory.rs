@@ -1,6 +1,6 @@
 //! Long frames through memory that a robot and a client on one computer share, beside the keys on Zenoh.
 //!
-//! The client makes the memory, a file without a name on any disk, and offers it to the robot. A robot that can reach it runs on the same
+//! The client makes the memory, a file on no disk, and offers it to the robot. A robot that can reach it runs on the same
 //! computer: it writes long frames there and sends a notice instead. Whoever cannot, or does not know of it, leaves the
 //! offer be, and frames come as they always did.
 //!

@@ -36,7 +36,8 @@ impl Mapping {
         assert!(begin <= MEMORY_BYTES && len as u64 <= MEMORY_BYTES - begin, "{len} bytes from {begin} on");
         to.reserve(len);
         // SAFETY: what is read lies in the mapping, and what is written in the room that was reserved. Should the other
-        // side write at the same time, against the rules, then whatever is copied are bytes, and checked as those of the network are.
+        // side write at the same time, against the rules, then whatever is copied are bytes still, and they are checked as
+        // those that come over the network are.
         unsafe {
             let from = self.0.as_ptr().cast::<u8>().add(begin as usize);
             ptr::copy_nonoverlapping(from, to.as_mut_ptr().add(to.len()), len);
