@@ -164,8 +164,7 @@ async fn who_sends_too_slowly_is_cut_off() {
         String::from_utf8_lossy(&reply).into_owned()
     };
     let body = "POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{";
-    let (head, body, nothing) =
-        tokio::join!(drip("GET /health HTTP/1.1\r\nX-Slow: "), drip(body), drip("G"));
+    let (head, body, nothing) = tokio::join!(drip("GET /health HTTP/1.1\r\nX-Slow: "), drip(body), drip("G"));
     assert!(!head.contains("200 OK") && !nothing.contains("200 OK"), "{head} {nothing}");
     assert!(body.contains("408"), "{body}");
     // Others were served all the time.
