@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use self::args::{Command, FieldCommand, LogArgs, OwnRobot, SimArgs, Waldo};
+use self::args::{Command, FieldCommand, LogArgs, OwnRobot, SimArgs, StampPlace, Waldo};
 use self::sources::{SettingError, layered};
 use crate::config::Settings;
 use crate::robot::Robot;
@@ -58,7 +58,11 @@ pub fn run_simulated() -> ExitCode {
         .collect();
     let env = |name: &str| std::env::var_os(name);
     finish(parse::<Waldo>(args, &subcommand, &env).map(|waldo| match waldo.command {
-        Command::Serve { serve: args, sim } => serve(&args.log, args.settings(&env)?, simulated(&sim)),
+        Command::Serve { serve: args, sim } => {
+            let mut settings = args.settings(&env)?;
+            settings.hosted = settings.hosted.map(|hosted| sim.stamped(hosted));
+            serve(&args.log, settings, simulated(&sim))
+        }
         Command::Hosted(hosted) => {
             let (args, kind) = hosted.command.of();
             serve(&args.log, args.settings(kind, &env)?, simulated(&args.sim))
@@ -88,7 +92,7 @@ fn simulated(sim: &SimArgs) -> Box<dyn Robot> {
     if let Some(size) = sim.sim_size {
         options.camera_size = size;
     }
-    options.latency_stamp = sim.latency_stamp.is_some();
+    options.latency_stamp = sim.latency_stamp == Some(StampPlace::Corner);
     Box::new(SimRobot::new(options))
 }
 

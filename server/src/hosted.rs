@@ -23,10 +23,13 @@ mod service;
 mod surroundings;
 mod telemetry;
 mod teleop;
+#[cfg(test)]
+mod tests;
 mod voice;
 
 pub use self::broker::BrokerError;
 pub use self::outputs::{Output, Outputs, Stream};
+pub(crate) use self::pictures::Pictures;
 pub(crate) use self::service::Robot;
 pub use self::teleop::{HostedStartError, HostedStatus, HostedTeleop};
 pub use self::voice::Hearing;

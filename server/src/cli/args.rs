@@ -19,7 +19,7 @@ pub(super) use self::hosted::HostedCommandArgs;
 use self::hosted::{HostedArgs, KindArg};
 use self::policy::PolicyArgs;
 pub(super) use self::publish::{FieldCommand, FieldCommandArgs, PublishArgs};
-use crate::config::{BitrateRange, CameraSettings, PortRange, Settings, Stereo, default_data_dir};
+use crate::config::{BitrateRange, CameraSettings, HostedSettings, PortRange, Settings, Stereo, default_data_dir};
 use crate::sensors::V4l2Address;
 use crate::video::H264Encoder;
 
@@ -319,10 +319,20 @@ pub(super) struct SimArgs {
     pub(super) latency_stamp: Option<StampPlace>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum StampPlace {
     /// A row of black and white cells from the top left
     Corner,
+    /// A strip below the picture for operators far away, as their page reads it
+    Strip,
+}
+
+impl SimArgs {
+    /// The same with a strip below the picture, if that was asked for.
+    pub(super) fn stamped(&self, mut hosted: HostedSettings) -> HostedSettings {
+        hosted.compose.latency_stamp = matches!(self.latency_stamp, Some(StampPlace::Strip));
+        hosted
+    }
 }
 
 /// Factors of the clutch.

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use waldo_protocol::hosted::{ArmSettings, DriveSettings, TaskNames};
 use waldo_protocol::vr::Hand;
 
+use crate::video::ComposeSettings;
+
 /// What an operator far away moves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HostedKind {
@@ -98,6 +100,8 @@ pub struct HostedSettings {
     pub ordered: bool,
     /// How often lost messages of the lossy channels are sent again.
     pub max_retransmits: u16,
+    /// How the picture for operators is put together.
+    pub compose: ComposeSettings,
     /// The robot's cameras that are `cam1` and `cam2`; empty for its first two.
     pub cameras: Vec<String>,
 }
@@ -125,6 +129,7 @@ impl HostedSettings {
             odom_hz: 15.0,
             ordered: false,
             max_retransmits: 0,
+            compose: ComposeSettings::default(),
             cameras: Vec::new(),
         }
     }

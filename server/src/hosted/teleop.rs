@@ -16,11 +16,11 @@ use super::broker::{Broker, BrokerError};
 use super::link::{Ended, Link, Session, leave};
 use super::outputs::Outputs;
 use super::pace::Pace;
-use super::pictures::Feeds;
+use super::pictures::Pictures;
 use super::redial::Redial;
 use super::service::{Robot, Service, lock};
 use super::voice::{Hearing, Voices};
-use super::{commands, pictures, surroundings, telemetry};
+use super::{commands, surroundings, telemetry};
 use crate::config::{HostedKind, HostedSettings};
 use crate::metrics::Metrics;
 use crate::rtc::{Network, RobotPeer};
@@ -123,13 +123,13 @@ impl HostedTeleop {
         self.0.status.subscribe()
     }
 
-    /// Dials the broker, again and again. `feeds` are the robot's cameras, asked for again and again; `cameras` their names.
+    /// Dials the broker, again and again. `cameras` are the names by which operators choose among the pictures.
     pub(crate) fn start(
         &self,
         robot: Robot,
         network: Network,
         metrics: Metrics,
-        (feeds, cameras): (Feeds, Vec<String>),
+        (pictures, cameras): (Pictures, Vec<String>),
     ) -> Result<(), HostedStartError> {
         let mut running = lock(&self.0.running);
         if running.is_some() || self.0.ended.is_cancelled() {
@@ -145,7 +145,7 @@ impl HostedTeleop {
         let (tasks, ended) = (TaskTracker::new(), self.0.ended.clone());
         let (shown, showing) = watch::channel(None);
         let spawn = |task| drop(tasks.spawn_on(task, runtime.handle()));
-        spawn(boxed(pictures::show(Arc::clone(&service), feeds, shown, ended.clone())));
+        spawn(boxed(super::pictures::show(Arc::clone(&service), pictures, shown, ended.clone())));
         spawn(boxed(telemetry::tell(Arc::clone(&service), ended.clone())));
         spawn(boxed(surroundings::tell(Arc::clone(&service), ended.clone())));
         let (worker, end) = (Arc::clone(&service), ended.clone());

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 
 use super::ServeError;
+use super::in_health::InHealth;
 use crate::config::Settings;
 use crate::control::{Arbiter, ControlLoop};
-use crate::hosted::{HostedStatus, HostedTeleop, Robot};
+use crate::hosted::{HostedStatus, HostedTeleop, Pictures, Robot};
 use crate::rtc::Network;
 use crate::sensors::SensorHub;
 use crate::vr::VrServer;
@@ -15,17 +16,8 @@ use crate::vr::VrServer;
 /// Hosted teleoperation, before and after its start.
 pub(super) struct Hosted {
     teleop: HostedTeleop,
-    /// Present while it is in `/healthz`; who shows it keeps it alive.
+    /// Once it has started.
     in_health: Option<InHealth>,
-}
-
-/// Takes it out of `/healthz` when it ends.
-struct InHealth(VrServer);
-
-impl Drop for InHealth {
-    fn drop(&mut self) {
-        self.0.hide_in_health("hosted");
-    }
 }
 
 impl Hosted {
@@ -52,16 +44,19 @@ impl Hosted {
         });
         let robot = Robot::new(control, arbiter, hub.clone(), report);
         let network = Network::new(settings.media_ports.map(crate::config::PortRange::ports), Vec::new());
-        let feeds = vr.clone();
+        let (feeds, feed) = (vr.clone(), vr.clone());
+        let pictures = Pictures {
+            feeds: Box::new(move || feeds.feeds()),
+            feed: Box::new(move |name, source| feed.feed(name, source)),
+        };
         let cameras = ["cam1".to_owned(), "cam2".to_owned()].to_vec();
-        self.teleop.start(robot, network, vr.metrics(), (Box::new(move || feeds.feeds()), cameras))?;
+        self.teleop.start(robot, network, vr.metrics(), (pictures, cameras))?;
         let shown = self.teleop.clone();
-        vr.show_in_health("hosted", move || match &*shown.status().borrow() {
+        self.in_health = Some(InHealth::show(vr, "hosted", move || match &*shown.status().borrow() {
             HostedStatus::Off => json!({ "status": "off" }),
             HostedStatus::Dialing(why) => json!({ "status": "dialing", "reason": why }),
             HostedStatus::Registered(session) => json!({ "status": "registered", "session": session }),
-        });
-        self.in_health = Some(InHealth(vr.clone()));
+        }));
         Ok(())
     }
 

@@ -60,6 +60,12 @@ pub(super) struct HostedArgs {
     /// Places of the base per second at most
     #[arg(long, value_name = "HZ", default_value_t = 15.0, value_parser = rate)]
     odom_hz: f64,
+    /// Scale a wider picture for operators down to this width, pixels; 0 leaves it
+    #[arg(long, value_name = "PIXELS", default_value_t = 0)]
+    video_max_width: u32,
+    /// No more pictures per second for operators than this; 0 for as many as the cameras give
+    #[arg(long, value_name = "HZ", default_value_t = 0.0, value_parser = speed_of_pictures)]
+    video_max_fps: f64,
     /// The cameras that operators choose from as cam1 and cam2, by commas [default: the first two]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     hosted_cameras: Vec<String>,
@@ -149,6 +155,7 @@ impl HostedArgs {
         settings.allow_acrobatics = self.allow_acrobatics;
         settings.damp_on_operator_lost = self.damp_on_operator_lost;
         (settings.telemetry_hz, settings.map_hz, settings.odom_hz) = (self.telemetry_hz, self.map_hz, self.odom_hz);
+        (settings.compose.max_width, settings.compose.max_fps) = (self.video_max_width, self.video_max_fps);
         settings.cameras.clone_from(&self.hosted_cameras);
         Ok(Some(settings))
     }
@@ -183,11 +190,11 @@ impl HostedRunArgs {
             anyhow::bail!("--hosted-broker is missing: the broker's address, such as https://teleop.example.org");
         };
         Ok(Settings {
-            hosted: Some(hosted),
+            hosted: Some(self.sim.stamped(hosted)),
             local: false,
             mdns: false,
             policy: PolicySettings::off(),
-            field: FieldSettings { on: false, ..FieldSettings::default() },
+            field: FieldSettings::off(),
             cameras: self.cameras.settings(),
             media_ports: self.media_ports,
             ..self.data.settings()
@@ -198,6 +205,11 @@ impl HostedRunArgs {
 fn speed(text: &str) -> Result<f64, String> {
     let speed = text.parse().ok().filter(|speed: &f64| (0.0..=10.0).contains(speed));
     speed.ok_or_else(|| format!("`{text}` is no speed from 0 to 10"))
+}
+
+fn speed_of_pictures(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate: &f64| (0.0..=120.0).contains(rate));
+    rate.ok_or_else(|| format!("`{text}` is no rate from 0 to 120"))
 }
 
 fn rate(text: &str) -> Result<f64, String> {
