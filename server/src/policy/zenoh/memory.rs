@@ -12,7 +12,7 @@ use rustix::fs::{OFlags, SealFlags, fcntl_get_seals};
 use rustix::process::{Resource, getrlimit};
 use waldo_protocol::policy::shared_memory::{MEMORY_BYTES, MemoryNotice, MemoryOffer, SLOTS, slot_at, taken_at};
 
-use crate::policy::outbox::Frame;
+use crate::websocket::Frame;
 
 /// Memory of one client.
 pub(super) struct Memory {
