@@ -7,7 +7,6 @@
 pub mod cloudflare;
 pub mod embedded;
 pub(crate) mod http;
-pub mod livekit;
 pub mod process;
 
 use std::fmt;

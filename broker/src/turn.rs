@@ -263,8 +263,7 @@ mod tests {
         let failing = cloudflare(&base);
         assert_eq!(serde_json::to_value(failing.ice_servers("x").await).unwrap(), only_stun);
         task.abort();
-        let unreachable =
-            cloudflare("http://127.0.0.1:1/v1");
+        let unreachable = cloudflare("http://127.0.0.1:1/v1");
         assert_eq!(serde_json::to_value(unreachable.ice_servers("x").await).unwrap(), only_stun);
     }
 }

@@ -1,0 +1,15 @@
+//! A real broker, asked over real sockets.
+
+mod accounts;
+mod client;
+mod engine;
+mod lifecycle;
+mod limits;
+#[path = "../peer/mod.rs"]
+mod peer;
+mod postgres;
+mod security;
+mod sessions;
+mod vectors;
+mod viewers;
+mod whole_path;
