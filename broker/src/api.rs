@@ -27,9 +27,9 @@ use utoipa_axum::routes;
 
 use crate::auth::Auth;
 use crate::limits::Limits;
+use crate::livekit::Livekit;
 use crate::metrics::Metrics;
 use crate::sessions::Sessions;
-use crate::livekit::Livekit;
 use crate::store::Store;
 use crate::turn::Turn;
 
@@ -143,12 +143,7 @@ pub(crate) fn router(api: &Api, fallback: Router) -> Router {
 /// How robots and operators say who they are.
 fn describe_access(document: &mut utoipa::openapi::OpenApi) {
     let components = document.components.get_or_insert_default();
-    components.add_security_scheme(
-        "operator",
-        SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),
-    );
-    components.add_security_scheme(
-        "robot",
-        SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-Robot-API-Key"))),
-    );
+    components.add_security_scheme("operator", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    components
+        .add_security_scheme("robot", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-Robot-API-Key"))));
 }

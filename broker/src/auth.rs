@@ -15,9 +15,9 @@ use subtle::ConstantTimeEq;
 
 pub(crate) use self::keys::hex;
 pub use self::keys::{PlainKey, is_key};
+use self::oidc::Oidc;
 pub use self::oidc::{OidcError, OidcSettings};
 pub use self::passwords::{PasswordError, Passwords, Strength};
-use self::oidc::Oidc;
 use self::tokens::{Claims, Tokens};
 use crate::store::{Store, StoreError, User, now_ms};
 

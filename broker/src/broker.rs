@@ -174,17 +174,7 @@ impl Broker {
         let router = api::router(&api, pages(settings.static_dir));
         let server = tokio::spawn(listener.serve(router, settings.max_connections, stop.clone()));
         tracing::info!("the broker answers on {}", url_of(address, https));
-        Ok(Self {
-            address,
-            https,
-            store,
-            auth,
-            development,
-            sessions,
-            node: node.id,
-            stop,
-            server: Some(server),
-        })
+        Ok(Self { address, https, store, auth, development, sessions, node: node.id, stop, server: Some(server) })
     }
 
     /// The port it has taken.

@@ -24,7 +24,10 @@ pub struct LivekitSettings {
 
 impl fmt::Debug for LivekitSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LivekitSettings").field("url", &self.url).field("api_key", &self.api_key).finish_non_exhaustive()
+        f.debug_struct("LivekitSettings")
+            .field("url", &self.url)
+            .field("api_key", &self.api_key)
+            .finish_non_exhaustive()
     }
 }
 
@@ -79,13 +82,7 @@ impl Livekit {
             name,
             nbf: now,
             exp: now + i64::try_from(LIFE.as_secs()).unwrap_or_default(),
-            video: Rights {
-                room,
-                room_join: true,
-                can_publish: publish,
-                can_subscribe: true,
-                can_publish_data: true,
-            },
+            video: Rights { room, room_join: true, can_publish: publish, can_subscribe: true, can_publish_data: true },
         };
         let key = EncodingKey::from_secret(self.0.api_secret.as_bytes());
         encode(&Header::new(Algorithm::HS256), &claims, &key)

@@ -19,12 +19,11 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-
+use self::held::Held;
+use self::locks::Locks;
 pub(crate) use self::operator::{Joining, Lease};
 pub(crate) use self::refusal::Refusal;
 pub(crate) use self::robot::Registration;
-use self::held::Held;
-use self::locks::Locks;
 use crate::auth::Operator;
 use crate::metrics::Metrics;
 use crate::sfu::{Engine, EngineError, PeerId};
@@ -107,7 +106,19 @@ impl Sessions {
         stop: CancellationToken,
     ) -> Self {
         let (locks, held, tasks) = (Locks::default(), Held::default(), TaskTracker::new());
-        Self(Arc::new(Inner { store, engine, timers, max_viewers, max_robots, node, locks, held, metrics, tasks, stop }))
+        Self(Arc::new(Inner {
+            store,
+            engine,
+            timers,
+            max_viewers,
+            max_robots,
+            node,
+            locks,
+            held,
+            metrics,
+            tasks,
+            stop,
+        }))
     }
 
     /// Forgets what a process of the same name held before it ended: its peers are gone.
@@ -163,11 +174,7 @@ impl Sessions {
     }
 
     /// What was done to a session.
-    pub(crate) async fn audit(
-        &self,
-        operator: &Operator,
-        id: &str,
-    ) -> Result<Vec<crate::store::AuditEntry>, Refusal> {
+    pub(crate) async fn audit(&self, operator: &Operator, id: &str) -> Result<Vec<crate::store::AuditEntry>, Refusal> {
         self.0.seen(operator, id).await?;
         Ok(self.0.store.audit(id).await?)
     }

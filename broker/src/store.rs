@@ -77,9 +77,11 @@ impl Store {
                 Box::pin(async move {
                     if sqlite {
                         // Readers do not wait for the writer, and a power cut costs the last moments at most.
-                        sqlx::raw_sql("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000;")
-                            .execute(connection)
-                            .await?;
+                        sqlx::raw_sql(
+                            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000;",
+                        )
+                        .execute(connection)
+                        .await?;
                     }
                     Ok(())
                 })

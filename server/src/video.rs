@@ -5,6 +5,7 @@
 //! skips to the next keyframe and never slows the encoder or another viewer.
 
 mod annex_b;
+mod compose;
 mod encoded;
 mod encoder;
 mod feed;
@@ -18,6 +19,7 @@ mod run;
 mod schedule;
 mod source;
 
+pub use compose::{CameraChoice, ComposeSettings, Composition, MAX_COMPOSED};
 pub use encoded::{BadAccessUnit, H264Sender, H264Source};
 pub use encoder::{Codec, H264Encoder, NoEncoder};
 pub(crate) use feed::WeakFeed;

@@ -6,10 +6,10 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
 use waldo_protocol::hosted::{AuthConfig, AuthMode, Credentials, ErrorBody, LoggedIn, Me, UserRole, detail};
 
+use super::Api;
 use super::body::{Body, bounded};
 use super::error::ApiError;
 use super::ids::{KnownOperator, text};
-use super::Api;
 use crate::auth::Role;
 
 /// How to log in

@@ -7,7 +7,7 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use waldo_protocol::hosted::{ErrorBody, Extension, BrokerHealth};
+use waldo_protocol::hosted::{BrokerHealth, ErrorBody, Extension};
 
 use super::Api;
 use super::error::ApiError;
@@ -54,8 +54,11 @@ pub(crate) fn extensions(viewers: bool, inject: bool, engine_inside: bool) -> Ve
         Extension::Resume | Extension::Lease | Extension::TwistUnits => true,
         Extension::RobotAudio => false,
     };
-    let mut names: Vec<String> =
-        Extension::ALL.iter().filter(|extension| has(extension)).map(|extension| extension.as_str().to_owned()).collect();
+    let mut names: Vec<String> = Extension::ALL
+        .iter()
+        .filter(|extension| has(extension))
+        .map(|extension| extension.as_str().to_owned())
+        .collect();
     if engine_inside {
         // The robot must know whether its operator's way leads through this process.
         names.push("sfu/embedded".to_owned());

@@ -5,8 +5,8 @@ use waldo_protocol::hosted::{LiveKitAccess, Role, Transport};
 use super::Api;
 use super::error::ApiError;
 use crate::auth::Operator;
-use crate::sessions::Refusal;
 use crate::livekit::Livekit;
+use crate::sessions::Refusal;
 use crate::store::{Session, now_ms};
 
 /// How long before its end a token is renewed, in milliseconds.
@@ -49,7 +49,13 @@ pub(super) fn renewed(api: &Api, session: &Session) -> Option<String> {
     (left < RENEW_BEFORE).then(|| robot(livekit, &session.id, &session.robot_name).token)
 }
 
-fn access(livekit: &Livekit, session: &str, (identity, name): (&str, &str), publish: bool, role: Option<Role>) -> LiveKitAccess {
+fn access(
+    livekit: &Livekit,
+    session: &str,
+    (identity, name): (&str, &str),
+    publish: bool,
+    role: Option<Role>,
+) -> LiveKitAccess {
     let room = Livekit::room(session);
     LiveKitAccess {
         session_id: session.to_owned(),

@@ -120,9 +120,8 @@ impl Oidc {
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         validation.validate_nbf = true;
         validation.leeway = 5;
-        let claims: IdClaims = decode(token, &key, &validation)
-            .map_err(|error| AuthError::Token(reason(error.kind()).to_owned()))?
-            .claims;
+        let claims: IdClaims =
+            decode(token, &key, &validation).map_err(|error| AuthError::Token(reason(error.kind()).to_owned()))?.claims;
         if claims.token_use != "id" {
             return Err(AuthError::Token("not an ID token".to_owned()));
         }

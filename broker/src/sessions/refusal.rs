@@ -52,9 +52,7 @@ impl Refusal {
                 Self::Conflict("Robot CF session expired — waiting for robot to reconnect")
             }
             EngineError::Gone { leg: Leg::Operator, .. } => Self::Conflict("Operator CF session expired — rejoin"),
-            EngineError::Gone { .. } => {
-                Self::Conflict("CF session expired — rejoin (robot may need to reconnect)")
-            }
+            EngineError::Gone { .. } => Self::Conflict("CF session expired — rejoin (robot may need to reconnect)"),
             error => Self::Engine(error.to_string()),
         }
     }

@@ -58,13 +58,12 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn audit(&self, session: &str) -> Result<Vec<AuditEntry>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT ts, actor, event, detail FROM audit WHERE session_id = $1 ORDER BY id DESC LIMIT $2",
-        )
-        .bind(session)
-        .bind(MOST)
-        .fetch_all(&self.pool)
-        .await?;
+        let rows =
+            sqlx::query("SELECT ts, actor, event, detail FROM audit WHERE session_id = $1 ORDER BY id DESC LIMIT $2")
+                .bind(session)
+                .bind(MOST)
+                .fetch_all(&self.pool)
+                .await?;
         rows.iter()
             .rev()
             .map(|row| {

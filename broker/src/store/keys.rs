@@ -103,11 +103,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn count_keys(&self, owner: &str) -> Result<i64, StoreError> {
-        let row =
-            sqlx::query("SELECT COUNT(*) AS keys FROM robot_keys WHERE owner_id = $1 AND revoked_at IS NULL")
-                .bind(owner)
-                .fetch_one(&self.pool)
-                .await?;
+        let row = sqlx::query("SELECT COUNT(*) AS keys FROM robot_keys WHERE owner_id = $1 AND revoked_at IS NULL")
+            .bind(owner)
+            .fetch_one(&self.pool)
+            .await?;
         Ok(row.try_get("keys")?)
     }
 
@@ -149,14 +148,13 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn revoke_key(&self, owner: &str, id: &str, now: i64) -> Result<bool, StoreError> {
-        let revoked = sqlx::query(
-            "UPDATE robot_keys SET revoked_at = $1 WHERE id = $2 AND owner_id = $3 AND revoked_at IS NULL",
-        )
-        .bind(now)
-        .bind(id)
-        .bind(owner)
-        .execute(&self.pool)
-        .await?;
+        let revoked =
+            sqlx::query("UPDATE robot_keys SET revoked_at = $1 WHERE id = $2 AND owner_id = $3 AND revoked_at IS NULL")
+                .bind(now)
+                .bind(id)
+                .bind(owner)
+                .execute(&self.pool)
+                .await?;
         Ok(revoked.rows_affected() == 1)
     }
 }

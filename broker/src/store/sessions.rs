@@ -122,10 +122,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn count_live(&self, owner: &str) -> Result<i64, StoreError> {
-        let row = sqlx::query("SELECT COUNT(*) AS sessions FROM sessions WHERE owner_id = $1 AND state <> 'disconnected'")
-            .bind(owner)
-            .fetch_one(&self.pool)
-            .await?;
+        let row =
+            sqlx::query("SELECT COUNT(*) AS sessions FROM sessions WHERE owner_id = $1 AND state <> 'disconnected'")
+                .bind(owner)
+                .fetch_one(&self.pool)
+                .await?;
         Ok(row.try_get("sessions")?)
     }
 

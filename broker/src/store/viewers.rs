@@ -103,7 +103,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn viewer_beat(&self, peer: &str, now: i64) -> Result<(), StoreError> {
-        sqlx::query("UPDATE viewers SET heartbeat = $1 WHERE peer = $2").bind(now).bind(peer).execute(&self.pool).await?;
+        sqlx::query("UPDATE viewers SET heartbeat = $1 WHERE peer = $2")
+            .bind(now)
+            .bind(peer)
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 
@@ -135,11 +139,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn viewers_of(&self, session: &str) -> Result<Vec<Viewer>, StoreError> {
-        let rows =
-            sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM viewers WHERE session_id = $1")))
-                .bind(session)
-                .fetch_all(&self.pool)
-                .await?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM viewers WHERE session_id = $1")))
+            .bind(session)
+            .fetch_all(&self.pool)
+            .await?;
         rows.iter().map(viewer).collect()
     }
 

@@ -208,6 +208,11 @@ pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
 
 /// The ids of a heartbeat's reply.
 pub(crate) fn ids(ack: &Value) -> [Value; 4] {
-    ["cmd_channel_subscriber_id", "state_channel_subscriber_id", "state_back_channel_publisher_id", "map_channel_publisher_id"]
-        .map(|name| ack[name].clone())
+    [
+        "cmd_channel_subscriber_id",
+        "state_channel_subscriber_id",
+        "state_back_channel_publisher_id",
+        "map_channel_publisher_id",
+    ]
+    .map(|name| ack[name].clone())
 }

@@ -76,7 +76,8 @@ async fn send(world: &World, vector: &Value, id: &str) -> Reply {
     let mut request = world.request(message["method"].as_str().unwrap(), &path);
     for (name, value) in message["headers"].as_object().unwrap() {
         let mut value = value.as_str().unwrap().to_owned();
-        for (mark, who) in [("<jwt alice@example.org>", ALICE), ("<jwt bob@example.org>", BOB), ("<jwt admin>", ADMIN)] {
+        for (mark, who) in [("<jwt alice@example.org>", ALICE), ("<jwt bob@example.org>", BOB), ("<jwt admin>", ADMIN)]
+        {
             if value.contains(mark) {
                 value = value.replace(mark, &world.log_in(who).await);
             }

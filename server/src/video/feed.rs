@@ -17,7 +17,7 @@ use super::health::Delivered;
 use super::queue::{Next, Queue};
 use super::rate::{self, Share};
 use super::source::Source;
-use super::{VideoSource, run};
+use super::{Composition, VideoSource, run};
 use crate::config::BitrateRange;
 use crate::sensors::Camera;
 
@@ -81,6 +81,7 @@ pub(super) struct Shared {
 /// What tells one source from another.
 enum Origin {
     Cameras(Camera, Option<Camera>),
+    Composed(Composition),
     /// A function or a stream; no two are the same.
     Unique,
 }
@@ -106,6 +107,10 @@ impl Feed {
             VideoSource::SideBySide(left, right) => {
                 origin = Origin::Cameras(left.clone(), Some(right.clone()));
                 Some(Source::camera(left, Some(right)))
+            }
+            VideoSource::Composed(composition) => {
+                origin = Origin::Composed(composition.clone());
+                Some(Source::composed(composition))
             }
             VideoSource::Callable(call) => Some(Source::callable(call)),
             VideoSource::Encoded(source) => {
@@ -143,6 +148,10 @@ impl Feed {
         let (left, right) = match source {
             VideoSource::Camera(left) => (left, None),
             VideoSource::SideBySide(left, right) => (left, Some(right)),
+            VideoSource::Composed(composition) => {
+                let own = matches!(&self.0.0.origin, Origin::Composed(own) if own.same(composition));
+                return own && self.name() == name;
+            }
             VideoSource::Callable(_) | VideoSource::Encoded(_) => return false,
         };
         match &self.0.0.origin {
@@ -153,7 +162,7 @@ impl Feed {
                 };
                 self.name() == name && own_left.same(left) && same_right
             }
-            Origin::Unique => false,
+            Origin::Composed(_) | Origin::Unique => false,
         }
     }
 

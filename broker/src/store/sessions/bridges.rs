@@ -86,11 +86,13 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn forget_robot_peer(&self, id: &str, peer: &str) -> Result<(), StoreError> {
-        sqlx::query("UPDATE sessions SET robot_peer = NULL, row_version = row_version + 1 WHERE id = $1 AND robot_peer = $2")
-            .bind(id)
-            .bind(peer)
-            .execute(&self.pool)
-            .await?;
+        sqlx::query(
+            "UPDATE sessions SET robot_peer = NULL, row_version = row_version + 1 WHERE id = $1 AND robot_peer = $2",
+        )
+        .bind(id)
+        .bind(peer)
+        .execute(&self.pool)
+        .await?;
         Ok(())
     }
 

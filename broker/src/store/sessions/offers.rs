@@ -58,13 +58,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn set_robot_offer(
-        &self,
-        id: &str,
-        generation: i64,
-        offer: &str,
-        now: i64,
-    ) -> Result<bool, StoreError> {
+    pub async fn set_robot_offer(&self, id: &str, generation: i64, offer: &str, now: i64) -> Result<bool, StoreError> {
         let set = sqlx::query(
             "UPDATE sessions SET robot_offer = $1, robot_offer_at = $2, robot_offer_failures = 0, \
              row_version = row_version + 1 WHERE id = $3 AND bridge_generation = $4 AND state = 'active'",
@@ -98,13 +92,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn restore_robot_offer(
-        &self,
-        id: &str,
-        generation: i64,
-        offer: &str,
-        at: i64,
-    ) -> Result<(), StoreError> {
+    pub async fn restore_robot_offer(&self, id: &str, generation: i64, offer: &str, at: i64) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE sessions SET robot_offer = $1, robot_offer_at = $2, robot_offer_failures = robot_offer_failures + 1, \
              row_version = row_version + 1 WHERE id = $3 AND bridge_generation = $4 AND robot_offer IS NULL \
