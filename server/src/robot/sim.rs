@@ -4,6 +4,7 @@
 
 mod base;
 mod cameras;
+mod floor;
 mod mesh;
 pub(crate) mod model;
 mod object;
@@ -27,6 +28,10 @@ use crate::sensors::{Proprioception, SensorHub};
 
 /// Joint readings come 500 times a second, as from a fast real arm.
 const READING_PERIOD: Duration = Duration::from_millis(2);
+
+/// A full battery lasts so long; a robot of no weight goes on with the last of it.
+const BATTERY_LASTS: Duration = Duration::from_secs(4 * 3600);
+const BATTERY_LEAST: f64 = 0.05;
 
 /// How the simulated robot is set up.
 #[derive(Clone, Debug)]
@@ -82,8 +87,14 @@ impl Robot for SimRobot {
             return Err(RobotError(format!("simulated cameras of {width}x{height}: sides must be even, 16 to 4096")));
         }
         let cameras = cameras::start(hub, Arc::clone(&self.shown), &self.options)?;
+        if let Some(map) = floor::map() {
+            hub.publish_map(map);
+        }
         let (hub, world, description) = (hub.clone(), Arc::clone(&self.shown), self.description.clone());
+        let mut began = None;
         let joints = Ticker::start("sim-joints", READING_PERIOD, move |measured| {
+            let used = measured.since(*began.get_or_insert(measured)).as_secs_f64() / BATTERY_LASTS.as_secs_f64();
+            hub.publish_battery((1.0 - used).max(BATTERY_LEAST));
             let world = world.load();
             let (arms, base) = (world.readings(&description, measured), world.base_reading(&description, measured));
             hub.publish_proprio(Proprioception { arms, base, measured });

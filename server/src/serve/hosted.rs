@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 
 use super::ServeError;
+use super::in_health::InHealth;
 use crate::config::Settings;
 use crate::control::{Arbiter, ControlLoop};
 use crate::hosted::{HostedStatus, HostedTeleop, Robot};
@@ -15,17 +16,8 @@ use crate::vr::VrServer;
 /// Hosted teleoperation, before and after its start.
 pub(super) struct Hosted {
     teleop: HostedTeleop,
-    /// Present while it is in `/healthz`; who shows it keeps it alive.
+    /// Once it has started.
     in_health: Option<InHealth>,
-}
-
-/// Takes it out of `/healthz` when it ends.
-struct InHealth(VrServer);
-
-impl Drop for InHealth {
-    fn drop(&mut self) {
-        self.0.hide_in_health("hosted");
-    }
 }
 
 impl Hosted {
@@ -56,12 +48,11 @@ impl Hosted {
         let cameras = ["cam1".to_owned(), "cam2".to_owned()].to_vec();
         self.teleop.start(robot, network, vr.metrics(), (Box::new(move || feeds.feeds()), cameras))?;
         let shown = self.teleop.clone();
-        vr.show_in_health("hosted", move || match &*shown.status().borrow() {
+        self.in_health = Some(InHealth::show(vr, "hosted", move || match &*shown.status().borrow() {
             HostedStatus::Off => json!({ "status": "off" }),
             HostedStatus::Dialing(why) => json!({ "status": "dialing", "reason": why }),
             HostedStatus::Registered(session) => json!({ "status": "registered", "session": session }),
-        });
-        self.in_health = Some(InHealth(vr.clone()));
+        }));
         Ok(())
     }
 

@@ -187,7 +187,7 @@ impl HostedRunArgs {
             local: false,
             mdns: false,
             policy: PolicySettings::off(),
-            field: FieldSettings { on: false, ..FieldSettings::default() },
+            field: FieldSettings::off(),
             cameras: self.cameras.settings(),
             media_ports: self.media_ports,
             ..self.data.settings()
