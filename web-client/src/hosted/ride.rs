@@ -450,6 +450,9 @@ impl Hosted {
         if ride.backoff.borrow_mut().poll(now) {
             self.dial(&ride, false);
         }
+        // Before anything else: the broker may reach the robot where this page does not.
+        self.insist_on_stop(&ride, now);
+        ride.acks.borrow_mut().poll(now);
         if !ride.is_live() {
             return;
         }
@@ -469,8 +472,6 @@ impl Hosted {
                 ride.say(&ToRobot::Ping { client_ts });
             }
         }
-        ride.acks.borrow_mut().poll(now);
-        self.insist_on_stop(&ride, now);
         self.measure(&ride, now);
         ride.map.draw();
     }
