@@ -320,7 +320,7 @@ async fn keys_drive_a_base_as_long_as_they_are_held_and_the_window_is_looked_at(
     .await?;
     robot.until("a stop after the touch", |heard| heard.forward == 0.0).await?;
 
-    tab.until("/Mbit/.test(document.body.dataset.line)").await?;
+    tab.until("/bit.s/.test(document.body.dataset.line)").await?;
     tab.until("document.body.dataset.map === 'true'").await?;
     tab.screenshot("hosted-map").await?;
     tab.run(
