@@ -230,7 +230,7 @@ async fn type_into(tab: &Tab, selector: &str, text: &str) -> Result<()> {
 
 /// Presses a button of the page, which may be below what is on the screen.
 async fn press(tab: &Tab, selector: &str) -> Result<()> {
-    tab.until(&format!("document.querySelector('{selector}') && !document.querySelector('{selector}').disabled"))
+    tab.until(&format!("document.querySelector('{selector}') && !document.querySelector('{selector}').disabled && !document.querySelector('{selector}').hidden"))
         .await?;
     tab.run(&format!("document.querySelector('{selector}').click()")).await
 }
@@ -256,13 +256,13 @@ async fn a_key_that_was_made_on_the_page_brings_a_robot_and_is_shown_only_once()
     type_into(&tab, "#email", AMY).await?;
     type_into(&tab, "#password", "not this one").await?;
     press(&tab, "#log-in").await?;
-    tab.until("document.querySelector('.alert')").await?;
+    tab.until("!document.querySelector('.alert').hidden").await?;
     tab.screenshot("hosted-sign-in").await?;
     log_in(&tab, &brokerage).await?;
     assert_eq!(tab.eval::<String>("document.body.dataset.account").await?, AMY);
     type_into(&tab, "#key-name", "Lab 1").await?;
     press(&tab, "#create-key").await?;
-    tab.until("document.querySelector('#fresh-key')").await?;
+    tab.until("document.querySelector('#fresh-key').textContent !== ''").await?;
     let made: String = tab.eval("document.querySelector('#fresh-key').textContent").await?;
     assert!(made.starts_with("dtk_live_") && made.len() == 49, "a key");
     tab.screenshot("hosted-key").await?;
@@ -270,17 +270,18 @@ async fn a_key_that_was_made_on_the_page_brings_a_robot_and_is_shown_only_once()
     let robot = FarRobot::start(&brokerage.url(), &made, HostedKind::Twist).await?;
     tab.until("document.body.dataset.robots === '1' && document.querySelector('.robot').innerText.includes('Rover')")
         .await?;
-    tab.run("document.querySelector('.fresh .quiet').click()").await?;
-    tab.until("!document.querySelector('#fresh-key')").await?;
+    press(&tab, "#forget-key").await?;
+    tab.until("document.querySelector('.fresh').hidden").await?;
     tab.screenshot("hosted-board").await?;
     let told: String = tab.eval("document.body.innerText").await?;
     assert!(!told.contains(&made), "shown only once");
 
+    // A robot that ends says so, and is gone at once.
+    robot.stop().await;
+    tab.until("document.body.dataset.robots === '0'").await?;
     press(&tab, ".key .revoke").await?;
     press(&tab, ".key .confirm-revoke").await?;
     tab.until("!document.querySelector('.key')").await?;
-    robot.stop().await;
-    tab.until("document.body.dataset.robots === '0'").await?;
     press(&tab, "#log-out").await?;
     tab.until("document.body.dataset.stage === 'SignIn'").await?;
     chromium.close().await?;
@@ -319,7 +320,7 @@ async fn keys_drive_a_base_as_long_as_they_are_held_and_the_window_is_looked_at(
     .await?;
     robot.until("a stop after the touch", |heard| heard.forward == 0.0).await?;
 
-    tab.until("/Mbit/.test(document.body.dataset.line)").await?;
+    tab.until("/bit.s/.test(document.body.dataset.line)").await?;
     tab.until("document.body.dataset.map === 'true'").await?;
     tab.screenshot("hosted-map").await?;
     tab.run(
@@ -423,7 +424,7 @@ async fn whoever_loses_the_robot_to_another_page_is_told_and_sends_nothing() -> 
     assert_eq!(other.eval::<String>("document.querySelector('.robot .connect').textContent").await?, "Reclaim");
     press(&other, ".robot .connect").await?;
     live(&other).await?;
-    set.tab.until("document.querySelector('#evicted')").await?;
+    set.tab.until("document.body.dataset.way === 'Evicted'").await?;
     set.tab.screenshot("hosted-evicted").await?;
     let sent: String = set.tab.eval("document.body.dataset.commands").await?;
     key(&set.tab, "KeyW", true).await?;

@@ -22,6 +22,8 @@ const TOKEN_KEY: &str = "waldo.hosted.token";
 pub(super) const DEVELOPMENT_TOKEN: &str = "dev-token";
 /// No answer takes longer, milliseconds.
 const LIMIT_MS: u32 = 10_000;
+/// A renewal that failed is tried again after this.
+const RENEW_EVERY_MS: f64 = 10_000.0;
 /// Those that need the SFU do.
 const SLOW_LIMIT_MS: u32 = 35_000;
 
@@ -78,7 +80,8 @@ pub(crate) struct Api {
     token: RefCell<Option<String>>,
     /// The token was refused; the engine logs out at its next look.
     refused: Cell<bool>,
-    renewing: Cell<bool>,
+    /// When a renewal may be tried, milliseconds of the page's clock.
+    renewal_due: Cell<f64>,
 }
 
 impl Api {
@@ -96,7 +99,7 @@ impl Api {
             origin: origin.trim_end_matches('/').to_owned(),
             token: RefCell::new(token),
             refused: Cell::default(),
-            renewing: Cell::default(),
+            renewal_due: Cell::default(),
         }
     }
 
@@ -131,13 +134,19 @@ impl Api {
         self.refused.replace(false)
     }
 
-    /// Renews the token in its last minute, one renewal at a time.
-    pub(super) async fn renew_if_due(&self) {
-        if !self.claims().wants_renewal(unix_now()) || self.renewing.replace(true) {
-            return;
+    /// Whether it is time to renew the token; tells so once in a while, however long a renewal takes. `now`: milliseconds
+    /// of the page's clock.
+    pub(super) fn wants_renewal(&self, now: f64) -> bool {
+        let due = now >= self.renewal_due.get() && self.claims().wants_renewal(unix_now());
+        if due {
+            self.renewal_due.set(now + RENEW_EVERY_MS);
         }
+        due
+    }
+
+    /// Renews the token. A broker that cannot leaves it as it is, and the person logs in again when it has ended.
+    pub(super) async fn renew(&self) {
         let answer: Result<LoggedIn, _> = self.call("POST", "/auth/refresh", None).await;
-        self.renewing.set(false);
         if let Ok(renewed) = answer {
             self.set_token(Some(renewed.token));
         }

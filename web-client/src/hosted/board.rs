@@ -103,8 +103,8 @@ impl Hosted {
     }
 
     pub(super) fn tick_board(&self, now: f64) {
-        if matches!(self.stage.get(), Stage::Board | Stage::Cockpit) && self.api.has_token() {
-            self.run(async |hosted| hosted.api.renew_if_due().await);
+        if matches!(self.stage.get(), Stage::Board | Stage::Cockpit) && self.api.wants_renewal(now) {
+            self.run(async |hosted| hosted.api.renew().await);
         }
         if self.stage.get() == Stage::Board && now - self.listed_at.get() >= LIST_EVERY_MS {
             self.list_robots();

@@ -159,7 +159,7 @@ impl Ride {
         let mut parts = Vec::new();
         if let Some(video) = &*video {
             parts.push(format!("{:.0} fps", video.fps));
-            parts.push(format!("{:.1} Mbit/s", video.kbps / 1000.0));
+            parts.push(bitrate(video.kbps));
         }
         parts.extend(rtt_ms.map(|rtt| format!("{rtt:.0} ms round trip")));
         parts.extend(command_ms.map(|ms| format!("{ms:.0} ms to the robot")));
@@ -187,6 +187,10 @@ impl Ride {
     }
 }
 
+fn bitrate(kbps: f64) -> String {
+    if kbps < 1000.0 { format!("{kbps:.0} kbit/s") } else { format!("{:.1} Mbit/s", kbps / 1000.0) }
+}
+
 fn figure(label: &'static str, value: String, quality: Quality) -> Figure {
     Figure { label, value, quality }
 }
@@ -201,7 +205,7 @@ fn video_figures(video: &VideoStats) -> Vec<Figure> {
     let plain = |label, value| figure(label, value, Quality::Good);
     let mut figures = vec![
         figure("Pictures", format!("{:.0} /s", video.fps), fps_quality(video.fps)),
-        plain("Bitrate", format!("{:.2} Mbit/s", video.kbps / 1000.0)),
+        plain("Bitrate", bitrate(video.kbps)),
         plain("Size", format!("{} × {}", video.width, video.height)),
         figure("Codec", video.codec.clone(), codec_quality(&video.codec)),
         figure("Loss", format!("{:.1} %", video.loss_pct), loss_quality(video.loss_pct)),

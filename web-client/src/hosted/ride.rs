@@ -315,6 +315,12 @@ impl Hosted {
         let ride = ride.clone();
         self.run(async move |hosted| {
             let again = ride.backoff.borrow().attempts() > 0;
+            if again && hosted.was_replaced(&ride).await {
+                if ride.attempt.get() == attempt {
+                    hosted.evicted(&ride);
+                }
+                return;
+            }
             // Leaving must be over before joining again: otherwise the slot seems taken.
             hosted.give_up(&ride, "reconnect").await;
             if again {
@@ -404,6 +410,18 @@ impl Hosted {
         }
     }
 
+    /// Whether somebody else has the robot now, perhaps the same person in another page: it must not be taken back from
+    /// them without being asked.
+    async fn was_replaced(&self, ride: &Ride) -> bool {
+        let Some(ticket) = ride.ticket.borrow().clone().filter(|_| ride.is_driver()) else { return false };
+        let session = ride.session.borrow().session_id.clone();
+        let answer = self.api.heartbeat(&session, ticket.lease.as_deref()).await;
+        if answer.is_ok() || answer.is_err_and(|trouble| trouble.status() != 403) {
+            return false;
+        }
+        self.api.status(&session).await.is_ok_and(|info| info.operator_id.is_some())
+    }
+
     /// A robot that came back has another session.
     async fn follow(&self, ride: &Ride) {
         let session = ride.session.borrow().clone();
@@ -432,6 +450,9 @@ impl Hosted {
         if ride.backoff.borrow_mut().poll(now) {
             self.dial(&ride, false);
         }
+        // Before anything else: the broker may reach the robot where this page does not.
+        self.insist_on_stop(&ride, now);
+        ride.acks.borrow_mut().poll(now);
         if !ride.is_live() {
             return;
         }
@@ -451,8 +472,6 @@ impl Hosted {
                 ride.say(&ToRobot::Ping { client_ts });
             }
         }
-        ride.acks.borrow_mut().poll(now);
-        self.insist_on_stop(&ride, now);
         self.measure(&ride, now);
         ride.map.draw();
     }

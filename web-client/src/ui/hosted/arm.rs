@@ -3,10 +3,12 @@
 use leptos::prelude::*;
 
 use super::HostedHandle;
-use super::cockpit::part;
-use super::controls::hosted_blur;
-use super::drive::{Cameras, Speak};
+use super::cockpit::{flag, part, text};
+use super::controls::command;
+use super::drive::{cameras, changed, speak};
 use crate::hosted::summary::{Summary, Way};
+
+const AXES: [(usize, &str); 6] = [(0, "x"), (3, "roll"), (1, "y"), (4, "pitch"), (2, "z"), (5, "yaw")];
 
 #[component]
 pub(super) fn ArmControls(hosted: HostedHandle, summary: RwSignal<Summary>) -> impl IntoView {
@@ -14,76 +16,65 @@ pub(super) fn ArmControls(hosted: HostedHandle, summary: RwSignal<Summary>) -> i
     let twist = part(summary, |cockpit| cockpit.twist);
     let engaged = part(summary, |cockpit| cockpit.robot.engaged);
     let scale = part(summary, |cockpit| cockpit.robot.scale);
-    let state =
-        part(summary, |cockpit| match (cockpit.stopped, cockpit.stalled || cockpit.release_first, &cockpit.way) {
+    let state = part(summary, |cockpit| {
+        let off = cockpit.stalled || cockpit.release_first;
+        match (cockpit.stopped, off, &cockpit.way) {
             (true, ..) => ("bad", "E-STOP LATCHED"),
             (_, true, _) => ("bad", "JOG OFF"),
             (false, false, Way::Live) => ("good", "KEYBOARD LIVE"),
             _ => ("warn", "CONNECTING"),
-        });
-    let axis = move |index: usize| {
-        let value = twist.get()[index];
+        }
+    });
+    let axes = AXES.into_iter().map(|(index, name)| {
         let unit = if index < 3 { "m/s" } else { "rad/s" };
-        format!("{value:+.2} {unit}")
+        view! {
+            <dt>{name}</dt>
+            <dd class:moving=flag(move || twist.get()[index] != 0.0)>
+                {text(move || format!("{:+.2} {unit}", twist.get()[index]))}
+            </dd>
+        }
+        .into_any()
+    });
+    let grips = text(move || if closed.get() { "Gripper closed" } else { "Gripper open" }.to_owned());
+    let toggle = move || hosted.with_value(|hosted| hosted.toggle_gripper());
+    let hands = move || match engaged.get() {
+        None => "",
+        Some([true, true]) => "Both hands engaged",
+        Some([true, false]) => "Left hand engaged",
+        Some([false, true]) => "Right hand engaged",
+        Some([false, false]) => "No hand engaged",
     };
     view! {
         <section class="card jog">
             <div class="title">
                 <h2>"Jog"</h2>
-                <span id="jog-pill" class=move || format!("pill {}", state.get().0)>{move || state.get().1}</span>
+                <span id="jog-pill" class=text(move || format!("pill {}", state.get().0))>
+                    {text(move || state.get().1.to_owned())}
+                </span>
             </div>
-            <dl class="axes">
-                {["x", "y", "z", "roll", "pitch", "yaw"]
-                    .into_iter()
-                    .enumerate()
-                    .map(|(index, name)| {
-                        view! { <dt>{name}</dt><dd class:moving=move || twist.get()[index] != 0.0>{move || axis(index)}</dd> }
-                    })
-                    .collect_view()}
-            </dl>
+            <dl class="axes">{axes.collect::<Vec<_>>()}</dl>
             <div class="choices even grid">
-                <button
-                    id="gripper"
-                    class="command"
-                    aria-pressed=move || closed.get().to_string()
-                    on:click=move |event| {
-                        hosted_blur(&event);
-                        hosted.with_value(|hosted| hosted.toggle_gripper());
-                    }
-                >
-                    {move || if closed.get() { "Gripper closed" } else { "Gripper open" }}
-                </button>
-                <Speak hosted summary />
-                <Cameras hosted summary />
+                {command(summary, "gripper", grips, flag(move || closed.get()), flag(|| true), toggle)}
+                {speak(hosted, summary)}
+                {cameras(hosted, summary)}
             </div>
-            <Show when=move || engaged.get().is_some()>
-                <p class="note">
-                    {move || match engaged.get().unwrap_or_default() {
-                        [true, true] => "Both hands engaged",
-                        [true, false] => "Left hand engaged",
-                        [false, true] => "Right hand engaged",
-                        [false, false] => "No hand engaged",
-                    }}
-                </p>
-            </Show>
-            <Show when=move || scale.get().is_some()>
-                <div class="row">
-                    <label for="scale">"Motion scale " {move || scale.get().map(|scale| format!("{scale:.2}"))}</label>
-                    <input
-                        id="scale"
-                        type="range"
-                        min="0.1"
-                        max="2"
-                        step="0.1"
-                        prop:value=move || scale.get().unwrap_or(1.0).to_string()
-                        on:change=move |event| {
-                            if let Ok(scale) = event_target_value(&event).parse() {
-                                hosted.with_value(|hosted| hosted.scale(scale));
-                            }
+            <p class="note">{text(move || hands().to_owned())}</p>
+            <div class="row" hidden=flag(move || scale.get().is_none())>
+                <label for="scale">"Motion scale " {text(move || format!("{:.2}", scale.get().unwrap_or(1.0)))}</label>
+                <input
+                    id="scale"
+                    type="range"
+                    min="0.1"
+                    max="2"
+                    step="0.1"
+                    prop:value=text(move || scale.get().unwrap_or(1.0).to_string())
+                    on:change=changed(move |event| {
+                        if let Ok(scale) = event_target_value(event).parse() {
+                            hosted.with_value(|hosted| hosted.scale(scale));
                         }
-                    />
-                </div>
-            </Show>
+                    })
+                />
+            </div>
         </section>
     }
 }

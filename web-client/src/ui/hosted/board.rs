@@ -3,34 +3,33 @@
 use leptos::prelude::*;
 
 use super::HostedHandle;
+use super::cockpit::{click, engine, flag, text};
+use super::drive::changed;
 use super::keys::Keys;
-use crate::hosted::summary::{Availability, Kind, Row, Summary};
+use crate::hosted::Hosted;
+use crate::hosted::summary::{Availability, Board as BoardSummary, Kind, Row, Summary};
 
 #[component]
 pub(super) fn Board(hosted: HostedHandle, summary: RwSignal<Summary>) -> impl IntoView {
-    let account = Memo::new(move |_| summary.with(|s| (s.board.account.clone(), s.board.admin)));
-    let trouble = Memo::new(move |_| summary.with(|summary| summary.board.trouble.clone()));
-    let broker = Memo::new(move |_| summary.with(|s| (s.board.broker.clone(), s.board.offline)));
+    let board = move |of: fn(&BoardSummary) -> String| text(move || summary.with(|summary| of(&summary.board)));
+    let offline = move || summary.with(|summary| summary.board.offline);
+    let trouble = move || summary.with(|summary| summary.board.trouble.clone()).unwrap_or_default();
     view! {
         <header class="top">
             <h1>"Waldo"</h1>
             <p class="robot-name">
-                <strong>{move || account.get().0}</strong>
-                <span>{move || if account.get().1 { "administrator" } else { "" }}</span>
+                <strong>{board(|board| board.account.clone())}</strong>
+                <span>{board(|board| if board.admin { "administrator" } else { "" }.to_owned())}</span>
             </p>
-            <p class=move || if broker.get().1 { "status bad" } else { "status good" } role="status">
-                {move || if broker.get().1 { "Broker does not answer".to_owned() } else { broker.get().0 }}
+            <p class=text(move || if offline() { "status bad" } else { "status good" }.to_owned()) role="status">
+                {board(|board| if board.offline { "Broker does not answer".to_owned() } else { board.broker.clone() })}
             </p>
-            <button id="log-out" class="inline" on:click=move |_| hosted.with_value(|hosted| hosted.log_out())>
-                "Log out"
-            </button>
+            <button id="log-out" class="inline" on:click=engine(hosted, Hosted::log_out)>"Log out"</button>
         </header>
         <main>
-            <div class="column wide">
+            <div class="column">
                 <Robots hosted summary />
-                <Show when=move || trouble.get().is_some()>
-                    <p class="alert" role="alert">{move || trouble.get()}</p>
-                </Show>
+                <p class="alert" role="alert" hidden=flag(move || trouble().is_empty())>{text(trouble)}</p>
             </div>
             <div class="column">
                 <Keys hosted summary />
@@ -38,12 +37,12 @@ pub(super) fn Board(hosted: HostedHandle, summary: RwSignal<Summary>) -> impl In
                     <h2>"How to bring a robot here"</h2>
                     <p class="note">"Make a key, then start the robot with it:"</p>
                     <pre><code>
-                        {move || {
+                        {board(|board| {
                             format!(
                                 "export WALDO_HOSTED_KEY=dtk_…\nwaldo serve \\\n  --hosted-broker {}",
-                                broker.get().0,
+                                board.broker,
                             )
-                        }}
+                        })}
                     </code></pre>
                     <p class="note">
                         "The robot only makes connections outwards, so no port has to be opened. It appears in the list within a second."
@@ -56,51 +55,40 @@ pub(super) fn Board(hosted: HostedHandle, summary: RwSignal<Summary>) -> impl In
 
 #[component]
 fn Robots(hosted: HostedHandle, summary: RwSignal<Summary>) -> impl IntoView {
-    let robots = Memo::new(move |_| summary.with(|summary| summary.board.robots.clone()));
-    let count = move || robots.with(|robots| robots.as_ref().map_or(0, Vec::len));
-    let microphone = RwSignal::new(hosted.with_value(|hosted| hosted.wants_microphone()));
+    let sessions = Memo::new(move |_| {
+        summary.with(|summary| {
+            let rows = summary.board.robots.as_deref().unwrap_or_default();
+            rows.iter().map(|row| row.session.clone()).collect::<Vec<_>>()
+        })
+    });
+    let absence = move || {
+        summary.with(|summary| match summary.board.robots.as_deref() {
+            None => "Looking for robots…",
+            Some([]) => "No robot is online. One that starts appears here by itself.",
+            Some(_) => "",
+        })
+    };
+    let wanted = hosted.with_value(|hosted| hosted.wants_microphone());
     view! {
         <section class="card robots">
             <div class="title">
                 <h2>"Robots"</h2>
-                <button id="refresh" class="inline" on:click=move |_| hosted.with_value(|hosted| hosted.refresh())>
-                    "Refresh"
-                </button>
+                <button id="refresh" class="inline" on:click=engine(hosted, Hosted::refresh)>"Refresh"</button>
             </div>
-            <Show
-                when=move || count() != 0
-                fallback=move || {
-                    view! {
-                        <p class="empty">
-                            {move || if robots.with(Option::is_none) {
-                                "Looking for robots…"
-                            } else {
-                                "No robot is online. One that starts appears here by itself."
-                            }}
-                        </p>
-                    }
-                }
-            >
-                <ul class="rows">
-                    <For
-                        each=move || robots.get().unwrap_or_default()
-                        key=|row| format!("{row:?}")
-                        let:row
-                    >
-                        <Robot hosted summary row />
-                    </For>
-                </ul>
-            </Show>
+            <p class="empty" hidden=flag(move || absence().is_empty())>{text(move || absence().to_owned())}</p>
+            <ul class="rows">
+                <For each=move || sessions.get() key=Clone::clone let:session>
+                    <Robot hosted summary session />
+                </For>
+            </ul>
             <label class="check note">
                 <input
                     id="take-microphone"
                     type="checkbox"
-                    prop:checked=move || microphone.get()
-                    on:change=move |event| {
-                        let wanted = event_target_checked(&event);
-                        microphone.set(wanted);
-                        hosted.with_value(|hosted| hosted.want_microphone(wanted));
-                    }
+                    checked=wanted
+                    on:change=changed(move |event| {
+                        hosted.with_value(|hosted| hosted.want_microphone(event_target_checked(event)));
+                    })
                 />
                 "Take my microphone along, muted until I say otherwise"
             </label>
@@ -109,73 +97,98 @@ fn Robots(hosted: HostedHandle, summary: RwSignal<Summary>) -> impl IntoView {
 }
 
 #[component]
-fn Robot(hosted: HostedHandle, summary: RwSignal<Summary>, row: Row) -> impl IntoView {
-    let can_present = Memo::new(move |_| summary.with(|summary| summary.support.can_present()));
-    let admin = summary.with_untracked(|summary| summary.board.admin);
+fn Robot(hosted: HostedHandle, summary: RwSignal<Summary>, session: String) -> impl IntoView {
     let taking = RwSignal::new(false);
-    let session = StoredValue::new(row.session.clone());
+    let session = StoredValue::new(session);
+    let row = move || {
+        summary.with(|summary| {
+            let mut rows = summary.board.robots.iter().flatten();
+            session.with_value(|session| rows.find(|row| row.session == *session).cloned())
+        })
+    };
+    let says = move |of: fn(&Row) -> String| text(move || row().as_ref().map(of).unwrap_or_default());
+    let is = move |of: fn(&Row) -> bool| move || row().as_ref().is_some_and(of);
     let connect = move |viewer, vr| {
-        session.with_value(|session| hosted.with_value(|hosted| hosted.connect(session, viewer, vr)));
+        engine(hosted, move |hosted| session.with_value(|session| hosted.connect(session, viewer, vr)))
     };
-    let take_over = move |_| {
-        session.with_value(|session| hosted.with_value(|hosted| hosted.take_over(session)));
+    let take_over = engine(hosted, move |hosted| session.with_value(|session| hosted.take_over(session)));
+    let can_present = move || summary.with(|summary| summary.support.can_present());
+    let free = is(|row| matches!(row.availability, Availability::Free | Availability::Mine));
+    let busy = is(|row| matches!(row.availability, Availability::Busy(_)));
+    let foreign = is(|row| row.availability == Availability::Foreign);
+    let label = |row: &Row| {
+        match row.availability {
+            Availability::Mine => "Reclaim",
+            Availability::Free => "Connect",
+            Availability::Busy(_) | Availability::Foreign => "Busy",
+        }
+        .to_owned()
     };
-    let (state, dot) = match &row.availability {
-        _ if row.alarm.is_some() => (row.alarm.clone().unwrap_or_default(), "bad"),
-        Availability::Free => ("free".to_owned(), "good"),
-        Availability::Mine => ("driven by you".to_owned(), "busy"),
-        Availability::Busy(who) => (format!("driven by {who}"), "busy"),
-        Availability::Foreign => ("speaks LiveKit, which this page does not".to_owned(), "idle"),
-    };
+    view! {
+        <li class="robot">
+            <span class=says(|row| format!("dot {}", dot(row)))></span>
+            <div class="who">
+                <strong>{says(|row| row.name.clone())}</strong>
+                <span>{says(about)}</span>
+                <span class="figures">{says(figures)}</span>
+            </div>
+            <div class="choices">
+                <button class="quiet watch" hidden=flag(foreign) on:click=connect(true, false)>"Watch"</button>
+                <button
+                    class="quiet take-over"
+                    hidden=flag(move || !busy())
+                    on:click=click(move || taking.set(true))
+                >
+                    "Take over…"
+                </button>
+                <button
+                    class="quiet in-vr"
+                    hidden=flag(move || !(free() && can_present()))
+                    on:click=connect(false, true)
+                >
+                    {says(label)} " in VR"
+                </button>
+                <button class="go connect" disabled=flag(move || !free()) on:click=connect(false, false)>
+                    {says(label)}
+                </button>
+            </div>
+            <div class="alert caution ask" role="alertdialog" hidden=flag(move || !(taking.get() && busy()))>
+                <p>"Somebody is driving this robot. Taking over stops it first, and they lose it at once."</p>
+                <div class="choices">
+                    <button class="quiet" on:click=click(move || taking.set(false))>"Leave it"</button>
+                    <button class="go confirm-take-over" on:click=take_over>"Take over"</button>
+                </div>
+            </div>
+        </li>
+    }
+}
+
+fn dot(row: &Row) -> &'static str {
+    match &row.availability {
+        _ if row.alarm.is_some() => "bad",
+        Availability::Free => "good",
+        Availability::Mine | Availability::Busy(_) => "busy",
+        Availability::Foreign => "idle",
+    }
+}
+
+fn about(row: &Row) -> String {
     let kind = if row.kind == Kind::Arm { "arm" } else { "base" };
+    let state = match &row.availability {
+        Availability::Free => "free".to_owned(),
+        Availability::Mine => "driven by you".to_owned(),
+        Availability::Busy(who) => format!("driven by {who}"),
+        Availability::Foreign => "speaks LiveKit, which this page does not".to_owned(),
+    };
+    let parts = [kind.to_owned(), row.robot.clone(), row.alarm.clone().unwrap_or_default(), state];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")
+}
+
+fn figures(row: &Row) -> String {
     let figures = [
         row.rtt_ms.map(|rtt| format!("{rtt:.0} ms")),
         row.loss_pct.filter(|loss| *loss > 0.0).map(|loss| format!("{loss:.1} % lost")),
         (row.viewers > 0).then(|| format!("{} watching", row.viewers)),
     ];
-    let figures = figures.into_iter().flatten().collect::<Vec<_>>().join(" · ");
-    let free = matches!(row.availability, Availability::Free | Availability::Mine);
-    let busy = matches!(row.availability, Availability::Busy(_));
-    let reachable = row.availability != Availability::Foreign;
-    let label = match row.availability {
-        Availability::Mine => "Reclaim",
-        Availability::Free => "Connect",
-        Availability::Busy(_) | Availability::Foreign => "Busy",
-    };
-    view! {
-        <li class="robot" data-session=row.session.clone()>
-            <span class=format!("dot {dot}")></span>
-            <div class="who">
-                <strong>{row.name.clone()}</strong>
-                <span>
-                    {kind} {(!row.robot.is_empty()).then(|| format!(" · {}", row.robot))} " · " {state}
-                </span>
-                <span class="figures">{figures}</span>
-            </div>
-            <div class="choices">
-                <Show when=move || reachable>
-                    <button class="quiet watch" on:click=move |_| connect(true, false)>"Watch"</button>
-                </Show>
-                <Show when=move || busy>
-                    <button class="quiet take-over" on:click=move |_| taking.set(true)>"Take over…"</button>
-                </Show>
-                <Show when=move || free && can_present.get()>
-                    <button class="quiet in-vr" on:click=move |_| connect(false, true)>{label} " in VR"</button>
-                </Show>
-                <button class="go connect" disabled=!free on:click=move |_| connect(false, false)>{label}</button>
-            </div>
-            <Show when=move || taking.get()>
-                <div class="alert caution ask" role="alertdialog">
-                    <p>
-                        {if admin { "Somebody is driving this robot. " } else { "A person of your own account is driving this robot. " }}
-                        "Taking over stops it first, and they lose it at once."
-                    </p>
-                    <div class="choices">
-                        <button class="quiet" on:click=move |_| taking.set(false)>"Leave it"</button>
-                        <button class="go confirm-take-over" on:click=take_over>"Take over"</button>
-                    </div>
-                </div>
-            </Show>
-        </li>
-    }
+    figures.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }

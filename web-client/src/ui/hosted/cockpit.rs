@@ -1,8 +1,11 @@
 //! With a robot: its picture over everything, what is wrong on top of it, what can be done beside it.
 
+use leptos::ev::MouseEvent;
 use leptos::html::Div;
 use leptos::prelude::*;
 use waldo_protocol::hosted::{Quality, battery_quality};
+use wasm_bindgen::JsCast;
+use web_sys::HtmlElement;
 
 use super::HostedHandle;
 use super::arm::ArmControls;
@@ -10,79 +13,123 @@ use super::controls::{Figures, Stop};
 use super::drive::DriveControls;
 use super::map::Map;
 use super::touch::Touch;
+use crate::hosted::Hosted;
 use crate::hosted::summary::{Cockpit, Kind, NoPicture, Summary, Way};
 
-/// The part of the summary that a component is about.
-pub(super) fn part<T: PartialEq + Send + Sync + 'static>(
+/// A part of the summary, read anew with every summary.
+pub(super) struct Part<T: 'static> {
     summary: RwSignal<Summary>,
-    of: impl Fn(&Cockpit) -> T + Send + Sync + 'static,
-) -> Memo<T>
-where
-    T: Default,
-{
-    Memo::new(move |_| summary.with(|summary| summary.cockpit.as_ref().map(&of).unwrap_or_default()))
+    of: fn(&Cockpit) -> T,
+}
+
+impl<T> Clone for Part<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Part<T> {}
+
+impl<T: Default> Part<T> {
+    pub(super) fn get(self) -> T {
+        self.summary.with(|summary| summary.cockpit.as_ref().map(self.of).unwrap_or_default())
+    }
+}
+
+pub(super) fn part<T: 'static>(summary: RwSignal<Summary>, of: fn(&Cockpit) -> T) -> Part<T> {
+    Part { summary, of }
+}
+
+/// Texts and flags of one type each, and one type of callbacks: every other type that the view meets costs a copy of its
+/// machinery in the download.
+pub(super) fn text(of: impl Fn() -> String + Send + Sync + 'static) -> Signal<String> {
+    Signal::derive(of)
+}
+
+pub(super) fn flag(of: impl Fn() -> bool + Send + Sync + 'static) -> Signal<bool> {
+    Signal::derive(of)
+}
+
+/// What a click does. The button gives the keys back: they drive, and Space must not press it again.
+pub(super) fn click(run: impl Fn() + 'static) -> Box<dyn FnMut(MouseEvent)> {
+    Box::new(move |event| {
+        let target = event.current_target().and_then(|target| target.dyn_into::<HtmlElement>().ok());
+        if let Some(element) = target {
+            let _ = element.blur();
+        }
+        run();
+    })
+}
+
+/// The same for something the engine does.
+pub(super) fn engine(hosted: HostedHandle, run: impl Fn(&Hosted) + 'static) -> Box<dyn FnMut(MouseEvent)> {
+    click(move || hosted.with_value(|hosted| run(hosted)))
 }
 
 #[component]
 pub(super) fn CockpitView(hosted: HostedHandle, summary: RwSignal<Summary>) -> impl IntoView {
+    // Neither changes while the cockpit is shown.
+    let arm = part(summary, |cockpit| cockpit.kind).get() == Kind::Arm;
+    let viewer = part(summary, |cockpit| cockpit.viewer).get();
     let name = part(summary, |cockpit| cockpit.name.clone());
-    let kind = part(summary, |cockpit| cockpit.kind);
-    let viewer = part(summary, |cockpit| cockpit.viewer);
-    let link = part(summary, |cockpit| (cockpit.hud.quality, cockpit.hud.line.clone()));
-    let live = part(summary, |cockpit| cockpit.way == Way::Live);
+    let link = part(summary, |cockpit| cockpit.hud.quality);
+    let line = part(summary, |cockpit| cockpit.hud.line.clone());
     let stopped = part(summary, |cockpit| cockpit.stopped);
     let battery = part(summary, |cockpit| cockpit.robot.battery);
     let swapped = RwSignal::new(false);
-    let can_present = Memo::new(move |_| summary.with(|summary| summary.support.can_present()));
+    let can_present = move || summary.with(|summary| summary.support.can_present());
     let emulating = RwSignal::new(false);
-    let emulate = move |_| {
+    let emulate = click(move || {
         emulating.set(true);
         hosted.with_value(|hosted| hosted.emulate_headset());
+    });
+    let battery_class = move || battery.get().map_or("", |percent| quality_class(battery_quality(percent)));
+    let controls = match (viewer, arm) {
+        (true, _) => ().into_any(),
+        (false, true) => view! { <ArmControls hosted summary /> }.into_any(),
+        (false, false) => view! { <DriveControls hosted summary /> }.into_any(),
     };
+    let touch = if viewer { ().into_any() } else { view! { <Touch hosted summary arm /> }.into_any() };
     view! {
-        <div class="cockpit" class:stopped=move || stopped.get() class:swapped=move || swapped.get()>
+        <div class="cockpit" class:stopped=flag(move || stopped.get()) class:swapped=flag(move || swapped.get())>
             <header class="bar">
-                <button id="leave" class="quiet" on:click=move |_| hosted.with_value(|hosted| hosted.leave())>
-                    "← Robots"
-                </button>
-                <strong class="name">{move || name.get()}</strong>
-                <Show when=move || viewer.get()>
-                    <span class="tag">"watching"</span>
-                </Show>
-                <span class="line" aria-live="off">{move || link.get().1}</span>
-                <Show when=move || battery.get().is_some()>
-                    <span class=move || format!("battery {}", battery.get().map_or("", |percent| quality_class(battery_quality(percent))))>
-                        {move || battery.get().map(|percent| format!("{percent} %"))}
-                    </span>
-                </Show>
-                <span id="link-pill" class=move || format!("pill {}", quality_class(link.get().0))>
-                    {move || quality_label(link.get().0)}
+                <button id="leave" class="quiet" on:click=engine(hosted, Hosted::leave)>"← Robots"</button>
+                <strong class="name">{text(move || name.get())}</strong>
+                <span class="tag" hidden=!viewer>"watching"</span>
+                <span class="line">{text(move || line.get())}</span>
+                <span class=text(move || format!("battery {}", battery_class()))>
+                    {text(move || battery.get().map(|percent| format!("{percent} %")).unwrap_or_default())}
                 </span>
-                <Show when=move || !viewer.get() && can_present.get()>
-                    <button id="enter-vr" class="go" on:click=move |_| hosted.with_value(|hosted| hosted.enter_vr())>
-                        "Enter VR"
-                    </button>
-                </Show>
-                <Show when=move || !viewer.get() && !can_present.get() && !emulating.get()>
-                    <button id="emulate" class="quiet" on:click=emulate>"Emulate a headset"</button>
-                </Show>
+                <span id="link-pill" class=text(move || format!("pill {}", quality_class(link.get())))>
+                    {text(move || quality_label(link.get()).to_owned())}
+                </span>
+                <button
+                    id="enter-vr"
+                    class="go"
+                    hidden=flag(move || viewer || !can_present())
+                    disabled=flag(move || !can_present())
+                    on:click=engine(hosted, Hosted::enter_vr)
+                >
+                    "Enter VR"
+                </button>
+                <button
+                    id="emulate"
+                    class="quiet"
+                    hidden=flag(move || viewer || can_present() || emulating.get())
+                    on:click=emulate
+                >
+                    "Emulate a headset"
+                </button>
             </header>
             <div class="stage">
                 <Picture hosted summary />
-                <Map hosted summary swapped />
+                <Map hosted summary swapped viewer />
                 <Notices hosted summary />
-                <Show when=move || !viewer.get() && live.get()>
-                    <Touch hosted summary />
-                </Show>
+                {touch}
             </div>
             <aside class="panel">
-                <Stop hosted summary />
-                <Show when=move || !viewer.get()>
-                    {move || match kind.get() {
-                        Kind::Drive => view! { <DriveControls hosted summary /> }.into_any(),
-                        Kind::Arm => view! { <ArmControls hosted summary /> }.into_any(),
-                    }}
-                </Show>
+                <Stop hosted summary viewer />
+                {controls}
                 <Figures summary />
             </aside>
         </div>
@@ -131,9 +178,9 @@ fn Picture(hosted: HostedHandle, summary: RwSignal<Summary>) -> impl IntoView {
         _ => String::new(),
     };
     view! {
-        <div class="picture" class:stalled=move || stalled.get() style=frame>
+        <div class="picture" class:stalled=flag(move || stalled.get()) style=text(frame)>
             <div class="frame">
-                <div class="screen-of-robot" node_ref=screen style=uncut></div>
+                <div class="screen-of-robot" node_ref=screen style=text(uncut)></div>
             </div>
         </div>
     }
@@ -143,70 +190,70 @@ fn Picture(hosted: HostedHandle, summary: RwSignal<Summary>) -> impl IntoView {
 #[component]
 fn Notices(hosted: HostedHandle, summary: RwSignal<Summary>) -> impl IntoView {
     let way = part(summary, |cockpit| cockpit.way.clone());
-    let state = part(summary, |cockpit| {
-        (cockpit.no_picture, cockpit.stalled, cockpit.release_first, cockpit.stopped && !cockpit.viewer)
+    let note = part(summary, |cockpit| match (cockpit.no_picture, &cockpit.way) {
+        (_, way) if *way != Way::Live => ("", ""),
+        _ if cockpit.stopped => ("alarm", "Stopped. Re-arm to drive again."),
+        _ if cockpit.stalled => ("alarm", "Video stalled, drive disabled"),
+        (Some(NoPicture::Camera), _) => ("caution", "The robot’s camera stands still"),
+        (Some(NoPicture::Missing), _) => ("caution", "No video from the robot"),
+        (Some(NoPicture::Waiting), _) => ("info", "Waiting for the first picture…"),
+        _ if cockpit.release_first && !cockpit.viewer => ("caution", "Release all keys to go on driving"),
+        _ => ("", ""),
     });
+    let hold =
+        part(summary, |cockpit| cockpit.robot.hold.clone().filter(|_| cockpit.way == Way::Live).unwrap_or_default());
     let unheard = part(summary, |cockpit| cockpit.stop_unheard);
-    let note = move || match state.get() {
-        (_, _, _, true) => Some(("alarm", "Stopped. Re-arm to drive again.")),
-        (_, true, ..) => Some(("alarm", "Video stalled, drive disabled")),
-        (Some(NoPicture::Camera), ..) => Some(("caution", "The robot’s camera stands still")),
-        (Some(NoPicture::Missing), ..) => Some(("caution", "No video from the robot")),
-        (Some(NoPicture::Waiting), ..) => Some(("info", "Waiting for the first picture…")),
-        (None, false, true, false) => Some(("caution", "Release all keys to go on driving")),
-        (None, false, false, false) => None,
+    let title = move || match way.get() {
+        Way::Live => String::new(),
+        Way::Joining(step, _) => step.to_owned(),
+        Way::Broken(_) => "Connection lost".to_owned(),
+        Way::Evicted => "You do not drive this robot any more".to_owned(),
+        Way::Failed(_) => "Could not connect".to_owned(),
+    };
+    let detail = move || match way.get() {
+        Way::Live | Way::Joining(..) => String::new(),
+        Way::Broken(..=1) => "The robot stands still. Connecting anew…".to_owned(),
+        Way::Broken(attempts) => format!("The robot stands still. Connecting anew, attempt {attempts}…"),
+        Way::Evicted => EVICTED.to_owned(),
+        Way::Failed(reason) => reason,
+    };
+    let step = move || if let Way::Joining(_, step) = way.get() { step } else { 0 };
+    let leaving = move || match way.get() {
+        Way::Broken(_) => "Give up",
+        Way::Evicted => "Back to the robots",
+        Way::Live | Way::Joining(..) | Way::Failed(_) => "Cancel",
     };
     view! {
-        <Show when=move || unheard.get()>
-            <p id="stop-unheard" class="banner" role="alert">
-                "The robot has not confirmed the stop yet. Trying again on every way there is."
-            </p>
-        </Show>
-        {move || match way.get() {
-            Way::Live => {
-                view! {
-                    <Show when=move || note().is_some()>
-                        <p id="notice" class=move || format!("notice {}", note().map_or("", |note| note.0)) role="status">
-                            {move || note().map(|note| note.1)}
-                        </p>
-                    </Show>
-                }
-                    .into_any()
-            }
-            Way::Joining(text, step) => view! {
-                <div class="veil" role="status">
-                    <h2>{text}</h2>
-                    <progress max="6" value=step.to_string()></progress>
-                    <button class="quiet" on:click=move |_| hosted.with_value(|hosted| hosted.leave())>"Cancel"</button>
-                </div>
-            }
-                .into_any(),
-            Way::Broken(attempts) => view! {
-                <div id="broken" class="veil" role="alert">
-                    <h2>"Connection lost"</h2>
-                    <p>"The robot stands still. Connecting anew" {(attempts > 1).then(|| format!(", attempt {attempts}"))} "…"</p>
-                    <button class="quiet" on:click=move |_| hosted.with_value(|hosted| hosted.leave())>"Give up"</button>
-                </div>
-            }
-                .into_any(),
-            Way::Evicted => view! {
-                <div id="evicted" class="veil" role="alert">
-                    <h2>"You do not drive this robot any more"</h2>
-                    <p>"Somebody else took it over, or the broker did not hear from this page for too long. Nothing is sent."</p>
-                    <div class="choices">
-                        <button class="quiet" on:click=move |_| hosted.with_value(|hosted| hosted.leave())>"Back to the robots"</button>
-                        <button id="rejoin" class="go" on:click=move |_| hosted.with_value(|hosted| hosted.rejoin())>"Connect again"</button>
-                    </div>
-                </div>
-            }
-                .into_any(),
-            Way::Failed(reason) => view! {
-                <div id="failed" class="veil" role="alert">
-                    <h2>"Could not connect"</h2>
-                    <p>{reason}</p>
-                </div>
-            }
-                .into_any(),
-        }}
+        <p id="stop-unheard" class="banner" role="alert" hidden=flag(move || !unheard.get())>
+            "The robot has not confirmed the stop yet. Trying again on every way there is."
+        </p>
+        <p
+            id="notice"
+            class=text(move || format!("notice {}", note.get().0))
+            role="status"
+            hidden=flag(move || note.get().1.is_empty())
+        >
+            {text(move || note.get().1.to_owned())}
+        </p>
+        <p id="hold" class="hold" hidden=flag(move || hold.get().is_empty())>{text(move || hold.get())}</p>
+        <div id="veil" class="veil" role="alert" hidden=flag(move || way.get() == Way::Live)>
+            <h2>{text(title)}</h2>
+            <p>{text(detail)}</p>
+            <progress max="6" hidden=flag(move || step() == 0) value=text(move || step().to_string())></progress>
+            <div class="choices">
+                <button class="quiet" on:click=engine(hosted, Hosted::leave)>{text(move || leaving().to_owned())}</button>
+                <button
+                    id="rejoin"
+                    class="go"
+                    hidden=flag(move || way.get() != Way::Evicted)
+                    on:click=engine(hosted, Hosted::rejoin)
+                >
+                    "Connect again"
+                </button>
+            </div>
+        </div>
     }
 }
+
+const EVICTED: &str =
+    "Somebody else took it over, or the broker did not hear from this page for too long. Nothing is sent.";

@@ -4,88 +4,75 @@ use leptos::prelude::*;
 use waldo_protocol::hosted::Quality;
 
 use super::HostedHandle;
-use super::cockpit::{part, quality_class};
+use super::cockpit::{click, engine, flag, part, quality_class, text};
+use crate::hosted::Hosted;
 use crate::hosted::acks::Progress;
 use crate::hosted::summary::Summary;
 
 /// The stop. It works at once, whatever the link is doing.
 #[component]
-pub(super) fn Stop(hosted: HostedHandle, summary: RwSignal<Summary>) -> impl IntoView {
+pub(super) fn Stop(hosted: HostedHandle, summary: RwSignal<Summary>, viewer: bool) -> impl IntoView {
     let stopped = part(summary, |cockpit| cockpit.stopped);
-    let viewer = part(summary, |cockpit| cockpit.viewer);
+    let clearing = part(summary, |cockpit| cockpit.progress_of("rearm") == Progress::Pending);
+    let note = move || match (stopped.get(), viewer) {
+        (true, true) => "Whoever drives can re-arm it.",
+        (false, true) => "Stops the robot through the broker.",
+        (false, false) => "Esc stops too. It stays stopped until you re-arm it.",
+        (true, false) => "",
+    };
     view! {
         <section class="card stop">
             <button
                 id="estop"
                 class="estop"
-                class:latched=move || stopped.get()
+                class:latched=flag(move || stopped.get())
                 on:pointerdown=move |_| hosted.with_value(|hosted| hosted.stop())
-                on:click=move |_| hosted.with_value(|hosted| hosted.stop())
+                on:click=engine(hosted, Hosted::stop)
             >
-                {move || if stopped.get() { "Stopped" } else { "Emergency stop" }}
+                {text(move || if stopped.get() { "Stopped" } else { "Emergency stop" }.to_owned())}
             </button>
-            <Show
-                when=move || stopped.get() && !viewer.get()
-                fallback=move || {
-                    view! {
-                        <p class="note">
-                            {move || match (stopped.get(), viewer.get()) {
-                                (true, _) => "Whoever drives can re-arm it.",
-                                (false, true) => "Stops the robot through the broker.",
-                                (false, false) => "Esc stops too. It stays stopped until you re-arm it.",
-                            }}
-                        </p>
-                    }
-                }
+            <button
+                id="rearm"
+                hidden=flag(move || viewer || !stopped.get())
+                on:click=engine(hosted, Hosted::rearm)
             >
-                <button id="rearm" on:click=move |_| hosted.with_value(|hosted| hosted.rearm())>
-                    {move || if part(summary, |c| c.progress_of("rearm") == Progress::Pending).get() { "Re-arming…" } else { "Re-arm" }}
-                </button>
-            </Show>
+                {text(move || if clearing.get() { "Re-arming…" } else { "Re-arm" }.to_owned())}
+            </button>
+            <p class="note">{text(move || note().to_owned())}</p>
         </section>
     }
 }
 
-/// A button that sends a command, and shows whether the robot does it.
-#[component]
-pub(super) fn Command(
+/// A button that sends a command, and shows whether the robot does it. `control`: its id, and the name of the control.
+pub(super) fn command(
     summary: RwSignal<Summary>,
-    /// Id of the button, and name of the control.
     control: &'static str,
-    label: &'static str,
-    /// It shows the present choice.
-    #[prop(into)]
+    label: Signal<String>,
     chosen: Signal<bool>,
-    /// It can be pressed.
-    #[prop(into)]
     enabled: Signal<bool>,
     run: impl Fn() + 'static,
-) -> impl IntoView {
-    let progress = part(summary, move |cockpit| cockpit.progress_of(control));
+) -> AnyView {
+    let progress = move || {
+        let progress = summary.with(|summary| summary.cockpit.as_ref().map(|cockpit| cockpit.progress_of(control)));
+        class(progress.unwrap_or_default())
+    };
     view! {
         <button
             id=control
-            class=move || format!("command {}", class(progress.get()))
-            aria-pressed=move || chosen.get().to_string()
-            disabled=move || !enabled.get()
-            on:click=move |event| {
-                // Space slows down and must not press the button that was clicked last.
-                hosted_blur(&event);
-                run();
-            }
+            class=text(move || format!("command {}", progress()))
+            aria-pressed=text(move || chosen.get().to_string())
+            disabled=flag(move || !enabled.get())
+            on:click=click(run)
         >
             {label}
         </button>
     }
+    .into_any()
 }
 
-/// Keys drive: no button may keep them.
-pub(super) fn hosted_blur(event: &leptos::ev::MouseEvent) {
-    use wasm_bindgen::JsCast;
-    let target = event.current_target().and_then(|target| target.dyn_into::<web_sys::HtmlElement>().ok());
-    if let Some(element) = target {
-        let _ = element.blur();
-    }
+/// What is on a button that always says the same.
+pub(super) fn label(text: &'static str) -> Signal<String> {
+    Signal::stored(text.to_owned())
 }
 
 pub(super) fn class(progress: Progress) -> &'static str {
@@ -100,29 +87,23 @@ pub(super) fn class(progress: Progress) -> &'static str {
 /// Everything that is measured.
 #[component]
 pub(super) fn Figures(summary: RwSignal<Summary>) -> impl IntoView {
-    let groups = part(summary, |cockpit| cockpit.hud.groups.clone());
+    let hud = Memo::new(move |_| {
+        summary.with(|summary| summary.cockpit.as_ref().map(|cockpit| cockpit.hud.groups.clone()).unwrap_or_default())
+    });
+    let rows = move || {
+        let mut rows = Vec::new();
+        for (title, figures) in hud.get() {
+            rows.push(view! { <dt class="group">{title}</dt><dd></dd> }.into_any());
+            for figure in figures {
+                let class = if figure.quality == Quality::Good { "" } else { quality_class(figure.quality) };
+                rows.push(view! { <dt>{figure.label}</dt><dd class=class>{figure.value}</dd> }.into_any());
+            }
+        }
+        rows
+    };
     view! {
         <section class="card figures">
-            {move || {
-                groups
-                    .get()
-                    .into_iter()
-                    .map(|(title, figures)| {
-                        view! {
-                            <h2>{title}</h2>
-                            <dl>
-                                {figures
-                                    .into_iter()
-                                    .map(|figure| {
-                                        let class = if figure.quality == Quality::Good { "" } else { quality_class(figure.quality) };
-                                        view! { <dt>{figure.label}</dt><dd class=class>{figure.value}</dd> }
-                                    })
-                                    .collect_view()}
-                            </dl>
-                        }
-                    })
-                    .collect_view()
-            }}
+            <dl>{rows}</dl>
         </section>
     }
 }

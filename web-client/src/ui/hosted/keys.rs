@@ -1,80 +1,71 @@
 //! The keys with which robots log in: made, shown once, revoked.
 
+use leptos::html::Input;
 use leptos::prelude::*;
 
 use super::HostedHandle;
+use super::cockpit::{click, engine, flag, text};
+use super::sign_in::submitted;
 use crate::hosted::summary::{KeyRow, Summary};
 
 #[component]
 pub(super) fn Keys(hosted: HostedHandle, summary: RwSignal<Summary>) -> impl IntoView {
     let keys = Memo::new(move |_| summary.with(|summary| summary.board.keys.clone()));
-    let fresh = Memo::new(move |_| summary.with(|summary| summary.board.fresh_key.clone()));
-    let (name, robot) = (RwSignal::new(String::new()), RwSignal::new(String::new()));
+    let fresh = move || summary.with(|summary| summary.board.fresh_key.clone()).unwrap_or_default();
+    let (name, robot) = (NodeRef::<Input>::new(), NodeRef::<Input>::new());
     let copied = RwSignal::new(false);
+    let copy = engine(hosted, move |hosted| {
+        hosted.copy_key();
+        copied.set(true);
+    });
+    let forget = engine(hosted, move |hosted| {
+        hosted.forget_key();
+        copied.set(false);
+    });
+    let make = submitted(move || {
+        let typed = |field: NodeRef<Input>| {
+            let field = field.get_untracked()?;
+            let text = field.value();
+            field.set_value("");
+            Some(text)
+        };
+        if let (Some(name), Some(robot)) = (typed(name), typed(robot)) {
+            copied.set(false);
+            hosted.with_value(|hosted| hosted.create_key(&name, &robot));
+        }
+    });
+    let row = move |key: KeyRow| view! { <Key hosted key /> }.into_any();
     view! {
         <section class="card keys">
             <h2>"Keys for robots"</h2>
-            <Show when=move || fresh.get().is_some()>
-                <div class="alert info fresh">
-                    <p>
-                        "This is the key of " <strong>{move || fresh.get().map(|(name, _)| name)}</strong>
-                        ". It is shown only now."
-                    </p>
-                    <code id="fresh-key">{move || fresh.get().map(|(_, key)| key)}</code>
-                    <div class="choices">
-                        <button
-                            id="copy-key"
-                            class="go"
-                            on:click=move |_| {
-                                hosted.with_value(|hosted| hosted.copy_key());
-                                copied.set(true);
-                            }
-                        >
-                            {move || if copied.get() { "Copied" } else { "Copy" }}
-                        </button>
-                        <button
-                            class="quiet"
-                            on:click=move |_| {
-                                hosted.with_value(|hosted| hosted.forget_key());
-                                copied.set(false);
-                            }
-                        >
-                            "I have it"
-                        </button>
-                    </div>
+            <div class="alert info fresh" hidden=flag(move || fresh().1.is_empty())>
+                <p>
+                    "This is the key of " <strong>{text(move || fresh().0)}</strong> ". It is shown only now."
+                </p>
+                <code id="fresh-key">{text(move || fresh().1)}</code>
+                <div class="choices">
+                    <button id="copy-key" class="go" on:click=copy>
+                        {text(move || if copied.get() { "Copied" } else { "Copy" }.to_owned())}
+                    </button>
+                    <button id="forget-key" class="quiet" on:click=forget>"I have it"</button>
                 </div>
-            </Show>
-            <ul class="rows">
-                <For each=move || keys.get() key=|key| format!("{key:?}") let:key>
-                    <Key hosted key />
-                </For>
-            </ul>
-            <form
-                class="row"
-                on:submit=move |event| {
-                    event.prevent_default();
-                    hosted.with_value(|hosted| hosted.create_key(&name.get_untracked(), &robot.get_untracked()));
-                    name.set(String::new());
-                    robot.set(String::new());
-                    copied.set(false);
-                }
-            >
+            </div>
+            <ul class="rows">{move || keys.get().into_iter().map(row).collect::<Vec<_>>()}</ul>
+            <form class="row" on:submit=make>
                 <input
                     id="key-name"
+                    node_ref=name
                     required=true
                     maxlength="100"
                     placeholder="Name, e.g. Lab 1"
                     aria-label="Name of the new key"
-                    prop:value=move || name.get()
-                    on:input=move |event| name.set(event_target_value(&event))
                 />
                 <input
                     id="key-robot"
+                    node_ref=robot
                     maxlength="100"
                     placeholder="Robot id (optional)"
                     aria-label="Robot id, optional"
-                    prop:value=move || robot.get()
-                    on:input=move |event| robot.set(event_target_value(&event))
                 />
                 <button id="create-key" type="submit">"Make a key"</button>
             </form>
@@ -85,34 +76,31 @@ pub(super) fn Keys(hosted: HostedHandle, summary: RwSignal<Summary>) -> impl Int
 #[component]
 fn Key(hosted: HostedHandle, key: KeyRow) -> impl IntoView {
     let asking = RwSignal::new(false);
-    let id = StoredValue::new(key.id);
+    let id = key.id;
     // To the minute is enough to tell keys apart that are in use.
     let used = key.used.as_deref().map_or_else(
         || "never used".to_owned(),
         |used| format!("used {}", used.get(..16).unwrap_or(used).replace('T', " ")),
     );
-    let robot = key.robot.map(|robot| format!(" · {}", robot.rsplit(':').next().unwrap_or_default()));
+    let robot = key.robot.map(|robot| format!("{} · ", robot.rsplit(':').next().unwrap_or_default()));
+    let about = format!(" · {}{used}", robot.unwrap_or_default());
+    let asks = move || asking.get();
     view! {
         <li class="key">
             <div class="who">
                 <strong>{key.name}</strong>
-                <span><code>{key.prefix} "…"</code> {robot} " · " {used}</span>
+                <span><code>{format!("{}…", key.prefix)}</code> {about}</span>
             </div>
             <div class="choices">
-                <Show
-                    when=move || asking.get()
-                    fallback=move || {
-                        view! { <button class="quiet revoke" on:click=move |_| asking.set(true)>"Revoke"</button> }
-                    }
+                <button class="quiet revoke" hidden=flag(asks) on:click=click(move || asking.set(true))>"Revoke"</button>
+                <button class="quiet" hidden=flag(move || !asks()) on:click=click(move || asking.set(false))>"Keep"</button>
+                <button
+                    class="quiet bad confirm-revoke"
+                    hidden=flag(move || !asks())
+                    on:click=engine(hosted, move |hosted| hosted.revoke_key(&id))
                 >
-                    <button class="quiet" on:click=move |_| asking.set(false)>"Keep"</button>
-                    <button
-                        class="quiet bad confirm-revoke"
-                        on:click=move |_| id.with_value(|id| hosted.with_value(|hosted| hosted.revoke_key(id)))
-                    >
-                        "Revoke for good"
-                    </button>
-                </Show>
+                    "Revoke for good"
+                </button>
             </div>
         </li>
     }

@@ -1,13 +1,14 @@
 //! The map as a picture in the picture; a click on it sends the robot there.
 
 use leptos::ev::{PointerEvent, WheelEvent};
-use leptos::html::{Canvas, Div};
+use leptos::html::Canvas;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
 use super::HostedHandle;
-use super::cockpit::part;
-use super::controls::{class, hosted_blur};
+use super::cockpit::{click, engine, flag, part, text};
+use super::controls::class;
+use crate::hosted::Hosted;
 use crate::hosted::chart::CLICK_PX;
 use crate::hosted::summary::Summary;
 
@@ -15,11 +16,14 @@ use crate::hosted::summary::Summary;
 const WIDTHS: [f64; 2] = [96.0, 560.0];
 
 #[component]
-pub(super) fn Map(hosted: HostedHandle, summary: RwSignal<Summary>, swapped: RwSignal<bool>) -> impl IntoView {
+pub(super) fn Map(
+    hosted: HostedHandle,
+    summary: RwSignal<Summary>,
+    swapped: RwSignal<bool>,
+    viewer: bool,
+) -> impl IntoView {
     let canvas = NodeRef::<Canvas>::new();
-    let frame = NodeRef::<Div>::new();
     let there = part(summary, |cockpit| cockpit.map);
-    let viewer = part(summary, |cockpit| cockpit.viewer);
     let goal = part(summary, |cockpit| cockpit.goal);
     let progress = part(summary, |cockpit| cockpit.progress_of("goal"));
     let width = RwSignal::new(240.0);
@@ -47,7 +51,7 @@ pub(super) fn Map(hosted: HostedHandle, summary: RwSignal<Summary>, swapped: RwS
     let up = move |event: PointerEvent| {
         let clicked = pressed.get_untracked().is_some_and(|moved| moved < CLICK_PX);
         pressed.set(None);
-        if clicked && !viewer.get_untracked() {
+        if clicked && !viewer {
             hosted.with_value(|hosted| hosted.go_to([f64::from(event.offset_x()), f64::from(event.offset_y())]));
         }
     };
@@ -70,9 +74,8 @@ pub(super) fn Map(hosted: HostedHandle, summary: RwSignal<Summary>, swapped: RwS
     view! {
         <div
             class="map"
-            node_ref=frame
-            hidden=move || !there.get()
-            style=move || format!("--width: {:.0}px", width.get())
+            hidden=flag(move || !there.get())
+            style=text(move || format!("--width: {:.0}px", width.get()))
         >
             <canvas
                 id="map"
@@ -89,25 +92,18 @@ pub(super) fn Map(hosted: HostedHandle, summary: RwSignal<Summary>, swapped: RwS
                 id="swap"
                 class="corner"
                 title="Swap map and camera"
-                on:click=move |event| {
-                    hosted_blur(&event);
-                    swapped.update(|swapped| *swapped = !*swapped);
-                }
+                on:click=click(move || swapped.update(|swapped| *swapped = !*swapped))
             >
                 "⇄"
             </button>
-            <Show when=move || goal.get().is_some() && !viewer.get()>
-                <button
-                    id="cancel-goal"
-                    class=move || format!("corner goal {}", class(progress.get()))
-                    on:click=move |event| {
-                        hosted_blur(&event);
-                        hosted.with_value(|hosted| hosted.cancel_goal());
-                    }
-                >
-                    "Cancel goal"
-                </button>
-            </Show>
+            <button
+                id="cancel-goal"
+                class=text(move || format!("corner goal {}", class(progress.get())))
+                hidden=flag(move || viewer || goal.get().is_none())
+                on:click=engine(hosted, Hosted::cancel_goal)
+            >
+                "Cancel goal"
+            </button>
         </div>
     }
 }
