@@ -138,7 +138,8 @@ const MODULUS: &str = include_str!("rsa.modulus");
 async fn provider() -> (String, Arc<AtomicUsize>) {
     let fetched = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&fetched);
-    let keys = json!({"keys": [{"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "k1", "n": MODULUS.trim(), "e": "AQAB"}]});
+    let keys =
+        json!({"keys": [{"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "k1", "n": MODULUS.trim(), "e": "AQAB"}]});
     let answer = move || {
         count.fetch_add(1, Ordering::Relaxed);
         std::future::ready(axum::Json(keys.clone()))
