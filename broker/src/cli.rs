@@ -4,6 +4,7 @@ mod accounts;
 mod args;
 mod log;
 mod serve;
+mod sfu;
 mod sources;
 
 use std::ffi::OsString;
@@ -27,6 +28,7 @@ pub fn run() -> ExitCode {
 fn run_command(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(args) => serve::run(*args),
+        Command::Sfu(args) => sfu::run(&args),
         Command::User(user) => match user.action {
             UserAction::Add(args) => accounts::add_user(&args),
             UserAction::Passwd(args) => accounts::change_password(&args),

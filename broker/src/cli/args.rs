@@ -1,11 +1,13 @@
 //! Commands and flags.
 
+mod engine;
 mod serve;
 
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+pub(super) use self::engine::SfuArgs;
 pub(super) use self::serve::ServeArgs;
 use crate::settings::{Settings, default_data_dir};
 
@@ -25,6 +27,9 @@ pub(super) enum Command {
     /// Answer robots and operators until Ctrl-C
     #[command(after_help = ABOUT_SETTINGS)]
     Serve(Box<ServeArgs>),
+    /// Only forward pictures and commands, for brokers with `--sfu process:URL`
+    #[command(after_help = ABOUT_SETTINGS)]
+    Sfu(Box<SfuArgs>),
     /// Accounts of operators
     #[command(arg_required_else_help = true)]
     User(UserArgs),

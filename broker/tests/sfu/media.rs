@@ -90,6 +90,8 @@ async fn an_operator_without_a_video_section_gets_one_offered() {
     let ((), ()) = tokio::join!(stream(&pair.robot, MediaKind::Video, 100), expect_picture(&mut pair.operator, 80));
 
     // The next bridge needs no other section.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    pair.operator.happened();
     pair.bridge(&engine, 2).await;
     assert_eq!(attach(&engine, &pair).await, None);
     let ((), ()) = tokio::join!(stream(&pair.robot, MediaKind::Video, 60), expect_picture(&mut pair.operator, 40));

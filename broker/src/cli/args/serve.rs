@@ -8,14 +8,12 @@ use anyhow::bail;
 use clap::{ArgAction, Args, ValueEnum, ValueHint};
 
 use super::DataArgs;
+use super::engine::EngineArgs;
 use crate::auth::OidcSettings;
-use crate::engine::SfuSettings;
 use crate::http::Tls;
 use crate::livekit::LivekitSettings;
 use crate::sessions::Timers;
 use crate::settings::{Environment, Settings};
-use crate::sfu::embedded;
-use crate::turn::TurnSettings;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum EnvironmentArg {
@@ -105,18 +103,8 @@ pub(in crate::cli) struct ServeArgs {
     /// Where other brokers of the same database reach this one [default: the address of --listen]
     #[arg(long, value_name = "URL")]
     node_url: Option<String>,
-    /// What forwards pictures and commands: `embedded`
-    #[arg(long, value_name = "ENGINE", default_value = "embedded")]
-    sfu: String,
-    /// UDP address and port of the embedded SFU; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:0")]
-    sfu_bind: SocketAddr,
-    /// Addresses that peers are told, by commas, for instance the public one [default: those of this machine]
-    #[arg(long, value_name = "ADDRESSES", value_delimiter = ',')]
-    sfu_address: Vec<IpAddr>,
-    /// Peers of the embedded SFU
-    #[arg(long, value_name = "NUMBER", default_value_t = 1024)]
-    sfu_peers: usize,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// LiveKit server for robots that ask for one
     #[arg(long, value_name = "URL")]
     livekit_url: Option<String>,
@@ -126,9 +114,6 @@ pub(in crate::cli) struct ServeArgs {
     /// Its key's secret; better in the file or in a variable than in sight of everybody on this computer
     #[arg(long, value_name = "SECRET")]
     livekit_api_secret: Option<String>,
-    /// STUN servers for peers, by commas
-    #[arg(long, value_name = "URLS", value_delimiter = ',', default_value = "stun:stun.cloudflare.com:3478")]
-    stun: Vec<String>,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -147,7 +132,7 @@ impl ServeArgs {
             (Some(_), Some(_), true) => bail!("--tls-self-signed makes a certificate: leave out --tls-cert or it"),
             _ => bail!("--tls-cert and --tls-key belong together: give both"),
         };
-        let (oidc, livekit, sfu) = (self.oidc()?, self.livekit()?, self.engine()?);
+        let (oidc, livekit, sfu, turn) = (self.oidc()?, self.livekit()?, self.engine.sfu()?, self.engine.turn()?);
         Ok(Settings {
             listen: self.listen,
             tls,
@@ -177,7 +162,7 @@ impl ServeArgs {
             node_url: self.node_url,
             sfu,
             livekit,
-            turn: TurnSettings { stun: self.stun },
+            turn,
             ..Settings::default()
         })
     }
@@ -206,17 +191,6 @@ impl ServeArgs {
             (None, None, None) => Ok(None),
             (Some(url), Some(api_key), Some(api_secret)) => Ok(Some(LivekitSettings { url, api_key, api_secret })),
             _ => bail!("LiveKit needs all of --livekit-url, --livekit-api-key and --livekit-api-secret"),
-        }
-    }
-
-    fn engine(&self) -> anyhow::Result<SfuSettings> {
-        match self.sfu.as_str() {
-            "embedded" => Ok(SfuSettings::Embedded(embedded::Settings {
-                bind: self.sfu_bind,
-                addresses: self.sfu_address.clone(),
-                most_peers: self.sfu_peers,
-            })),
-            other => bail!("--sfu {other}: known are embedded"),
         }
     }
 }

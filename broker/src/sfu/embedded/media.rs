@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use str0m::Rtc;
 use str0m::format::{Codec, CodecSpec};
-use str0m::media::{KeyframeRequestKind, Mid, Pt};
+use str0m::media::{KeyframeRequestKind, MediaKind, Mid, Pt};
 use str0m::rtp::{RtpPacket, RtpWrite, SeqNo, Ssrc};
 
 /// Requests for key frames that follow one another more quickly are one.
@@ -18,32 +18,24 @@ pub(super) struct Subscription {
     pub(super) receiver: u64,
     /// In which m-section.
     pub(super) sink: Mid,
-    numbers: Option<Numbers>,
     /// The payload type at the source, and the one for the same at the receiver.
     payload: Option<(Pt, Option<Pt>)>,
 }
 
-/// How sequence numbers and time stamps become the receiver's, without a break when the source changes.
-struct Numbers {
-    source: Ssrc,
-    /// What is added to a sequence number, modulo 2^64.
-    sequence: u64,
-    /// What is added to a time stamp, modulo 2^32.
-    stamp: u32,
-    /// The first and the highest number given out.
-    first: u64,
-    last: u64,
-    last_stamp: u32,
-    last_at: Instant,
+/// An m-section that a peer receives in. Its numbers go on, whoever sends.
+pub(super) struct Sink {
+    pub(super) mid: Mid,
+    pub(super) kind: MediaKind,
+    numbers: Option<Numbers>,
 }
 
-impl Subscription {
-    pub(super) fn new(source: Mid, receiver: u64, sink: Mid) -> Self {
-        Self { source, receiver, sink, numbers: None, payload: None }
+impl Sink {
+    pub(super) fn new(mid: Mid, kind: MediaKind) -> Self {
+        Self { mid, kind, numbers: None }
     }
 
     /// The packet as the receiver shall get it, without its payload type. None for what is older than its first.
-    pub(super) fn renumber(&mut self, packet: &RtpPacket, clock: u32, now: Instant) -> Option<(SeqNo, u32)> {
+    fn renumber(&mut self, packet: &RtpPacket, clock: u32, now: Instant) -> Option<(SeqNo, u32)> {
         let source = packet.header.ssrc;
         let (sequence, stamp) = (*packet.seq_no, packet.header.timestamp);
         let numbers = match &mut self.numbers {
@@ -86,6 +78,26 @@ impl Subscription {
         }
         Some((sequence.into(), stamp))
     }
+}
+
+/// How sequence numbers and time stamps become the receiver's, without a break when the source changes.
+struct Numbers {
+    source: Ssrc,
+    /// What is added to a sequence number, modulo 2^64.
+    sequence: u64,
+    /// What is added to a time stamp, modulo 2^32.
+    stamp: u32,
+    /// The first and the highest number given out.
+    first: u64,
+    last: u64,
+    last_stamp: u32,
+    last_at: Instant,
+}
+
+impl Subscription {
+    pub(super) fn new(source: Mid, receiver: u64, sink: Mid) -> Self {
+        Self { source, receiver, sink, payload: None }
+    }
 
     /// The receiver's payload type for what the source sends with this one.
     pub(super) fn payload_type(&mut self, at_source: Pt, spec: CodecSpec, receiver: &Rtc) -> Option<Pt> {
@@ -102,21 +114,22 @@ impl Subscription {
     }
 }
 
-/// Hands a packet to a receiver.
+/// Hands a packet to a receiver. Tells whether there is anything to send now.
 pub(super) fn write(
     receiver: &mut Rtc,
-    sink: Mid,
+    sink: &mut Sink,
     pt: Pt,
-    numbers: (SeqNo, u32),
     packet: &RtpPacket,
-    video: bool,
+    spec: CodecSpec,
+    now: Instant,
 ) -> bool {
     let mut direct = receiver.direct_api();
-    let Some(stream) = direct.stream_tx_by_mid(sink, None) else { return false };
+    let Some(stream) = direct.stream_tx_by_mid(sink.mid, None) else { return false };
+    let Some((sequence, stamp)) = sink.renumber(packet, spec.clock_rate.get(), now) else { return false };
     stream.write_rtp(
-        RtpWrite::new(pt, numbers.0, numbers.1, packet.timestamp, packet.payload.clone())
+        RtpWrite::new(pt, sequence, stamp, packet.timestamp, packet.payload.clone())
             .marker(packet.header.marker)
-            .nackable(video),
+            .nackable(spec.codec.is_video()),
     );
     true
 }
