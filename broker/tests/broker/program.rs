@@ -91,6 +91,8 @@ fn mistakes_are_told_in_a_line_that_says_what_to_do() {
         (&["serve", "--tls-cert", "/nowhere.pem", "--tls-key", "/nowhere.pem"], "/nowhere.pem"),
         (&["serve", "--database-url", "mysql://x"], "database"),
         (&["serve", "--public-origin", "teleop.example.org"], "--public-origin"),
+        (&["serve", "--sfu", "livekit"], "--livekit-url"),
+        (&["serve", "--sfu", "smoke"], "known are embedded"),
         (&["key", "add"], "--owner"),
         (&["user", "passwd", "nobody@example.org", "--generate"], "user add"),
     ] {
