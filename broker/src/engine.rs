@@ -1,5 +1,7 @@
 //! Which engine forwards, and how it is started.
 
+mod nothing;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -28,6 +30,8 @@ pub enum SfuSettings {
         /// Its secret.
         secret: String,
     },
+    /// None: robots and operators meet on LiveKit.
+    Livekit,
 }
 
 impl fmt::Debug for SfuSettings {
@@ -35,6 +39,7 @@ impl fmt::Debug for SfuSettings {
         match self {
             Self::Embedded(settings) => f.debug_tuple("Embedded").field(settings).finish(),
             Self::Process { url, .. } => f.debug_struct("Process").field("url", url).finish_non_exhaustive(),
+            Self::Livekit => f.write_str("Livekit"),
             Self::Cloudflare { app, .. } => f.debug_struct("Cloudflare").field("app", app).finish_non_exhaustive(),
         }
     }
@@ -59,6 +64,7 @@ pub(crate) async fn start(settings: &SfuSettings) -> Result<Started, BrokerError
             let engine = embedded::Embedded::start(settings).map_err(BrokerError::Engine)?;
             Ok(Started { engine: Arc::new(engine), inside: true })
         }
+        SfuSettings::Livekit => Ok(Started { engine: Arc::new(nothing::Nothing::new()), inside: false }),
         SfuSettings::Process { url, secret } => {
             Ok(Started { engine: Arc::new(process::Client::new(url, secret)), inside: false })
         }

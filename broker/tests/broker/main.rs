@@ -5,9 +5,11 @@ mod client;
 mod engine;
 mod lifecycle;
 mod limits;
+mod nodes;
 #[path = "../peer/mod.rs"]
 mod peer;
 mod postgres;
+mod program;
 mod security;
 mod sessions;
 mod vectors;

@@ -231,6 +231,9 @@ pub(crate) async fn takeover() {
     let id = world.register().await;
     let held = world.join(&alice, &id).await.ok();
     world.bridge(&alice, &id).await.ok();
+    let empty = world.operator(&admin, "POST", &format!("/sessions/{id}/takeover"), json!({"reason": "x"})).await;
+    assert_eq!(empty.status, 422);
+    assert_eq!(world.status(&alice, &id).await["operator_id"], ALICE, "nobody is sent away for nothing");
     let body = json!({"reason": "she fell asleep", "sdp_offer": OPERATOR_OFFER});
     let taken = world.operator(&admin, "POST", &format!("/sessions/{id}/takeover"), body).await.ok();
     assert!(taken["lease_id"].is_string() && taken["cf_session_id"].is_string(), "{taken}");

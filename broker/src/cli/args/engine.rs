@@ -13,8 +13,8 @@ use crate::turn::{Cloudflare, Relays, SharedSecret, TurnSettings};
 /// Of `waldo-broker serve`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct EngineArgs {
-    /// What forwards pictures and commands: `embedded`, `process:URL` (`waldo-broker sfu`, which goes on while this one restarts) or
-    /// `cloudflare`
+    /// What forwards pictures and commands: `embedded`, `process:URL` (`waldo-broker sfu`, which goes on while this one restarts),
+    /// `cloudflare`, or `livekit` for robots on LiveKit only
     #[arg(long, value_name = "ENGINE", default_value = "embedded")]
     sfu: String,
     #[command(flatten)]
@@ -90,6 +90,7 @@ impl EngineArgs {
             return Ok(SfuSettings::Process { url: url.to_owned(), secret });
         }
         match (self.sfu.as_str(), &self.cloudflare_app_id, &self.cloudflare_app_secret) {
+            ("livekit", ..) => Ok(SfuSettings::Livekit),
             ("embedded", ..) => Ok(SfuSettings::Embedded(self.embedded.settings())),
             ("cloudflare", Some(app), Some(secret)) => Ok(SfuSettings::Cloudflare {
                 base: cloudflare::BASE.to_owned(),
@@ -97,7 +98,7 @@ impl EngineArgs {
                 secret: secret.clone(),
             }),
             ("cloudflare", ..) => bail!("--sfu cloudflare needs --cloudflare-app-id and --cloudflare-app-secret"),
-            (other, ..) => bail!("--sfu {other}: known are embedded, process:URL and cloudflare"),
+            (other, ..) => bail!("--sfu {other}: known are embedded, process:URL, cloudflare and livekit"),
         }
     }
 
