@@ -1,11 +1,14 @@
 //! A real broker, asked over real sockets.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod accounts;
 mod client;
 mod engine;
 mod lifecycle;
 mod limits;
 mod nodes;
+#[allow(dead_code, unreachable_pub, reason = "other test programs use more of it")]
 #[path = "../peer/mod.rs"]
 mod peer;
 mod postgres;
