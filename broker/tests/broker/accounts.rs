@@ -1,10 +1,13 @@
 //! Accounts, tokens, keys, and an identity provider.
 
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use waldo_broker::auth::OidcSettings;
@@ -130,16 +133,28 @@ async fn development_has_a_published_key_and_token_and_production_has_not() {
     assert!(refused.unwrap_err().to_string().contains("--development-anywhere"));
 }
 
-/// A 2048-bit key made for these tests.
-const RSA: &str = include_str!("rsa.pem");
-const MODULUS: &str = include_str!("rsa.modulus");
+/// A new RSA key: PEM, and the modulus as key sets write it.
+fn rsa() -> (String, String) {
+    let openssl = |args: &[&str]| {
+        let output = Command::new("openssl").args(args).output().expect("openssl is installed: PostgreSQL brings it");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("key.pem");
+    openssl(&["genrsa", "-traditional", "-out", file.to_str().unwrap(), "2048"]);
+    let modulus = openssl(&["rsa", "-in", file.to_str().unwrap(), "-noout", "-modulus"]);
+    let hex = modulus.trim().strip_prefix("Modulus=").unwrap();
+    let bytes: Vec<u8> =
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
+    (std::fs::read_to_string(file).unwrap(), URL_SAFE_NO_PAD.encode(bytes))
+}
 
 /// A provider that counts how often its keys are fetched.
-async fn provider() -> (String, Arc<AtomicUsize>) {
+async fn provider(modulus: &str) -> (String, Arc<AtomicUsize>) {
     let fetched = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&fetched);
-    let keys =
-        json!({"keys": [{"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "k1", "n": MODULUS.trim(), "e": "AQAB"}]});
+    let keys = json!({"keys": [{"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "k1", "n": modulus, "e": "AQAB"}]});
     let answer = move || {
         count.fetch_add(1, Ordering::Relaxed);
         std::future::ready(axum::Json(keys.clone()))
@@ -153,7 +168,8 @@ async fn provider() -> (String, Arc<AtomicUsize>) {
 
 #[tokio::test]
 async fn an_identity_providers_tokens_hold_if_all_of_them_is_right() {
-    let (issuer, fetched) = provider().await;
+    let (rsa, modulus) = rsa();
+    let (issuer, fetched) = provider(&modulus).await;
     let oidc = OidcSettings {
         issuer: issuer.clone(),
         client_id: "page".to_owned(),
@@ -169,8 +185,8 @@ async fn an_identity_providers_tokens_hold_if_all_of_them_is_right() {
     });
     let sign = |claims: &Value, kid: &str, algorithm: Algorithm| {
         let key = match algorithm {
-            Algorithm::HS256 => EncodingKey::from_secret(MODULUS.as_bytes()),
-            _ => EncodingKey::from_rsa_pem(RSA.as_bytes()).unwrap(),
+            Algorithm::HS256 => EncodingKey::from_secret(modulus.as_bytes()),
+            _ => EncodingKey::from_rsa_pem(rsa.as_bytes()).unwrap(),
         };
         let header = Header { kid: Some(kid.to_owned()), ..Header::new(algorithm) };
         jsonwebtoken::encode(&header, claims, &key).unwrap()

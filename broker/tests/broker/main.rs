@@ -1,7 +1,6 @@
 //! A real broker, asked over real sockets.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![allow(unreachable_pub, reason = "other test programs use the peers too")]
 
 mod accounts;
 mod client;
