@@ -59,7 +59,10 @@ impl Way {
             let status = [0, 1].map(|arm| Some(self.bench.gripper_now(arm)));
             let wish = self.operator.step(TICK.as_secs_f64() * 2.0, now, status, Some(&self.base));
             let mut arbiter = self.bench.arbiter.lock().unwrap();
-            arbiter.on_remote(self.bench.now, who, (&wish.hands, wish.base), &mut self.bench.events);
+            match wish.silent {
+                true => arbiter.on_field_silent(self.bench.now, who, &mut self.bench.events),
+                false => arbiter.on_remote(self.bench.now, who, (&wish.hands, wish.base), &mut self.bench.events),
+            }
         }
         self.ticks += 1;
         self.bench.tick();

@@ -26,11 +26,6 @@ use crate::video::{Codec, Feed};
 /// Its label and number are those of the wire: it makes room for channels in the first offer, and stays open.
 const FIRST_CHANNEL: &str = "_sctp_init";
 
-/// Our side opens the encryption, and with it, as this stack has it, the association of the channels. Other stacks leave
-/// that to whoever offered, so that with the roles the other way round both sides would wait for ever.
-const EITHER_ROLE: &str = "a=setup:actpass";
-const OUR_ROLE: &str = "a=setup:active";
-
 /// Tracks of the other side that wait to be taken.
 const TRACKS: usize = 4;
 
@@ -117,7 +112,7 @@ impl RobotPeer {
         let silent = async move { while first_channel.next().await.is_some() {} };
         let runtime = connection.runtime();
         let tasks = [runtime.spawn(listen(heard, voice)), runtime.spawn(silent)].map(AbortOnDropHandle::new);
-        let sdp = connection.offer().await?.replace(EITHER_ROLE, OUR_ROLE);
+        let sdp = connection.offer().await?;
         Ok((Self { connection, codec: Arc::new(codec), armed, _tasks: tasks }, sdp))
     }
 
