@@ -151,6 +151,9 @@ async fn a_headset_and_a_field_user_drive_the_robot_one_after_the_other_and_are_
     let robot = Robotics::start(with_robot).await?;
     // The headset drives; whoever grips in the field is told so, and moves nothing.
     let headset = Headset::put_on(&robot).await?;
+    // Its grips must be seen open first, while the arms may move.
+    robot.until("the headset's poses", |robot| robot.waldo.server().frame().is_some()).await?;
+    headset.hands(|_| ()).await;
     headset.toggle(&robot, true).await?;
     let mut amy = Client::connect(robot.addr, &robot.tls, "/field").await?;
     amy.say("hello", json!({"character_mode": "two-cr", "user_id": "amy", "ext": ["acks/1", "limits/1"]})).await?;
