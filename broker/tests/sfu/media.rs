@@ -98,6 +98,28 @@ async fn an_operator_without_a_video_section_gets_one_offered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_next_bridge_shows_the_picture_in_the_same_section_without_a_gap() {
+    let engine = engine();
+    let mut pair = Pair::connect(&engine, "a").await;
+    let mut last: Option<u64> = None;
+    for generation in 1..4 {
+        let bridge = pair.bridge(&engine, generation).await;
+        assert_eq!(attach(&engine, &pair).await, None);
+        stream(&pair.robot, MediaKind::Video, 40).await;
+        for _ in 0..40 {
+            let number = *packet(&mut pair.operator).await.seq_no;
+            assert_eq!(number, last.map_or(number, |last| last + 1), "bridge {generation}");
+            last = Some(number);
+        }
+        engine.close_bridge(&pair.robot_id, &pair.operator_id, &bridge).await;
+        // Nobody sees these, so that nobody may miss them.
+        for _ in 0..400 {
+            pair.robot.with(|link| link.send_packet(MediaKind::Video, 1, true, &[0; 100])).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_robot_is_asked_for_a_key_frame_when_somebody_starts_to_watch() {
     let engine = engine();
     let mut pair = Pair::connect(&engine, "a").await;

@@ -274,6 +274,7 @@ impl Core {
         };
         // The list is out while others are written to.
         let mut subscriptions = std::mem::take(&mut peer.subscriptions);
+        let mut needs_key_frame = false;
         for subscription in subscriptions.iter_mut().filter(|subscription| subscription.source == mid) {
             let Some(receiver) = self.peers.get_mut(&subscription.receiver) else { continue };
             if receiver.state != PeerState::Connected {
@@ -282,7 +283,9 @@ impl Core {
             let Some(out) = subscription.payload_type(pt, spec, &receiver.rtc) else { continue };
             let written = receiver.guard(|peer| {
                 let sink = peer.sinks.iter_mut().find(|sink| sink.mid == subscription.sink)?;
-                Some(media::write(&mut peer.rtc, sink, out, packet, spec, now))
+                let written = media::write(&mut peer.rtc, sink, out, packet, spec, now);
+                needs_key_frame |= std::mem::take(&mut sink.needs_key_frame) && spec.codec.is_video();
+                Some(written)
             });
             if written == Some(Some(true)) && !receiver.dirty {
                 receiver.dirty = true;
@@ -291,6 +294,9 @@ impl Core {
         }
         if let Some(peer) = self.peers.get_mut(&from) {
             peer.subscriptions = subscriptions;
+        }
+        if needs_key_frame {
+            self.want_key_frame(from, mid, KeyframeRequestKind::Pli, now);
         }
     }
 

@@ -10,6 +10,9 @@ use str0m::rtp::{RtpPacket, RtpWrite, SeqNo, Ssrc};
 /// Requests for key frames that follow one another more quickly are one.
 const KEY_FRAME_EVERY: Duration = Duration::from_millis(300);
 
+/// More packets in a row that a receiver did not get were not lost: it was not subscribed to them, and must not ask for them.
+const PAUSE: u64 = 256;
+
 /// A track that somebody receives.
 pub(super) struct Subscription {
     /// The m-section it comes from.
@@ -26,12 +29,14 @@ pub(super) struct Subscription {
 pub(super) struct Sink {
     pub(super) mid: Mid,
     pub(super) kind: MediaKind,
+    /// Packets were left out that the receiver cannot know of: only a key frame mends its picture.
+    pub(super) needs_key_frame: bool,
     numbers: Option<Numbers>,
 }
 
 impl Sink {
     pub(super) fn new(mid: Mid, kind: MediaKind) -> Self {
-        Self { mid, kind, numbers: None }
+        Self { mid, kind, needs_key_frame: false, numbers: None }
     }
 
     /// The packet as the receiver shall get it, without its payload type. None for what is older than its first.
@@ -39,8 +44,9 @@ impl Sink {
         let source = packet.header.ssrc;
         let (sequence, stamp) = (*packet.seq_no, packet.header.timestamp);
         let numbers = match &mut self.numbers {
-            Some(numbers) if numbers.source == source => numbers,
+            Some(numbers) if numbers.source == source && !numbers.leaves_out(sequence) => numbers,
             Some(numbers) => {
+                self.needs_key_frame = true;
                 let passed = now.saturating_duration_since(numbers.last_at).as_secs_f64();
                 let next = numbers.last + 1;
                 let next_stamp = numbers.last_stamp.wrapping_add(((passed * f64::from(clock)) as u32).max(1));
@@ -68,7 +74,7 @@ impl Sink {
         };
         let (sequence, stamp) = (sequence.wrapping_add(numbers.sequence), stamp.wrapping_add(numbers.stamp));
         // Older than the first wraps around to something huge.
-        if sequence < numbers.first || sequence > numbers.last + (1 << 20) {
+        if sequence < numbers.first || sequence > numbers.last + PAUSE {
             return None;
         }
         if sequence >= numbers.last {
@@ -92,6 +98,14 @@ struct Numbers {
     last: u64,
     last_stamp: u32,
     last_at: Instant,
+}
+
+impl Numbers {
+    /// Whether there are so many packets between the last one and this that the numbers are to go on as if there were none.
+    fn leaves_out(&self, sequence: u64) -> bool {
+        let ahead = sequence.wrapping_add(self.sequence).wrapping_sub(self.last);
+        ahead > PAUSE && ahead < 1 << 63
+    }
 }
 
 impl Subscription {
