@@ -8,6 +8,7 @@ mod engine;
 mod lifecycle;
 mod limits;
 mod nodes;
+#[allow(unreachable_pub, reason = "other test programs use more of it")]
 #[path = "../peer/mod.rs"]
 mod peer;
 mod postgres;
