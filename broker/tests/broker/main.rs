@@ -8,7 +8,7 @@ mod engine;
 mod lifecycle;
 mod limits;
 mod nodes;
-#[allow(dead_code, unreachable_pub, reason = "other test programs use more of it")]
+#[allow(unreachable_pub, reason = "other test programs use more of it")]
 #[path = "../peer/mod.rs"]
 mod peer;
 mod postgres;
