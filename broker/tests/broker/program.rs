@@ -56,6 +56,8 @@ async fn accounts_and_keys_are_made_served_and_ended_in_order() {
     let mut first = String::new();
     BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut first).unwrap();
     let url = first.trim().strip_prefix("Waldo's broker answers on ").unwrap_or_else(|| panic!("{first}")).to_owned();
+    // Brokers in the same process do it by themselves; this one is a process of its own.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::new();
     let log_in = async |password: &str| {
         let body = json!({"email": "alice@example.org", "password": password});
