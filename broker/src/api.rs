@@ -134,6 +134,7 @@ pub(crate) fn router(api: &Api, fallback: Router) -> Router {
         .method_not_allowed_fallback(error::wrong_method)
         .with_state(api.clone());
     own.fallback_service(fallback)
+        .layer(from_fn(guard::in_time))
         .layer(from_fn_with_state(api.clone(), guard::limit))
         .layer(from_fn_with_state(api.clone(), guard::cross_origin))
         .layer(from_fn_with_state(api.clone(), guard::count))

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Api, ApiSettings, Parts};
 use crate::auth::{Auth, PasswordError, PlainKey, Role};
-use crate::engine::{self, Started};
+use crate::engine::{self, SfuSettings, Started};
 use crate::http::{Listener, Tls, TlsError, pages};
 use crate::limits::Limits;
 use crate::livekit::Livekit;
@@ -276,6 +276,11 @@ fn check(settings: &Settings) -> Result<(), BrokerError> {
     {
         return Err(BrokerError::Settings(
             "an identity provider needs both --oidc-issuer and --oidc-client-id".to_owned(),
+        ));
+    }
+    if matches!(settings.sfu, SfuSettings::Livekit) && settings.livekit.is_none() {
+        return Err(BrokerError::Settings(
+            "--sfu livekit needs --livekit-url, --livekit-api-key and --livekit-api-secret".to_owned(),
         ));
     }
     if let Some(origin) = &settings.public_origin

@@ -4,7 +4,10 @@
 //! `embedded` runs in this program, `process` speaks to `waldo-broker sfu`, `cloudflare` to Cloudflare Realtime. LiveKit relays no
 //! descriptions and bridges nothing; the broker only hands out its tokens.
 
+pub mod cloudflare;
 pub mod embedded;
+pub(crate) mod http;
+pub mod process;
 
 use std::fmt;
 

@@ -1,12 +1,17 @@
 //! The embedded engine with real sockets: robots, operators and viewers of their own.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on shall say where")]
+
 #[path = "sfu/channels.rs"]
 mod channels;
 #[path = "sfu/media.rs"]
 mod media;
+#[allow(unreachable_pub, reason = "other test programs use more of it")]
 mod peer;
 #[path = "sfu/presence.rs"]
 mod presence;
+#[path = "sfu/process.rs"]
+mod process;
 
 use std::net::Ipv4Addr;
 
@@ -31,14 +36,14 @@ struct Pair {
 }
 
 impl Pair {
-    async fn connect(engine: &Embedded, tenant: &str) -> Self {
+    async fn connect(engine: &dyn Engine, tenant: &str) -> Self {
         let (robot, robot_id) = join(engine, PeerKind::Robot, tenant, Peer::robot()).await;
         let (operator, operator_id) = join(engine, PeerKind::Operator, tenant, Peer::operator()).await;
         Self { robot, robot_id, operator, operator_id }
     }
 
     /// Opens a bridge and all its channels on both sides.
-    async fn bridge(&self, engine: &Embedded, generation: u64) -> Bridge {
+    async fn bridge(&self, engine: &dyn Engine, generation: u64) -> Bridge {
         let bridge = engine.open_bridge(&self.robot_id, &self.operator_id, generation, None).await.unwrap();
         open(&self.robot, bridge.robot).await;
         open(&self.operator, bridge.operator).await;
@@ -46,7 +51,7 @@ impl Pair {
     }
 }
 
-async fn join(engine: &Embedded, kind: PeerKind, tenant: &str, (mut peer, offer): (Peer, String)) -> (Peer, PeerId) {
+async fn join(engine: &dyn Engine, kind: PeerKind, tenant: &str, (mut peer, offer): (Peer, String)) -> (Peer, PeerId) {
     let (id, answer) = engine.create_peer(new(kind, tenant, offer)).await.unwrap();
     peer.accept(&answer).await;
     peer.connected().await;

@@ -48,6 +48,10 @@ pub struct Options {
     pub zenoh_ca: Option<String>,
     /// Text of a Zenoh configuration (JSON5) to start from; `None`: no discovery, one connection to the given locator.
     pub zenoh_config: Option<String>,
+    /// Whether a robot on this computer that is reached over Zenoh may put long messages into memory that this process
+    /// shares, which takes half the time; true. On Linux only, and only if the robot may open the files of this process:
+    /// it runs as the same user or as root, and in the same container.
+    pub shared_memory: bool,
 }
 
 impl Default for Options {
@@ -67,6 +71,7 @@ impl Default for Options {
             proxy: None,
             zenoh_ca: None,
             zenoh_config: None,
+            shared_memory: true,
         }
     }
 }

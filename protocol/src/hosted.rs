@@ -6,6 +6,19 @@
 //!
 //! Whoever decodes gets a value that can be acted on, or an error to count; what is unknown is a value too, and ignored.
 //! Times are Unix seconds of the robot's clock unless a name says otherwise.
+//!
+//! ```
+//! use waldo_protocol::hosted::{ToOperator, ToRobot};
+//!
+//! let command = ToRobot::decode(br#"{"type": "sport_cmd", "name": "Backflip", "nonce": 9}"#)?;
+//! let ToRobot::Refused(refused) = command else { unreachable!("there is no such motion") };
+//! let answer = ToOperator::CmdAck { nonce: refused.nonce, ok: false };
+//! assert_eq!(ToOperator::decode(br#"{"type": "cmd_ack", "nonce": 9, "ok": false}"#)?, answer);
+//!
+//! let stop = ToRobot::decode(br#"{"type": "estop", "nonce": [1, 2]}"#)?;
+//! assert_eq!(stop, ToRobot::Estop { nonce: None });
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod arm;
 mod buttons;
@@ -72,7 +85,7 @@ pub use statistics::{Arrival, CommandKind, CommandStatistics, Counters, Figures,
 pub use sticks::{Pace, gamepad_to_joy, sticks_to_velocities};
 pub use telemetry::{CommandFigures, CommandLoss, Engaged, RobotState, RobotTelemetry, VideoState};
 pub use to_operator::ToOperator;
-pub use to_robot::{CameraSelect, ClockReport, RefusedCommand, SpeedMode, SportCommand, ToRobot};
+pub use to_robot::{CameraSelect, ClockReport, RefusedCommand, SpeedMode, SportCommand, ToRobot, light_level};
 pub use twist::{DriveSettings, DriveTeleop, TwistUnits};
 pub use video_report::VideoReport;
 pub use video_stats::{VIDEO_FRAME, VideoStats};

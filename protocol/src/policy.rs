@@ -53,6 +53,7 @@ mod observation;
 mod observation_header;
 mod reader;
 mod server;
+pub mod shared_memory;
 mod stats;
 mod stream;
 mod writer;

@@ -4,17 +4,21 @@ mod args;
 mod certs;
 mod log;
 mod publish;
+mod report;
+mod run;
 mod sources;
 mod welcome;
 
 use std::ffi::OsString;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use toml::Table;
 
-use self::args::{Command, FieldCommand, LogArgs, OwnRobot, SimArgs, Waldo};
+use self::args::{Command, FieldCommand, LogArgs, OwnRobot, SimArgs, StampPlace, Waldo};
 use self::sources::{SettingError, layered};
 use crate::config::Settings;
 use crate::robot::Robot;
@@ -45,28 +49,43 @@ pub fn run(robot: impl Robot + 'static) -> ExitCode {
     let args = std::env::args_os().collect();
     let env = |name: &str| std::env::var_os(name);
     let run = |own: OwnRobot| serve(&own.serve.log, own.serve.settings(&env)?, Box::new(robot));
-    finish(parse::<OwnRobot>(args, &[], &env).map(run))
+    finish(parse::<OwnRobot>(args, &[], None, &env).map(run))
 }
 
 /// The program `waldo`: the simulated robot.
 pub fn run_simulated() -> ExitCode {
-    let args: Vec<_> = std::env::args_os().collect();
+    let mut args: Vec<_> = std::env::args_os().collect();
+    let expanded = match run::expand(&args) {
+        Ok(expanded) => expanded,
+        Err(error) => {
+            complain(&error.to_string());
+            return ExitCode::from(USAGE);
+        }
+    };
+    let blueprint = expanded.map(|expanded| {
+        args = expanded.args;
+        expanded.settings
+    });
     let word = |at: usize| args.get(at).and_then(|arg| arg.to_str()).map(str::to_owned);
     let subcommand: Vec<_> = word(1)
         .into_iter()
         .chain(word(2).filter(|_| word(1).is_some_and(|first| NESTED.contains(&first.as_str()))))
         .collect();
     let env = |name: &str| std::env::var_os(name);
-    finish(parse::<Waldo>(args, &subcommand, &env).map(|waldo| match waldo.command {
-        Command::Serve { serve: args, sim } => serve(&args.log, args.settings(&env)?, simulated(&sim)),
+    let blueprint = blueprint.as_ref().map(|(file, settings)| (file.as_path(), settings));
+    finish(parse::<Waldo>(args, &subcommand, blueprint, &env).map(|waldo| match waldo.command {
+        Command::Serve { serve: args, sim } => serve(&args.log, stamped(args.settings(&env)?, &sim), simulated(&sim)),
         Command::Hosted(hosted) => {
             let (args, kind) = hosted.command.of();
-            serve(&args.log, args.settings(kind, &env)?, simulated(&args.sim))
+            serve(&args.log, stamped(args.settings(kind, &env)?, &args.sim), simulated(&args.sim))
         }
         Command::Field(field) => match field.command {
             FieldCommand::Publish(args) => publish::run(&args),
         },
         Command::Certs(args) => certs::run(&args),
+        Command::Report(args) => report::run(&args),
+        // Every other `run` was expanded to what it runs.
+        Command::Run { .. } => anyhow::bail!("please say `waldo run <blueprint>` with options after the names"),
     }))
 }
 
@@ -74,11 +93,12 @@ pub fn run_simulated() -> ExitCode {
 fn parse<P: Parser>(
     args: Vec<OsString>,
     subcommand: &[String],
+    blueprint: Option<(&Path, &Table)>,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<P, SettingError> {
     // Before anything else, so that a wrong flag is told as such, and `--help` needs no configuration.
     P::try_parse_from(&args)?;
-    let args = layered(P::command(), subcommand, args, env)?;
+    let args = layered(P::command(), subcommand, args, blueprint, env)?;
     Ok(P::try_parse_from(args)?)
 }
 
@@ -88,8 +108,16 @@ fn simulated(sim: &SimArgs) -> Box<dyn Robot> {
     if let Some(size) = sim.sim_size {
         options.camera_size = size;
     }
-    options.latency_stamp = sim.latency_stamp.is_some();
+    options.latency_stamp = matches!(sim.latency_stamp, Some(StampPlace::Corner));
     Box::new(SimRobot::new(options))
+}
+
+/// With the strip below the pictures for operators far away, if it was asked for.
+fn stamped(mut settings: Settings, sim: &SimArgs) -> Settings {
+    if let (Some(hosted), Some(StampPlace::Strip)) = (&mut settings.hosted, sim.latency_stamp) {
+        hosted.pictures.latency_stamp = true;
+    }
+    settings
 }
 
 fn serve(log: &LogArgs, settings: Settings, robot: Box<dyn Robot>) -> anyhow::Result<()> {
@@ -131,19 +159,20 @@ fn complain(text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use clap::CommandFactory;
+    use waldo_protocol::hosted::TwistUnits;
 
     use super::*;
+    use crate::config::{HostedKind, HostedSettings};
+    use crate::record::Place;
 
     fn settings(args: &[&str], env: &[(&str, &str)]) -> Result<Settings, SettingError> {
         let env = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
         let args = args.iter().map(OsString::from).collect();
-        let waldo: Waldo = parse(args, &["serve".to_owned()], &env)?;
+        let waldo: Waldo = parse(args, &["serve".to_owned()], None, &env)?;
         match waldo.command {
             Command::Serve { serve, .. } => Ok(serve.settings(&env).expect("no key is asked for")),
-            Command::Certs(_) | Command::Field(_) | Command::Hosted(_) => unreachable!("the tests call serve"),
+            _ => unreachable!("the tests call serve"),
         }
     }
 
@@ -224,20 +253,63 @@ mod tests {
     fn a_file_for_all_commands_serves_each_of_them() {
         let (_dir, path) = file("port = 9000\nsim-size = \"320x240\"\ndata-dir = \"/d\"\n");
         let args = ["waldo", "certs", "renew", "--config", &path].map(OsString::from).to_vec();
-        let waldo: Waldo = parse(args, &["certs".to_owned()], &|_| None).unwrap();
+        let waldo: Waldo = parse(args, &["certs".to_owned()], None, &|_| None).unwrap();
         let Command::Certs(certs) = waldo.command else { unreachable!("certs was asked for") };
         assert_eq!(certs.settings().data_dir, Path::new("/d"));
         let args = ["my-robot", "--config", &path, "--port", "1"].map(OsString::from).to_vec();
-        let own = parse::<OwnRobot>(args, &[], &|_| None);
+        let own = parse::<OwnRobot>(args, &[], None, &|_| None);
         assert!(own.unwrap_err().to_string().contains("`sim-size`"), "only the simulated robot has it");
     }
 
     #[test]
     fn a_robot_of_ones_own_takes_the_flags_of_serve_at_once() {
         let args = ["my-robot", "--port", "9", "--open"].map(OsString::from).to_vec();
-        let own: OwnRobot = parse(args, &[], &|_| None).unwrap();
+        let own: OwnRobot = parse(args, &[], None, &|_| None).unwrap();
         let settings = own.serve.settings(&|_| None).unwrap();
         assert_eq!((settings.port, settings.open), (9, true));
+    }
+
+    /// What a `waldo run …` tells hosted teleoperation.
+    fn hosted(words: &str, env: &[(&str, &str)]) -> HostedSettings {
+        let env = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
+        let args: Vec<_> = words.split(' ').map(OsString::from).collect();
+        let run::Expanded { args, subcommand, settings: (file, settings) } = run::expand(&args).unwrap().unwrap();
+        let waldo: Waldo = parse(args, &subcommand, Some((&file, &settings)), &env).unwrap();
+        let Command::Hosted(hosted) = waldo.command else { unreachable!("hosted teleoperation was asked for") };
+        let (args, kind) = hosted.command.of();
+        stamped(args.settings(kind, &env).unwrap(), &args.sim).hosted.unwrap()
+    }
+
+    const BROKER: [(&str, &str); 3] = [
+        ("TRANSPORTS__BROKER__BROKER_URL", "http://127.0.0.1:8450"),
+        ("TRANSPORTS__BROKER__API_KEY", "dtk_dev_0123456789"),
+        ("TRANSPORTS__BROKER__ROBOT_NAME", "arm 7"),
+    ];
+
+    #[test]
+    fn a_blueprint_runs_with_the_variables_of_existing_installations() {
+        let words =
+            "waldo run teleop-hosted-xarm7 hosted-teleop-recorder --simulation --lcm-url udpm:// --latency-stamp";
+        let settings = hosted(words, &BROKER);
+        assert_eq!((settings.broker.as_str(), settings.name.as_str()), ("http://127.0.0.1:8450", "arm 7"));
+        assert_eq!((settings.kind, settings.record), (HostedKind::Arm, Some(Place::Hosted)));
+        assert_eq!(settings.cameras, ["overhead_left", "right_arm"]);
+        assert!(settings.lcm.is_some() && settings.pictures.latency_stamp);
+    }
+
+    #[test]
+    fn what_a_blueprint_says_counts_less_than_a_variable_and_a_flag() {
+        let words = "waldo run teleop-hosted-go2 --simulation";
+        let settings = hosted(words, &BROKER);
+        assert_eq!((settings.kind, settings.drive.units), (HostedKind::Twist, TwistUnits::Normalized));
+        assert!(settings.generation_a() && settings.record.is_none() && !settings.pictures.latency_stamp);
+        let mut env = BROKER.to_vec();
+        env.push(("WALDO_TWIST_UNITS", "si"));
+        assert_eq!(hosted(words, &env).drive.units, TwistUnits::Si);
+        let words = format!("{words} --twist-units normalized --record --video-max-width=640 --video-max-fps 15");
+        let settings = hosted(&words, &env);
+        assert_eq!((settings.drive.units, settings.record), (TwistUnits::Normalized, Some(Place::Teleop)));
+        assert_eq!((settings.pictures.max_width, settings.pictures.max_fps), (640, 15.0));
     }
 
     #[test]

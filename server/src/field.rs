@@ -12,10 +12,12 @@
 mod backend;
 mod config;
 mod connection;
+mod gate;
 mod input;
 mod large;
 mod outbox;
 mod publish;
+mod rights;
 mod robot;
 mod schedule;
 mod seat;
@@ -29,7 +31,8 @@ mod upgrade;
 mod worker;
 
 pub use backend::{BackendError, FieldBackend, FieldHold, MultiArmPassThroughBackend};
-pub use config::{FieldAccess, FieldConfig};
+pub use config::{FieldAccess, FieldConfig, FieldMapping};
+pub use rights::{FieldRights, FieldTokens, FieldTokensError};
 pub use robot::RobotField;
 pub(crate) use server::FieldDoor;
 pub use server::{FieldServer, FieldStartError};

@@ -14,6 +14,7 @@ mod channels;
 mod commands;
 mod hands;
 mod link;
+mod listeners;
 mod operator;
 mod outputs;
 mod pace;
@@ -23,10 +24,14 @@ mod service;
 mod surroundings;
 mod telemetry;
 mod teleop;
+#[cfg(test)]
+mod tests;
 mod voice;
 
 pub use self::broker::BrokerError;
+pub(crate) use self::listeners::Listeners;
 pub use self::outputs::{Output, Outputs, Stream};
+pub(crate) use self::pictures::Pictures;
 pub(crate) use self::service::Robot;
 pub use self::teleop::{HostedStartError, HostedStatus, HostedTeleop};
 pub use self::voice::Hearing;

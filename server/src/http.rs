@@ -13,8 +13,8 @@ mod sensors;
 mod serve;
 mod site;
 
-pub(crate) use access::random_token;
 pub use access::{Access, AccessError, Denied};
+pub(crate) use access::{is_token_text, presented, random_token};
 pub use bind::{BindError, bind, bind_for};
 pub(crate) use connection::{Link, link_of};
 pub use holder::Holder;

@@ -86,12 +86,13 @@ impl Waldo {
     ) -> Result<Self, ServeError> {
         // Before any motor moves.
         let port = policy::bind(settings)?;
-        let field_port = field::bind(settings)?;
+        let (field_port, field_tokens) = (field::bind(settings)?, field::tokens(settings)?);
         let control = Self::start_robot(server, settings.local, &hub, Arc::clone(&arbiter), robot).await?;
         let own = settings.cameras.v4l2.iter().map(|address| V4l2Camera::start(address.clone(), &hub));
         let own = own.collect::<Result<_, _>>()?;
         let policies = Policies::start(settings, server, (&control, Arc::clone(&arbiter), &hub), port).await?;
-        let start = |door| Field::start(settings, server, (&control, Arc::clone(&arbiter)), door, field_port);
+        let start =
+            |door| Field::start(settings, server, (&control, Arc::clone(&arbiter)), (door, field_port, field_tokens));
         let field = door.map(start).transpose()?;
         let (changed, stereo) = (hub.cameras_changed(), settings.cameras.stereo);
         server.set_video_sources(Some(sources(hub.cameras(), stereo)));

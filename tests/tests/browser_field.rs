@@ -510,3 +510,95 @@ async fn the_page_is_readable_on_a_phone_and_with_an_octopus() -> Result<()> {
     assert!(fits, "nothing sticks out");
     set.close().await
 }
+
+/// Where the left hand is that the page of a user of this character sends, while the emulated controller is there.
+async fn sent_hand(mode: &str, at: DVec3) -> Result<DVec3> {
+    let field = ScriptedRobot::start(Script::default()).await?;
+    let address = format!("?ws=wss://localhost:{}/x&mode={mode}#field", field.addr.port());
+    let set = Set::open(1280, 800, &address).await?;
+    let tab = &set.tab;
+    press(tab, "#join").await?;
+    field.until("a hello", |field| !field.messages("hello").is_empty()).await?;
+    let arms = json!(["user_1_arm_0", "user_1_arm_1"]);
+    let ack = json!({
+        "protocol": 1, "server_time": 0.0, "role": "vr_client", "character_mode": mode, "user_id": "user_1",
+        "arm_ids": arms, "controlled_arm_ids": arms,
+    });
+    field.say(&json!({"version": 1, "type": "hello_ack", "payload": ack}));
+    joined(tab).await?;
+    enter_vr(tab).await?;
+    place(tab, Hand::Left, at, DQuat::IDENTITY).await?;
+    let hand = |field: &ScriptedRobot| -> Option<DVec3> {
+        let inputs = field.messages("xr_input");
+        let place = &inputs.last()?["payload"]["controllers"]["left"]["pose"]["translation"];
+        Some(DVec3::new(place[0].as_f64()?, place[1].as_f64()?, place[2].as_f64()?))
+    };
+    field.until("the hand is there", |field| hand(field).is_some_and(|hand| hand.distance(at) < 0.15)).await?;
+    let sent = hand(&field).context("samples")?;
+    set.close().await?;
+    Ok(sent)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_walking_octopus_gets_where_controllers_point_and_others_where_they_are_held() -> Result<()> {
+    // The emulator's controllers are where their rays begin; they are held some centimetres from there.
+    let at = DVec3::new(-0.3, 1.25, -0.6);
+    let (ray, grip) = (sent_hand("octo-waypoint", at).await?, sent_hand("two-cr", at).await?);
+    assert!(ray.distance(at) < 1e-3, "{ray} is not {at}");
+    assert!(grip.distance(at) > 5e-3, "{grip} is where the ray begins");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_headsets_see_each_other_s_head_and_hands() -> Result<()> {
+    let set = Set::open(1280, 800, "#field").await?;
+    // The controllers of a walking octopus move no arms: what moves in the picture are head and hands.
+    let other = Chromium::launch(800, 600).await?;
+    let theirs = other.tab().await?;
+    with_headset(&theirs).await?;
+    theirs.open(set.robot.addr.port(), "?mode=octo-waypoint#field").await?;
+    let mut users = Vec::new();
+    for tab in [&set.tab, &theirs] {
+        press(tab, "#join").await?;
+        users.push(joined(tab).await?);
+        enter_vr(tab).await?;
+    }
+    for tab in [&set.tab, &theirs] {
+        tab.until("document.body.dataset.people === '1'").await?;
+    }
+    let stands = async |at: DVec3| -> Result<()> {
+        theirs.run(&format!("headset.position.set({}, {}, {})", at.x, at.y, at.z)).await?;
+        place(&theirs, Hand::Left, at + DVec3::new(-0.2, -0.15, 0.0), DQuat::IDENTITY).await?;
+        place(&theirs, Hand::Right, at + DVec3::new(0.2, -0.15, 0.0), DQuat::IDENTITY).await?;
+        let is_there = || {
+            let scene = set.scene();
+            let person = scene.people.get(&users[1])?;
+            let near = |place: [f64; 3], wanted: DVec3| DVec3::from_array(place).distance(wanted) < 0.15;
+            let hand = person.controllers.get(LEFT)?.pose.translation;
+            (near(person.head_pose.translation, at) && near(hand, at + DVec3::new(-0.2, -0.15, 0.0))).then_some(())
+        };
+        set.robot.until(&format!("the other one at {at}"), |_| is_there().is_some()).await?;
+        // Until that is drawn.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        Ok(())
+    };
+    stands(DVec3::new(0.0, 1.55, -1.2)).await?;
+    let near = Shot::of(&set.tab, "field-two-near").await?;
+    stands(DVec3::new(0.0, 1.55, 3.0)).await?;
+    let start = Instant::now();
+    loop {
+        let gone = Shot::of(&set.tab, "field-two-gone").await?.differs_from(&near);
+        if gone > 0.003 {
+            break;
+        }
+        if start.elapsed() > PATIENCE {
+            bail!("head and hands are not to be seen: {gone}");
+        }
+    }
+    // Who leaves VR shows no hands any more.
+    theirs.run("headset.activeSession.end()").await?;
+    set.tab.until("document.body.dataset.people === '0'").await?;
+    theirs.until("document.body.dataset.people === '1'").await?;
+    other.close().await?;
+    set.close().await
+}

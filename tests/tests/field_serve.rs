@@ -2,12 +2,14 @@
 
 use anyhow::{Context, Result, ensure};
 use futures_util::{SinkExt, StreamExt};
+use glam::DVec3;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use waldo_server::config::{FieldBackendKind, FieldSettings, Settings};
+use waldo_server::control::SourceKind;
 use waldo_tests::client::{Client, PATIENCE};
-use waldo_tests::driving::viewer;
+use waldo_tests::driving::{Headset, viewer};
 use waldo_tests::robot::{Robotics, with_field};
 
 /// A socket of the field, whatever it runs over.
@@ -138,4 +140,75 @@ async fn the_robot_itself_can_be_the_arms_of_a_field() -> Result<()> {
         }
     }
     anyhow::bail!("the robot does not follow: {before:?}, then {:?}", robot.grippers())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_headset_and_a_field_user_drive_the_robot_one_after_the_other_and_are_told() -> Result<()> {
+    let with_robot = |data: &std::path::Path| {
+        let field = FieldSettings { backend: FieldBackendKind::Robot, ..FieldSettings::default() };
+        Settings { field, ..with_field(data) }
+    };
+    let robot = Robotics::start(with_robot).await?;
+    // The headset drives; whoever grips in the field is told so, and moves nothing.
+    let headset = Headset::put_on(&robot).await?;
+    // Its grips must be seen open first, while the arms may move.
+    robot.until("the headset's poses", |robot| robot.waldo.server().frame().is_some()).await?;
+    headset.hands(|_| ()).await;
+    headset.toggle(&robot, true).await?;
+    let mut amy = Client::connect(robot.addr, &robot.tls, "/field").await?;
+    amy.say("hello", json!({"character_mode": "two-cr", "user_id": "amy", "ext": ["acks/1", "limits/1"]})).await?;
+    let ack = amy.hear_type("hello_ack").await?;
+    ensure!(ack["limits"]["max_translation"] == 2.0 && ack["limits"].get("max_speed").is_none(), "{ack}");
+    let until_told = async |amy: &mut Client, grip: f64, code: &str| -> Result<()> {
+        for _ in 0..600 {
+            amy.say("xr_input", hands(1.2, grip)).await?;
+            // One scene for each sample, and whatever comes with it.
+            loop {
+                let message = amy.hear().await?;
+                if message["type"] == "error" && message["payload"]["code"] == code {
+                    return Ok(());
+                }
+                if message["type"] == "scene_state" {
+                    break;
+                }
+            }
+        }
+        anyhow::bail!("nobody says {code}")
+    };
+    until_told(&mut amy, 1.0, "not_driver").await?;
+    let before = robot.grippers();
+    headset
+        .hands(|operator| {
+            operator.move_by(DVec3::new(0.0, 0.08, 0.0));
+        })
+        .await;
+    robot.until("the headset moves the arms", |robot| robot.grippers()[0].z > before[0].z + 0.03).await?;
+    headset.toggle(&robot, false).await?;
+    drop(headset);
+    robot.until("nobody drives", |robot| robot.waldo.control().driver().borrow().is_none()).await?;
+
+    // The field user drives, and hears that a page asks to.
+    until_told(&mut amy, 0.0, "released").await?;
+    let from = robot.grippers();
+    for n in 0..600 {
+        let y = 1.2 + f64::from(n).min(60.0) * 0.002;
+        amy.say("xr_input", hands(y, 1.0)).await?;
+        amy.hear_type("scene_state").await?;
+        if robot.grippers()[0].z > from[0].z + 0.03 {
+            break;
+        }
+    }
+    ensure!(robot.grippers()[0].z > from[0].z + 0.03, "the field user moves the arms");
+    let mut page = robot.client().await?;
+    let hello = json!({"type": "hello", "v": 1, "client": "t/1", "stream": "d", "role": "driver", "caps": ["lease"]});
+    page.send(hello.to_string()).await?;
+    page.receive_type("hello").await?;
+    page.send(json!({"type": "lease", "op": "take", "n": 1}).to_string()).await?;
+    until_told(&mut amy, 1.0, "lease_asked").await?;
+    drop(amy);
+    robot
+        .until("the page has it", |robot| {
+            robot.waldo.control().driver().borrow().is_some_and(|driver| driver.kind == SourceKind::LocalHuman)
+        })
+        .await
 }

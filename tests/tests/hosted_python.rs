@@ -67,12 +67,12 @@ async fn the_robot_dials_and_obeys_a_broker_in_python() -> Result<()> {
         let said = (0..3).map(|_| next()).collect::<Result<Vec<_>>>();
         Ok((said, next))
     });
-    let (said, mut next) = watched.await??;
+    let (said, next) = watched.await??;
     waldo.stop().await;
     if said.is_ok() {
         // It waits for this before it looks whether the robot said goodbye.
         drop(rehearsal.stdin.take());
-        tokio::task::spawn_blocking(move || next()).await??;
+        tokio::task::spawn_blocking(next).await??;
     }
     let output = tokio::task::spawn_blocking(move || rehearsal.wait_with_output()).await??;
     if !output.status.success() {

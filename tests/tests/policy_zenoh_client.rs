@@ -56,6 +56,33 @@ async fn our_client_runs_with_our_robot_with_extensions() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn long_frames_come_through_shared_memory_unless_the_client_wants_none() -> Result<()> {
+    let hub = SensorHub::default();
+    hub.declare_camera(CameraConfig::new("wrist", 720, 1280))?;
+    let (robot, locator) = (Obedient::new(hub.clone()), free_locator()?);
+    let server = robot.serve("arm-1", listening(&locator))?;
+    for shared_memory in [true, false] {
+        let options = Options { connect_timeout: Some(PATIENCE), shared_memory, ..Options::default() };
+        let client = PolicyClient::connect(&locator, options).await?;
+        let before = server.counts().shared;
+        let mut held = Vec::new();
+        for n in 0..20u8 {
+            hub.update_image("wrist", &vec![n; 720 * 1280 * 3])?;
+            held.push(client.observation().await?);
+        }
+        // What a policy keeps takes nothing from what comes later, nor is it written over.
+        for (n, observation) in held.iter().enumerate() {
+            let image = observation.camera("wrist")?.image()?;
+            ensure!(image.shape() == [720, 1280, 3] && image.iter().all(|value| usize::from(*value) == n), "{n}");
+        }
+        let shared = server.counts().shared - before;
+        ensure!(shared == if shared_memory { 20 } else { 0 }, "{shared}");
+        client.close().await;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn over_tls_our_client_speaks_to_a_robot_whose_certificate_it_trusts_and_to_no_other() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let made = || rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]);

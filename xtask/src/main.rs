@@ -5,6 +5,7 @@
 mod bench;
 mod checks;
 mod child;
+mod hosted;
 mod packages;
 mod python;
 mod run;
@@ -30,6 +31,8 @@ enum Xtask {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
         serve: Vec<OsString>,
     },
+    /// Start a broker with its SFU and a simulated robot that dials it, and print where to log in.
+    Hosted(hosted::Args),
     /// Run all checks and tests, or the named ones, and print a list of results.
     Test(checks::Args),
     /// Run a benchmark on release builds and print a table.
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
     let outcome = match Xtask::parse() {
         Xtask::Setup => setup::everything(),
         Xtask::Run { serve } => run::run(&serve),
+        Xtask::Hosted(args) => hosted::run(&args),
         Xtask::Test(args) => checks::run(&args),
         Xtask::Bench { what, args } => bench::run(what, &args),
         Xtask::Soak { args } => bench::soak(&args),

@@ -1,7 +1,7 @@
 //! What every request passes: headers, counters, origins, limits.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::header::{
@@ -24,6 +24,9 @@ use crate::limits::Class;
 
 /// Hex digits that stand for a caller.
 const CALLER: usize = 16;
+
+/// How long a request may take.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// What a page may do: nothing but itself.
 const POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; \
@@ -49,6 +52,14 @@ pub(super) async fn headers(request: Request, next: Next) -> Response {
     // Sessions and keys are nobody's but the caller's.
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// No request takes longer, whatever it waits for. An operation that has begun goes on.
+pub(super) async fn in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(LONGEST, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => ApiError::new(StatusCode::GATEWAY_TIMEOUT, "This took too long").into_response(),
+    }
 }
 
 /// Counts requests and their time, by the template of the route.

@@ -1,6 +1,7 @@
 //! R4 to R6: keys of robots.
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use waldo_protocol::hosted::{CreateKey, CreatedKey, ErrorBody, KeyInfo, KeyList, RevokedKey, detail};
@@ -70,8 +71,9 @@ pub(super) async fn list(
 pub(super) async fn revoke(
     State(api): State<Api>,
     KnownOperator(operator): KnownOperator,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<RevokedKey>, ApiError> {
+    let id = id.map(|Path(id)| id).unwrap_or_default();
     if !is_uuid(&id) || !api.store.revoke_key(&operator.sub, &id, now_ms()).await? {
         return Err(ApiError::new(StatusCode::NOT_FOUND, detail::KEY_NOT_FOUND));
     }

@@ -56,6 +56,10 @@ impl Sessions {
         let inner = self.0.clone();
         self.to_the_end(async move {
             let session = inner.joinable(&operator, &id).await?;
+            if wanted.takeover.is_some() && session.transport != "livekit" {
+                // Nobody is sent away for a request that comes to nothing.
+                offer(wanted.sdp_offer.as_deref())?;
+            }
             let (seat, lease) = inner.take_seat(&session, &operator, wanted.takeover.as_deref()).await?;
             if session.transport == "livekit" && !has_livekit {
                 if let Seat::New(lease) = &seat {

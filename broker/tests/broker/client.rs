@@ -10,6 +10,7 @@ use waldo_broker::auth::{PlainKey, Role, Strength};
 use waldo_broker::{Broker, Settings};
 
 use crate::engine::Scripted;
+use crate::postgres::CLUSTER;
 
 pub(crate) const PASSWORD: &str = "correct horse";
 pub(crate) const ALICE: &str = "alice@example.org";
@@ -83,6 +84,7 @@ pub(crate) async fn world() -> World {
 pub(crate) async fn world_with(change: impl FnOnce(&mut Settings)) -> World {
     let dir = tempfile::tempdir().unwrap();
     let mut settings = settings(&dir);
+    settings.database_url = CLUSTER.try_with(|cluster| cluster.fresh_database()).ok();
     change(&mut settings);
     let engine = Arc::new(Scripted::default());
     let broker = Broker::start_with(settings.clone(), engine.clone(), false).await.unwrap();

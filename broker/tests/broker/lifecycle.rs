@@ -1,1 +1,184 @@
-//! soon
+//! Sessions begin, are replaced, fall silent and end; what is in the store stays.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use waldo_broker::sfu::{EngineEvent, PeerId};
+
+use crate::client::{ALICE, KEY, ROBOT_OFFER, ids, until, world, world_with};
+
+#[tokio::test]
+async fn a_silent_operator_loses_the_slot_and_the_robot_is_told() {
+    silent_operator().await;
+}
+
+pub(crate) async fn silent_operator() {
+    let world = world_with(|settings| {
+        settings.timers.operator = Duration::from_millis(500);
+        settings.timers.reap_every = Duration::from_millis(50);
+    })
+    .await;
+    let alice = world.log_in(ALICE).await;
+    let id = world.register().await;
+    world.join(&alice, &id).await.ok();
+    world.bridge(&alice, &id).await.ok();
+    let beat = format!("/sessions/{id}/op-heartbeat");
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_millis(900) {
+        world.operator(&alice, "POST", &beat, Value::Null).await.ok();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(world.status(&alice, &id).await["state"], "active", "heartbeats keep the slot");
+    let status = world.until_state(&alice, &id, "idle").await;
+    assert_eq!(status["operator_id"], Value::Null);
+    assert!(world.engine.called("inject")[0].contains("evicted"));
+    assert!(world.engine.called("unbridge").len() == 1 && world.engine.called("close operator").len() == 1);
+    assert!(ids(&world.beat(&id).await.ok()).iter().all(Value::is_null));
+    let late = world.operator(&alice, "POST", &beat, Value::Null).await;
+    assert_eq!((late.status, late.detail().as_str()), (403, "Not the bound operator"));
+    let metrics = world.send(world.request("GET", "/metrics")).await.text;
+    assert!(metrics.contains("teleop_operator_evictions_total 1"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_silent_robot_ends_its_session_for_ever() {
+    silent_robot().await;
+}
+
+pub(crate) async fn silent_robot() {
+    let world = world_with(|settings| {
+        settings.timers.robot = Duration::from_millis(500);
+        settings.timers.reap_every = Duration::from_millis(50);
+    })
+    .await;
+    let alice = world.log_in(ALICE).await;
+    let id = world.register().await;
+    world.join(&alice, &id).await.ok();
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_millis(900) {
+        world.beat(&id).await.ok();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(world.status(&alice, &id).await["state"], "active", "heartbeats keep the session");
+    let status = world.until_state(&alice, &id, "disconnected").await;
+    assert_eq!(status["operator_id"], Value::Null);
+    until("the peers are gone", || world.engine.peers.lock().unwrap().is_empty()).await;
+    let beat = world.beat(&id).await;
+    assert_eq!((beat.status, beat.detail().as_str()), (404, "Session not found"));
+    assert_eq!(world.join(&alice, &id).await.status, 404);
+    assert!(world.send(world.request("GET", "/metrics")).await.text.contains("teleop_robot_evictions_total 1"));
+}
+
+#[tokio::test]
+async fn a_robot_that_comes_again_replaces_itself_and_its_operator_is_cut_off() {
+    let world = world().await;
+    let alice = world.log_in(ALICE).await;
+    let before = world.register().await;
+    let joined = world.join(&alice, &before).await.ok();
+    world.bridge(&alice, &before).await.ok();
+    let after = world.register().await;
+    let old = world.status(&alice, &before).await;
+    assert_eq!((&old["state"], &old["operator_id"]), (&json!("disconnected"), &Value::Null));
+    assert_eq!(old["superseded_by"], json!(after));
+    assert!(world.engine.called("inject")[0].contains("operator_lost"));
+    for name in ["cf_session_id", "robot_cf_session_id"] {
+        assert!(!world.engine.has(joined[name].as_str().unwrap()), "{name}");
+    }
+    assert_eq!(world.beat(&before).await.status, 404);
+    // Leaving the old one does not bring it back.
+    assert_eq!(world.leave(&alice, &before).await.ok()["state"], "disconnected");
+    assert_eq!(world.beat(&after).await.status, 200);
+    // Robots without a name of their own stand beside each other.
+    let unnamed = json!({"robot_name": "r", "sdp_offer": ROBOT_OFFER});
+    for _ in 0..2 {
+        world.robot(KEY, "POST", "/sessions", unnamed.clone()).await.ok();
+    }
+    assert_eq!(world.operator(&alice, "GET", "/sessions", Value::Null).await.ok().as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn ids_offers_tokens_and_leases_outlive_a_restart() {
+    restart().await;
+}
+
+pub(crate) async fn restart() {
+    let mut world = world().await;
+    let alice = world.log_in(ALICE).await;
+    world.engine.set(|script| {
+        script.video_offer = Some("v=0 picture".to_owned());
+        script.robot_offer = Some("v=0 voice".to_owned());
+    });
+    let id = world.register().await;
+    let lease = world.join(&alice, &id).await.ok()["lease_id"].as_str().unwrap().to_owned();
+    world.bridge(&alice, &id).await.ok();
+    let mut before = Value::Null;
+    while before["renegotiate_offer"].is_null() {
+        before = world.beat(&id).await.ok();
+    }
+    world.restart().await;
+    assert_eq!(world.beat(&id).await.ok(), before, "the robot notices nothing");
+    let path = |call: &str| format!("/sessions/{id}/{call}");
+    world.with_lease(&alice, &lease, &path("op-heartbeat"), Value::Null).await.ok();
+    let answer = json!({"sdp_answer": "v=0"});
+    world.with_lease(&alice, &lease, &path("renegotiate-answer"), answer.clone()).await.ok();
+    world.robot(KEY, "POST", &path("renegotiate-robot"), answer).await.ok();
+    world.bridge(&alice, &id).await.ok();
+    assert!(world.engine.called("bridge 2")[0].ends_with("stale 24"), "{:?}", world.engine.called("bridge"));
+    world.with_lease(&alice, &lease, &path("leave"), json!({})).await.ok();
+}
+
+#[tokio::test]
+async fn what_happens_at_the_engine_is_taken_note_of() {
+    let world = world().await;
+    let alice = world.log_in(ALICE).await;
+    let id = world.register().await;
+    let joined = world.join(&alice, &id).await.ok();
+    world.bridge(&alice, &id).await.ok();
+    let peer = |name: &str| PeerId::new(joined[name].as_str().unwrap());
+    let tell = |event| world.engine.events.send(event).unwrap();
+    tell(EngineEvent::PeerLost { peer: peer("cf_session_id"), reason: "ice".to_owned() });
+    let mut ack = world.beat(&id).await.ok();
+    while !ack["cmd_channel_subscriber_id"].is_null() {
+        ack = world.beat(&id).await.ok();
+    }
+    assert_eq!(world.status(&alice, &id).await["state"], "active", "the slot stays for who may come back");
+    world.bridge(&alice, &id).await.ok();
+    assert!(world.beat(&id).await.ok()["cmd_channel_subscriber_id"].is_u64());
+    tell(EngineEvent::PeerClosed { peer: peer("robot_cf_session_id") });
+    loop {
+        let reply = world.bridge(&alice, &id).await;
+        if reply.status == 409 {
+            assert_eq!(reply.detail(), "CF sessions not ready");
+            break;
+        }
+    }
+    let audit = world.operator(&alice, "GET", &format!("/sessions/{id}/audit"), Value::Null).await.ok();
+    assert!(audit.as_array().unwrap().iter().any(|entry| entry["event"] == "operator lost"), "{audit}");
+}
+
+#[tokio::test]
+async fn two_brokers_of_one_database_see_the_same() {
+    two_brokers().await;
+}
+
+pub(crate) async fn two_brokers() {
+    let world = world().await;
+    let other = waldo_broker::Broker::start_with(world.settings.clone(), world.engine.clone(), false).await.unwrap();
+    let alice = world.log_in(ALICE).await;
+    let id = world.register().await;
+    let first = world.url.clone();
+    let ask = async |url: &str, method: &str, call: &str, body: Value| {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = world.client.request(method, format!("{url}/api/v1{call}")).bearer_auth(&alice);
+        world.send(if body.is_null() { request } else { request.json(&body) }).await
+    };
+    let offer = json!({"sdp_offer": crate::client::OPERATOR_OFFER});
+    ask(&other.url(), "POST", &format!("/sessions/{id}/join"), offer).await.ok();
+    ask(&first, "POST", &format!("/sessions/{id}/bridge-datachannel"), Value::Null).await.ok();
+    let ack = world.beat(&id).await.ok();
+    assert!(ids(&ack).iter().all(Value::is_u64), "{ack}");
+    ask(&other.url(), "POST", &format!("/sessions/{id}/leave"), json!({})).await.ok();
+    assert!(ids(&world.beat(&id).await.ok()).iter().all(Value::is_null));
+    assert_eq!(ask(&first, "GET", &format!("/sessions/{id}/status"), Value::Null).await.ok()["state"], "idle");
+    other.stop().await;
+}

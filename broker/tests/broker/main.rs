@@ -1,13 +1,17 @@
 //! A real broker, asked over real sockets.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod accounts;
 mod client;
 mod engine;
 mod lifecycle;
 mod limits;
+mod nodes;
 #[path = "../peer/mod.rs"]
 mod peer;
 mod postgres;
+mod program;
 mod security;
 mod sessions;
 mod vectors;

@@ -203,6 +203,10 @@ fn is_rest(vector: &Value) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_rest_vector_holds() {
+    replay().await;
+}
+
+pub(crate) async fn replay() {
     let vectors: Vec<Value> = serde_json::from_str(VECTORS).unwrap();
     let mut replayed = 0;
     for vector in vectors.iter().filter(|vector| is_rest(vector)) {

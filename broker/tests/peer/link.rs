@@ -212,7 +212,7 @@ impl Link {
             match self.rtc.poll_output() {
                 Ok(Output::Timeout(at)) => {
                     let now = Instant::now();
-                    if at > now || turned && at <= now {
+                    if at > now || turned {
                         return at
                             .max(now + Duration::from_micros(if turned { 200 } else { 0 }))
                             .min(now + Duration::from_secs(1));

@@ -173,10 +173,10 @@ impl Peer {
 
     /// Closes the connection with a word, as a closed page does.
     pub async fn close(self) {
-        self.with(|link| {
-            let _ = link.rtc().close();
-        })
-        .await;
+        // Nothing can be closed while its channels are still being set up.
+        while !self.with(|link| link.rtc().close().is_ok()).await {
+            sleep(Duration::from_millis(5)).await;
+        }
         sleep(Duration::from_millis(50)).await;
     }
 }

@@ -22,7 +22,7 @@ async fn messages_of_all_four_channels_arrive_with_their_kind() {
     }
     for (label, binary, data) in [
         ("state_reliable_back", false, &br#"{"type":"pong"}"#[..]),
-        ("state_reliable_back", true, b""),
+        ("state_reliable_back", true, br#"{"type":"cmd_ack"}"#),
         ("map_unreliable", true, br#"{"type":"odom"}"#),
     ] {
         pair.robot.send(label, binary, data).await;

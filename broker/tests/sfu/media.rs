@@ -90,9 +90,33 @@ async fn an_operator_without_a_video_section_gets_one_offered() {
     let ((), ()) = tokio::join!(stream(&pair.robot, MediaKind::Video, 100), expect_picture(&mut pair.operator, 80));
 
     // The next bridge needs no other section.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    pair.operator.happened();
     pair.bridge(&engine, 2).await;
     assert_eq!(attach(&engine, &pair).await, None);
     let ((), ()) = tokio::join!(stream(&pair.robot, MediaKind::Video, 60), expect_picture(&mut pair.operator, 40));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_bridge_shows_the_picture_in_the_same_section_without_a_gap() {
+    let engine = engine();
+    let mut pair = Pair::connect(&engine, "a").await;
+    let mut last: Option<u64> = None;
+    for generation in 1..4 {
+        let bridge = pair.bridge(&engine, generation).await;
+        assert_eq!(attach(&engine, &pair).await, None);
+        stream(&pair.robot, MediaKind::Video, 40).await;
+        for _ in 0..40 {
+            let number = *packet(&mut pair.operator).await.seq_no;
+            assert_eq!(number, last.map_or(number, |last| last + 1), "bridge {generation}");
+            last = Some(number);
+        }
+        engine.close_bridge(&pair.robot_id, &pair.operator_id, &bridge).await;
+        // Nobody sees these, so that nobody may miss them.
+        for _ in 0..400 {
+            pair.robot.with(|link| link.send_packet(MediaKind::Video, 1, true, &[0; 100])).await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,11 @@
 //! Zenoh brings threads of its own. Whatever of it may block, such as to open and to close a session and to send, is done
 //! by one more thread per link: nobody else has to wait, and Zenoh cannot block on every kind of Tokio runtime.
 
+#[cfg(target_os = "linux")]
+mod memory;
+#[cfg(not(target_os = "linux"))]
+#[path = "zenoh/no_memory.rs"]
+mod memory;
 mod receiver;
 mod sender;
 mod settings;
@@ -19,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
+use waldo_protocol::policy::shared_memory::{MemoryNotice, MemoryOffer, notice_key, offer_key};
 use waldo_protocol::policy::{ClientId, EVERY_LIVE, RobotId, ZenohKeys, robot_of};
 use zenoh::bytes::ZBytes;
 use zenoh::matching::MatchingListener;
@@ -27,8 +33,9 @@ use zenoh::qos::{CongestionControl, Priority};
 use zenoh::sample::{Locality, Sample};
 use zenoh::{Config, Session, Wait};
 
+use self::memory::Memory;
 pub(crate) use self::receiver::Receiver;
-use self::receiver::inbox;
+use self::receiver::{Inbox, inbox};
 use self::sender::Outgoing;
 pub(crate) use self::sender::Sender;
 use super::pool::Pool;
@@ -55,6 +62,8 @@ pub(super) async fn dial(dial: Dial<'_>) -> Result<Link, DialError> {
     let config = settings::config(locator, dial.options).map_err(DialError::for_good)?;
     let search = Search {
         room: settings::room(&config),
+        limit: dial.options.max_message,
+        share: dial.options.shared_memory,
         config,
         own: dial.options.zenoh_config.is_some(),
         locator: locator.clone(),
@@ -78,6 +87,10 @@ struct Search {
     client: ClientId,
     /// Batches that Zenoh has for what is sent.
     room: u64,
+    /// Longest message that is taken, bytes.
+    limit: usize,
+    /// Whether to offer memory to a robot on this computer.
+    share: bool,
 }
 
 /// Opens the session, hands out the link, and sends what is given to it until it is no longer needed.
@@ -186,7 +199,7 @@ struct Sending {
     others: Publisher<'static>,
     lost: Arc<watch::Sender<Option<Lost>>>,
     /// Undeclared when the session closes.
-    _listening: (Subscriber<()>, MatchingListener<()>),
+    _listening: (Subscriber<()>, Option<Subscriber<()>>, MatchingListener<()>),
 }
 
 /// Puts a link together. It is lost when nobody listens to it any more.
@@ -195,19 +208,19 @@ fn link(session: &Session, robot: Option<RobotId>, search: &Search) -> Result<(L
     let (lost, lost_too) = watch::channel(None);
     let lost = Arc::new(lost);
     let (inbox, receiver) = inbox(lost_too.clone());
-    let unread = Arc::clone(&lost);
+    let incoming = Arc::new(Incoming { inbox, pool: Pool::default(), lost: Arc::clone(&lost) });
+    let arriving = Arc::clone(&incoming);
     let subscriber = session.declare_subscriber(keys.s2c.clone()).allowed_origin(Locality::Remote);
-    let pool = Pool::default();
     let subscriber = subscriber.callback(move |sample: Sample| {
-        let taken = match contiguous(&pool, sample.payload()) {
-            Some(frame) => inbox.take(frame),
-            None => Err(Lost::Network("no memory for what comes".to_owned())),
-        };
-        if let Err(why) = taken {
-            give_up(&unread, why);
-        }
+        let no_memory = || Lost::Network("no memory for what comes".to_owned());
+        arriving.take(contiguous(&arriving.pool, sample.payload()).ok_or_else(no_memory).map(Some));
     });
     let subscriber = subscriber.wait().map_err(DialError::later)?;
+    let shared = match &robot {
+        Some(robot) if search.share => share(session, robot, search, incoming)?,
+        _ => None,
+    };
+    let (notices, offer) = shared.unzip();
     let requests = publisher(session, &keys, Priority::DEFAULT)?;
     let others = publisher(session, &keys, Priority::DEFAULT)?;
     let actions = publisher(session, &keys, Priority::RealTime)?;
@@ -227,6 +240,12 @@ fn link(session: &Session, robot: Option<RobotId>, search: &Search) -> Result<(L
         }
         thread::sleep(LOOK_EVERY);
     }
+    // Before the first frame, which opens the session of this client otherwise.
+    if let (Some(robot), Some(offer)) = (&robot, offer) {
+        let offer = session.put(offer_key(robot, &search.client), offer.encode().as_slice()).express(true);
+        let offer = offer.congestion_control(CongestionControl::Block).allowed_destination(Locality::Remote);
+        offer.wait().map_err(DialError::later)?;
+    }
     let outgoing = Arc::<Outgoing>::default();
     let sender = Sender::new(requests, Arc::clone(&outgoing), search.room, lost_too);
     let link = Link {
@@ -236,7 +255,50 @@ fn link(session: &Session, robot: Option<RobotId>, search: &Search) -> Result<(L
         extensions: robot.is_some(),
         robot,
     };
-    Ok((link, Sending { outgoing, actions, others, lost, _listening: (subscriber, listener) }))
+    Ok((link, Sending { outgoing, actions, others, lost, _listening: (subscriber, notices, listener) }))
+}
+
+/// What comes, by whatever way.
+struct Incoming {
+    inbox: Inbox,
+    pool: Pool,
+    lost: Arc<watch::Sender<Option<Lost>>>,
+}
+
+impl Incoming {
+    /// A frame came, or none that counts, or something that ends the link.
+    fn take(&self, frame: Result<Option<Bytes>, Lost>) {
+        let taken = frame.and_then(|frame| frame.map_or(Ok(()), |frame| self.inbox.take(frame)));
+        if let Err(why) = taken {
+            give_up(&self.lost, why);
+        }
+    }
+}
+
+/// Makes memory to share with the robot and listens for what comes through it. `None` if this system has no such memory.
+fn share(
+    session: &Session,
+    robot: &RobotId,
+    search: &Search,
+    incoming: Arc<Incoming>,
+) -> Result<Option<(Subscriber<()>, MemoryOffer)>, DialError> {
+    let memory = match Memory::new() {
+        Ok(memory) => memory,
+        Err(error) => {
+            tracing::debug!(%error, "no memory to share with robots on this computer");
+            return Ok(None);
+        }
+    };
+    let (offer, limit) = (memory.offer(), search.limit);
+    let notices = session.declare_subscriber(notice_key(robot, &search.client)).allowed_origin(Locality::Remote);
+    let notices = notices.callback(move |sample: Sample| {
+        let nonsense = || Lost::Protocol("a frame outside of the shared memory".to_owned());
+        let notice = MemoryNotice::decode(&sample.payload().to_bytes()).ok_or_else(nonsense);
+        incoming.take(notice.and_then(|notice| {
+            memory.take(notice, limit, &incoming.pool).map_err(|error| Lost::Network(error.to_string()))
+        }));
+    });
+    Ok(Some((notices.wait().map_err(DialError::later)?, offer)))
 }
 
 fn give_up(lost: &watch::Sender<Option<Lost>>, why: Lost) {

@@ -29,8 +29,10 @@ wire_names! {
         SceneBin = "scene-bin/1",
         /// Acks tell whether anything changed, errors have a code and the type of what they answer.
         Acks = "acks/1",
-        /// Scenes have the people in them, see [`Person`](super::Person).
+        /// Scenes have the people in them, see [`Person`](super::Person), and tell who of the users is away.
         People = "people/1",
+        /// Scenes tell that the simulation stands still.
+        Paused = "paused/1",
     }
 }
 

@@ -86,8 +86,9 @@ impl Joined {
 pub struct Bounds {
     /// Farthest a target lies from the origin along each axis, metres.
     pub max_translation: f64,
-    /// Metres per second.
-    pub max_speed: f64,
+    /// Metres per second. `None`: no limit of the targets' own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_speed: Option<f64>,
     /// Longest message of this client, bytes.
     pub max_message: u32,
     /// Samples per second; of more the latest count.
@@ -100,7 +101,7 @@ pub struct Bounds {
 object! {
     Bounds {
         max_translation: f64,
-        max_speed: f64,
+        max_speed: Option<f64> = None,
         max_message: u32,
         max_input_hz: f64,
         workspace: Option<Workspace> = None,

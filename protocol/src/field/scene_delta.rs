@@ -353,6 +353,7 @@ struct DeltaFields {
     input_ack: Option<InputAck>,
     clamped: Vec<String>,
     paused: bool,
+    away: Vec<String>,
 }
 
 object! {
@@ -372,6 +373,7 @@ object! {
         input_ack: Option<InputAck> = None,
         clamped: AnyList<String> = Vec::new(),
         paused: bool = false,
+        away: AnyList<String> = Vec::new(),
     }
 }
 
@@ -394,7 +396,12 @@ impl<'de> Wire<'de> for SceneDelta {
             haptics: fields.haptics,
             people: fields.people,
             removed: fields.removed,
-            extras: SceneExtras { input_ack: fields.input_ack, clamped: fields.clamped, paused: fields.paused },
+            extras: SceneExtras {
+                input_ack: fields.input_ack,
+                clamped: fields.clamped,
+                paused: fields.paused,
+                away: fields.away,
+            },
         })
     }
 }

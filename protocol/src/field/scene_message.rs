@@ -36,6 +36,9 @@ pub struct SceneExtras {
     /// The simulation stands still.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
+    /// Users of whom nothing was heard for five seconds, or whose link broke and who may come back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub away: Vec<String>,
 }
 
 /// What became of a client's samples.
@@ -174,6 +177,7 @@ struct SceneFields {
     input_ack: Option<InputAck>,
     clamped: Vec<String>,
     paused: bool,
+    away: Vec<String>,
 }
 
 object! {
@@ -192,6 +196,7 @@ object! {
         input_ack: Option<InputAck> = None,
         clamped: AnyList<String> = Vec::new(),
         paused: bool = false,
+        away: AnyList<String> = Vec::new(),
     }
 }
 
@@ -214,7 +219,12 @@ impl From<SceneFields> for SceneMessage {
             haptics: fields.haptics,
             people: fields.people,
         };
-        let extras = SceneExtras { input_ack: fields.input_ack, clamped: fields.clamped, paused: fields.paused };
+        let extras = SceneExtras {
+            input_ack: fields.input_ack,
+            clamped: fields.clamped,
+            paused: fields.paused,
+            away: fields.away,
+        };
         // Only a numbered frame has a table.
         let arm_table = if frame.is_some() { fields.arm_table } else { Vec::new() };
         Self { scene, frame, arm_table, extras }

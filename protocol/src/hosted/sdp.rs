@@ -5,16 +5,21 @@ use std::borrow::Cow;
 const CANDIDATE: &str = "a=candidate:";
 const END_OF_CANDIDATES: &str = "a=end-of-candidates";
 
+/// Most media sections of a description that is repaired; others make do with it as it is. Bounds what a description can
+/// grow to.
+const MAX_SECTIONS: usize = 64;
+
 /// The description with the candidates of its first media section that has any in each section that has none.
 ///
 /// Some peers keep candidates per section and let the last one win, so that a section without any makes them forget all.
 pub fn repair_candidates(sdp: &str) -> Cow<'_, str> {
     let (session, sections) = split(sdp);
     let belongs = |line: &&str| line.starts_with(CANDIDATE) || *line == END_OF_CANDIDATES;
-    let candidates = sections.iter().map(|section| lines(section).filter(belongs).collect::<Vec<_>>());
-    let Some(candidates) = candidates.into_iter().find(|candidates| !candidates.is_empty()) else {
+    let mut candidates = sections.iter().map(|section| lines(section).filter(belongs).collect::<Vec<_>>());
+    let candidates = candidates.find(|candidates| !candidates.is_empty()).unwrap_or_default();
+    if candidates.is_empty() || sections.len() > MAX_SECTIONS {
         return Cow::Borrowed(sdp);
-    };
+    }
     let mut repaired = session.to_owned();
     for section in sections {
         if lines(section).any(|line| line.starts_with(CANDIDATE)) {
@@ -85,5 +90,5 @@ fn split(sdp: &str) -> (&str, Vec<&str>) {
 
 /// Lines without their ends.
 fn lines(section: &str) -> impl Iterator<Item = &str> {
-    section.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line))
+    section.split('\n').map(|line| line.trim_end_matches('\r'))
 }

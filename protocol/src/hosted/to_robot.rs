@@ -354,6 +354,12 @@ fn command(
     read(nonce.clone()).unwrap_or(ToRobot::Refused(RefusedCommand { nonce, kind, problem }))
 }
 
+/// The lamp's level, 0 to 10, for a brightness of 0 to 1.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 10")]
+pub fn light_level(brightness: f64) -> u8 {
+    (brightness.clamp(0.0, 1.0) * 10.0).round_ties_even() as u8
+}
+
 /// Of `brightness`, or of what pages said before that.
 fn brightness(message: &Map<String, Value>) -> Option<f64> {
     match message.get("brightness") {

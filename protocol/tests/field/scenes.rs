@@ -355,6 +355,7 @@ fn what_is_for_one_client_joins_what_is_for_all() {
         input_ack: Some(InputAck { seq: 7, recv_ts: 1.5, age_ms: 2.0, lost: 1 }),
         clamped: vec!["amy_arm_0".to_owned()],
         paused: true,
+        away: vec!["bob".to_owned()],
     };
     let Ok(ServerMessage::SceneState(read)) = ServerMessage::decode(&extras.add_to(&text)) else { panic!() };
     assert_eq!(read.extras, extras);

@@ -148,7 +148,7 @@ pub(crate) fn client_message() -> impl Strategy<Value = ClientMessage> {
 
 fn bounds() -> impl Strategy<Value = Bounds> {
     let workspace = three().prop_map(|min| Workspace::new(min, min.map(|c| c.max(c + 1.0))).unwrap());
-    (number(), number(), any::<u32>(), number(), option::of(workspace)).prop_map(
+    (number(), option::of(number()), any::<u32>(), number(), option::of(workspace)).prop_map(
         |(max_translation, max_speed, max_message, max_input_hz, workspace)| Bounds {
             max_translation,
             max_speed,
@@ -288,10 +288,12 @@ fn extras() -> impl Strategy<Value = SceneExtras> {
         age_ms,
         lost,
     });
-    (option::of(ack), vec(name(), 0..3), any::<bool>()).prop_map(|(input_ack, clamped, paused)| SceneExtras {
+    let names = || vec(name(), 0..3);
+    (option::of(ack), names(), any::<bool>(), names()).prop_map(|(input_ack, clamped, paused, away)| SceneExtras {
         input_ack,
         clamped,
         paused,
+        away,
     })
 }
 

@@ -4,6 +4,7 @@ mod field;
 mod hosted;
 mod policy;
 mod publish;
+mod record;
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -19,6 +20,7 @@ pub(super) use self::hosted::HostedCommandArgs;
 use self::hosted::{HostedArgs, KindArg};
 use self::policy::PolicyArgs;
 pub(super) use self::publish::{FieldCommand, FieldCommandArgs, PublishArgs};
+pub(super) use self::record::ReportArgs;
 use crate::config::{BitrateRange, CameraSettings, PortRange, Settings, Stereo, default_data_dir};
 use crate::sensors::V4l2Address;
 use crate::video::H264Encoder;
@@ -71,9 +73,29 @@ pub(super) enum Command {
     /// Let operators far away reach the robot through a broker, and nobody else
     #[command(arg_required_else_help = true)]
     Hosted(HostedCommandArgs),
+    /// Run a blueprint: a command with its settings under one name
+    ///
+    /// Run a blueprint: a command with its settings under one name, or one from a file. Options are those of the command that
+    /// it runs.
+    #[command(arg_required_else_help = true, after_help = run_explained())]
+    Run {
+        /// Its name, or a file that ends in .toml
+        blueprint: String,
+        /// What else to run: `hosted-teleop-recorder`, `teleop-recorder`
+        modules: Vec<String>,
+        /// With the simulated robot, the only one of this program
+        #[arg(long)]
+        simulation: bool,
+    },
+    /// Write the report of a recording, ours or one of DimOS, next to it
+    Report(ReportArgs),
     /// Show the certificate that browsers are asked to accept, or renew it
     #[command(after_help = ABOUT_SETTINGS)]
     Certs(CertsArgs),
+}
+
+fn run_explained() -> String {
+    format!("Blueprints: {}", super::run::names().join(", "))
 }
 
 /// Operate this robot from a VR headset.
@@ -315,14 +337,17 @@ pub(super) struct SimArgs {
     #[arg(long, value_name = "WxH", value_parser = size)]
     pub(super) sim_size: Option<(u32, u32)>,
     /// Draw the capture time into each picture, for measurements of delay
-    #[arg(long, value_name = "PLACE")]
+    #[arg(long, value_name = "PLACE", num_args = 0..=1, default_missing_value = "strip")]
     pub(super) latency_stamp: Option<StampPlace>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum StampPlace {
     /// A row of black and white cells from the top left
     Corner,
+    /// A strip below the pictures for operators far away, whose pages read it
+    #[value(alias = "true")]
+    Strip,
 }
 
 /// Factors of the clutch.

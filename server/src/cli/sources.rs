@@ -11,8 +11,19 @@ use clap::{Arg, Command, ValueHint};
 use toml::{Table, Value};
 
 /// Variables that existing installations of this wire have set; our own of the same meaning count more.
-const ALIASES: [(&str, &str); 3] =
-    [("ice-server", "AXOL_TURN_URL"), ("ice-username", "AXOL_TURN_USERNAME"), ("ice-credential", "AXOL_TURN_PASSWORD")];
+const ALIASES: [(&str, &str); 11] = [
+    ("ice-server", "AXOL_TURN_URL"),
+    ("ice-username", "AXOL_TURN_USERNAME"),
+    ("ice-credential", "AXOL_TURN_PASSWORD"),
+    ("hosted-broker", "TRANSPORTS__BROKER__BROKER_URL"),
+    ("hosted-id", "TRANSPORTS__BROKER__ROBOT_ID"),
+    ("hosted-id", "TELEOP_ROBOT_ID"),
+    ("hosted-name", "TRANSPORTS__BROKER__ROBOT_NAME"),
+    ("hosted-name", "TELEOP_ROBOT_NAME"),
+    ("heartbeat-hz", "TRANSPORTS__BROKER__HEARTBEAT_HZ"),
+    ("ordered", "TRANSPORTS__BROKER__ORDERED"),
+    ("max-retransmits", "TRANSPORTS__BROKER__MAX_RETRANSMITS"),
+];
 
 /// A setting is wrong; the message names it and where it stands.
 #[derive(Debug, thiserror::Error)]
@@ -28,11 +39,12 @@ pub(super) enum SettingError {
     File { path: PathBuf, detail: String },
 }
 
-/// The command line with the settings of environment and file in front of its own. `subcommand` is the one it names.
+/// The command line with the settings of a blueprint, of the file and of the environment in front of its own. `subcommand` is the one it names.
 pub(super) fn layered(
     mut root: Command,
     subcommand: &[String],
     args: Vec<OsString>,
+    blueprint: Option<(&Path, &Table)>,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Vec<OsString>, SettingError> {
     root.build();
@@ -45,15 +57,18 @@ pub(super) fn layered(
         }
     }
     let mut below = Vec::new();
+    if let Some((path, settings)) = blueprint {
+        below.extend(from_table(&root, command, path, settings.clone())?);
+    }
     if let Some(path) = config_file(&root, &args, subcommand, env) {
         below.extend(from_file(&root, command, &path)?);
     }
     for (key, arg) in keys(command) {
         let own = format!("WALDO_{}", key.to_uppercase().replace('-', "_"));
         let set = |name: &str| env(name).filter(|value| !value.is_empty() && arg.get_id() != "config");
-        let alias = ALIASES.iter().find(|(of, _)| *of == key).map(|(_, alias)| *alias);
-        let other = || alias.and_then(|alias| Some((alias.to_owned(), set(alias)?)));
-        if let Some((name, value)) = set(&own).map(|value| (own, value)).or_else(other) {
+        let mut aliases = ALIASES.iter().filter(|(of, _)| *of == key).map(|(_, alias)| *alias);
+        let mut other = || aliases.find_map(|alias| Some((alias.to_owned(), set(alias)?)));
+        if let Some((name, value)) = set(&own).map(|value| (own, value)).or_else(&mut other) {
             let flag = flag(key, &value);
             check(command, &flag).map_err(|detail| SettingError::Value { at: name, detail })?;
             below.push(flag);
@@ -95,6 +110,12 @@ fn from_file(root: &Command, command: &Command, path: &Path) -> Result<Vec<OsStr
         let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
         broken(format!("line {line}: {}", error.message().replace('\n', ", ")))
     })?;
+    from_table(root, command, path, table)
+}
+
+/// The flags that the settings of a table stand for.
+fn from_table(root: &Command, command: &Command, path: &Path, table: Table) -> Result<Vec<OsString>, SettingError> {
+    let broken = |detail: String| SettingError::File { path: path.to_owned(), detail };
     let all = std::iter::once(root).chain(root.get_subcommands()).flat_map(keys);
     let mut known: Vec<_> = all.map(|(key, _)| key).filter(|key| *key != "config").collect();
     known.sort_unstable();

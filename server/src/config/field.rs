@@ -1,8 +1,12 @@
 //! The field service, as settings.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use waldo_protocol::field::ClutchMode;
+
 use crate::control::SourceKind;
+use crate::field::FieldMapping;
 
 /// The scene of arms that users of the Virtual Field wire share.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +25,14 @@ pub struct FieldSettings {
     /// Whether that limit also holds for clients that did not agree on it, which otherwise have 5 s. With the robot it
     /// always does.
     pub strict_deadman: bool,
+    /// Tokens beside that of the page, each with its rights, see [`FieldTokens::read`](crate::field::FieldTokens::read).
+    pub tokens: Option<PathBuf>,
+    /// Origins of pages that may come in like that of this server; with any, pages of others are refused.
+    pub origins: Vec<String>,
+    /// How hands become commands. Smoothing is not for the robot, which sees hands as they are.
+    pub mapping: FieldMapping,
+    /// Whether the grips mean anything to simulated arms; the robot's always follow a held grip only.
+    pub clutch: ClutchMode,
 }
 
 /// What the arms of a field are.
@@ -45,6 +57,10 @@ impl Default for FieldSettings {
             tls: false,
             backend: FieldBackendKind::default(),
             deadman: Duration::from_millis(300),
+            tokens: None,
+            origins: Vec::new(),
+            mapping: FieldMapping::default(),
+            clutch: ClutchMode::Off,
             strict_deadman: false,
         }
     }

@@ -3,8 +3,12 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use waldo_protocol::hosted::{ArmSettings, DriveSettings, TaskNames};
+use waldo_protocol::hosted::{ArmSettings, DriveSettings, TaskNames, TwistUnits};
 use waldo_protocol::vr::Hand;
+
+use crate::lcm::LcmUrl;
+use crate::record::Place;
+use crate::video::ComposeSettings;
 
 /// What an operator far away moves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,6 +104,12 @@ pub struct HostedSettings {
     pub max_retransmits: u16,
     /// The robot's cameras that are `cam1` and `cam2`; empty for its first two.
     pub cameras: Vec<String>,
+    /// How their pictures are put together.
+    pub pictures: ComposeSettings,
+    /// Where outputs are recorded, if they are.
+    pub record: Option<Place>,
+    /// The LCM network on which outputs are published, if they are.
+    pub lcm: Option<LcmUrl>,
 }
 
 impl HostedSettings {
@@ -126,7 +136,15 @@ impl HostedSettings {
             ordered: false,
             max_retransmits: 0,
             cameras: Vec::new(),
+            pictures: ComposeSettings::default(),
+            record: None,
+            lcm: None,
         }
+    }
+
+    /// Whether the robot is wired as robots of generation A were: outputs by task, or twists as parts of its own speeds.
+    pub fn generation_a(&self) -> bool {
+        self.task_names != TaskNames::default() || self.drive.units == TwistUnits::Normalized
     }
 }
 

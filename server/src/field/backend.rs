@@ -9,7 +9,7 @@ mod scene;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use waldo_protocol::field::{CharacterMode, Mesh, MeshChange, MultiArmCommand, Overlay, SceneState, Smoothing};
+use waldo_protocol::field::{CharacterMode, Limits, Mesh, MeshChange, MultiArmCommand, Overlay, SceneState, Smoothing};
 
 pub use self::scene::MultiArmPassThroughBackend;
 
@@ -45,7 +45,16 @@ pub enum BackendError {
     },
 }
 
-/// Why the commands of a user move nothing at this moment.
+/// What the owners begin with that are publishers, and no users: they have a name space of their own. On the wire they
+/// are what they call themselves.
+pub(super) const PUBLISHERS: &str = "pub:";
+
+/// The owner of what a publisher puts into the scene.
+pub(super) fn publisher_id(name: &str) -> String {
+    format!("{PUBLISHERS}{name}")
+}
+
+/// Why the commands of a user move nothing at this moment, or what else they should know then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldHold {
     /// For programs: short, snake case.
@@ -101,12 +110,20 @@ pub trait FieldBackend: Send {
         false
     }
 
+    /// Hands that let go of all arms of a user, who is about to be removed. Takes no time.
+    fn let_go(&mut self, user: &str, command: &MultiArmCommand);
+
+    /// What bounds the targets of the arms, for clients to know; `None` where that is not a box and a speed.
+    fn limits(&self) -> Option<Limits> {
+        None
+    }
+
     /// How the hands of users are smoothed on their way to this back end.
     fn smoothing(&self) -> Smoothing {
         Smoothing::PerMessage(0.25)
     }
 
-    /// Why this user's commands move nothing now, if that is so.
+    /// Why this user's commands move nothing now, or what else they should know, if there is such a thing.
     fn hold(&self, user: &str) -> Option<FieldHold> {
         let _ = user;
         None

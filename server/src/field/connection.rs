@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::outbox::{Message, Outbox, Outgoing};
@@ -23,6 +23,9 @@ use crate::websocket::{self, Close, LINGER, Messages, Pings, ReadEnd, farewell, 
 /// Period of pings, and how long a pong may take. Tighter ones kill healthy links under load; a command of hands that are
 /// gone has ended long before.
 const PING: Duration = Duration::from_secs(20);
+
+/// Who takes messages more slowly than this has a link on which nothing works, bytes per second.
+const SLOWEST: f64 = (16 << 10) as f64;
 
 /// How long the kernel tries to bring data to a peer that acknowledges none.
 const HALF_OPEN: Duration = Duration::from_secs(10);
@@ -187,9 +190,32 @@ async fn send(
     }
 }
 
+/// None if it cannot be written, or if that takes for ever: no ping can be due in the middle of a message.
 async fn write(writer: &mut (impl AsyncWrite + Unpin), message: Message) -> Option<()> {
-    match message {
-        Message::Text(frame) => frames::text(writer, frame).await.ok(),
-        Message::Binary(frame) => frames::binary(writer, frame).await.ok(),
+    let patience = 2 * PING + Duration::from_secs_f64(message.len() as f64 / SLOWEST);
+    let writing = async {
+        match message {
+            Message::Text(frame) => frames::text(writer, frame).await,
+            Message::Binary(frame) => frames::binary(writer, frame).await,
+        }
+    };
+    timeout(patience, writing).await.ok()?.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tokio::io::duplex;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_nothing_of_a_message_is_given_up_as_after_a_ping() {
+        let (outbox, pings, alive) = (Outbox::default(), Pings::default(), AtomicBool::new(true));
+        let (mut ours, _theirs) = duplex(16);
+        outbox.scene(vec![Message::text(Bytes::from(vec![b' '; 160 << 10]))]);
+        let begin = Instant::now();
+        assert_eq!(send(&outbox, &mut ours, &pings, &alive).await, None);
+        assert_eq!(begin.elapsed().as_secs(), 50, "20 s, 20 s, and 10 s for its length");
     }
 }

@@ -30,7 +30,8 @@ impl Message {
         Self::Text(Frame::new(text))
     }
 
-    fn len(&self) -> usize {
+    /// Bytes.
+    pub(super) fn len(&self) -> usize {
         match self {
             Self::Text(frame) | Self::Binary(frame) => frame.len(),
         }

@@ -88,18 +88,19 @@ impl Publisher {
         {
             tracing::error!("a scene cannot be shown: {error}");
         }
-        let paused = service.shared.is_paused();
+        let (paused, away) = (service.shared.is_paused(), service.away(now));
         for client in clients {
             // Room first: what was marked as sent must be sent.
             if !client.outbox.has_room() {
                 service.config.metrics.field_frame("skipped", 0);
                 continue;
             }
-            let mut view = client.view();
+            // Nobody waits for the view while something is encoded.
+            let mut view = client.view().clone();
             if !view.trusted || pushed.is_err() {
                 continue;
             }
-            let extras = extras(&view, snapshot, paused, now);
+            let extras = extras(&view, snapshot, (paused, &away), now);
             let messages = if view.ext.has(Extension::SceneDelta) {
                 self.step(&mut view, &extras)
             } else {
@@ -108,23 +109,26 @@ impl Publisher {
             if messages.is_empty() {
                 continue;
             }
+            let mut shown = client.view();
+            if !shown.goes_on_from(&view) {
+                // This leans on what the client has no more, or may not have.
+                continue;
+            }
+            (shown.marks, shown.cursor, shown.told) = (view.marks, view.cursor, view.told);
             // Before anybody can begin the view anew: nothing that leans on the old one comes after that.
             let bytes = client.outbox.scene(messages);
-            drop(view);
+            drop(shown);
             service.config.metrics.field_frame("queued", bytes);
         }
     }
 
     /// The frame for a client that gets whole ones; none if it has to wait for its turn.
     fn whole(&mut self, view: &mut View, scene: &SceneState, extras: &SceneExtras, now: MonoTime) -> Vec<Message> {
-        // What is marked as sent must be sent.
-        let mut marks = view.marks.clone();
         let data = match view.role {
-            Some(_) => marks.next(&scene.meshes),
+            Some(_) => view.marks.next(&scene.meshes),
             None => MeshData::Whole,
         };
         let Some(body) = self.plain(scene, data, view.ext.has(Extension::People), now) else { return Vec::new() };
-        view.marks = marks;
         vec![Message::Text(with_extras(&body, extras))]
     }
 
@@ -154,7 +158,10 @@ impl Publisher {
         let Some(Encoded { binary, text, quiet }) = self.encoded(step) else { return Vec::new() };
         view.cursor = step.cursor();
         let mut messages: Vec<_> = binary.map(|binary| Message::Binary(Frame::new(binary))).into_iter().collect();
-        if !quiet || *extras != SceneExtras::default() {
+        let told = *extras != SceneExtras::default();
+        // Also that there is nothing of its own to tell any more.
+        let told_before = std::mem::replace(&mut view.told, told);
+        if !quiet || told || told_before {
             messages.push(Message::Text(with_extras(&text, extras)));
         }
         messages
@@ -172,8 +179,7 @@ impl Publisher {
 }
 
 /// What is for one client alone.
-fn extras(view: &View, snapshot: &Snapshot, paused: bool, now: MonoTime) -> SceneExtras {
-    let extended = !view.ext.is_empty();
+fn extras(view: &View, snapshot: &Snapshot, (paused, away): (bool, &[String]), now: MonoTime) -> SceneExtras {
     let ack = view.seat.as_ref().and_then(|seat| seat.link().ack);
     SceneExtras {
         input_ack: ack.map(|Ack { seq, at, lost }| InputAck {
@@ -183,7 +189,8 @@ fn extras(view: &View, snapshot: &Snapshot, paused: bool, now: MonoTime) -> Scen
             lost,
         }),
         clamped: if view.ext.has(Extension::Limits) { snapshot.clamped.iter().cloned().collect() } else { Vec::new() },
-        paused: paused && extended,
+        paused: paused && view.ext.has(Extension::Paused),
+        away: if view.ext.has(Extension::People) { away.to_vec() } else { Vec::new() },
     }
 }
 
@@ -228,6 +235,7 @@ mod tests {
             input_ack: Some(InputAck { seq: 7, recv_ts: 1.0, age_ms: 2.0, lost: 0 }),
             clamped: vec!["u_arm_0".to_owned()],
             paused: true,
+            away: vec!["bob".to_owned()],
         };
         assert_eq!((read(&extras).scene, read(&extras).extras), (scene.clone(), extras));
         assert_eq!(read(&SceneExtras::default()).extras, SceneExtras::default());

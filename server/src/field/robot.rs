@@ -42,6 +42,17 @@ const NOBODY: &str = "robot";
 /// How strongly a controller is shaken whose arm comes to a limit.
 const LIMIT_FELT: f64 = 0.3;
 
+/// Users whose hold is asked for in one step.
+const LOOKS: usize = 4;
+
+/// What the one who drives is told while somebody else asks to drive.
+const LEASE_ASKED: FieldHold = FieldHold {
+    code: "lease_asked",
+    text: Cow::Borrowed(
+        "Somebody asks to drive the robot: leave the field to let them, or they have it in ten seconds.",
+    ),
+};
+
 /// What becomes of the arbiter's events.
 type Report = Box<dyn Fn(Event) + Send>;
 
@@ -63,6 +74,10 @@ pub struct RobotField {
     shown: Option<(String, u64)>,
     /// Who had the robot in the last step.
     driver: Option<SourceId>,
+    /// Somebody asked then to have it instead.
+    asked: bool,
+    /// Whose hold was looked at last.
+    looked: usize,
     report: Report,
     clock: Clock,
 }
@@ -110,6 +125,8 @@ impl RobotField {
             clamped: BTreeSet::new(),
             shown: None,
             driver: None,
+            asked: false,
+            looked: 0,
             report,
             clock,
         };
@@ -123,12 +140,12 @@ impl RobotField {
         // Who holds this lock holds up the control loop, and must not be held up by encoders meanwhile. All else that
         // this thread does, such as comparing the meshes of publishers, has no such hurry, and no bound that would let
         // it run before everybody.
-        let (result, driver) = while_urgent(Urgent::Poses, || {
+        let (result, lease) = while_urgent(Urgent::Poses, || {
             let mut arbiter = self.arbiter.lock().unwrap_or_else(PoisonError::into_inner);
             let result = act(&mut arbiter, now, &mut events);
-            (result, arbiter.lease().driver)
+            (result, arbiter.lease())
         });
-        self.driver = driver;
+        (self.driver, self.asked) = (lease.driver, lease.request.is_some());
         events.into_iter().for_each(&self.report);
         result
     }
@@ -143,6 +160,17 @@ impl RobotField {
             }
         }
         hands
+    }
+
+    /// Those whose hold is asked for in this step: who drives, and the others in turn, a few at a time, since the arbiter is
+    /// not to be kept busy. Everybody's turn comes within 40 ms.
+    fn whose_turn(&mut self) -> Vec<SourceId> {
+        let sources: Vec<SourceId> = self.users.values().map(|user| user.source).collect();
+        let mut looked: Vec<SourceId> = sources.iter().copied().filter(|source| Some(*source) == self.driver).collect();
+        let others = sources.iter().cycle().skip(self.looked % sources.len().max(1));
+        looked.extend(others.take(sources.len().min(LOOKS)).filter(|source| Some(**source) != self.driver));
+        self.looked = self.looked.wrapping_add(LOOKS);
+        looked
     }
 
     /// Brings the arms of the scene up to date.
@@ -220,14 +248,17 @@ impl FieldBackend for RobotField {
                 said.push((user.source, hands));
             }
         }
-        let sources: Vec<SourceId> = self.users.values().map(|user| user.source).collect();
+        let looked = self.whose_turn();
         let holds: Vec<Option<Hold>> = self.arbitrate(|arbiter, now, events| {
             arbiter.on_field_step(now, &said, events);
-            sources.iter().map(|source| arbiter.hold_for(now, *source)).collect()
+            looked.iter().map(|source| arbiter.hold_for(now, *source)).collect()
         });
-        let mut clamp = None;
-        for ((name, user), hold) in self.users.iter_mut().zip(holds) {
+        for user in self.users.values_mut() {
             user.asks = said.iter().any(|(source, hands)| *source == user.source && hands.is_some());
+        }
+        let mut clamp = None;
+        for (source, hold) in looked.into_iter().zip(holds) {
+            let Some((name, user)) = self.users.iter_mut().find(|(_, user)| user.source == source) else { continue };
             user.hold = hold.as_ref().filter(|hold| hold.severity == Severity::Hold).map(told);
             let limited = |hold: &Hold| hold.severity == Severity::Clamp && self.driver == Some(user.source);
             if let Some(hold) = hold.filter(limited) {
@@ -254,6 +285,9 @@ impl FieldBackend for RobotField {
 
     fn wait(&mut self, _user: &str, _waits: bool) {}
 
+    /// The arbiter is told that a user is gone, which is more than that they let go.
+    fn let_go(&mut self, _user: &str, _command: &MultiArmCommand) {}
+
     fn heeds_stop(&self) -> bool {
         true
     }
@@ -265,7 +299,9 @@ impl FieldBackend for RobotField {
     }
 
     fn hold(&self, user: &str) -> Option<FieldHold> {
-        self.users.get(user)?.hold.clone()
+        let user = self.users.get(user)?;
+        let asked = || (self.asked && self.driver == Some(user.source)).then_some(LEASE_ASKED);
+        user.hold.clone().or_else(asked)
     }
 }
 

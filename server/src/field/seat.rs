@@ -5,12 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use waldo_protocol::field::{CharacterMode, ErrorMessage, Extension, Extensions, ServerMessage};
 use waldo_protocol::time::MonoTime;
 
+use super::backend::FieldHold;
 use super::input::Input;
 use super::outbox::{Message, Outbox};
 use super::sequence::Ack;
+use crate::vr::Bucket;
 
 /// The code that those are told too who agreed on nothing but a dead-man.
-pub(super) const DEADMAN: &str = "deadman";
+const DEADMAN: &str = "deadman";
+
+/// Words about holds to one client: so many per second, and so many at once.
+const HOLD_WORDS: (f64, f64) = (10.0, 10.0);
 
 /// One user with their arms. Shared by the socket, which writes what the hands do, and the simulation, which reads it.
 #[derive(Debug)]
@@ -34,10 +39,18 @@ pub(super) struct Link {
     /// The newest numbered sample.
     pub(super) ack: Option<Ack>,
     /// What this socket was told last of what holds the user's arms.
-    pub(super) told: Option<&'static str>,
+    pub(super) told: Option<FieldHold>,
+    /// Of such words.
+    pub(super) words: Bucket,
 }
 
 impl Link {
+    /// A socket begins to speak for a user.
+    pub(super) fn new(outbox: &Arc<Outbox>, ext: Extensions, now: MonoTime) -> Self {
+        let outbox = Some(Arc::clone(outbox));
+        Self { outbox, ext, heard: now, ack: None, told: None, words: Bucket::new(HOLD_WORDS.0, HOLD_WORDS.1) }
+    }
+
     /// Whether a socket speaks for the user, and is not about to be closed.
     fn is_of(&self, outbox: &Arc<Outbox>) -> bool {
         !outbox.over().is_cancelled() && self.outbox.as_ref().is_some_and(|own| Arc::ptr_eq(own, outbox))
@@ -47,12 +60,6 @@ impl Link {
 impl Seat {
     pub(super) fn new(user: String, mode: CharacterMode, arms: Vec<String>, input: Input, link: Link) -> Self {
         Self { user, mode, arms, input: Mutex::new(input), link: Mutex::new(link) }
-    }
-
-    /// The arms of the left and the right hand: the first two, or the only one twice.
-    pub(super) fn controlled(arms: &[String]) -> [String; 2] {
-        let arm = |index: usize| arms.get(index).or(arms.first()).cloned().unwrap_or_default();
-        [arm(0), arm(1)]
     }
 
     pub(super) fn input(&self) -> MutexGuard<'_, Input> {
@@ -69,25 +76,39 @@ impl Seat {
         link.is_of(outbox).then(|| act(&mut link, &mut self.input()))
     }
 
-    /// Tells those who agreed on that, once per change, what holds their arms, and that nothing does any more. Clients of
-    /// the plain wire know neither of it.
-    pub(super) fn note(&self, hold: Option<(&str, &'static str)>) {
-        let code = hold.map(|(_, code)| code);
-        let is_news = {
+    /// Tells those who agreed on that, once per change, what holds their arms, and that nothing does any more; of changes
+    /// that come too fast the last one. Clients of the plain wire know neither of it.
+    pub(super) fn note(&self, now: MonoTime, hold: Option<FieldHold>) {
+        {
             let mut link = self.link();
-            std::mem::replace(&mut link.told, code) != code && link.ext.has(Extension::Acks)
-        };
-        if is_news {
+            if link.told == hold || !link.ext.has(Extension::Acks) || !link.words.take(now) {
+                return;
+            }
+            link.told.clone_from(&hold);
+        }
+        match hold {
+            Some(hold) => self.tell(&hold.text, hold.code),
             // The empty reason is nothing that people need to be told.
-            self.tell(hold.map_or("", |(text, _)| text), code.unwrap_or("released"));
+            None => self.tell("", "released"),
+        }
+    }
+
+    /// The hands were silent for too long, which ends what they said: told to those who agreed on a dead-man or on codes.
+    pub(super) fn tell_silence(&self) {
+        let ext = self.link().ext;
+        if ext.has(Extension::Deadman) || ext.has(Extension::Acks) {
+            self.tell("input timeout", DEADMAN);
         }
     }
 
     /// Tells the user why their hands move nothing. The code is for those who agreed on it.
     pub(super) fn tell(&self, reason: &str, code: &'static str) {
-        let link = self.link().clone();
-        let Some(outbox) = link.outbox else { return };
-        let coded = link.ext.has(Extension::Acks) || code == DEADMAN && link.ext.has(Extension::Deadman);
+        let (outbox, ext) = {
+            let link = self.link();
+            (link.outbox.clone(), link.ext)
+        };
+        let Some(outbox) = outbox else { return };
+        let coded = ext.has(Extension::Acks) || code == DEADMAN && ext.has(Extension::Deadman);
         let code = coded.then(|| code.to_owned());
         let error = ErrorMessage { reason: reason.to_owned(), code, request_type: None };
         outbox.answer(Message::text(ServerMessage::Error(error).encode().unwrap_or_default()));
@@ -109,8 +130,8 @@ mod tests {
 
     fn link(ext: &[Extension]) -> (Arc<Outbox>, Link) {
         let outbox = Arc::<Outbox>::default();
-        let ext = ext.iter().copied().collect();
-        (Arc::clone(&outbox), Link { outbox: Some(outbox), ext, heard: NOW, ack: None, told: None })
+        let link = Link::new(&outbox, ext.iter().copied().collect(), NOW);
+        (outbox, link)
     }
 
     fn seat(link: Link) -> Seat {
@@ -156,25 +177,44 @@ mod tests {
     async fn a_hold_is_told_once_to_each_socket_that_agreed_on_it_and_never_to_others() {
         let (first_outbox, first) = link(&[Extension::Acks]);
         let seat = seat(first);
-        let stopped = Some(("stopped: wait", "stopped"));
-        (0..3).for_each(|_| seat.note(stopped));
+        let stopped = || Some(FieldHold { code: "stopped", text: "stopped: wait".into() });
+        (0..3).for_each(|_| seat.note(NOW, stopped()));
         assert_eq!(told(&first_outbox).await.len(), 1);
         // Whoever comes back learns of the hold that is in force.
         let (second_outbox, second) = link(&[Extension::Acks]);
         *seat.link() = second;
-        seat.note(stopped);
-        seat.note(None);
+        seat.note(NOW, stopped());
+        seat.note(NOW, None);
         let told_second = told(&second_outbox).await;
         assert!(told_second[0].contains("\"stopped\"") && told_second[1].contains("\"released\""), "{told_second:?}");
         // Nothing of it is part of the plain wire.
-        for ext in [&[][..], &[Extension::Deadman]] {
+        for (ext, words) in [(&[][..], 0), (&[Extension::People], 0), (&[Extension::Deadman], 1)] {
             let (outbox, plain) = link(ext);
             *seat.link() = plain;
-            seat.note(stopped);
-            seat.note(None);
-            seat.tell("input timeout", DEADMAN);
+            seat.note(NOW, stopped());
+            seat.note(NOW, None);
+            seat.tell_silence();
             let told = told(&outbox).await;
-            assert_eq!((told.len(), told[0].contains("code")), (1, !ext.is_empty()), "{told:?}");
+            assert_eq!(told.len(), words, "{told:?}");
+            assert!(told.iter().all(|told| told.contains("\"deadman\"")), "{told:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn two_holds_of_one_code_are_two_and_a_flood_of_them_is_bounded() {
+        let (outbox, first) = link(&[Extension::Acks]);
+        let seat = seat(first);
+        let held = |text: &'static str| Some(FieldHold { code: "held", text: text.into() });
+        seat.note(NOW, held("one"));
+        seat.note(NOW, held("another"));
+        for n in 0..1000 {
+            seat.note(NOW, held(if n % 2 == 0 { "one" } else { "another" }));
+        }
+        // The last one follows.
+        seat.note(NOW + Duration::from_secs(1), None);
+        let told = told(&outbox).await;
+        assert!(told[0].contains("one") && told[1].contains("another"), "{told:?}");
+        assert_eq!(told.len(), 11);
+        assert!(told[10].contains("released"), "{told:?}");
     }
 }

@@ -181,9 +181,9 @@ impl FieldServer {
             Builder::new_multi_thread().worker_threads(THREADS).thread_name("field net").enable_all().build()?;
         let (calls, called) = Calls::new();
         let shared = Arc::<Shared>::default();
-        let service = Arc::new(Service::new(config.clone(), Arc::clone(&shared), calls));
+        let service = Arc::new(Service::new(config.clone(), Arc::clone(&shared), calls, backend.limits()));
         let (stopping, shutdown) = (Arc::<AtomicBool>::default(), self.0.shutdown.clone());
-        let world = World::new(backend, config.stop.clone(), config.metrics.clone());
+        let world = World::new(backend, config);
         let spawn =
             |name: &str, run: Box<dyn FnOnce() + Send>| std::thread::Builder::new().name(name.into()).spawn(run);
         let mut threads = Vec::new();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use waldo_protocol::field::{Extensions, Invalid, MeshMarks, Role, SceneCursor};
+use waldo_protocol::field::{Extensions, Invalid, Limits, MeshMarks, Role, SceneCursor};
 use waldo_protocol::time::MonoTime;
 
 use self::users::Books;
@@ -71,6 +71,8 @@ pub(super) struct Service {
     pub(super) config: FieldConfig,
     pub(super) shared: Arc<Shared>,
     pub(super) calls: Calls,
+    /// Of the back end's targets.
+    pub(super) limits: Option<Limits>,
     books: Mutex<Books>,
     clients: Mutex<BTreeMap<u64, Arc<Client>>>,
     next_conn: AtomicU64,
@@ -84,8 +86,7 @@ pub(super) struct Service {
 pub(super) struct Client {
     pub(super) conn: u64,
     pub(super) outbox: Arc<Outbox>,
-    /// When its last message came, nanoseconds of the monotonic clock. Not below the lock of the view, which is held while a
-    /// scene is encoded.
+    /// When its last message came, nanoseconds of the monotonic clock.
     heard: AtomicU64,
     view: Mutex<View>,
 }
@@ -101,7 +102,29 @@ pub(super) struct View {
     pub(super) marks: MeshMarks,
     /// What it has of the scene, if it gets what changed.
     pub(super) cursor: SceneCursor,
+    /// The last scene told it something of its own.
+    pub(super) told: bool,
     pub(super) seat: Option<Arc<Seat>>,
+    /// How often what it has began anew: what was made for it before counts no more.
+    begun: u64,
+}
+
+impl View {
+    fn new(trusted: bool) -> Self {
+        let (marks, cursor) = (MeshMarks::new(), SceneCursor::NEW);
+        Self { trusted, role: None, ext: Extensions::NONE, marks, cursor, told: false, seat: None, begun: 0 }
+    }
+
+    /// The next scene is a whole one.
+    pub(super) fn begin_anew(&mut self) {
+        (self.cursor, self.told) = (SceneCursor::NEW, false);
+        self.begun += 1;
+    }
+
+    /// Whether nothing began anew since this copy was taken.
+    pub(super) fn goes_on_from(&self, copy: &Self) -> bool {
+        self.begun == copy.begun
+    }
 }
 
 impl Client {
@@ -124,11 +147,12 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Service {
-    pub(super) fn new(config: FieldConfig, shared: Arc<Shared>, calls: Calls) -> Self {
+    pub(super) fn new(config: FieldConfig, shared: Arc<Shared>, calls: Calls, limits: Option<Limits>) -> Self {
         Self {
             config,
             shared,
             calls,
+            limits,
             books: Mutex::default(),
             clients: Mutex::default(),
             next_conn: AtomicU64::new(1),
@@ -140,14 +164,7 @@ impl Service {
     /// A socket opened.
     pub(super) fn connect(&self, trusted: bool) -> Arc<Client> {
         let conn = self.next_conn.fetch_add(1, Ordering::Relaxed);
-        let view = View {
-            trusted,
-            role: None,
-            ext: Extensions::NONE,
-            marks: MeshMarks::new(),
-            cursor: SceneCursor::NEW,
-            seat: None,
-        };
+        let view = View::new(trusted);
         let heard = AtomicU64::new(clock::now().as_nanos());
         let client = Arc::new(Client { conn, outbox: Arc::default(), heard, view: Mutex::new(view) });
         lock(&self.clients).insert(conn, Arc::clone(&client));
@@ -174,7 +191,11 @@ impl Service {
 
     /// Meshes of this user are sent anew, under whatever names.
     fn resend(&self, user: &str) {
-        self.clients().iter().for_each(|client| client.view().marks.forget(user));
+        for client in self.clients() {
+            let mut view = client.view();
+            view.marks.forget(user);
+            view.begun += 1;
+        }
         lock(&self.resets).insert(user.to_owned());
     }
 
@@ -232,8 +253,7 @@ mod tests {
     #[test]
     fn who_watches_or_publishes_has_a_minute_and_who_drives_is_told_by_pings() {
         let code = |role, trusted, seconds| {
-            let (marks, cursor) = (MeshMarks::new(), SceneCursor::NEW);
-            let view = View { trusted, role, ext: Extensions::NONE, marks, cursor, seat: None };
+            let view = View { role, ..View::new(trusted) };
             overdue(&view, Duration::from_secs(seconds)).map(|close| close.code)
         };
         assert_eq!(code(Some(Role::Spectator), true, 59), None);

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use waldo_protocol::field::{
     AssetManifest, Bounds, ClientMessage, Envelope, ErrorMessage, Extension, Extensions, Hello, HelloAck, Invalid,
-    Join, Joined, Limits, MeshMarks, ResetAck, Role, SceneCursor, ServerMessage, XrInput,
+    Join, Joined, MeshMarks, ResetAck, Role, ServerMessage, XrInput,
 };
 
-use super::config::FieldAccess;
 use super::input;
 use super::outbox::{Message, Outbox};
+use super::rights::FieldRights;
 use super::seat::Seat;
 use super::sequence::Sequence;
 use super::server::Place;
@@ -31,9 +31,6 @@ const MESSAGES: (f64, f64) = (400.0, 800.0);
 /// Reading a message of so many bytes would keep the thread from hearing other hands.
 const LONG: usize = 64 << 10;
 
-/// Farthest that the mapper lets targets be, along each axis, metres.
-const MAX_TRANSLATION: f64 = 2.0;
-
 /// Largest message of somebody who has not shown the token, bytes.
 const MAX_STRANGE: usize = 16 << 10;
 
@@ -42,7 +39,8 @@ pub(super) struct Session {
     service: Arc<Service>,
     client: Arc<Client>,
     place: Place,
-    trusted: bool,
+    /// What the client may do; none before it has shown a token where one is asked for.
+    rights: Option<FieldRights>,
     ext: Extensions,
     standing: Standing,
     sequence: Sequence,
@@ -62,14 +60,14 @@ enum Standing {
 }
 
 impl Session {
-    /// A socket opened. Who is not trusted has to show the token in hello.
-    pub(super) fn new(service: Arc<Service>, trusted: bool, place: Place) -> Self {
-        let client = service.connect(trusted);
+    /// A socket opened. Who has no rights yet has to show a token in hello.
+    pub(super) fn new(service: Arc<Service>, rights: Option<FieldRights>, place: Place) -> Self {
+        let client = service.connect(rights.is_some());
         Self {
             service,
             client,
             place,
-            trusted,
+            rights,
             ext: Extensions::NONE,
             standing: Standing::Nobody,
             sequence: Sequence::default(),
@@ -91,7 +89,7 @@ impl Session {
     pub(super) fn max_message(&self) -> usize {
         match self.standing {
             Standing::Publisher(_) => self.service.config.max_publisher_message,
-            _ if self.trusted => self.service.config.max_message,
+            _ if self.rights.is_some() => self.service.config.max_message,
             _ => MAX_STRANGE,
         }
     }
@@ -126,7 +124,7 @@ impl Session {
     /// A message came; its answers are queued when this resolves.
     pub(super) async fn on_message(&mut self, message: &[u8]) {
         let now = clock::now();
-        if self.trusted {
+        if self.rights.is_some() {
             // Strangers gain no time by talking.
             self.client.was_heard(now);
         }
@@ -137,7 +135,7 @@ impl Session {
             self.service.config.metrics.field_dropped("superseded", 1);
             return;
         }
-        let envelope = unhurried(message, || match str::from_utf8(message) {
+        let envelope = unhurried(message.len(), || match str::from_utf8(message) {
             Ok(text) => Envelope::read(text),
             Err(_) => Err(Invalid::reason("a message must be JSON in UTF-8")),
         });
@@ -159,7 +157,7 @@ impl Session {
         if let Err(reason) = Role::check(self.role(), envelope.kind(), self.ext) {
             return Err(Refused { reason, code: if self.role().is_none() { "no_hello" } else { "unsupported" } });
         }
-        let message = unhurried(text, || envelope.message());
+        let message = unhurried(text.len(), || envelope.message());
         self.service.config.metrics.field_message(counted(envelope.kind()));
         match (message, &self.standing) {
             (Ok(ClientMessage::Hello(hello)), _) => self.on_hello(hello).await,
@@ -211,17 +209,12 @@ impl Session {
 
     /// Whether the client may come in, which its hello may show.
     fn admit(&mut self, hello: &Hello) -> bool {
-        let shown = match (&self.service.config.access, &hello.token) {
-            (FieldAccess::Open, _) => true,
-            (FieldAccess::Rule(access), Some(token)) => access.is_token(token),
-            (FieldAccess::Rule(_), None) => false,
-        };
-        if shown && !self.trusted {
-            self.trusted = true;
+        let Ok(rights) = self.service.config.rights_of_hello(hello.token.as_deref(), self.rights) else { return false };
+        if self.rights.replace(rights).is_none() {
             self.place.is_known();
             self.client.view().trusted = true;
         }
-        self.trusted
+        true
     }
 
     async fn on_hello(&mut self, hello: Hello) -> Result<(), Refused> {
@@ -231,12 +224,18 @@ impl Session {
             self.client.outbox.close(Close::new(4401, "unauthorized"));
             return Ok(());
         }
+        let role = hello.join.role();
+        if !self.rights.is_some_and(|rights| rights.allow(role)) {
+            let text = format!("unauthorized: this token does not let you be a {}", role.name());
+            return Err(Refused::new("forbidden", text));
+        }
         // Who says hello anew is somebody new.
         self.stand_down(true).await;
         {
             let mut view = self.client.view();
             (view.role, view.ext, view.seat) = (None, Extensions::NONE, None);
-            (view.marks, view.cursor) = (MeshMarks::new(), SceneCursor::NEW);
+            view.begin_anew();
+            view.marks = MeshMarks::new();
             // What waits leans on what this client had; whoever it is now may have forgotten that.
             self.client.outbox.forget_scenes();
         }
@@ -245,7 +244,10 @@ impl Session {
             Join::VrClient { character_mode, user_id, .. } => {
                 let (seat, token) = self.service.join(&self.client, character_mode, user_id, &hello).await?;
                 tracing::info!(user = seat.user, mode = seat.mode.name(), "joined the field");
-                let joined = Joined::vr_client(seat.mode, &seat.user, seat.arms.clone());
+                let mut joined = Joined::vr_client(seat.mode, &seat.user, seat.arms.clone());
+                if let Joined::VrClient { controlled_arm_ids, .. } = &mut joined {
+                    *controlled_arm_ids = self.service.config.mapping.controlled(&seat.arms).into();
+                }
                 let manifest = AssetManifest::of_arms(&seat.user, seat.mode, &seat.arms);
                 self.standing = Standing::User(seat);
                 self.greet(hello.ext, joined, token, Some(manifest));
@@ -269,13 +271,13 @@ impl Session {
     fn greet(&mut self, asked: Extensions, joined: Joined, token: Option<String>, manifest: Option<AssetManifest>) {
         self.ext = asked;
         let max_message = u32::try_from(self.max_message()).unwrap_or(u32::MAX);
-        let moves = Limits::default();
+        let moves = self.service.limits;
         let limits = Bounds {
-            max_translation: MAX_TRANSLATION,
-            max_speed: moves.max_speed(),
+            max_translation: self.service.config.mapping.max_translation,
+            max_speed: moves.map(|limits| limits.max_speed()),
             max_message,
             max_input_hz: f64::from(input::MAX_RATE),
-            workspace: Some(moves.workspace()),
+            workspace: moves.map(|limits| limits.workspace()),
         };
         let now = clock::unix_time(clock::now()).as_secs_f64();
         let role = joined.role();
@@ -293,6 +295,7 @@ impl Session {
             _ => None,
         };
         let mut view = self.client.view();
+        view.begin_anew();
         (view.role, view.ext, view.seat) = (Some(role), self.ext, seat);
     }
 
@@ -321,7 +324,7 @@ impl Session {
         if !self.requests.take(clock::now()) {
             return Err(Refused::new("too_many", "too many requests of the scene: try again in a second"));
         }
-        self.client.view().cursor = SceneCursor::NEW;
+        self.client.view().begin_anew();
         Ok(())
     }
 
@@ -330,14 +333,19 @@ impl Session {
             return Err(Refused::new("too_many", "too many resets: try again in a second"));
         }
         let arms = self.service.reset(seat).await?;
-        self.send(&ServerMessage::ResetAck(ResetAck::new(&seat.user, arms)));
+        let mut ack = ResetAck::new(&seat.user, arms);
+        let mapping = &self.service.config.mapping;
+        if mapping.arms != [0, 1] {
+            ack.controlled_arm_ids = mapping.controlled(&ack.arm_ids).into();
+        }
+        self.send(&ServerMessage::ResetAck(ack));
         Ok(())
     }
 }
 
-/// Does what takes long with a long message while another thread hears the other clients.
-fn unhurried<T>(message: &[u8], work: impl FnOnce() -> T) -> T {
-    if message.len() > LONG { tokio::task::block_in_place(work) } else { work() }
+/// Does what takes long with so many bytes while another thread hears the other clients.
+fn unhurried<T>(len: usize, work: impl FnOnce() -> T) -> T {
+    if len > LONG { tokio::task::block_in_place(work) } else { work() }
 }
 
 /// The types that are counted by their names; there is no counter for each that a client invents.

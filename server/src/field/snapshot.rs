@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use waldo_protocol::field::{ArmState, Person, SceneState};
 
-use super::backend::FieldBackend;
+use super::backend::{FieldBackend, PUBLISHERS};
 use super::seat::Seat;
 
 /// Immutable, and shared by all clients.
@@ -23,6 +23,7 @@ impl Snapshot {
         let mut scene = backend.scene().clone();
         let person = |seat: &Seat| Some((seat.user.clone(), Person::from(&**seat.input().sample()?)));
         scene.people = seats.filter_map(person).collect();
+        name_publishers(&mut scene);
         mend(&mut scene, &before.scene.arms);
         Self { scene: Arc::new(scene), clamped: backend.clamped().clone() }
     }
@@ -33,6 +34,16 @@ impl Snapshot {
         scene.arms.values_mut().for_each(|arm| arm.fault = true);
         scene.haptics.clear();
         Self { scene: Arc::new(scene), clamped: BTreeSet::new() }
+    }
+}
+
+/// On the wire publishers are what they call themselves.
+fn name_publishers(scene: &mut SceneState) {
+    let owners = scene.meshes.values_mut().map(|mesh| &mut mesh.owner_id);
+    for owner in owners.chain(scene.overlay_points.values_mut().map(|overlay| &mut overlay.owner_id)) {
+        if let Some(name) = owner.strip_prefix(PUBLISHERS) {
+            *owner = name.to_owned();
+        }
     }
 }
 

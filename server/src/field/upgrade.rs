@@ -9,7 +9,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 
-use super::config::FieldAccess;
 use super::server::FieldDoor;
 use super::{connection, session::Session};
 use crate::http;
@@ -38,11 +37,11 @@ async fn upgrade(State(door): State<FieldDoor>, mut request: Request) -> Respons
     // A request that came by other means than our listener is a stranger's.
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
     let ip = peer.map_or(IpAddr::from([0; 4]), |peer| peer.ip());
-    let trusted = match &service.config.access {
-        FieldAccess::Open => true,
-        FieldAccess::Rule(access) => access.check(ip, request.uri(), request.headers()).is_ok(),
+    let Ok(rights) = service.config.rights_of(ip, request.uri(), request.headers()) else {
+        service.config.metrics.http_refusal("origin");
+        return (StatusCode::FORBIDDEN, "This field is not for pages of that origin.\n").into_response();
     };
-    let Some(place) = open.place(trusted) else {
+    let Some(place) = open.place(rights.is_some()) else {
         service.config.metrics.http_refusal("clients");
         if service.may_log("clients") {
             tracing::warn!(?peer, "refused a client of the field: there are too many");
@@ -55,7 +54,7 @@ async fn upgrade(State(door): State<FieldDoor>, mut request: Request) -> Respons
     let serving = async move {
         let Ok(upgraded) = on_upgrade.await else { return };
         let Some((link, early)) = http::link_of(upgraded) else { return };
-        let session = Session::new(Arc::clone(&service), trusted, place);
+        let session = Session::new(Arc::clone(&service), rights, place);
         connection::serve(service, session, link, early, shutdown).await;
     };
     // On the threads of the field: scenes are more than the urgent thread of the page may send.

@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
-use waldo_protocol::field::{ArmCommand, CharacterMode, MapperConfig, MultiArmCommand, SessionArmControlMapper};
+use waldo_protocol::field::{ArmCommand, CharacterMode, MultiArmCommand, SessionArmControlMapper};
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::HoldReason;
 
-use super::backend::{BackendError, FieldBackend};
+use super::backend::{BackendError, FieldBackend, FieldHold};
+use super::config::{FieldConfig, FieldMapping};
 use super::input::Input;
 use super::schedule::Schedule;
-use super::seat::{DEADMAN, Link, Seat};
+use super::seat::{Link, Seat};
 use super::snapshot::Snapshot;
 use crate::clock;
 use crate::control::{StopGate, StopView};
@@ -129,8 +130,11 @@ impl Calls {
 pub(super) struct World {
     pub(super) backend: Box<dyn FieldBackend>,
     users: BTreeMap<String, Held>,
+    mapping: FieldMapping,
     stop: Option<StopView>,
+    /// The latch as it was seen last.
     stopped: bool,
+    stops: u64,
     metrics: Metrics,
 }
 
@@ -143,8 +147,16 @@ struct Held {
 }
 
 impl World {
-    pub(super) fn new(backend: Box<dyn FieldBackend>, stop: Option<StopView>, metrics: Metrics) -> Self {
-        Self { backend, users: BTreeMap::new(), stop, stopped: false, metrics }
+    pub(super) fn new(backend: Box<dyn FieldBackend>, config: &FieldConfig) -> Self {
+        Self {
+            backend,
+            users: BTreeMap::new(),
+            mapping: config.mapping,
+            stop: config.stop.clone(),
+            stopped: false,
+            stops: config.stop.as_ref().map_or(0, StopView::stops),
+            metrics: config.metrics.clone(),
+        }
     }
 
     /// Somebody joins; from now on the user's commands count.
@@ -156,8 +168,7 @@ impl World {
         deadman: Duration,
     ) -> Result<Arc<Seat>, BackendError> {
         let arms = self.backend.register_user(&user, mode)?;
-        let [left, right] = Seat::controlled(&arms);
-        let config = MapperConfig { smoothing: self.backend.smoothing(), ..MapperConfig::new(left, right) };
+        let config = self.mapping.mapper(&arms, self.backend.smoothing());
         let mapper = SessionArmControlMapper::new(config).map_err(|error| {
             self.backend.remove_user(&user);
             BackendError::Invalid(error.to_string().into())
@@ -174,11 +185,10 @@ impl World {
         if !self.users.contains_key(user) {
             return;
         }
-        if !self.backend.heeds_stop() {
-            // Takes no time, and the others are in it as in every step.
-            self.step(clock::now(), 0.0, Some(user));
+        if let Some(held) = self.users.remove(user) {
+            let idle = idle(&held.seat, self.backend.as_ref());
+            self.backend.let_go(user, &idle);
         }
-        self.users.remove(user);
         self.backend.remove_user(user);
     }
 
@@ -196,9 +206,12 @@ impl World {
         Ok(arms)
     }
 
-    /// One step of `dt` seconds, perhaps the last one of somebody.
-    pub(super) fn step(&mut self, now: MonoTime, dt: f64, leaving: Option<&str>) {
-        let stopped = self.stop.as_ref().is_some_and(StopView::stopped);
+    /// One step of `dt` seconds.
+    pub(super) fn step(&mut self, now: MonoTime, dt: f64) {
+        // A stop that came and went since the last step is one of this step.
+        let stops = self.stop.as_ref().map_or(0, StopView::stops);
+        let passed = std::mem::replace(&mut self.stops, stops) != stops;
+        let stopped = passed || self.stop.as_ref().is_some_and(StopView::stopped);
         if std::mem::replace(&mut self.stopped, stopped) != stopped {
             self.backend.stop(stopped);
         }
@@ -211,13 +224,8 @@ impl World {
             };
             self.metrics.field_dropped("rate", thinned);
             if said.expired {
-                held.seat.tell("input timeout", DEADMAN);
+                held.seat.tell_silence();
                 self.metrics.field_dropped("deadman", 1);
-            }
-            if leaving == Some(user) {
-                let idle = idle(&held.seat, self.backend.as_ref());
-                commands.push((user.clone(), Arc::new(idle)));
-                continue;
             }
             let command = said.command;
             if !heeds_stop {
@@ -233,10 +241,7 @@ impl World {
         let commands: Vec<_> = commands.iter().map(|(user, command)| (user.as_str(), command.as_ref())).collect();
         self.backend.step(dt, &commands);
         for (user, held) in &self.users {
-            match self.backend.hold(user) {
-                Some(hold) => held.seat.note(Some((hold.text.as_ref(), hold.code))),
-                None => held.seat.note(held.waits.map(in_words)),
-            }
+            held.seat.note(now, self.backend.hold(user).or_else(|| held.waits.map(in_words)));
         }
     }
 
@@ -259,11 +264,12 @@ impl Held {
 }
 
 /// The same for people and for programs.
-fn in_words(reason: HoldReason) -> (&'static str, &'static str) {
-    match reason {
-        HoldReason::Stopped => ("stopped: nothing moves until the stop is cleared", "stopped"),
-        _ => ("release both grips to go on after the stop", "release_grips"),
-    }
+fn in_words(reason: HoldReason) -> FieldHold {
+    let (code, text) = match reason {
+        HoldReason::Stopped => ("stopped", "stopped: nothing moves until the stop is cleared"),
+        _ => ("release_grips", "release both grips to go on after the stop"),
+    };
+    FieldHold { code, text: text.into() }
 }
 
 /// Hands that let go of all arms of a user.
@@ -301,7 +307,7 @@ fn steps(world: &mut World, calls: &mut mpsc::Receiver<Call>, shared: &Shared, s
         world.metrics.field_dropped("late_steps", due.left_out);
         if !shared.is_paused() {
             for _ in 0..due.turns {
-                world.step(clock::now(), STEP, None);
+                world.step(clock::now(), STEP);
             }
             shared.steps.fetch_add(due.turns.into(), Ordering::Relaxed);
         }

@@ -95,6 +95,12 @@ impl Leads {
         })
     }
 
+    /// Whether hands that led arms are not heard of any more, and nothing else is either.
+    pub(super) fn silent(&self, tick: &ArmTick) -> bool {
+        let led = self.led.iter().any(|(leader, _)| *leader != Leader::Nobody);
+        self.unseen.contains(&true) && tick.controllers.iter().all(Option::is_none) && !led
+    }
+
     fn jogged(&mut self, dt: f64, gripper: Option<Pose<Base>>) -> Option<(Leader, Pose<Base>, Option<f64>)> {
         let (closed, steps) = self.gripper;
         self.gripper.1 = steps.saturating_sub(1);

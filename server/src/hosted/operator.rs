@@ -27,11 +27,13 @@ const CONTROLLERS_KEPT: Duration = Duration::from_secs(1);
 pub(super) struct Wish {
     pub(super) hands: FieldHands,
     pub(super) base: CartCommand,
+    /// Nothing is heard any more of hands that led arms.
+    pub(super) silent: bool,
 }
 
 impl Wish {
     /// Nothing at all.
-    pub(super) const REST: Self = Self { hands: [None; 2], base: CartCommand::STOP };
+    pub(super) const REST: Self = Self { hands: [None; 2], base: CartCommand::STOP, silent: false };
 }
 
 /// One operator.
@@ -172,7 +174,8 @@ impl Operator {
                 if tick.jog.is_some() {
                     leads.jog(Twist::ZERO);
                 }
-                let wish = Wish { hands: leads.step(dt, &tick, grippers), ..Wish::REST };
+                let hands = leads.step(dt, &tick, grippers);
+                let wish = Wish { hands, silent: leads.silent(&tick), ..Wish::REST };
                 if let Some(end) = tick.jog {
                     self.put(Stream::EeTwist, Some(now.unix), now, twist_stamped(end, now.unix, ""));
                 }

@@ -12,7 +12,7 @@ use waldo_protocol::time::MonoTime;
 use super::service::Service;
 use crate::clock;
 use crate::sensors::{Camera, RgbImage};
-use crate::video::{Feed, VideoSource};
+use crate::video::{CameraChoice, ComposeSettings, Composition, Feed, VideoSource};
 
 /// How often cameras are looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -27,29 +27,27 @@ const STALLED_AFTER: Duration = Duration::from_secs(2);
 const STAND_IN: (u32, u32) = (640, 480);
 const STAND_IN_EVERY: u32 = 30;
 
-/// Where feeds come from; asked again and again.
-pub(crate) type Feeds = Box<dyn Fn() -> Vec<Feed> + Send + Sync>;
+/// The robot's cameras, as operators see them.
+pub(crate) struct Pictures {
+    /// The feeds that others see too, asked for again and again.
+    pub(crate) feeds: Box<dyn Fn() -> Vec<Feed> + Send + Sync>,
+    /// Makes another one, encoded as those.
+    pub(crate) feed: Box<dyn Fn(String, VideoSource) -> Feed + Send + Sync>,
+}
 
-/// Shows the chosen camera until the end.
+/// Shows the chosen cameras until the end.
 pub(super) async fn show(
     service: Arc<Service>,
-    feeds: Feeds,
+    pictures: Pictures,
     shown: watch::Sender<Option<Feed>>,
     ended: CancellationToken,
 ) {
     let mut chosen = service.chosen.subscribe();
-    let stand_in = stand_in();
-    let mut watched: Option<Watched> = None;
+    let mut show = Show { stand_in: stand_in(), composed: None, watched: Vec::new() };
     loop {
-        let at = chosen.borrow_and_update().first().copied().unwrap_or(0);
-        let feed = pick(&service, feeds(), at);
-        let name = feed.as_ref().map(|feed| feed.name().to_owned());
-        if watched.as_ref().map(|watched| &watched.name) != name.as_ref() {
-            watched = name.map(|name| Watched::new(service.robot.hub.camera(&name), name));
-        }
-        let (dark, stalled) = watched.as_ref().map_or((true, true), Watched::look);
+        let places = chosen.borrow_and_update().clone();
+        let (wanted, stalled) = show.look(&service, &pictures, &places);
         service.stalled.store(stalled, Ordering::Relaxed);
-        let wanted = feed.filter(|_| !dark).or_else(|| stand_in.clone());
         shown.send_if_modified(|shown| {
             let same = match (&*shown, &wanted) {
                 (Some(shown), Some(wanted)) => Feed::same(std::slice::from_ref(shown), std::slice::from_ref(wanted)),
@@ -67,16 +65,61 @@ pub(super) async fn show(
     }
 }
 
-/// The feed at this place among those that operators may choose from.
-fn pick(service: &Service, feeds: Vec<Feed>, at: usize) -> Option<Feed> {
-    let named = service.settings.cameras.get(at);
-    match named {
-        Some(name) => feeds.into_iter().find(|feed| feed.name() == name),
-        None => feeds.into_iter().nth(at),
+/// What is shown.
+struct Show {
+    stand_in: Option<Feed>,
+    /// Several cameras in one picture, once that was asked for.
+    composed: Option<(Vec<String>, CameraChoice, Feed)>,
+    watched: Vec<Watched>,
+}
+
+impl Show {
+    /// What to show now, and whether it shows nothing new.
+    fn look(&mut self, service: &Service, pictures: &Pictures, places: &[usize]) -> (Option<Feed>, bool) {
+        let feeds = (pictures.feeds)();
+        let named = &service.settings.cameras;
+        let names: Vec<String> = match named.is_empty() {
+            true => feeds.iter().take(service.cameras.len()).map(|feed| feed.name().to_owned()).collect(),
+            false => named.clone(),
+        };
+        let chosen: Vec<&String> = places.iter().filter_map(|at| names.get(*at)).collect();
+        if self.watched.iter().map(|watched| &watched.name).ne(chosen.iter().copied()) {
+            let watched = |name: &&String| Watched::new(service.robot.hub.camera(name), (*name).clone());
+            self.watched = chosen.iter().map(watched).collect();
+        }
+        let (dark, stalled) = self
+            .watched
+            .iter()
+            .map(Watched::look)
+            .fold((true, false), |(dark, stalled), one| (dark && one.0, stalled || one.1));
+        let feed = match chosen.as_slice() {
+            [one] if service.settings.pictures == ComposeSettings::default() => {
+                feeds.into_iter().find(|feed| feed.name() == *one)
+            }
+            [] => None,
+            _ => self.composed(service, pictures, &names, places),
+        };
+        (feed.filter(|_| !dark).or_else(|| self.stand_in.clone()), stalled || chosen.is_empty())
+    }
+
+    /// The chosen ones of these cameras in one picture.
+    fn composed(&mut self, service: &Service, pictures: &Pictures, names: &[String], places: &[usize]) -> Option<Feed> {
+        if self.composed.as_ref().is_none_or(|(of, ..)| of != names) {
+            let cameras: Vec<Camera> = names.iter().filter_map(|name| service.robot.hub.camera(name)).collect();
+            if cameras.len() != names.len() {
+                return None;
+            }
+            let (choice, composition) = Composition::new(cameras, service.settings.pictures);
+            let feed = (pictures.feed)("operator".into(), VideoSource::Composed(composition));
+            self.composed = Some((names.to_vec(), choice, feed));
+        }
+        let (_, choice, feed) = self.composed.as_ref()?;
+        choice.select(places.iter().copied());
+        Some(feed.clone())
     }
 }
 
-/// The camera that is looked at.
+/// One of the cameras that are looked at.
 struct Watched {
     name: String,
     camera: Option<Camera>,

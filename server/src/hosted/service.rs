@@ -480,7 +480,10 @@ impl Service {
         };
         let drives = source.is_some_and(|source| {
             self.robot.arbitrate(|arbiter, now, events| {
-                arbiter.on_remote(now, source, (&wish.hands, wish.base), events);
+                match wish.silent {
+                    true => arbiter.on_field_silent(now, source, events),
+                    false => arbiter.on_remote(now, source, (&wish.hands, wish.base), events),
+                }
                 arbiter.lease().driver == Some(source)
             })
         });

@@ -16,13 +16,15 @@ use super::broker::{Broker, BrokerError};
 use super::link::{Ended, Link, Session, leave};
 use super::outputs::Outputs;
 use super::pace::Pace;
-use super::pictures::Feeds;
+use super::pictures::Pictures;
 use super::redial::Redial;
 use super::service::{Robot, Service, lock};
 use super::voice::{Hearing, Voices};
-use super::{commands, pictures, surroundings, telemetry};
+use super::{commands, surroundings, telemetry};
 use crate::config::{HostedKind, HostedSettings};
+use crate::lcm::LcmUrl;
 use crate::metrics::Metrics;
+use crate::record::RecordError;
 use crate::rtc::{Network, RobotPeer};
 use crate::video::Feed;
 
@@ -45,6 +47,17 @@ pub enum HostedStartError {
     /// A rate makes no sense.
     #[error("{0} times per second is no rate from 0.1 to 100")]
     Rate(f64),
+    /// Nothing can be recorded.
+    #[error("cannot record: {0}")]
+    Record(#[from] RecordError),
+    /// Nothing can be published on LCM.
+    #[error("no LCM over {url}: {error}")]
+    Lcm {
+        /// Where.
+        url: LcmUrl,
+        /// What the system says.
+        error: io::Error,
+    },
     /// It was started before.
     #[error("hosted teleoperation was started before; make a new one")]
     Started,
@@ -123,13 +136,13 @@ impl HostedTeleop {
         self.0.status.subscribe()
     }
 
-    /// Dials the broker, again and again. `feeds` are the robot's cameras, asked for again and again; `cameras` their names.
+    /// Dials the broker, again and again. `cameras` are the names by which operators choose among the pictures.
     pub(crate) fn start(
         &self,
         robot: Robot,
         network: Network,
         metrics: Metrics,
-        (feeds, cameras): (Feeds, Vec<String>),
+        (pictures, cameras): (Pictures, Vec<String>),
     ) -> Result<(), HostedStartError> {
         let mut running = lock(&self.0.running);
         if running.is_some() || self.0.ended.is_cancelled() {
@@ -145,7 +158,7 @@ impl HostedTeleop {
         let (tasks, ended) = (TaskTracker::new(), self.0.ended.clone());
         let (shown, showing) = watch::channel(None);
         let spawn = |task| drop(tasks.spawn_on(task, runtime.handle()));
-        spawn(boxed(pictures::show(Arc::clone(&service), feeds, shown, ended.clone())));
+        spawn(boxed(super::pictures::show(Arc::clone(&service), pictures, shown, ended.clone())));
         spawn(boxed(telemetry::tell(Arc::clone(&service), ended.clone())));
         spawn(boxed(surroundings::tell(Arc::clone(&service), ended.clone())));
         let (worker, end) = (Arc::clone(&service), ended.clone());

@@ -94,7 +94,7 @@ impl Access {
         let token = match fs::read_to_string(&path) {
             Ok(text) => {
                 let token = text.trim();
-                if token.len() < MIN_LENGTH || !token.bytes().all(|byte| ALPHABET.contains(&byte)) {
+                if !is_token_text(token) {
                     return Err(AccessError::Malformed { path });
                 }
                 if private_file::close_to_others(&path).map_err(write)? {
@@ -140,7 +140,7 @@ impl Access {
     }
 
     /// Does the request come from a page of this very server, or from no page at all?
-    fn is_own_page(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn is_own_page(&self, headers: &HeaderMap) -> bool {
         if !headers.contains_key(ORIGIN) {
             return true;
         }
@@ -163,6 +163,11 @@ impl Access {
     }
 }
 
+/// Whether a text is long enough for a token, and needs no escape in a URL.
+pub(crate) fn is_token_text(text: &str) -> bool {
+    text.len() >= MIN_LENGTH && text.bytes().all(|byte| ALPHABET.contains(&byte))
+}
+
 /// A text that nobody guesses.
 pub(crate) fn random_token() -> Result<String, getrandom::Error> {
     let mut bytes = [0; LENGTH];
@@ -172,7 +177,7 @@ pub(crate) fn random_token() -> Result<String, getrandom::Error> {
 }
 
 /// The tokens a request carries.
-fn presented<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> impl Iterator<Item = &'a str> {
+pub(crate) fn presented<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> impl Iterator<Item = &'a str> {
     let query = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.strip_prefix("token="));
     let bearer = text(headers, &AUTHORIZATION).and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;

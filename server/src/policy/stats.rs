@@ -34,6 +34,8 @@ pub struct PolicyCounts {
     pub holds: u64,
     /// Bytes of frames to clients.
     pub sent_bytes: u64,
+    /// Frames to clients on Zenoh that went through memory which a client on this computer shares.
+    pub shared: u64,
 }
 
 impl Stats {
@@ -83,6 +85,11 @@ impl Stats {
 
     pub(super) fn held(&self) {
         self.lock().holds += 1;
+    }
+
+    #[cfg(feature = "zenoh")]
+    pub(super) fn shared(&self) {
+        self.lock().shared += 1;
     }
 
     pub(super) fn sent(&self, bytes: usize) {

@@ -15,6 +15,7 @@
 mod client;
 mod conflict;
 mod everybody;
+mod memory;
 mod settings;
 
 use std::borrow::Cow;
@@ -27,6 +28,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
+use waldo_protocol::policy::shared_memory::{MemoryOffer, every_offer, offerer_of};
 use waldo_protocol::policy::{
     EVERY_LIVE, LEGACY_C2S, LEGACY_S2C, RobotId, client_of, every_client, every_reply, live_key, robot_of,
 };
@@ -151,7 +153,8 @@ impl Network {
     /// the token, and whoever sees the token is heard.
     fn serve(self: &Arc<Self>, session: &zenoh::Session, legacy: bool) -> zenoh::Result<LivelinessToken> {
         self.watch(session, every_reply(&self.robot), |network| network.conflict.own_reply_seen(&network.robot))?;
-        self.listen(session, every_client(&self.robot))?;
+        self.listen(session, every_offer(&self.robot), Self::offered)?;
+        self.listen(session, every_client(&self.robot), Self::receive)?;
         let token = session.liveliness().declare_token(live_key(&self.robot)).wait()?;
         if legacy {
             self.watch(session, LEGACY_S2C.to_owned(), |network| network.conflict.legacy_reply_seen())?;
@@ -164,7 +167,7 @@ impl Network {
                 }
             });
             tokens.background().wait()?;
-            self.listen(session, LEGACY_C2S.to_owned())?;
+            self.listen(session, LEGACY_C2S.to_owned(), Self::receive)?;
         }
         Ok(token)
     }
@@ -205,12 +208,17 @@ impl Network {
         others.background().wait()
     }
 
-    /// Takes the messages of clients in.
-    fn listen(self: &Arc<Self>, session: &zenoh::Session, key: String) -> zenoh::Result<()> {
+    /// Takes in what clients say on these keys.
+    fn listen(
+        self: &Arc<Self>,
+        session: &zenoh::Session,
+        key: String,
+        take: fn(&Arc<Self>, &zenoh::Session, &Sample),
+    ) -> zenoh::Result<()> {
         let (network, open) = (Arc::downgrade(self), session.clone());
         let clients = session.declare_subscriber(key).allowed_origin(Locality::Remote).callback(move |sample| {
             if let Some(network) = network.upgrade() {
-                network.receive(&open, &sample);
+                take(&network, &open, &sample);
             }
         });
         clients.background().wait()
@@ -229,6 +237,21 @@ impl Network {
         };
         if let Err((reason, why)) = client.take(contiguous(sample.payload()), conflict) {
             self.dropped(key, reason, why);
+        }
+    }
+
+    /// A client offers memory, before its first message.
+    fn offered(self: &Arc<Self>, session: &zenoh::Session, sample: &Sample) {
+        let key = sample.key_expr().as_str();
+        let offer = MemoryOffer::decode(&sample.payload().to_bytes());
+        let (Some(client), Some(offer)) = (offerer_of(key), offer) else {
+            return self.dropped(key, "malformed", "this offers no memory");
+        };
+        let whose = Whose::Client(client);
+        let key = whose.keys(&self.robot).c2s;
+        match self.client(session, whose, &key) {
+            Some(client) => client.offers(offer),
+            None => self.dropped(&key, "clients", "too many clients are connected"),
         }
     }
 
@@ -293,9 +316,19 @@ impl Network {
             }
             thread::sleep(LOOK_EVERY);
         }
+        // Of the same priority as the replies, so that the order is kept.
+        let notices = client.whose.notices(&self.robot);
         while let Outgoing::Frame(frame) = self.runtime.block_on(client.session.outbox().next()) {
             client.goes(&frame);
-            publisher.put(payload(frame)).wait()?;
+            match (&notices, client.share(&frame)) {
+                (Some(key), Some(notice)) => {
+                    drop(frame);
+                    self.service.stats.shared();
+                    let notice = session.put(key, notice.encode().as_slice()).express(true);
+                    notice.congestion_control(CongestionControl::Block).allowed_destination(Locality::Remote).wait()?;
+                }
+                _ => publisher.put(payload(frame)).wait()?,
+            }
         }
         Ok(())
     }

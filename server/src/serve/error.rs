@@ -5,7 +5,7 @@ use std::io;
 use waldo_protocol::policy::NotForTheWire;
 
 use crate::config::ZenohEndpoint;
-use crate::field::FieldStartError;
+use crate::field::{FieldStartError, FieldTokensError};
 use crate::hosted::HostedStartError;
 use crate::http::BindError;
 use crate::policy::PolicyStartError;
@@ -38,6 +38,9 @@ pub enum ServeError {
     /// The field service does not start.
     #[error(transparent)]
     Field(#[from] FieldStartError),
+    /// The tokens of the field cannot be used.
+    #[error(transparent)]
+    FieldTokens(#[from] FieldTokensError),
     /// Zenoh would let strangers move the robot.
     #[error(
         "--policy-zenoh {endpoint} would let everybody in the network move the robot, as Zenoh asks for no token: add --open if you \

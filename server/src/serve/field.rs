@@ -5,14 +5,15 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
-use waldo_protocol::field::HandlingConfig;
+use waldo_protocol::field::{ClutchMode, HandlingConfig};
 
 use super::ServeError;
 use super::in_health::InHealth;
-use crate::config::{FieldBackendKind, Settings};
+use crate::config::{FieldBackendKind, FieldSettings, Settings};
 use crate::control::{Arbiter, ControlLoop};
 use crate::field::{
-    FieldAccess, FieldBackend, FieldConfig, FieldDoor, FieldServer, MultiArmPassThroughBackend, Physics, RobotField,
+    FieldAccess, FieldBackend, FieldConfig, FieldDoor, FieldMapping, FieldServer, FieldTokens, FieldTokensError,
+    MultiArmPassThroughBackend, Physics, RobotField,
 };
 use crate::http::{self, BindError};
 use crate::vr::VrServer;
@@ -38,8 +39,7 @@ impl Field {
         settings: &Settings,
         vr: &VrServer,
         (control, arbiter): (&ControlLoop, Arc<Mutex<Arbiter>>),
-        door: FieldDoor,
-        listener: Option<TcpListener>,
+        (door, listener, tokens): (FieldDoor, Option<TcpListener>, FieldTokens),
     ) -> Result<Self, ServeError> {
         let field = &settings.field;
         if field.silence() < field.deadman {
@@ -51,6 +51,9 @@ impl Field {
             listen: field.port.map(|port| SocketAddr::new(settings.bind, port)),
             tls: field.tls.then(|| vr.tls().ok_or_else(gone)).transpose()?,
             access: FieldAccess::Rule(vr.access().ok_or_else(gone)?),
+            tokens,
+            origins: field.origins.clone(),
+            mapping: mapping(field),
             deadman: field.silence(),
             strict_deadman: field.is_strict(),
             stop: Some(arbiter.lock().unwrap_or_else(PoisonError::into_inner).stop_view()),
@@ -60,8 +63,8 @@ impl Field {
         let server = FieldServer::behind(door, config);
         let backend: Box<dyn FieldBackend> = match field.backend {
             FieldBackendKind::PassThrough => Box::new(MultiArmPassThroughBackend::new()),
-            FieldBackendKind::Soft => simulated(Physics::Soft),
-            FieldBackendKind::Kinematic => simulated(Physics::Kinematic),
+            FieldBackendKind::Soft => simulated(Physics::Soft, field.clutch),
+            FieldBackendKind::Kinematic => simulated(Physics::Kinematic, field.clutch),
             FieldBackendKind::Robot => {
                 let reports = vr.clone();
                 Box::new(RobotField::new(control, arbiter, move |event| reports.publish(event)))
@@ -96,8 +99,22 @@ impl Field {
     }
 }
 
-fn simulated(physics: Physics) -> Box<dyn FieldBackend> {
-    Box::new(MultiArmPassThroughBackend::simulated(physics, HandlingConfig::default()))
+fn simulated(physics: Physics, clutch: ClutchMode) -> Box<dyn FieldBackend> {
+    Box::new(MultiArmPassThroughBackend::simulated(physics, HandlingConfig { clutch, ..HandlingConfig::default() }))
+}
+
+/// The arbiter must see the robot's hands as they are: smoothed, a leap looks like a run of small steps.
+fn mapping(field: &FieldSettings) -> FieldMapping {
+    let smoothing = field.mapping.smoothing.filter(|_| field.backend != FieldBackendKind::Robot);
+    if smoothing != field.mapping.smoothing {
+        tracing::warn!("--field-smoothing: hands that drive the robot are not smoothed; its joints' limits do that");
+    }
+    FieldMapping { smoothing, ..field.mapping }
+}
+
+/// The tokens beside that of the page.
+pub(super) fn tokens(settings: &Settings) -> Result<FieldTokens, FieldTokensError> {
+    settings.field.tokens.as_deref().map(FieldTokens::read).transpose().map(Option::unwrap_or_default)
 }
 
 /// Takes the port of its own, if there is to be one. Whoever connects waits until the field is served.

@@ -8,7 +8,7 @@ use super::ServeError;
 use super::in_health::InHealth;
 use crate::config::Settings;
 use crate::control::{Arbiter, ControlLoop};
-use crate::hosted::{HostedStatus, HostedTeleop, Robot};
+use crate::hosted::{HostedStatus, HostedTeleop, Listeners, Pictures, Robot};
 use crate::rtc::Network;
 use crate::sensors::SensorHub;
 use crate::vr::VrServer;
@@ -18,6 +18,8 @@ pub(super) struct Hosted {
     teleop: HostedTeleop,
     /// Once it has started.
     in_health: Option<InHealth>,
+    /// Present while it runs, if anybody listens to what it puts out.
+    listeners: Option<Listeners>,
 }
 
 impl Hosted {
@@ -25,7 +27,7 @@ impl Hosted {
     pub(super) fn prepare(settings: &Settings) -> Result<Option<Self>, ServeError> {
         let hosted = settings.hosted.clone();
         let teleop = hosted.map(HostedTeleop::new).transpose()?;
-        Ok(teleop.map(|teleop| Self { teleop, in_health: None }))
+        Ok(teleop.map(|teleop| Self { teleop, in_health: None, listeners: None }))
     }
 
     /// Dials the broker.
@@ -42,11 +44,18 @@ impl Hosted {
                 reports.publish(event);
             }
         });
+        if let Some(hosted) = &settings.hosted {
+            self.listeners = Listeners::start(hosted, &settings.data_dir, self.teleop.outputs())?;
+        }
         let robot = Robot::new(control, arbiter, hub.clone(), report);
         let network = Network::new(settings.media_ports.map(crate::config::PortRange::ports), Vec::new());
-        let feeds = vr.clone();
+        let (feeds, feed) = (vr.clone(), vr.clone());
+        let pictures = Pictures {
+            feeds: Box::new(move || feeds.feeds()),
+            feed: Box::new(move |name, source| feed.feed(name, source)),
+        };
         let cameras = ["cam1".to_owned(), "cam2".to_owned()].to_vec();
-        self.teleop.start(robot, network, vr.metrics(), (Box::new(move || feeds.feeds()), cameras))?;
+        self.teleop.start(robot, network, vr.metrics(), (pictures, cameras))?;
         let shown = self.teleop.clone();
         self.in_health = Some(InHealth::show(vr, "hosted", move || match &*shown.status().borrow() {
             HostedStatus::Off => json!({ "status": "off" }),
@@ -64,6 +73,12 @@ impl Hosted {
     pub(super) fn stop(self) -> impl Future<Output = ()> {
         drop(self.in_health);
         self.teleop.stop();
-        async move { self.teleop.stopped().await }
+        async move {
+            self.teleop.stopped().await;
+            if let Some(listeners) = self.listeners {
+                // Waits for the disk. A panic in there was printed by the panic hook.
+                let _ = tokio::task::spawn_blocking(move || listeners.stop()).await;
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 use waldo_protocol::time::MonoTime;
 
 /// A token bucket, full at the start.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Bucket {
     rate: f64,
     full: f64,

@@ -358,7 +358,8 @@ impl VrServer {
         self.0.service.video().feeds.to_vec()
     }
 
-    fn feed(&self, name: String, source: VideoSource) -> Feed {
+    /// A feed of this server's settings, which nobody is offered.
+    pub(crate) fn feed(&self, name: String, source: VideoSource) -> Feed {
         let feed = Feed::new(name, source);
         feed.set_bitrate_limits(self.0.settings.cameras.bitrate);
         feed.set_h264_encoder(self.0.settings.cameras.encoder.clone());

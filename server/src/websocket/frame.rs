@@ -45,6 +45,12 @@ impl Frame {
     }
 
     /// Its parts in order.
+    #[cfg_attr(not(feature = "zenoh"), expect(dead_code, reason = "for Zenoh"))]
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &Bytes> {
+        self.parts.iter()
+    }
+
+    /// Its parts in order.
     #[allow(dead_code, reason = "for transports that do not write slices")]
     pub(crate) fn into_parts(self) -> impl Iterator<Item = Bytes> {
         self.parts.into_iter()

@@ -101,6 +101,11 @@ impl FieldBackend for Noting {
     fn wait(&mut self, user: &str, waits: bool) {
         self.inner.wait(user, waits);
     }
+    fn let_go(&mut self, user: &str, command: &MultiArmCommand) {
+        let users = [(user.to_owned(), command.clone())].into();
+        self.log.steps.lock().unwrap_or_else(PoisonError::into_inner).push(Step { at: Instant::now(), dt: 0.0, users });
+        self.inner.let_go(user, command);
+    }
 }
 
 /// A running server, and what was done with its back end.
@@ -225,6 +230,18 @@ impl Client {
             if message["type"] == "scene_state" {
                 return message["payload"].clone();
             }
+        }
+    }
+
+    /// A scene or a delta of which that is true.
+    pub(crate) async fn told(&mut self, what: impl Fn(&Value) -> bool) {
+        let end = Instant::now() + 2 * LIMIT;
+        loop {
+            let message = self.next().await;
+            if is_scene(&message) && what(&message["payload"]) {
+                return;
+            }
+            assert!(Instant::now() < end, "it never came: {message}");
         }
     }
 

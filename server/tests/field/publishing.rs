@@ -87,3 +87,35 @@ async fn acks_tell_the_truth_to_those_who_asked_for_it() {
     assert_eq!(refusal["payload"]["request_type"], "teleport");
     assert_eq!(refusal["payload"]["code"], "unsupported");
 }
+
+#[tokio::test]
+async fn a_large_mesh_that_is_put_there_again_makes_no_difference() {
+    let setup = start();
+    let mut rig =
+        setup.hello(json!({"role": "publisher", "owner_id": "rig", "ext": ["acks/1", "scene-delta/1"]})).await;
+    for (letter, changed) in [("A", true), ("A", false), ("B", true), ("B", false)] {
+        let data = letter.repeat(4 << 20);
+        rig.send("add_mesh", json!({"mesh_id": "crate", "mesh_data_b64": data, "static_asset": true})).await;
+        assert_eq!(rig.reply().await["payload"]["changed"], changed, "{letter}");
+    }
+}
+
+#[tokio::test]
+async fn publishers_have_a_name_space_of_their_own_and_no_names_of_users() {
+    let setup = start();
+    let _amy = setup.user("amy").await;
+    let mut rig = setup.publisher("rig").await;
+    rig.send("add_mesh", mesh("crate")).await;
+    assert_eq!(rig.reply().await["payload"]["owner_id"], "rig");
+    let scene = rig.scene_where(|scene| scene["meshes"]["crate"].is_object()).await;
+    assert_eq!(scene["meshes"]["crate"]["owner_id"], "rig", "as it calls itself");
+    let refused = async |hello: Value, reason: &str| {
+        let mut client = setup.connect().await;
+        client.send("hello", hello).await;
+        assert_eq!(client.refusal().await, reason);
+    };
+    refused(json!({"role": "publisher", "owner_id": "amy"}), "owner_id already in use").await;
+    refused(json!({"character_mode": "two-cr", "user_id": "rig"}), "user_id already in use").await;
+    let pretender = json!({"character_mode": "two-cr", "user_id": "pub:rig"});
+    refused(pretender, "a user_id does not begin with pub:").await;
+}

@@ -31,7 +31,7 @@ async def meet(url, key, email, password, generation, video, microphone):
     async with Robot(url, key, name, kind="go2", robot_id=name, generation=generation) as robot:
         sections = robot.answer.split("m=")[1:]
         assert all("a=candidate:" in section for section in sections), "each section of the answer has candidates"
-        assert robot.init.readyState == "open", "the channel of id 0 is open"
+        await until("the channel of id 0 opens", lambda: robot.init.readyState == "open")
         async with Operator(url, email, password) as operator:
             listed = await operator.robot(name)
             assert (listed["state"], listed["robot_type"], listed["operator_id"]) == ("idle", "go2", None), listed
@@ -65,6 +65,7 @@ async def meet(url, key, email, password, generation, video, microphone):
                 await until("the robot hears the operator", lambda: robot.heard > 20)
             first = dict(robot.numbers)
             await operator.bridge()
+            assert robot.init.readyState == "open", "the channel of id 0 stays open"
             await until("a new bridge has new ids", lambda: all(robot.numbers[n] != first[n] for n in first))
             await until("channels open again", lambda: all(c.readyState == "open" for c in robot.channels.values()))
             pictures = operator.pictures

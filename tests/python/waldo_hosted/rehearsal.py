@@ -90,6 +90,9 @@ class Rehearsal:
         self.peer = peer = RTCPeerConnection()
         peer.on("track", lambda track: track.kind == "video" and self._run(self._watch(track)))
         await peer.setRemoteDescription(RTCSessionDescription(robot["sdp_offer"], "offer"))
+        # As SFUs answer. aiortc leaves the data channels' first step to whoever offers, others to the client of DTLS:
+        # with this the robot is both.
+        peer.sctp.transport._set_role("server")
         await peer.setLocalDescription(await peer.createAnswer())
         self.registered.set()
         reply = {"session_id": SESSION, "cf_session_id": "one", "sdp_answer": peer.localDescription.sdp}
@@ -112,8 +115,9 @@ class Rehearsal:
         self.ids = {CHANNELS[label]: channel.id for label, channel in self.channels.items()}
         # The robot opens its ends one heartbeat later.
         beats = len(self.beats)
+        is_open = lambda: all(channel.readyState == "open" for channel in self.channels.values())
         async with asyncio.timeout(PATIENCE):
-            while len(self.beats) < beats + 2:
+            while len(self.beats) < beats + 2 or not is_open():
                 await asyncio.sleep(0.05)
 
     def let_go(self):

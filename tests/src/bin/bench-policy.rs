@@ -53,6 +53,8 @@ const SETTLING: Duration = Duration::from_secs(1);
 enum Transport {
     WebSocket,
     Zenoh,
+    /// As from another computer, but for the network.
+    PlainZenoh,
 }
 
 impl Transport {
@@ -60,13 +62,14 @@ impl Transport {
         match self {
             Self::WebSocket => "WebSocket",
             Self::Zenoh => "Zenoh",
+            Self::PlainZenoh => "Zenoh without shared memory",
         }
     }
 
     const fn floor(self) -> &'static str {
         match self {
             Self::WebSocket => "bare TCP",
-            Self::Zenoh => "bare Zenoh",
+            Self::Zenoh | Self::PlainZenoh => "bare Zenoh",
         }
     }
 
@@ -74,16 +77,17 @@ impl Transport {
     const fn most(self) -> f64 {
         match self {
             Self::WebSocket => 1.6,
-            Self::Zenoh => 1.3,
+            Self::Zenoh | Self::PlainZenoh => 1.3,
         }
     }
 
     fn connect(self, addresses: &Addresses) -> Result<PolicyClient> {
         let uri = match self {
             Self::WebSocket => format!("ws://{}", addresses.websocket),
-            Self::Zenoh => format!("tcp/127.0.0.1:{}", addresses.zenoh),
+            Self::Zenoh | Self::PlainZenoh => format!("tcp/127.0.0.1:{}", addresses.zenoh),
         };
-        let options = Options { connect_timeout: Some(Duration::from_secs(10)), ..Options::default() };
+        let shared_memory = self != Self::PlainZenoh;
+        let options = Options { connect_timeout: Some(Duration::from_secs(10)), shared_memory, ..Options::default() };
         Ok(PolicyClient::connect(&uri, options)?)
     }
 }
@@ -101,6 +105,7 @@ fn main() -> Result<()> {
     report.fact("request", "from the call to the decoded observation, through the blocking client");
     report.fact("cpu", "per observation, of all threads");
     report.fact("age", "of the newest picture, from when the hub had it (the camera's call returned) to the policy");
+    report.fact("age over bare Zenoh", "from before the publication until all bytes came, which are not put together");
     report.fact("age with the copy", "of the newest picture, from right before the camera's call, which copies it");
     report.fact("load before", load());
     let chosen: Vec<_> = SETS.iter().enumerate().filter(|(_, set)| set.to_string().contains(&args.only)).collect();
@@ -132,10 +137,16 @@ fn measure(number: usize, set: Set, args: &Args, report: &mut Report) -> Result<
     paced(Transport::WebSocket, set, args.seconds, || tcp.exchange(size), report)?;
     let mut zenoh = ZenohFloor::connect(addresses.zenoh_floor)?;
     paced(Transport::Zenoh, set, args.seconds, || zenoh.exchange(size), report)?;
-    for transport in [Transport::WebSocket, Transport::Zenoh] {
-        for push in [false, true] {
-            stream(&mut robot, set, transport, push, args.seconds, report)?;
-        }
+    let ages = zenoh.pushed(size, HZ, args.seconds * HZ)?;
+    report.add(format!("{set}, bare Zenoh, {HZ} Hz by push: age p50"), "ms", percentile(&ages, 0.5), None);
+    for (transport, push) in [
+        (Transport::WebSocket, false),
+        (Transport::WebSocket, true),
+        (Transport::Zenoh, false),
+        (Transport::Zenoh, true),
+        (Transport::PlainZenoh, true),
+    ] {
+        stream(&mut robot, set, transport, push, args.seconds, report)?;
     }
     Ok(())
 }
@@ -320,7 +331,8 @@ fn stream(
     };
     row("got", "1/s", count as f64 / elapsed, Some(Target::AtLeast(29.9)));
     if set.cameras > 0 {
-        row("age p50", "ms", percentile(&young, 0.5), push.then_some(Target::AtMost(3.0)));
+        let target = push && transport != Transport::PlainZenoh;
+        row("age p50", "ms", percentile(&young, 0.5), target.then_some(Target::AtMost(3.0)));
         row("age p99", "ms", percentile(&young, 0.99), None);
         let with_copy = |stamp: fn(&Arrival) -> u64| -> Vec<f64> {
             arrivals.iter().map(|arrival| arrival.since(stamp(arrival))).collect()

@@ -332,6 +332,7 @@ impl Field {
             latency_ms: session.latency_ms().map(whole),
             rate: self.rate.get(),
             paused: session.paused(),
+            away: session.away(),
             clamped: session.clamped(),
             fault: session.mesh_fault(),
             trouble: self.trouble.borrow().clone(),

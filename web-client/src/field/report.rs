@@ -1,8 +1,8 @@
 //! The summary as `data-*` attributes of the page's body: for support, and for tests that look from outside.
 //!
-//! `data-link`, `data-part`, `data-user`, `data-arms`, `data-others`, `data-people`, `data-words`, `data-detail`, `data-followed`, `data-seat`,
-//! `data-presence`, `data-support`, `data-scenes`, `data-inputs`, `data-meshes`, `data-mesh-reads`, `data-fault`. Read-only: the
-//! app never reads them.
+//! `data-link`, `data-part`, `data-user`, `data-arms`, `data-others`, `data-away`, `data-people`, `data-words`, `data-detail`,
+//! `data-followed`, `data-seat`, `data-presence`, `data-support`, `data-scenes`, `data-inputs`, `data-meshes`,
+//! `data-mesh-reads`, `data-fault`. Read-only: the app never reads them.
 
 use super::summary::Summary;
 use crate::report::Attributes;
@@ -14,6 +14,7 @@ pub(super) fn write(attributes: &mut Attributes, summary: &Summary) {
     attributes.set("data-user", summary.user.clone());
     attributes.set("data-arms", summary.arms.map_or_else(String::new, |arms| arms.to_string()));
     attributes.set("data-others", summary.others.to_string());
+    attributes.set("data-away", summary.away.join(" "));
     attributes.set("data-people", summary.people.to_string());
     attributes.set("data-words", summary.words.title.clone());
     attributes.set("data-detail", summary.words.detail.clone());

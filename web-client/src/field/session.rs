@@ -17,8 +17,18 @@ const PASSING_SHOWN_MS: f64 = 1500.0;
 /// The code of what happens while the headset sends nothing for a moment.
 const DEADMAN: &str = "deadman";
 /// The codes of what holds the arms until the server says [`RELEASED`].
-const HOLDS: [&str; 9] =
-    ["stopped", "release_grips", "not_driver", "resetting", "fault", "link_stale", "velocity", "clock", "held"];
+const HOLDS: [&str; 10] = [
+    "stopped",
+    "release_grips",
+    "not_driver",
+    "lease_asked",
+    "resetting",
+    "fault",
+    "link_stale",
+    "velocity",
+    "clock",
+    "held",
+];
 /// The code, without a reason, of the end of a hold.
 const RELEASED: &str = "released";
 
@@ -314,6 +324,11 @@ impl Session {
     /// The simulation stands still.
     pub fn paused(&self) -> bool {
         self.extras.paused
+    }
+
+    /// The others who have arms and are away for the moment.
+    pub fn away(&self) -> Vec<String> {
+        self.extras.away.iter().filter(|user| **user != self.user).cloned().collect()
     }
 
     /// A target of one of this page's arms is not where it was asked for.

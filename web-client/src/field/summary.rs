@@ -40,6 +40,8 @@ pub struct Summary {
     pub rate: u32,
     /// The simulation stands still.
     pub paused: bool,
+    /// The others who have arms and are away for the moment.
+    pub away: Vec<String>,
     /// One of this page's arms is held within its bounds.
     pub clamped: bool,
     /// Why something is not drawn.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use str0m::Rtc;
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
+use waldo_protocol::hosted::ChannelLabel;
 
 use crate::sfu::{LegIds, ViewerIds};
 
@@ -17,11 +18,14 @@ const FIRST: u16 = 16;
 /// Chromium refuses ids above 1023.
 const SLOTS: u16 = (1024 - FIRST) / SLOT;
 
-/// Bytes of a lossy channel that may lie in the association; what comes then waits here, and the newest counts.
-const LOSSY_UNDER_WAY: [usize; 4] = [32 << 10, 0, 0, 128 << 10];
-
-/// Bytes of a reliable channel that may lie in the association.
-const RELIABLE_UNDER_WAY: usize = 256 << 10;
+/// Bytes of a channel that may lie in the association. What comes then waits here, where of a lossy channel the newest counts.
+fn under_way(label: ChannelLabel) -> usize {
+    match label {
+        ChannelLabel::CmdUnreliable => 32 << 10,
+        ChannelLabel::MapUnreliable => 128 << 10,
+        ChannelLabel::StateReliable | ChannelLabel::StateReliableBack => 256 << 10,
+    }
+}
 
 /// Bytes and messages of a lossy channel that wait behind them.
 const LOSSY_WAITING: (usize, usize) = (256 << 10, 64);
@@ -34,38 +38,6 @@ const RELIABLE_WAITING: usize = 1 << 20;
 
 /// What one association may hold, all its channels together.
 pub(super) const ASSOCIATION: usize = 4 << 20;
-
-/// One of the four channels of a bridge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Label {
-    Cmd,
-    State,
-    Back,
-    Map,
-}
-
-impl Label {
-    pub(super) const ALL: [Self; 4] = [Self::Cmd, Self::State, Self::Back, Self::Map];
-
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Cmd => "cmd_unreliable",
-            Self::State => "state_reliable",
-            Self::Back => "state_reliable_back",
-            Self::Map => "map_unreliable",
-        }
-    }
-
-    /// New values replace old ones, and nothing is sent twice.
-    pub(super) fn lossy(self) -> bool {
-        matches!(self, Self::Cmd | Self::Map)
-    }
-
-    /// Goes from the operator to the robot.
-    pub(super) fn to_robot(self) -> bool {
-        matches!(self, Self::Cmd | Self::State)
-    }
-}
 
 /// One message of a channel.
 pub(super) struct Message {
@@ -91,7 +63,7 @@ pub(super) struct Leg {
 }
 
 struct Outlet {
-    label: Label,
+    label: ChannelLabel,
     id: u16,
     channel: ChannelId,
     waiting: VecDeque<(Instant, Message)>,
@@ -105,7 +77,7 @@ impl Leg {
         rtc: &mut Rtc,
         generation: u64,
         offset: u16,
-        labels: &[Label],
+        labels: &[ChannelLabel],
         avoid: impl Fn(u16) -> bool,
     ) -> Option<Self> {
         let wanted = u16::try_from(generation % u64::from(SLOTS)).unwrap_or(0);
@@ -134,24 +106,24 @@ impl Leg {
     }
 
     /// Which of its channels this is.
-    pub(super) fn label(&self, channel: ChannelId) -> Option<Label> {
+    pub(super) fn label(&self, channel: ChannelId) -> Option<ChannelLabel> {
         self.outlets.iter().find(|outlet| outlet.channel == channel).map(|outlet| outlet.label)
     }
 
     pub(super) fn ids(&self) -> LegIds {
         LegIds {
-            cmd: self.id(Label::Cmd),
-            state: self.id(Label::State),
-            state_back: self.id(Label::Back),
-            map: self.id(Label::Map),
+            cmd: self.id(ChannelLabel::CmdUnreliable),
+            state: self.id(ChannelLabel::StateReliable),
+            state_back: self.id(ChannelLabel::StateReliableBack),
+            map: self.id(ChannelLabel::MapUnreliable),
         }
     }
 
     pub(super) fn viewer_ids(&self) -> ViewerIds {
-        ViewerIds { state_back: self.id(Label::Back), map: self.id(Label::Map) }
+        ViewerIds { state_back: self.id(ChannelLabel::StateReliableBack), map: self.id(ChannelLabel::MapUnreliable) }
     }
 
-    fn id(&self, label: Label) -> u16 {
+    fn id(&self, label: ChannelLabel) -> u16 {
         self.outlets.iter().find(|outlet| outlet.label == label).map_or(0, |outlet| outlet.id)
     }
 
@@ -163,7 +135,7 @@ impl Leg {
     }
 
     /// Sends a message, or lets it wait for its turn.
-    pub(super) fn send(&mut self, rtc: &mut Rtc, label: Label, message: Message, now: Instant) -> Sent {
+    pub(super) fn send(&mut self, rtc: &mut Rtc, label: ChannelLabel, message: Message, now: Instant) -> Sent {
         let Some(outlet) = self.outlets.iter_mut().find(|outlet| outlet.label == label) else {
             return Sent::Dropped;
         };
@@ -212,9 +184,8 @@ enum Written {
 impl Outlet {
     fn write(&self, rtc: &mut Rtc, message: &Message) -> Written {
         let Some(mut channel) = rtc.channel(self.channel) else { return Written::NotNow };
-        let under_way = channel.buffered_amount();
-        let limit = if self.label.lossy() { LOSSY_UNDER_WAY[self.label as usize] } else { RELIABLE_UNDER_WAY };
-        if under_way > 0 && under_way + message.data.len() > limit {
+        let waiting = channel.buffered_amount();
+        if waiting > 0 && waiting + message.data.len() > under_way(self.label) {
             return Written::NotNow;
         }
         match channel.write(message.binary, &message.data) {

@@ -15,10 +15,11 @@ use str0m::net::{Protocol, Receive, Transmit};
 use str0m::rtp::RtpPacket;
 use str0m::{Event, Input, Output};
 use tokio::sync::broadcast;
+use waldo_protocol::hosted::ChannelLabel;
 
 use self::bridges::Bridged;
 use self::commands::Waiting;
-use super::channels::{Label, Message};
+use super::channels::Message;
 use super::media::{self, Source};
 use super::peer::Peer;
 use crate::sfu::{EngineEvent, PeerId, PeerState};
@@ -273,22 +274,29 @@ impl Core {
         };
         // The list is out while others are written to.
         let mut subscriptions = std::mem::take(&mut peer.subscriptions);
+        let mut needs_key_frame = false;
         for subscription in subscriptions.iter_mut().filter(|subscription| subscription.source == mid) {
             let Some(receiver) = self.peers.get_mut(&subscription.receiver) else { continue };
             if receiver.state != PeerState::Connected {
                 continue;
             }
             let Some(out) = subscription.payload_type(pt, spec, &receiver.rtc) else { continue };
-            let Some(numbers) = subscription.renumber(packet, spec.clock_rate.get(), now) else { continue };
-            let (sink, video) = (subscription.sink, spec.codec.is_video());
-            let written = receiver.guard(|peer| media::write(&mut peer.rtc, sink, out, numbers, packet, video));
-            if written == Some(true) && !receiver.dirty {
+            let written = receiver.guard(|peer| {
+                let sink = peer.sinks.iter_mut().find(|sink| sink.mid == subscription.sink)?;
+                let written = media::write(&mut peer.rtc, sink, out, packet, spec, now);
+                needs_key_frame |= std::mem::take(&mut sink.needs_key_frame) && spec.codec.is_video();
+                Some(written)
+            });
+            if written == Some(Some(true)) && !receiver.dirty {
                 receiver.dirty = true;
                 self.dirty.push(subscription.receiver);
             }
         }
         if let Some(peer) = self.peers.get_mut(&from) {
             peer.subscriptions = subscriptions;
+        }
+        if needs_key_frame {
+            self.want_key_frame(from, mid, KeyframeRequestKind::Pli, now);
         }
     }
 
@@ -348,13 +356,13 @@ impl Peer {
 }
 
 /// Text frames that only the robot's own operator is answered with.
-fn is_private(label: Label, data: &[u8]) -> bool {
+fn is_private(label: ChannelLabel, data: &[u8]) -> bool {
     #[derive(serde::Deserialize)]
     struct Head<'a> {
         #[serde(borrow, rename = "type")]
         kind: Option<std::borrow::Cow<'a, str>>,
     }
-    label == Label::Back
+    label == ChannelLabel::StateReliableBack
         && serde_json::from_slice::<Head<'_>>(data)
             .is_ok_and(|head| head.kind.is_some_and(|kind| kind == "pong" || kind == "cmd_ack"))
 }

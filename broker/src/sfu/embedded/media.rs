@@ -4,11 +4,14 @@ use std::time::{Duration, Instant};
 
 use str0m::Rtc;
 use str0m::format::{Codec, CodecSpec};
-use str0m::media::{KeyframeRequestKind, Mid, Pt};
+use str0m::media::{KeyframeRequestKind, MediaKind, Mid, Pt};
 use str0m::rtp::{RtpPacket, RtpWrite, SeqNo, Ssrc};
 
 /// Requests for key frames that follow one another more quickly are one.
 const KEY_FRAME_EVERY: Duration = Duration::from_millis(300);
+
+/// More packets in a row that a receiver did not get were not lost: it was not subscribed to them, and must not ask for them.
+const PAUSE: u64 = 256;
 
 /// A track that somebody receives.
 pub(super) struct Subscription {
@@ -18,37 +21,32 @@ pub(super) struct Subscription {
     pub(super) receiver: u64,
     /// In which m-section.
     pub(super) sink: Mid,
-    numbers: Option<Numbers>,
     /// The payload type at the source, and the one for the same at the receiver.
     payload: Option<(Pt, Option<Pt>)>,
 }
 
-/// How sequence numbers and time stamps become the receiver's, without a break when the source changes.
-struct Numbers {
-    source: Ssrc,
-    /// What is added to a sequence number, modulo 2^64.
-    sequence: u64,
-    /// What is added to a time stamp, modulo 2^32.
-    stamp: u32,
-    /// The first and the highest number given out.
-    first: u64,
-    last: u64,
-    last_stamp: u32,
-    last_at: Instant,
+/// An m-section that a peer receives in. Its numbers go on, whoever sends.
+pub(super) struct Sink {
+    pub(super) mid: Mid,
+    pub(super) kind: MediaKind,
+    /// Packets were left out that the receiver cannot know of: only a key frame mends its picture.
+    pub(super) needs_key_frame: bool,
+    numbers: Option<Numbers>,
 }
 
-impl Subscription {
-    pub(super) fn new(source: Mid, receiver: u64, sink: Mid) -> Self {
-        Self { source, receiver, sink, numbers: None, payload: None }
+impl Sink {
+    pub(super) fn new(mid: Mid, kind: MediaKind) -> Self {
+        Self { mid, kind, needs_key_frame: false, numbers: None }
     }
 
     /// The packet as the receiver shall get it, without its payload type. None for what is older than its first.
-    pub(super) fn renumber(&mut self, packet: &RtpPacket, clock: u32, now: Instant) -> Option<(SeqNo, u32)> {
+    fn renumber(&mut self, packet: &RtpPacket, clock: u32, now: Instant) -> Option<(SeqNo, u32)> {
         let source = packet.header.ssrc;
         let (sequence, stamp) = (*packet.seq_no, packet.header.timestamp);
         let numbers = match &mut self.numbers {
-            Some(numbers) if numbers.source == source => numbers,
+            Some(numbers) if numbers.source == source && !numbers.leaves_out(sequence) => numbers,
             Some(numbers) => {
+                self.needs_key_frame = true;
                 let passed = now.saturating_duration_since(numbers.last_at).as_secs_f64();
                 let next = numbers.last + 1;
                 let next_stamp = numbers.last_stamp.wrapping_add(((passed * f64::from(clock)) as u32).max(1));
@@ -76,7 +74,7 @@ impl Subscription {
         };
         let (sequence, stamp) = (sequence.wrapping_add(numbers.sequence), stamp.wrapping_add(numbers.stamp));
         // Older than the first wraps around to something huge.
-        if sequence < numbers.first || sequence > numbers.last + (1 << 20) {
+        if sequence < numbers.first || sequence > numbers.last + PAUSE {
             return None;
         }
         if sequence >= numbers.last {
@@ -85,6 +83,34 @@ impl Subscription {
             numbers.last_at = now;
         }
         Some((sequence.into(), stamp))
+    }
+}
+
+/// How sequence numbers and time stamps become the receiver's, without a break when the source changes.
+struct Numbers {
+    source: Ssrc,
+    /// What is added to a sequence number, modulo 2^64.
+    sequence: u64,
+    /// What is added to a time stamp, modulo 2^32.
+    stamp: u32,
+    /// The first and the highest number given out.
+    first: u64,
+    last: u64,
+    last_stamp: u32,
+    last_at: Instant,
+}
+
+impl Numbers {
+    /// Whether there are so many packets between the last one and this that the numbers are to go on as if there were none.
+    fn leaves_out(&self, sequence: u64) -> bool {
+        let ahead = sequence.wrapping_add(self.sequence).wrapping_sub(self.last);
+        ahead > PAUSE && ahead < 1 << 63
+    }
+}
+
+impl Subscription {
+    pub(super) fn new(source: Mid, receiver: u64, sink: Mid) -> Self {
+        Self { source, receiver, sink, payload: None }
     }
 
     /// The receiver's payload type for what the source sends with this one.
@@ -102,21 +128,22 @@ impl Subscription {
     }
 }
 
-/// Hands a packet to a receiver.
+/// Hands a packet to a receiver. Tells whether there is anything to send now.
 pub(super) fn write(
     receiver: &mut Rtc,
-    sink: Mid,
+    sink: &mut Sink,
     pt: Pt,
-    numbers: (SeqNo, u32),
     packet: &RtpPacket,
-    video: bool,
+    spec: CodecSpec,
+    now: Instant,
 ) -> bool {
     let mut direct = receiver.direct_api();
-    let Some(stream) = direct.stream_tx_by_mid(sink, None) else { return false };
+    let Some(stream) = direct.stream_tx_by_mid(sink.mid, None) else { return false };
+    let Some((sequence, stamp)) = sink.renumber(packet, spec.clock_rate.get(), now) else { return false };
     stream.write_rtp(
-        RtpWrite::new(pt, numbers.0, numbers.1, packet.timestamp, packet.payload.clone())
+        RtpWrite::new(pt, sequence, stamp, packet.timestamp, packet.payload.clone())
             .marker(packet.header.marker)
-            .nackable(video),
+            .nackable(spec.codec.is_video()),
     );
     true
 }

@@ -11,7 +11,7 @@ use str0m::net::{Protocol, TcpType};
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 
 use super::channels::{self, Leg};
-use super::media::{Source, Subscription};
+use super::media::{Sink, Source, Subscription};
 use super::sdp;
 use crate::sfu::{EngineError, NewPeer, PeerId, PeerKind, PeerState};
 
@@ -53,7 +53,7 @@ pub(super) struct Peer {
     /// Who receives that.
     pub(super) subscriptions: Vec<Subscription>,
     /// The m-sections it receives in.
-    pub(super) sinks: Vec<(Mid, MediaKind)>,
+    pub(super) sinks: Vec<Sink>,
     pub(super) leg: Option<Leg>,
     pub(super) pending: Option<(SdpPendingOffer, Mid, MediaKind)>,
     /// Something was written that waits to be sent.
@@ -118,8 +118,8 @@ impl Peer {
         if direction.is_receiving() && !self.sources.iter().any(|source| source.mid == mid) {
             self.sources.push(Source::new(mid));
         }
-        if direction.is_sending() && !self.sinks.iter().any(|(sink, _)| *sink == mid) {
-            self.sinks.push((mid, kind));
+        if direction.is_sending() && !self.sinks.iter().any(|sink| sink.mid == mid) {
+            self.sinks.push(Sink::new(mid, kind));
         }
     }
 

@@ -175,12 +175,31 @@ impl std::fmt::Debug for LiveKitAck {
 /// What the broker pushes to a robot that asked for it (extension [`Extension::Push`](super::Extension::Push)): the ids of
 /// its next heartbeat reply, at once. A text frame on the channel `ctl_reliable`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename = "bridge_update")]
+#[serde(from = "Pushed", into = "Pushed")]
 pub struct BridgeUpdate {
     /// Of the bridge; an older one than the last is to be ignored.
     pub generation: u64,
     /// The channels that should be open.
     pub ids: RobotChannelIds,
+}
+
+/// An enumeration, because serde holds a tag only to those.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Pushed {
+    BridgeUpdate { generation: u64, ids: RobotChannelIds },
+}
+
+impl From<Pushed> for BridgeUpdate {
+    fn from(Pushed::BridgeUpdate { generation, ids }: Pushed) -> Self {
+        Self { generation, ids }
+    }
+}
+
+impl From<BridgeUpdate> for Pushed {
+    fn from(BridgeUpdate { generation, ids }: BridgeUpdate) -> Self {
+        Self::BridgeUpdate { generation, ids }
+    }
 }
 
 /// An answer to an offer, of a robot or an operator.

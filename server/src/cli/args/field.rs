@@ -1,14 +1,21 @@
 //! Flags of the field service.
 
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum, ValueHint};
+use waldo_protocol::field::{ClutchMode, Smoothing};
 
 use super::seconds;
 use crate::config::{FieldBackendKind, FieldSettings};
+use crate::field::FieldMapping;
 
 /// Limits of the dead-man's time, seconds.
-const DEADMAN: std::ops::RangeInclusive<f64> = 0.1..=2.0;
+const DEADMAN: RangeInclusive<f64> = 0.1..=2.0;
+
+/// No character has more arms.
+const MAX_ARMS: usize = 32;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Field")]
@@ -35,6 +42,39 @@ pub(super) struct FieldArgs {
     #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
         default_value_t = false, default_missing_value = "true")]
     field_strict_deadman: bool,
+    /// Tokens for other people and programs, each with what it lets do: lines of `TOKEN control,publish,view`
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    field_tokens: Option<PathBuf>,
+    /// Let pages of these origins in like the own page, and no others: `https://lab.example`; several by commas
+    #[arg(long, value_name = "URL", value_delimiter = ',', value_parser = origin)]
+    field_origin: Vec<String>,
+    /// Whether simulated arms follow always, or only while a grip is held, and then its motion; the robot does the latter
+    #[arg(long, value_enum, default_value_t = ClutchArg::Off)]
+    field_clutch: ClutchArg,
+    /// How far a grip is squeezed, 0 to 1, when it counts as held
+    #[arg(long, value_name = "VALUE", default_value = "0.4", value_parser = share)]
+    field_grip: f64,
+    /// How far a stick is moved, 0 to 1, when it counts
+    #[arg(long, value_name = "VALUE", default_value = "0.1", value_parser = deadband)]
+    field_deadband: f64,
+    /// How far hands reach from the middle of the field along each axis, metres
+    #[arg(long, value_name = "METRES", default_value = "2", value_parser = reach)]
+    field_reach: f64,
+    /// How simulated arms are smoothed: the part of the way that is gone with each message (0.25), or a time constant
+    /// whatever the rate of messages (0.12s) [default: 0.25]
+    #[arg(long, value_name = "PART|SECONDS", value_parser = smoothing)]
+    field_smoothing: Option<Smoothing>,
+    /// The arms that the left and the right hand drive, counted from 0
+    #[arg(long, value_name = "LEFT,RIGHT", default_value = "0,1", value_parser = hands)]
+    field_hands: [usize; 2],
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ClutchArg {
+    /// The arm goes where the hand is
+    Off,
+    /// The arm moves as the hand moves while the grip is held
+    Relative,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -63,12 +103,67 @@ impl FieldArgs {
             },
             deadman: self.field_deadman,
             strict_deadman: self.field_strict_deadman,
+            tokens: self.field_tokens.clone(),
+            origins: self.field_origin.clone(),
+            mapping: FieldMapping {
+                arms: self.field_hands,
+                clutch_threshold: self.field_grip,
+                joystick_deadband: self.field_deadband,
+                max_translation: self.field_reach,
+                smoothing: self.field_smoothing,
+            },
+            clutch: match self.field_clutch {
+                ClutchArg::Off => ClutchMode::Off,
+                ClutchArg::Relative => ClutchMode::Relative,
+            },
         }
     }
 }
 
 fn deadman(text: &str) -> Result<Duration, String> {
     seconds(text, DEADMAN)
+}
+
+fn number(text: &str, limits: RangeInclusive<f64>) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| limits.contains(number));
+    number.ok_or_else(|| format!("`{text}` is no number from {} to {}", limits.start(), limits.end()))
+}
+
+/// Something that nobody reaches without moving.
+fn share(text: &str) -> Result<f64, String> {
+    number(text, 0.01..=1.0)
+}
+
+fn deadband(text: &str) -> Result<f64, String> {
+    number(text, 0.0..=1.0)
+}
+
+fn reach(text: &str) -> Result<f64, String> {
+    number(text, 0.1..=10.0)
+}
+
+fn smoothing(text: &str) -> Result<Smoothing, String> {
+    match text.strip_suffix('s') {
+        Some(text) => number(text, 0.0..=10.0).map(Smoothing::TimeConstant),
+        None => share(text).map(Smoothing::PerMessage),
+    }
+}
+
+fn hands(text: &str) -> Result<[usize; 2], String> {
+    let arm = |text: &str| text.trim().parse().ok().filter(|arm| *arm < MAX_ARMS);
+    let both = text.split_once(',').and_then(|(left, right)| Some([arm(left)?, arm(right)?]));
+    both.ok_or_else(|| format!("`{text}` is not two arms below {MAX_ARMS} with a comma between them, such as 0,1"))
+}
+
+/// As browsers write it.
+fn origin(text: &str) -> Result<String, String> {
+    let authority = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let plain = authority.is_some_and(|authority| !authority.is_empty() && !authority.contains(['/', '?', '#', ' ']));
+    if plain {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err(format!("`{text}` is no origin such as https://lab.example or https://10.0.0.7:8443, without a path"))
+    }
 }
 
 #[cfg(test)]
@@ -104,6 +199,45 @@ mod tests {
         assert_eq!(patient.silence(), Duration::from_millis(300));
         assert_eq!(settings(&["--field-deadman", "2"]).unwrap().silence(), Duration::from_secs(2));
         assert!(settings(&["--field-backend", "pass-through", "--field-strict-deadman"]).unwrap().is_strict());
+    }
+
+    #[test]
+    fn hands_become_commands_as_the_flags_say() {
+        let usual = settings(&[]).unwrap();
+        assert_eq!((usual.mapping, usual.clutch), (FieldMapping::default(), ClutchMode::Off));
+        let flags = ["--field-grip=0.7", "--field-deadband", "0", "--field-reach=1.5", "--field-hands", "1, 0"];
+        let mapping = settings(&[&flags[..], &["--field-smoothing", "0.12s"]].concat()).unwrap().mapping;
+        let smoothing = Some(Smoothing::TimeConstant(0.12));
+        let (clutch_threshold, joystick_deadband, max_translation) = (0.7, 0.0, 1.5);
+        let expected = FieldMapping { arms: [1, 0], clutch_threshold, joystick_deadband, max_translation, smoothing };
+        assert_eq!(mapping, expected);
+        let part = settings(&["--field-smoothing=0.5", "--field-clutch=relative"]).unwrap();
+        assert_eq!((part.mapping.smoothing, part.clutch), (Some(Smoothing::PerMessage(0.5)), ClutchMode::Relative));
+        for wrong in [
+            "--field-grip=0",
+            "--field-grip=1.1",
+            "--field-deadband=-0.1",
+            "--field-reach=0",
+            "--field-reach=NaN",
+            "--field-smoothing=0",
+            "--field-smoothing=-1s",
+            "--field-smoothing=soon",
+            "--field-hands=0",
+            "--field-hands=0,99",
+        ] {
+            let error = settings(&[wrong]).unwrap_err();
+            let (flag, _) = wrong.split_once('=').unwrap();
+            assert!(error.contains(flag), "{error}");
+        }
+    }
+
+    #[test]
+    fn origins_are_as_browsers_write_them() {
+        let settings = settings(&["--field-origin", "https://Lab.example,http://10.0.0.7:8080"]).unwrap();
+        assert_eq!(settings.origins, ["https://lab.example", "http://10.0.0.7:8080"]);
+        for wrong in ["lab.example", "https://", "https://lab.example/field", "ws://lab.example"] {
+            assert!(origin(wrong).unwrap_err().contains("https://lab.example"), "{wrong}");
+        }
     }
 
     #[test]

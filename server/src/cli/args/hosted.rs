@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use waldo_protocol::hosted::TwistUnits;
 
+use super::record::RecordArgs;
 use super::{CameraArgs, DataArgs, LogArgs, SimArgs};
 use crate::config::{FieldSettings, HostedKind, HostedSettings, PolicySettings, PortRange, RobotKey, Settings};
 
@@ -63,6 +64,8 @@ pub(super) struct HostedArgs {
     /// The cameras that operators choose from as cam1 and cam2, by commas [default: the first two]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     hosted_cameras: Vec<String>,
+    #[command(flatten)]
+    record: RecordArgs,
 }
 
 /// What operators move.
@@ -150,6 +153,7 @@ impl HostedArgs {
         settings.damp_on_operator_lost = self.damp_on_operator_lost;
         (settings.telemetry_hz, settings.map_hz, settings.odom_hz) = (self.telemetry_hz, self.map_hz, self.odom_hz);
         settings.cameras.clone_from(&self.hosted_cameras);
+        self.record.apply(&mut settings);
         Ok(Some(settings))
     }
 

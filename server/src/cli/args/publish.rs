@@ -21,8 +21,8 @@ pub(in crate::cli) enum FieldCommand {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct PublishArgs {
-    /// Address of the field, with its token if it needs one: ws://robot:8765/?token=…, wss://robot:8000/field?token=…
-    #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:8765")]
+    /// Address of the field, with its token if it needs one: wss://robot:8000/field?token=…, ws://robot:8765/?token=…
+    #[arg(long, value_name = "URL", default_value = "wss://127.0.0.1:8000/field")]
     pub(in crate::cli) url: String,
     /// Name that owns what is published [default: one that the field assigns]
     #[arg(long, value_name = "NAME")]

@@ -26,6 +26,9 @@ use crate::tls;
 /// How long the field may take for each answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// No scene is larger: a field holds 256 MiB of meshes and 4 million points of some 60 bytes, bytes.
+const LARGEST: usize = 512 << 20;
+
 /// A field takes a publisher for gone that is silent for a minute.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
@@ -89,8 +92,8 @@ impl Target {
                     )?)
                 }
             };
-        // Scenes of any size come, and are not looked at.
-        let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
+        // Scenes come, and are not looked at.
+        let config = WebSocketConfig::default().max_message_size(Some(LARGEST)).max_frame_size(Some(LARGEST));
         Ok(client_async_with_config(self.request.clone(), stream, Some(config)).await?.0)
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{HoldReason, Stop};
@@ -40,13 +40,16 @@ impl StopLatch {
     }
 
     pub(super) fn set(&mut self, now: MonoTime) {
-        self.since.get_or_insert(now);
-        self.view.0.store(true, Ordering::Release);
+        if self.since.is_none() {
+            self.since = Some(now);
+            self.view.0.fetch_add(1, Ordering::AcqRel);
+        }
     }
 
     pub(super) fn clear(&mut self) {
-        self.since = None;
-        self.view.0.store(false, Ordering::Release);
+        if self.since.take().is_some() {
+            self.view.0.fetch_add(1, Ordering::AcqRel);
+        }
     }
 
     /// The same for those who do not hold the arbiter's lock.
@@ -63,12 +66,20 @@ impl StopLatch {
 /// Whether the stop latch of an [`Arbiter`](super::Arbiter) is set, for threads that ask at every step and shall not wait
 /// for its lock. Clones look at the same latch.
 #[derive(Clone, Debug, Default)]
-pub struct StopView(Arc<AtomicBool>);
+pub struct StopView(
+    /// Odd while it is set.
+    Arc<AtomicU64>,
+);
 
 impl StopView {
     /// Whether nothing may move.
     pub fn stopped(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        !self.0.load(Ordering::Acquire).is_multiple_of(2)
+    }
+
+    /// How often it was set: who looks seldom sees by it that there was a stop in between.
+    pub fn stops(&self) -> u64 {
+        self.0.load(Ordering::Acquire).div_ceil(2)
     }
 }
 
@@ -116,7 +127,13 @@ mod tests {
         let view = latch.view();
         latch.set(MonoTime::from_nanos(1));
         assert!(view.stopped());
+        latch.set(MonoTime::from_nanos(2));
+        assert_eq!((view.stopped(), view.stops(), latch.since()), (true, 1, Some(MonoTime::from_nanos(1))));
         latch.clear();
-        assert!(!view.stopped());
+        latch.clear();
+        assert_eq!((view.stopped(), view.stops()), (false, 1));
+        latch.set(MonoTime::from_nanos(3));
+        latch.clear();
+        assert_eq!((view.stopped(), view.stops()), (false, 2), "a stop that nobody looked at is seen all the same");
     }
 }

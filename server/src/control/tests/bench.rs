@@ -7,7 +7,7 @@ use std::time::Duration;
 use glam::{DQuat, DVec3};
 use waldo_protocol::geometry::{Base, LocalFloor, Pose};
 use waldo_protocol::time::MonoTime;
-use waldo_protocol::vr::{Controller, HoldReason, PlayoutConfig, VrFrame};
+use waldo_protocol::vr::{CartCommand, Controller, HoldReason, PlayoutConfig, VrFrame};
 
 use crate::control::pilot::Pilot;
 use crate::control::{Admission, Arbiter, Event, SourceId};
@@ -199,6 +199,19 @@ impl Bench {
 
     pub(crate) fn command(&self) -> Command {
         self.script.lock().unwrap().commands.last().unwrap().clone()
+    }
+
+    /// Where a gripper is commanded to be, also before the first command.
+    pub(crate) fn gripper_now(&self, arm: usize) -> Pose<Base> {
+        self.pilot.status().grippers[arm]
+    }
+
+    /// What the base was told last, as parts of its fastest velocities.
+    pub(crate) fn base_now(&self) -> CartCommand {
+        let base = model::description().base.unwrap();
+        let BaseCommand { vx, vy, wz, .. } = self.command().base.unwrap();
+        let parts = (vx / base.max_speed, vy / base.max_speed, wz / base.max_turn);
+        CartCommand { vx: parts.0, vy: parts.1, wz: parts.2, ..CartCommand::STOP }
     }
 
     pub(crate) fn gripper(&self, arm: usize) -> Pose<Base> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use waldo_protocol::field::{ArmCommand, CharacterMode, HandlingConfig, MultiArmCommand, SceneState};
+use waldo_protocol::field::{ArmCommand, CharacterMode, HandlingConfig, Limits, MultiArmCommand, SceneState};
 
 use super::{BackendError, FieldBackend, bounds, merge, pass_through};
 use crate::field::sim::{Physics, Simulation};
@@ -33,6 +33,7 @@ pub struct MultiArmPassThroughBackend {
     clamped: BTreeSet<String>,
     stopped: bool,
     make: Option<Box<MakeSimulation>>,
+    limits: Option<Limits>,
 }
 
 struct User {
@@ -60,6 +61,7 @@ impl MultiArmPassThroughBackend {
             clamped: BTreeSet::new(),
             stopped: false,
             make: None,
+            limits: None,
         }
     }
 
@@ -71,7 +73,8 @@ impl MultiArmPassThroughBackend {
 
     /// An empty scene with the built-in simulations.
     pub fn simulated(physics: Physics, handling: HandlingConfig) -> Self {
-        Self::with_simulations(move |user, mode| physics.simulation(user, mode, handling))
+        let limits = Some(handling.limits);
+        Self { limits, ..Self::with_simulations(move |user, mode| physics.simulation(user, mode, handling)) }
     }
 
     /// As [`FieldBackend::register_user`], with the mode's name.
@@ -210,6 +213,17 @@ impl FieldBackend for MultiArmPassThroughBackend {
 
     fn clamped(&self) -> &BTreeSet<String> {
         &self.clamped
+    }
+
+    fn limits(&self) -> Option<Limits> {
+        self.limits
+    }
+
+    fn let_go(&mut self, user: &str, command: &MultiArmCommand) {
+        if let Some(user) = self.users.get_mut(user) {
+            let still = self.stopped || user.waits;
+            user.apply(&mut self.scene, Some(command), still);
+        }
     }
 
     fn stop(&mut self, stopped: bool) {

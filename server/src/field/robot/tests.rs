@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use waldo_protocol::field::{Buttons, Mesh, Transform};
-use waldo_protocol::vr::{Role, Stop};
+use waldo_protocol::vr::{LeaseOp, LeaseRequest, Role, Stop};
 
 use super::*;
 use crate::control::{FieldTarget, HANDED_BACK_AFTER, JointAction, Refused};
@@ -378,4 +378,44 @@ fn there_is_room_for_so_many_users_and_their_meshes_leave_with_them() {
     stage.field.remove_user("amy");
     stage.field.register_user("late", CharacterMode::TwoCr).unwrap();
     assert_eq!(stage.field.scene().meshes.keys().collect::<Vec<_>>(), ["of pub:rig"]);
+}
+
+#[test]
+fn who_drives_is_told_that_somebody_else_asks_to() {
+    let mut stage = Stage::with(&["amy", "bob"]);
+    stage.grip("amy");
+    assert_eq!(stage.code("amy"), None);
+    let (other, mut events) = (SourceId::person(1), Vec::new());
+    let asks = LeaseRequest { op: LeaseOp::Take, n: 1 };
+    stage.arbiter.lock().unwrap().on_lease(stage.now(), other, asks, &mut events);
+    stage.both("amy", GRIP);
+    assert_eq!((stage.code("amy"), stage.code("bob")), (Some("lease_asked"), None));
+    assert_eq!(stage.follows(), [true, true], "it holds nothing");
+    stage.field.remove_user("amy");
+    assert_eq!(stage.arbiter.lock().unwrap().lease().driver, Some(other));
+}
+
+#[test]
+fn in_a_crowd_everybody_is_told_before_long_what_holds_them() {
+    let names: Vec<String> = (0..MAX_FIELD_USERS).map(|n| format!("user_{n:02}")).collect();
+    let mut stage = Stage::with(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    stage.grip("user_00");
+    let open = || [Some(OPEN), Some(OPEN)];
+    let says = |grips| {
+        names
+            .iter()
+            .enumerate()
+            .map(move |(n, name)| (name.as_str(), if n == 0 || grips { [Some(GRIP), Some(GRIP)] } else { open() }))
+    };
+    for _ in 0..8 {
+        let users: Vec<_> = says(true).collect();
+        stage.step(&users);
+    }
+    let told = |stage: &Stage| names.iter().filter(|name| stage.code(name) == Some("not_driver")).count();
+    assert_eq!((told(&stage), stage.code("user_00")), (MAX_FIELD_USERS - 1, None));
+    for _ in 0..8 {
+        let users: Vec<_> = says(false).collect();
+        stage.step(&users);
+    }
+    assert_eq!(told(&stage), 0);
 }

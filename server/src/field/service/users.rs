@@ -11,6 +11,7 @@ use waldo_protocol::time::MonoTime;
 
 use super::{AWAY, Client, Refused, Service};
 use crate::clock;
+use crate::field::backend::{PUBLISHERS, publisher_id};
 use crate::field::seat::{Link, Seat};
 use crate::http::random_token;
 use crate::websocket::Close;
@@ -108,6 +109,11 @@ impl Books {
     }
 }
 
+/// Nothing is heard of the user.
+fn is_away(link: &Link, now: MonoTime) -> bool {
+    link.outbox.is_none() || now.since(link.heard) >= AWAY
+}
+
 /// What a user needs to come back, if they want to be able to.
 fn new_token(hello: &Hello) -> Option<String> {
     hello.ext.has(Extension::Resume).then(|| random_token().ok()).flatten()
@@ -128,13 +134,7 @@ impl Service {
         hello: &Hello,
     ) -> Result<(Arc<Seat>, Option<String>), Refused> {
         let limit = self.deadman(hello);
-        let link = Link {
-            outbox: Some(Arc::clone(&client.outbox)),
-            ext: hello.ext,
-            heard: clock::now(),
-            ack: None,
-            told: None,
-        };
+        let link = Link::new(&client.outbox, hello.ext, clock::now());
         let user = match wanted {
             Some(user) => {
                 if let Some(returned) = self.come_back(&user, hello, &link, limit) {
@@ -193,6 +193,9 @@ impl Service {
 
     /// Takes a name, if nobody has it. Who is just leaving is waited for.
     async fn reserve(&self, user: &str) -> Result<(), Refused> {
+        if user.starts_with(PUBLISHERS) {
+            return Err(Refused::new("invalid", format!("a user_id does not begin with {PUBLISHERS}")));
+        }
         let begin = clock::now();
         loop {
             {
@@ -306,9 +309,18 @@ impl Service {
         if !self.books().publisher_left(owner) {
             return;
         }
-        let leaving = owner.to_owned();
+        let leaving = publisher_id(owner);
         let _ = self.calls.call(move |world| world.backend.remove_owner(&leaving)).await;
         self.books().publishers.remove(owner);
+    }
+
+    /// The users who are away, by name.
+    pub(in crate::field) fn away(&self, now: MonoTime) -> Vec<String> {
+        let away = |place: &Place| match place {
+            Place::Taken { seat, .. } => is_away(&seat.link(), now).then(|| seat.user.clone()),
+            Place::Changing => None,
+        };
+        self.books().users.values().filter_map(away).collect()
     }
 
     pub(in crate::field) fn users(&self) -> Vec<UserView> {
@@ -321,7 +333,7 @@ impl Service {
                 mode: seat.mode,
                 arms: seat.arms.clone(),
                 connected: link.outbox.is_some(),
-                away: link.outbox.is_none() || now.since(link.heard) >= AWAY,
+                away: is_away(&link, now),
             })
         };
         self.books().users.values().filter_map(view).collect()

@@ -2,7 +2,8 @@
 
 use waldo_protocol::field::{ClientMessage, Extension, MeshAck, OverlayAck, ServerMessage, Status};
 
-use super::{Refused, Session};
+use super::{Refused, Session, unhurried};
+use crate::field::backend::publisher_id;
 
 impl Session {
     pub(super) async fn on_publication(&self, owner: String, message: ClientMessage) -> Result<(), Refused> {
@@ -15,10 +16,20 @@ impl Session {
             let changed = told(changed);
             ServerMessage::OverlayAck(OverlayAck { owner_id, overlay_id, status, changed })
         };
-        let (calls, by) = (&self.service.calls, owner.clone());
+        let (calls, by) = (&self.service.calls, publisher_id(&owner));
         let ack = match message {
             ClientMessage::AddMesh(added) => {
-                let (id, added) = (added.mesh_id.clone(), added.into_mesh(by));
+                let (id, mut added) = (added.mesh_id.clone(), added.into_mesh(by));
+                // A long text is compared here, where nobody's arms wait for it.
+                let known = id.clone();
+                let known =
+                    calls.call(move |world| world.backend.scene().meshes.get(&known)?.asset_uri.clone()).await?;
+                let len = known.as_ref().map_or(0, |known| known.len());
+                if let Some(known) = known
+                    && unhurried(len, || added.asset_uri.as_ref() == Some(&known))
+                {
+                    added.asset_uri = Some(known);
+                }
                 let changed = calls.call(move |world| world.backend.add_mesh(added)).await??;
                 mesh(owner, Some(id), Status::Added, changed)
             }

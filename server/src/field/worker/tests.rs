@@ -25,8 +25,9 @@ impl Stage {
     fn new(physics: Physics, mode: CharacterMode) -> Self {
         let (arbiter, now) = (Arbiter::default(), MonoTime::from_nanos(1_000_000_000));
         let backend = MultiArmPassThroughBackend::simulated(physics, HandlingConfig::default());
-        let mut world = World::new(Box::new(backend), Some(arbiter.stop_view()), Metrics::default());
-        let link = Link { outbox: None, ext: Extensions::default(), heard: now, ack: None, told: None };
+        let config = FieldConfig { stop: Some(arbiter.stop_view()), ..FieldConfig::default() };
+        let mut world = World::new(Box::new(backend), &config);
+        let link = Link { outbox: None, ..Link::new(&Arc::default(), Extensions::default(), now) };
         let seat = world.join("amy".to_owned(), mode, link, Duration::from_millis(300)).unwrap();
         Self { world, arbiter: Mutex::new(arbiter), seat, now }
     }
@@ -52,7 +53,7 @@ impl Stage {
             if self.now.as_nanos().is_multiple_of(10_000_000) {
                 self.seat.input().on_sample(self.now, sample);
             }
-            self.world.step(self.now, STEP, None);
+            self.world.step(self.now, STEP);
         }
     }
 
@@ -87,7 +88,7 @@ fn after_a_stop_an_arm_stands_until_its_users_grips_were_released_and_then_is_ea
         assert_eq!(stage.tips(), stood, "{physics:?}: the grips are held");
         stage.seat.input().end();
         stage.now = stage.now + Duration::from_millis(5);
-        stage.world.step(stage.now, STEP, None);
+        stage.world.step(stage.now, STEP);
         assert_eq!(stage.tips(), stood, "{physics:?}: who says nothing released nothing");
         // Only the left hand is seen again.
         let there = [-0.2, 1.1, -0.5];
@@ -135,4 +136,64 @@ fn nobody_has_new_arms_during_a_stop() {
     stage.stop(true);
     assert_eq!(stage.world.reset(&seat).map(|arms| arms.len()), Ok(2));
     assert_ne!(stage.tips(), before);
+}
+
+#[test]
+fn a_stop_between_two_steps_asks_for_released_grips_all_the_same() {
+    let mut stage = Stage::new(Physics::Kinematic, CharacterMode::TwoCr);
+    let (near, far) = ([-0.15, 1.0, -0.7], [0.1, 1.2, -0.4]);
+    stage.run(100, [Some((near, true, false)), None]);
+    // As while the field is paused.
+    stage.stop(false);
+    stage.stop(true);
+    let stood = stage.tips();
+    stage.run(100, [Some((far, true, false)), None]);
+    assert_eq!(stage.tips(), stood, "the grip is held");
+    stage.run(4, [Some((far, false, false)), None]);
+    stage.run(400, [Some((far, true, false)), None]);
+    assert!(off(stage.tips()[0], far) < 0.05, "{:?}", stage.tips());
+}
+
+#[test]
+fn somebody_who_leaves_costs_the_others_no_time() {
+    let mut stage = Stage::new(Physics::Soft, CharacterMode::TwoCr);
+    let link = Link { outbox: None, ..Link::new(&Arc::default(), Extensions::default(), stage.now) };
+    stage.world.join("bob".to_owned(), CharacterMode::TwoCr, link, Duration::from_secs(1)).unwrap();
+    stage.run(40, [Some(([0.1, 1.2, -0.4], true, false)), None]);
+    let (before, time) = (stage.tips(), stage.world.backend.scene().timestamp);
+    stage.world.leave("bob");
+    assert_eq!((stage.tips(), stage.world.backend.scene().timestamp), (before, time));
+    assert!(!stage.world.backend.scene().user_arms.contains_key("bob"));
+}
+
+#[test]
+fn constants_of_the_mapping_reach_the_arms() {
+    let mapping = FieldMapping {
+        arms: [1, 0],
+        clutch_threshold: 0.9,
+        smoothing: Some(waldo_protocol::field::Smoothing::PerMessage(1.0)),
+        max_translation: 0.5,
+        ..FieldMapping::default()
+    };
+    let config = FieldConfig { mapping, ..FieldConfig::default() };
+    let mut world = World::new(Box::new(MultiArmPassThroughBackend::new()), &config);
+    let now = MonoTime::from_nanos(1_000_000_000);
+    let link = Link { outbox: None, ..Link::new(&Arc::default(), Extensions::default(), now) };
+    let seat = world.join("amy".to_owned(), CharacterMode::TwoCr, link, Duration::from_secs(1)).unwrap();
+    let mut says = |x: f64, grip: f64| {
+        let hand = ControllerSample { grip, ..ControllerSample::at(Transform::at([x, 0.2, 0.3])) };
+        let sample = XrInputSample {
+            timestamp: 0.0,
+            head_pose: Transform::at([0.0, 1.6, 0.0]),
+            controllers: [(LEFT.to_owned(), hand)].into(),
+            actions: Default::default(),
+        };
+        seat.input().on_sample(now, sample);
+        world.step(now, STEP);
+        ["amy_arm_0", "amy_arm_1"].map(|arm| world.backend.scene().arms[arm].tip.translation[0])
+    };
+    let before = says(0.1, 0.8);
+    assert!(before[1] > 0.14, "a grip below the threshold moves nothing: {before:?}");
+    assert_eq!(says(0.1, 0.95), [before[0], 0.1], "the left hand drives the second arm, unsmoothed");
+    assert_eq!(says(3.0, 0.95)[1], 0.5, "within the box");
 }

@@ -3,9 +3,11 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::{Buf, Bytes};
+use waldo_protocol::policy::shared_memory::{MemoryNotice, MemoryOffer, WORTH_SHARING, notice_key};
 use waldo_protocol::policy::{ClientId, RobotId, ZenohKeys};
 
 use super::everybody::{Repetition, Verdict, moves};
+use super::memory::Memory;
 use crate::policy::session::Session;
 use crate::websocket::Frame;
 
@@ -26,6 +28,14 @@ impl Whose {
         }
     }
 
+    /// Where it is told of frames in the memory that it shares; the clients of the original share none.
+    pub(super) fn notices(&self, robot: &RobotId) -> Option<String> {
+        match self {
+            Self::Everybody => None,
+            Self::Client(client) => Some(notice_key(robot, client)),
+        }
+    }
+
     pub(super) fn legacy(&self) -> bool {
         matches!(self, Self::Everybody)
     }
@@ -37,11 +47,13 @@ pub(super) struct Client {
     pub(super) session: Session,
     /// Frames of one client are taken in one after the other, though they may come over several connections.
     repetition: Mutex<Repetition>,
+    /// That it shares with us, if it runs on this computer.
+    memory: Mutex<Option<Memory>>,
 }
 
 impl Client {
     pub(super) fn new(whose: Whose, session: Session) -> Self {
-        Self { whose, session, repetition: Mutex::default() }
+        Self { whose, session, repetition: Mutex::default(), memory: Mutex::default() }
     }
 
     /// A frame of this client; `conflict` tells why nothing of it may move the robot, if so.
@@ -71,6 +83,34 @@ impl Client {
         if self.whose.legacy() {
             self.repetition().goes(frame.chunk());
         }
+    }
+
+    /// It offers memory; what it offered before does no longer count.
+    pub(super) fn offers(&self, offer: MemoryOffer) {
+        let reached = Memory::reach(offer);
+        let client = self.session.peer();
+        match &reached {
+            Ok(_) => tracing::debug!(%client, "shares memory with us"),
+            Err(error) => tracing::debug!(%client, %error, "memory out of reach, so it is on another computer"),
+        }
+        *self.memory() = reached.ok();
+    }
+
+    /// Writes a frame into the memory that it shares; `None` if it has to be sent.
+    pub(super) fn share(&self, frame: &Frame) -> Option<MemoryNotice> {
+        if frame.len() < WORTH_SHARING {
+            return None;
+        }
+        let mut memory = self.memory();
+        memory.as_mut()?.write(frame).unwrap_or_else(|error| {
+            tracing::warn!(client = %self.session.peer(), %error, "cannot write to the memory it shares");
+            *memory = None;
+            None
+        })
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Option<Memory>> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn repetition(&self) -> MutexGuard<'_, Repetition> {

@@ -3,10 +3,13 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
+use bytes::Bytes;
+use waldo_server::clock;
 use zenoh::Wait;
 use zenoh::bytes::ZBytes;
 use zenoh::pubsub::{Publisher, Subscriber};
@@ -14,7 +17,8 @@ use zenoh::qos::CongestionControl;
 
 use crate::client::PATIENCE;
 
-/// Bytes of an `obs_request`; the first eight of them say here how many the reply shall have.
+/// Bytes of an `obs_request`; the first eight of them say here how many the reply shall have, the next four how many
+/// replies per second there shall be instead of one, and the next four how many.
 const REQUEST: usize = 22;
 
 /// Bytes that no reply exceeds.
@@ -27,6 +31,20 @@ fn request(size: usize) -> [u8; REQUEST] {
     let mut request = [0; REQUEST];
     request[..8].copy_from_slice(&(size as u64).to_le_bytes());
     request
+}
+
+/// Asks for publications at a rate of `hz`.
+fn stream_request(size: usize, hz: u32, count: u32) -> [u8; REQUEST] {
+    let mut request = request(size);
+    request[8..12].copy_from_slice(&hz.to_le_bytes());
+    request[12..16].copy_from_slice(&count.to_le_bytes());
+    request
+}
+
+/// The rate and the number of the publications, if they were asked for.
+fn stream_asked(request: &[u8]) -> Option<(u32, u32)> {
+    let number = |at: usize| request.get(at..)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
+    Some((number(8)?, number(12)?)).filter(|(hz, _)| *hz > 0)
 }
 
 fn asked(request: &[u8]) -> Option<usize> {
@@ -93,7 +111,8 @@ pub struct ZenohFloor {
     publisher: Publisher<'static>,
     _subscriber: Subscriber<()>,
     _session: zenoh::Session,
-    replies: Receiver<usize>,
+    /// Length of each, when it came, and the time stamp with which it begins; nanoseconds of this computer's clock.
+    replies: Receiver<(usize, u64, u64)>,
 }
 
 impl ZenohFloor {
@@ -103,10 +122,16 @@ impl ZenohFloor {
     /// If Zenoh does not start.
     pub fn serve(port: u16) -> Result<impl Sized> {
         let session = open("listen", port)?;
-        let publisher = publisher(&session, S2C)?;
+        let publisher = Arc::new(publisher(&session, S2C)?);
         let reply = Mutex::new(ZBytes::new());
         let subscriber = session.declare_subscriber(C2S).callback(move |sample| {
-            let Some(size) = asked(&sample.payload().to_bytes()) else { return };
+            let request = sample.payload().to_bytes();
+            let Some(size) = asked(&request) else { return };
+            if let Some((hz, count)) = stream_asked(&request) {
+                let publisher = Arc::clone(&publisher);
+                thread::spawn(move || push(&publisher, size, hz, count));
+                return;
+            }
             let mut reply = reply.lock().unwrap_or_else(PoisonError::into_inner);
             if reply.len() != size {
                 *reply = vec![0x5a_u8; size].into();
@@ -126,7 +151,9 @@ impl ZenohFloor {
         // One at a time is asked for; what nobody waits for any more may be lost.
         let (sender, replies) = sync_channel(8);
         let subscriber = session.declare_subscriber(S2C).callback(move |sample| {
-            let _ = sender.try_send(sample.payload().len());
+            let (at, mut stamp) = (clock::now().as_nanos(), [0; 8]);
+            let _ = sample.payload().reader().read(&mut stamp);
+            let _ = sender.try_send((sample.payload().len(), at, u64::from_le_bytes(stamp)));
         });
         let subscriber = subscriber.wait().map_err(|error| anyhow!(error))?;
         let publisher = publisher(&session, C2S)?;
@@ -148,13 +175,47 @@ impl ZenohFloor {
     /// If they do not come.
     pub fn exchange(&mut self, size: usize) -> Result<()> {
         self.ask(size)?;
-        let arrived = self.replies.recv_timeout(PATIENCE).context("a reply over Zenoh was lost")?;
+        let (arrived, ..) = self.replies.recv_timeout(PATIENCE).context("a reply over Zenoh was lost")?;
         ensure!(arrived == size, "{arrived} bytes over Zenoh instead of {size}");
         Ok(())
     }
 
+    /// Lets `count` times so many bytes be published at a rate of `hz`. How old they were when they came, milliseconds.
+    ///
+    /// # Errors
+    /// If they do not come.
+    pub fn pushed(&mut self, size: usize, hz: u32, count: u32) -> Result<Vec<f64>> {
+        let request = stream_request(size, hz, count);
+        self.publisher.put(request.as_slice()).wait().map_err(|error| anyhow!(error))?;
+        let age = |_| {
+            let (arrived, at, stamp) = self.replies.recv_timeout(PATIENCE).context("a publication was lost")?;
+            ensure!(arrived == size.max(STAMP), "{arrived} bytes over Zenoh instead of {size}");
+            Ok(at.saturating_sub(stamp) as f64 / 1e6)
+        };
+        (0..count).map(age).collect()
+    }
+
     fn ask(&mut self, size: usize) -> Result<()> {
         self.publisher.put(request(size).as_slice()).wait().map_err(|error| anyhow!(error))
+    }
+}
+
+/// Bytes of a time stamp.
+const STAMP: usize = 8;
+
+/// Publishes bytes at a rate, as a robot with cameras does; each time others, as pictures are.
+fn push(publisher: &Publisher<'_>, size: usize, hz: u32, count: u32) {
+    let pictures: Vec<Bytes> = (0..4).map(|_| vec![0x5a; size.saturating_sub(STAMP)].into()).collect();
+    let begin = Instant::now();
+    for (number, picture) in (0..count).zip(pictures.iter().cycle()) {
+        let due = begin + Duration::from_secs(1) * number / hz;
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        let mut payload = ZBytes::writer();
+        payload.append(clock::now().as_nanos().to_le_bytes().to_vec().into());
+        payload.append(picture.clone().into());
+        if publisher.put(payload.finish()).wait().is_err() {
+            return;
+        }
     }
 }
 
@@ -196,5 +257,7 @@ mod tests {
             tcp.exchange(size).unwrap();
             zenoh.exchange(size).unwrap();
         }
+        let ages = zenoh.pushed(3_000_000, 100, 5).unwrap();
+        assert!(ages.len() == 5 && ages.iter().all(|age| *age > 0.0), "{ages:?}");
     }
 }

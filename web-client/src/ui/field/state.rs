@@ -36,7 +36,7 @@ pub(super) fn State(summary: RwSignal<Summary>) -> impl IntoView {
                     <dd class="value">{move || latency.get()}</dd>
                 </dl>
             </Show>
-            <For each=move || notes.get() key=|note| *note let:note>
+            <For each=move || notes.get() key=Clone::clone let:note>
                 <p class="alert info">{note}</p>
             </For>
             <For each=move || alerts.get() key=Clone::clone let:alert>
@@ -46,10 +46,11 @@ pub(super) fn State(summary: RwSignal<Summary>) -> impl IntoView {
     }
 }
 
-fn notes(summary: &Summary) -> Vec<&'static str> {
-    let paused = summary.paused.then_some("The simulation stands still.");
-    let clamped = summary.clamped.then_some("An arm is held within its bounds.");
-    paused.into_iter().chain(clamped).collect()
+fn notes(summary: &Summary) -> Vec<String> {
+    let paused = summary.paused.then(|| "The simulation stands still.".to_owned());
+    let clamped = summary.clamped.then(|| "An arm is held within its bounds.".to_owned());
+    let away = (!summary.away.is_empty()).then(|| format!("Away: {}.", summary.away.join(", ")));
+    [paused, clamped, away].into_iter().flatten().collect()
 }
 
 fn tone_class(tone: Tone) -> &'static str {

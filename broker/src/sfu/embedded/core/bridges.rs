@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use str0m::channel::ChannelId;
+use waldo_protocol::hosted::{ChannelLabel, Direction};
 
 use super::{Core, is_private};
-use crate::sfu::embedded::channels::{Label, Leg, Message, Sent};
+use crate::sfu::embedded::channels::{Leg, Message, Sent};
 use crate::sfu::{Bridge, EngineError, EngineEvent, LegIds, PeerKind, ViewerIds};
 
 /// Where an operator's ids begin within their slot.
@@ -16,6 +17,9 @@ const OPERATOR: u16 = 4;
 /// Messages on `state_reliable` that wait for the robot to open its channel, and how old they may get.
 const HELD: usize = 64;
 const HELD_AGE: Duration = Duration::from_secs(2);
+
+/// After this time it is taken to be open anyhow, while the first of them are not too old.
+const HELD_FOR: Duration = Duration::from_millis(1800);
 
 /// From the robot being told its ids until its channel is taken to be open.
 const TOLD: Duration = Duration::from_millis(250);
@@ -45,9 +49,9 @@ impl Core {
         self.end_bridge(robot);
         self.end_bridges_of(operator);
         let stale = |id: u16| previous.is_some_and(|ids| [ids.cmd, ids.state, ids.state_back, ids.map].contains(&id));
-        let robot_ids = self.open_leg(robot, generation, 0, &Label::ALL, stale)?.ids();
-        let operator_ids = self.open_leg(operator, generation, OPERATOR, &Label::ALL, |_| false)?.ids();
-        let held = Held { until: now + HELD_AGE, messages: VecDeque::new() };
+        let robot_ids = self.open_leg(robot, generation, 0, &ChannelLabel::ALL, stale)?.ids();
+        let operator_ids = self.open_leg(operator, generation, OPERATOR, &ChannelLabel::ALL, |_| false)?.ids();
+        let held = Held { until: now + HELD_FOR, messages: VecDeque::new() };
         self.bridges.insert(robot, Bridged { operator, generation, held: Some(held) });
         let bridge = Bridge { generation, robot: robot_ids, operator: operator_ids };
         self.push_ids(robot, Some(&bridge), generation);
@@ -56,7 +60,15 @@ impl Core {
 
     pub(super) fn open_viewer(&mut self, robot: u64, viewer: u64) -> Result<ViewerIds, EngineError> {
         let before = self.peers.get(&viewer).and_then(|peer| peer.leg.as_ref()).map_or(0, |leg| leg.viewer_ids().map);
-        let ids = self.open_leg(viewer, u64::from(before / 8), 0, &[Label::Back, Label::Map], |_| false)?.viewer_ids();
+        let ids = self
+            .open_leg(
+                viewer,
+                u64::from(before / 8),
+                0,
+                &[ChannelLabel::StateReliableBack, ChannelLabel::MapUnreliable],
+                |_| false,
+            )?
+            .viewer_ids();
         for viewers in self.viewers.values_mut() {
             viewers.retain(|one| *one != viewer);
         }
@@ -70,7 +82,7 @@ impl Core {
         key: u64,
         generation: u64,
         offset: u16,
-        labels: &[Label],
+        labels: &[ChannelLabel],
         stale: impl Fn(u16) -> bool,
     ) -> Result<&Leg, EngineError> {
         let gone = || EngineError::Unavailable("the peer failed".to_owned());
@@ -133,18 +145,18 @@ impl Core {
     pub(super) fn forward_message(&mut self, from: u64, channel: ChannelId, message: Message, now: Instant) {
         let Some(peer) = self.peers.get(&from) else { return };
         let Some(label) = peer.leg.as_ref().and_then(|leg| leg.label(channel)) else { return };
-        match (peer.kind, label.to_robot()) {
-            (PeerKind::Operator, true) => {
+        match (peer.kind, label.direction()) {
+            (PeerKind::Operator, Direction::ToRobot) => {
                 let Some(robot) = self.robot_of(from) else { return };
                 self.say_to_robot(robot, label, message, now);
             }
-            (PeerKind::Robot, false) => self.hear_robot(from, label, message, now),
+            (PeerKind::Robot, Direction::ToOperator) => self.hear_robot(from, label, message, now),
             _ => tracing::debug!(peer = %peer.id, label = label.as_str(), "a message against its channel's direction"),
         }
     }
 
-    fn say_to_robot(&mut self, robot: u64, label: Label, message: Message, now: Instant) {
-        if label == Label::State
+    fn say_to_robot(&mut self, robot: u64, label: ChannelLabel, message: Message, now: Instant) {
+        if label == ChannelLabel::StateReliable
             && let Some(held) = self.bridges.get_mut(&robot).and_then(|bridged| bridged.held.as_mut())
         {
             if held.messages.len() == HELD {
@@ -158,7 +170,7 @@ impl Core {
         }
     }
 
-    fn hear_robot(&mut self, robot: u64, label: Label, message: Message, now: Instant) {
+    fn hear_robot(&mut self, robot: u64, label: ChannelLabel, message: Message, now: Instant) {
         // It opens this channel together with the one that something may wait for.
         self.release(robot, now);
         if let Some(viewers) = self.viewers.get(&robot)
@@ -177,7 +189,7 @@ impl Core {
         }
     }
 
-    pub(super) fn send(&mut self, to: u64, label: Label, message: Message, now: Instant) -> Sent {
+    pub(super) fn send(&mut self, to: u64, label: ChannelLabel, message: Message, now: Instant) -> Sent {
         let Some(peer) = self.peers.get_mut(&to) else { return Sent::Dropped };
         let sent = peer.guard(|peer| match &mut peer.leg {
             Some(leg) => leg.send(&mut peer.rtc, label, message, now),
@@ -213,7 +225,7 @@ impl Core {
         let Some(held) = self.bridges.get_mut(&robot).and_then(|bridged| bridged.held.take()) else { return };
         for (since, message) in held.messages {
             if now.saturating_duration_since(since) <= HELD_AGE {
-                self.say_to_robot(robot, Label::State, message, now);
+                self.say_to_robot(robot, ChannelLabel::StateReliable, message, now);
             }
         }
     }

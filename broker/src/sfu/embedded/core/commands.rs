@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use str0m::change::SdpAnswer;
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
 use tokio::sync::oneshot;
+use waldo_protocol::hosted::ChannelLabel;
 
 use super::Core;
-use crate::sfu::embedded::channels::{Label, Message, Sent};
+use crate::sfu::embedded::channels::{Message, Sent};
 use crate::sfu::embedded::media::Subscription;
 use crate::sfu::embedded::peer::Peer;
 use crate::sfu::embedded::sdp;
@@ -221,10 +222,10 @@ impl Core {
             Some(peer.subscriptions.swap_remove(index))
         });
         let peer = self.peers.get_mut(&receiver).ok_or(EngineError::Unavailable("the peer failed".to_owned()))?;
-        let agreed = |sink: Mid| peer.sinks.iter().any(|(one, _)| *one == sink);
+        let agreed = |sink: Mid| peer.sinks.iter().any(|one| one.mid == sink);
         let here = match &old {
             Some(old) if agreed(old.sink) => Some(old.sink),
-            _ => peer.sinks.iter().find(|(sink, of)| *of == kind && !taken.contains(sink)).map(|(sink, _)| *sink),
+            _ => peer.sinks.iter().find(|sink| sink.kind == kind && !taken.contains(&sink.mid)).map(|sink| sink.mid),
         };
         let (sink, offer) = match here {
             Some(sink) => (sink, None),
@@ -282,7 +283,7 @@ impl Core {
             return Err(EngineError::Refused("the robot has no channels".to_owned()));
         }
         let message = Message { binary: false, data: text.into_bytes() };
-        match self.send(key, Label::State, message, now) {
+        match self.send(key, ChannelLabel::StateReliable, message, now) {
             Sent::Taken => Ok(()),
             Sent::Dropped | Sent::Stuck => Err(EngineError::Unavailable("the robot does not take it".to_owned())),
         }

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use str0m::Output;
+use waldo_protocol::hosted::ChannelLabel;
 
 use super::{Core, TICK};
-use crate::sfu::embedded::channels::{Label, Message};
+use crate::sfu::embedded::channels::Message;
 use crate::sfu::{EngineEvent, PeerKind, PeerState};
 
 /// An operator that nothing is heard of for this long is lost. Checks go to him every 200 ms.
@@ -112,7 +113,7 @@ impl Core {
         {
             self.break_bridge(robot, "the operator is lost");
             let data = format!(r#"{{"type":"operator_lost","reason":"{reason}"}}"#).into_bytes();
-            self.send(robot, Label::State, Message { binary: false, data }, now);
+            self.send(robot, ChannelLabel::StateReliable, Message { binary: false, data }, now);
         }
         if was == PeerState::Connected {
             tracing::info!(peer = %id, ?kind, reason, "lost");

@@ -6,9 +6,9 @@ use waldo_protocol::field::{ControllerSample, Extensions, LEFT, RIGHT, XrInputSa
 
 use super::*;
 use crate::control::{Bench, TICK, Watch};
+use crate::field::FieldConfig;
 use crate::field::seat::{Link, Seat};
 use crate::field::worker::World;
-use crate::metrics::Metrics;
 
 const USERS: [&str; 3] = ["amy", "bob", "cat"];
 const DEADMAN: Duration = Duration::from_millis(300);
@@ -54,7 +54,7 @@ impl Says {
 }
 
 fn link(now: MonoTime) -> Link {
-    Link { outbox: None, ext: Extensions::default(), heard: now, ack: None, told: None }
+    Link { outbox: None, ..Link::new(&Arc::default(), Extensions::default(), now) }
 }
 
 impl Way {
@@ -67,7 +67,8 @@ impl Way {
         let arms = model::description().arms;
         let field = RobotField::of(&arms, status, Arc::clone(&bench.arbiter), Box::new(|_| ()), clock);
         let stop = bench.arbiter.lock().unwrap().stop_view();
-        let mut world = World::new(Box::new(field), Some(stop), Metrics::default());
+        let config = FieldConfig { stop: Some(stop), ..FieldConfig::default() };
+        let mut world = World::new(Box::new(field), &config);
         let mut join = |user: &&str| world.join((*user).to_owned(), CharacterMode::TwoCr, link(bench.now), DEADMAN);
         let seats = USERS.iter().map(|user| join(user).unwrap()).collect();
         Self { bench, world, now, seats }
@@ -87,7 +88,7 @@ impl Way {
     /// One tick of everything.
     fn tick(&mut self) {
         self.now.store(self.bench.now.as_nanos(), Ordering::Relaxed);
-        self.world.step(self.bench.now, TICK.as_secs_f64(), None);
+        self.world.step(self.bench.now, TICK.as_secs_f64());
         self.bench.tick();
     }
 

@@ -1,0 +1,10 @@
+//! Any frame of an operator: what is accepted must survive its own encoding.
+#![no_main]
+
+#[path = "../../protocol/tests/hosted/encode.rs"]
+#[allow(dead_code, reason = "the other targets use the rest")]
+mod encode;
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|frame: &[u8]| encode::robot_survives(frame));
