@@ -52,12 +52,12 @@ pub(super) fn Map(
         let clicked = pressed.get_untracked().is_some_and(|moved| moved < CLICK_PX);
         pressed.set(None);
         if clicked && !viewer {
-            hosted.with_value(|hosted| hosted.go_to([f64::from(event.offset_x()), f64::from(event.offset_y())]));
+            hosted.with_value(|hosted| hosted.go_to([event.offset_x(), event.offset_y()]));
         }
     };
     let wheel = move |event: WheelEvent| {
         event.prevent_default();
-        let at = [f64::from(event.offset_x()), f64::from(event.offset_y())];
+        let at = [event.offset_x(), event.offset_y()];
         hosted.with_value(|hosted| hosted.zoom_map(-event.delta_y().signum(), at));
     };
     let resize = move |event: PointerEvent| {
