@@ -22,8 +22,6 @@ pub(crate) enum Bench {
     Field,
     /// Observations and streams for policies, beside bare TCP and bare Zenoh.
     Policy,
-    /// Commands and pictures through the SFU of hosted teleoperation, beside a direct connection.
-    Sfu,
 }
 
 /// Builds the benchmark, then becomes it.
@@ -36,7 +34,6 @@ pub(crate) fn run(bench: Bench, args: &[OsString]) -> Result<()> {
         Bench::Crowd => ("bench-crowd", setup::NATIVE.to_vec()),
         Bench::Field => ("bench-field", setup::NATIVE.to_vec()),
         Bench::Policy => ("bench-policy", setup::NATIVE.to_vec()),
-        Bench::Sfu => ("bench-sfu", setup::NATIVE.to_vec()),
         Bench::Video => ("bench-video", [setup::NATIVE, &[Need::Chromium, Need::Networks]].concat()),
     };
     become_program(&[program], &needs, args)

@@ -90,8 +90,12 @@ const CODECS: &[(&str, &str)] = &[
     ("gstreamer1.0-plugins-ugly", "lib/*/gstreamer-1.0/libgstx264.so"),
 ];
 
-/// Debian packages of servers that tests start themselves, and a file of each below `/usr`.
-const SERVERS: &[(&str, &str)] = &[("postgresql", "lib/postgresql/*/bin/initdb"), ("coturn", "bin/turnserver")];
+/// Debian packages of servers that tests start themselves, with what makes keys for them, and a file of each below `/usr`.
+const SERVERS: &[(&str, &str)] = &[
+    ("postgresql", "lib/postgresql/*/bin/initdb"),
+    ("coturn", "bin/turnserver"),
+    ("openssl", "bin/openssl"),
+];
 
 const CHROMIUM: &[&str] = &["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
 const DRIVER: &[&str] = &["chromedriver"];
