@@ -91,11 +91,8 @@ const CODECS: &[(&str, &str)] = &[
 ];
 
 /// Debian packages of servers that tests start themselves, with what makes keys for them, and a file of each below `/usr`.
-const SERVERS: &[(&str, &str)] = &[
-    ("postgresql", "lib/postgresql/*/bin/initdb"),
-    ("coturn", "bin/turnserver"),
-    ("openssl", "bin/openssl"),
-];
+const SERVERS: &[(&str, &str)] =
+    &[("postgresql", "lib/postgresql/*/bin/initdb"), ("coturn", "bin/turnserver"), ("openssl", "bin/openssl")];
 
 const CHROMIUM: &[&str] = &["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
 const DRIVER: &[&str] = &["chromedriver"];

@@ -92,16 +92,18 @@ impl Source {
 
     /// Watches the source for as long as the result lives.
     pub(super) fn watch(&mut self, name: &str) -> Pictures {
-        if let Some(poller) = &mut self.poller {
-            poller.wake(name);
-        }
-        match &self.shown {
+        let pictures = match &self.shown {
             Shown::Cameras(left, right) => {
                 let (left, right) = (Eye::new(left), right.as_ref().map(Eye::new));
                 Pictures::Cameras(Pair { left, right, patience: None, odd_sizes: false })
             }
             Shown::Composed(composition) => Pictures::Composed(Box::new(Mosaic::new(composition.clone()))),
+        };
+        // Now that somebody watches: a poller that finds nobody goes to sleep again.
+        if let Some(poller) = &mut self.poller {
+            poller.wake(name);
         }
+        pictures
     }
 }
 
