@@ -1,6 +1,6 @@
 //! What the sockets of policies and of the field have in common. Those of `/ws` are axum's.
 //!
-//! [`upgrade`] is their HTTP, [`Messages`] come out of them, [`write`] puts frames into them without copying them, and
+//! [`upgrade`] is their HTTP, [`Messages`] come out of them, [`mod@write`] puts frames into them without copying them, and
 //! [`farewell`] ends them. When who may speak is each service's own.
 
 mod close;
