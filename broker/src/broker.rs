@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -130,7 +130,9 @@ impl Broker {
             .map_err(|source| BrokerError::Bind { address: settings.listen, source })??;
         let (address, https) = (listener.address(), settings.tls != Tls::Off);
         let url = settings.node_url.clone().unwrap_or_else(|| url_of(address, https));
-        let node = Node { id: url.clone(), url, holds_peers: inside };
+        // Not the address: behind a proxy, or in containers, those of several brokers are the same.
+        let id = format!("{}:{}", node_name(&settings.data_dir)?, address.port());
+        let node = Node { id, url, holds_peers: inside };
         let auth = Auth::new(
             store.clone(),
             settings.oidc.clone(),
@@ -248,13 +250,34 @@ impl Broker {
     }
 }
 
+/// What this installation is called among the brokers of one database: made once, kept in the data folder.
+fn node_name(data_dir: &Path) -> Result<String, BrokerError> {
+    let failed = |source| BrokerError::DataDir { path: data_dir.to_owned(), source };
+    make(data_dir).map_err(failed)?;
+    let file = data_dir.join("node");
+    match std::fs::read_to_string(&file) {
+        Ok(name) if uuid::Uuid::try_parse(name.trim()).is_ok() => return Ok(name.trim().to_owned()),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let name = uuid::Uuid::new_v4().to_string();
+    std::fs::write(&file, &name).map_err(failed)?;
+    Ok(name)
+}
+
+/// The data folder, for its owner only.
+fn make(data_dir: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir)
+}
+
 /// Opens the database of some settings.
 pub(crate) async fn open(settings: &Settings) -> Result<Store, BrokerError> {
     let data_dir = |source| BrokerError::DataDir { path: settings.data_dir.clone(), source };
     let url = match &settings.database_url {
         Some(url) => url.clone(),
         None => {
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&settings.data_dir).map_err(data_dir)?;
+            make(&settings.data_dir).map_err(data_dir)?;
             Store::sqlite_url(&settings.data_dir.join("broker.db"))
         }
     };

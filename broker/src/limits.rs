@@ -49,7 +49,7 @@ impl Class {
                 Some(Self::SessionJoin)
             }
             ("GET", "/api/v1/sessions/turn-credentials") => Some(Self::TurnCredentials),
-            ("POST", "/api/v1/auth/login" | "/api/v1/auth/register") => Some(Self::Auth),
+            ("POST", "/api/v1/auth/login" | "/api/v1/auth/refresh" | "/api/v1/auth/register") => Some(Self::Auth),
             _ => None,
         }
     }
@@ -82,9 +82,13 @@ impl Limits {
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= MAX_BUCKETS {
             buckets.retain(|(class, _), bucket| bucket.refilled(*class, now) < f64::from(class.burst()));
-            // So many at once can only be one who changes names: all names share what is left.
+            // So many at once can only be one who changes names. Those names have hardly been used: the others stay.
             if buckets.len() >= MAX_BUCKETS {
-                buckets.clear();
+                let mut kept: Vec<_> = buckets.drain().collect();
+                let left = |class: Class, bucket: &Bucket| bucket.refilled(class, now) / f64::from(class.burst());
+                kept.sort_by(|((a, _), one), ((b, _), other)| left(*a, one).total_cmp(&left(*b, other)));
+                kept.truncate(MAX_BUCKETS / 2);
+                buckets.extend(kept);
             }
         }
         let full = Bucket { tokens: f64::from(class.burst()), at: now };

@@ -20,6 +20,7 @@ mod outputs;
 mod pace;
 mod pictures;
 mod redial;
+mod rest_gate;
 mod service;
 mod surroundings;
 mod telemetry;

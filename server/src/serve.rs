@@ -158,11 +158,9 @@ impl Waldo {
     /// Holds the robot, closes every socket and frees the port.
     pub async fn stop(self) {
         drop(self.following);
-        // First of all, so that nobody far away drives a robot that stops.
-        if let Some(hosted) = self.hosted {
-            hosted.stop().await;
-        }
-        // At once, so that whoever waits for the robot is told; the control loop ends what they wait for.
+        // At once, so that nobody far away drives a robot that stops; the broker is told once the robot is held.
+        let hosted = self.hosted.map(Hosted::stop);
+        // So that whoever waits for the robot is told; the control loop ends what they wait for.
         let policies = self.policies.map(Policies::stop);
         let field = self.field.map(Field::stop);
         drop(self.control);
@@ -170,6 +168,9 @@ impl Waldo {
             stopped.await;
         }
         if let Some(stopped) = field {
+            stopped.await;
+        }
+        if let Some(stopped) = hosted {
             stopped.await;
         }
         self.server.stop().await;

@@ -127,7 +127,11 @@ fn is_allowed(api: &Api, origin: &str) -> bool {
 /// Refuses who asks too often for what is expensive.
 pub(super) async fn limit(State(api): State<Api>, request: Request, next: Next) -> Response {
     let Some(class) = Class::of(request.method().as_str(), &route(&request)) else { return next.run(request).await };
-    let caller = caller(&api, &request);
+    let caller = match class {
+        // Keys and tokens cost nothing to invent, and passwords are to be guessed slowly.
+        Class::Auth => address(&api, &request),
+        _ => caller(&api, &request),
+    };
     if let Err(wait) = api.limits.take(class, &caller, Instant::now()) {
         api.metrics.rate_limited(class.as_str(), api.settings.enforce_limits);
         if api.settings.enforce_limits {
@@ -148,8 +152,13 @@ fn caller(api: &Api, request: &Request) -> String {
     if let Some((_, token)) = token {
         return digest(token.trim());
     }
+    address(api, request)
+}
+
+fn address(api: &Api, request: &Request) -> String {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    client(peer, headers, &api.settings.trusted_proxies).map_or_else(|| "unknown".to_owned(), |ip| ip.to_string())
+    let client = client(peer, request.headers(), &api.settings.trusted_proxies);
+    client.map_or_else(|| "unknown".to_owned(), |ip| ip.to_string())
 }
 
 /// The client's address: what proxies say counts only if they are trusted, from the last one on.

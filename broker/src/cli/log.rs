@@ -6,8 +6,9 @@ use tracing_subscriber::EnvFilter;
 
 use super::args::{DataArgs, LogFormat};
 
-/// Crates that tell more than anybody wants to know, unless asked for by name. Some would tell descriptions in full.
-const NOISY: &str = "hyper=warn,reqwest=warn,rustls=warn,sqlx=warn,str0m=warn";
+/// Crates that tell more than anybody wants to know, unless asked for by name. Some would tell descriptions in full, and
+/// those that read datagrams would write lines for whatever a stranger sends.
+const NOISY: &str = "hyper=warn,is=off,reqwest=warn,rustls=warn,sctp_proto=off,sqlx=warn,str0m=error";
 
 /// Starts logging. A program with a subscriber of its own keeps it.
 pub(super) fn init(args: &DataArgs) {

@@ -1,6 +1,6 @@
 //! The embedded engine as a process of its own, so that commands and pictures go on while the broker restarts.
 //!
-//! [`Server`] is that process: HTTP with JSON, and one shared secret. `POST /v1/call` takes one [`Call`] and replies its result;
+//! [`Server`] is that process: HTTP with JSON, and one shared secret. `POST /v1/call` takes one `Call` and replies its result;
 //! `GET /v1/events?after=n` waits for events that come after the n-th. [`Client`] is the broker's side, an [`Engine`](super::Engine) like the
 //! others. There is no TLS: they speak on loopback or in a private network.
 

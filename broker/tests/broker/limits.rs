@@ -41,10 +41,12 @@ async fn who_asks_too_often_waits_and_nobody_else_does() {
 async fn passwords_cannot_be_tried_without_end() {
     let world = world_with(|settings| settings.enforce_rate_limits = true).await;
     let mut last = 0;
-    for _ in 0..30 {
+    for attempt in 0..30 {
         let body = json!({"email": ALICE, "password": "wrong password"});
-        // A header that anybody can write does not make another caller of it.
+        // Headers that anybody can write do not make another caller of it.
         let request = world.request("POST", "/api/v1/auth/login").header("X-Forwarded-For", format!("9.9.9.{last}"));
+        let request = request.header("X-Robot-API-Key", format!("dtk_live_{attempt:040x}"));
+        let request = request.header("Authorization", format!("Bearer {attempt}"));
         last = world.send(request.json(&body)).await.status;
     }
     assert_eq!(last, 429);

@@ -37,6 +37,9 @@ pub enum Dropped {
     /// A Joy with fewer than 4 axes or 7 buttons.
     #[error("joy_contract")]
     JoyContract,
+    /// A motion asked for by a key or stick that was held already when the robot was made to stand.
+    #[error("not_released")]
+    NotReleased,
     /// A twist of zeros that follows one of zeros.
     #[error("idle_zero")]
     IdleZero,

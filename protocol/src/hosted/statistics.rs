@@ -199,7 +199,11 @@ impl CommandStatistics {
             Dropped::Stale => self.counters.dropped_stale += 1,
             Dropped::Future => self.counters.dropped_future += 1,
             Dropped::NotFinite | Dropped::InvalidPose | Dropped::JoyContract => self.counters.dropped_invalid += 1,
-            Dropped::Latched | Dropped::OutOfOrder | Dropped::IdleZero | Dropped::NotForThisRobot => {}
+            Dropped::Latched
+            | Dropped::OutOfOrder
+            | Dropped::IdleZero
+            | Dropped::NotForThisRobot
+            | Dropped::NotReleased => {}
         }
     }
 

@@ -96,7 +96,8 @@ pub struct DriveTeleop {
     settings: DriveSettings,
     twists: StalenessGate,
     joys: [StalenessGate; 2],
-    sticks: [Option<HandJoy>; 2],
+    /// With when they came: one of which nothing more is heard must not go on driving beside the other.
+    sticks: [Option<(MonoTime, HandJoy)>; 2],
     dead_man: DeadMan,
     stop_due: bool,
     /// Whether the last velocity put out was a motion.
@@ -152,8 +153,12 @@ impl DriveTeleop {
             return Err(Dropped::Latched);
         }
         self.joys[hand as usize].check(stamp, now.unix, &self.settings.freshness)?;
-        self.sticks[hand as usize] = Some(HandJoy::read(axes, buttons)?);
-        let stick = |hand: Hand| self.sticks[hand as usize].map_or([0.0; 2], |joy| joy.stick);
+        self.sticks[hand as usize] = Some((now.mono, HandJoy::read(axes, buttons)?));
+        let heard = |at: &MonoTime| now.mono.since(*at) < self.settings.dead_man;
+        let stick = |hand: Hand| {
+            let known = self.sticks[hand as usize].filter(|(at, _)| heard(at));
+            known.map_or([0.0; 2], |(_, joy)| joy.stick)
+        };
         let ([left_x, left_y], [right_x, _]) = (stick(Hand::Left), stick(Hand::Right));
         self.put_out(self.scaled(-left_y, -left_x, -right_x), now.mono)
     }

@@ -167,3 +167,18 @@ fn navigation_waits_a_second_after_a_person() {
     assert_eq!(forward(&mut drive, 0.0, 1.0), Err(Dropped::IdleZero));
     assert!(!drive.manual(mono(1.6)), "idle zeros are nobody");
 }
+
+#[test]
+fn a_stick_of_which_nothing_more_is_heard_does_not_drive_on_beside_the_other() {
+    let settings = DriveSettings { units: TwistUnits::Normalized, ..DriveSettings::default() };
+    let mut drive = DriveTeleop::new(settings);
+    let out = drive.joy(Hand::Left, T0, &[0.0, -1.0, 0.0, 0.0], &[0; 7], at(0.0)).unwrap();
+    assert!(out.linear.x > 0.0);
+    for step in 1..100 {
+        let t = 0.0125 * f64::from(step);
+        // Resting, it goes on to be heard.
+        let out = drive.joy(Hand::Right, T0 + t, &[0.0; 4], &[0; 7], at(t));
+        let drives = out.is_ok_and(|out| out.linear.x > 0.0);
+        assert_eq!(drives, t < 0.2, "after {t} s");
+    }
+}

@@ -15,6 +15,7 @@ use waldo_protocol::vr::CartCommand;
 
 use super::hands::Leads;
 use super::outputs::{Output, Outputs, Stream};
+use super::rest_gate::RestGate;
 use crate::config::{HostedKind, HostedSettings};
 use crate::control::FieldHands;
 use crate::robot::MobileBase;
@@ -40,6 +41,8 @@ impl Wish {
 #[derive(Debug)]
 pub(super) struct Operator {
     machine: Machine,
+    /// For keys and sticks; the hands' buttons have their own rule.
+    gate: RestGate,
     statistics: CommandStatistics,
     task_names: TaskNames,
     outputs: Outputs,
@@ -64,7 +67,7 @@ impl Operator {
             },
         };
         let task_names = settings.task_names.clone();
-        Self { machine, statistics: CommandStatistics::default(), task_names, outputs }
+        Self { machine, gate: RestGate::default(), statistics: CommandStatistics::default(), task_names, outputs }
     }
 
     /// The figures of what arrives.
@@ -123,14 +126,23 @@ impl Operator {
             Machine::Drive { teleop, velocity, controllers } => {
                 let joy = HandJoy::read(&message.axes, &message.buttons)?;
                 controllers[hand as usize] = Some((now.mono, joy));
+                self.gate.heard(joy.stick != [0.0; 2], now.mono);
                 match teleop.joy(hand, stamp, &message.axes, &message.buttons, now) {
+                    Ok(asked) if !self.gate.passes(!asked.is_zero()) => {
+                        *velocity = Twist::ZERO;
+                        Err(Dropped::NotReleased)
+                    }
                     Ok(asked) => {
                         *velocity = asked;
                         self.put_velocity(asked, now.unix, "vr", now);
                         Ok(())
                     }
+                    Err(Dropped::IdleZero) => {
+                        self.gate.passes(false);
+                        Ok(())
+                    }
                     // Its buttons are of use all the same.
-                    Err(Dropped::NotForThisRobot | Dropped::IdleZero) => Ok(()),
+                    Err(Dropped::NotForThisRobot) => Ok(()),
                     Err(dropped) => Err(dropped),
                 }
             }
@@ -139,20 +151,30 @@ impl Operator {
 
     fn twist(&mut self, message: &TwistStamped, stamp: f64, now: Now) -> Result<(), Dropped> {
         let asked = message.twist;
+        self.gate.heard(!asked.is_zero(), now.mono);
         match &mut self.machine {
             Machine::Arm { teleop, leads } => {
                 let jog = teleop.jog(stamp, asked, now)?;
+                if !self.gate.passes(!jog.is_zero()) {
+                    return Err(Dropped::NotReleased);
+                }
                 leads.jog(jog);
                 self.put(Stream::CmdVelStamped, Some(stamp), now, twist_stamped(jog, stamp, &message.header.frame_id));
                 self.put(Stream::EeTwist, Some(stamp), now, twist_stamped(jog, stamp, ""));
             }
             Machine::Drive { teleop, velocity, .. } => match teleop.twist(stamp, asked, now) {
+                Ok(counts) if !self.gate.passes(!counts.is_zero()) => {
+                    *velocity = Twist::ZERO;
+                    return Err(Dropped::NotReleased);
+                }
                 Ok(counts) => {
                     *velocity = counts;
                     self.put_velocity(counts, stamp, &message.header.frame_id, now);
                 }
                 // As it is meant to be: who rests says so again and again.
-                Err(Dropped::IdleZero) => {}
+                Err(Dropped::IdleZero) => {
+                    self.gate.passes(false);
+                }
                 Err(dropped) => return Err(dropped),
             },
         }
@@ -168,6 +190,7 @@ impl Operator {
         grippers: [Option<Pose<Base>>; 2],
         base: Option<&MobileBase>,
     ) -> Wish {
+        self.gate.step(now.mono);
         match &mut self.machine {
             Machine::Arm { teleop, leads } => {
                 let tick = teleop.tick(now.mono);
@@ -190,6 +213,9 @@ impl Operator {
                 wish
             }
             Machine::Drive { teleop, velocity, controllers } => {
+                if base.is_none() {
+                    self.gate.close();
+                }
                 let stopped = teleop.tick(now.mono);
                 if let Some(stop) = stopped {
                     *velocity = stop;
@@ -243,11 +269,15 @@ impl Operator {
                 before
             }
         };
+        if before != latched {
+            self.gate.close();
+        }
         before != latched
     }
 
     /// The operator is gone, or another one comes: nothing of theirs counts any more.
     pub(super) fn lost(&mut self) {
+        self.gate.close();
         match &mut self.machine {
             Machine::Arm { teleop, leads } => {
                 teleop.operator_lost();
@@ -262,6 +292,7 @@ impl Operator {
 
     /// The base stands, whatever was asked for before.
     pub(super) fn rest(&mut self) {
+        self.gate.close();
         if let Machine::Drive { velocity, .. } = &mut self.machine {
             *velocity = Twist::ZERO;
         }

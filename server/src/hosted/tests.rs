@@ -278,3 +278,36 @@ fn an_operator_gets_the_robot_from_a_person_only_when_they_leave() {
     right(&mut way, hand, true, 10);
     assert!(way.bench.engaged());
 }
+
+#[test]
+fn a_key_that_is_held_through_a_stop_or_a_loss_moves_nothing_until_it_was_let_go() {
+    let ends: [fn(&mut Way); 2] = [
+        |way| {
+            way.stop(false);
+            way.tick();
+            way.stop(true);
+        },
+        Way::lost,
+    ];
+    for end in ends {
+        let mut way = Way::new(HostedKind::Twist);
+        let drive = |way: &mut Way, x: f64, ticks: usize| -> Vec<CartCommand> {
+            let tick = |_| {
+                way.act(&Deed::Twist { linear: [x, 0.0, 0.0], angular: [0.0; 3], late: 0.0 }, 1);
+                way.tick()
+            };
+            (0..ticks).map(tick).collect()
+        };
+        drive(&mut way, 0.0, 12);
+        let before = drive(&mut way, 0.3, 120);
+        assert!(before.last().unwrap().vx > 0.2, "{before:?}");
+        end(&mut way);
+        // A moment for the base to come to rest.
+        drive(&mut way, 0.3, 60);
+        let held = drive(&mut way, 0.3, 240);
+        assert!(held.iter().all(|base| *base == CartCommand::STOP), "{held:?}");
+        drive(&mut way, 0.0, 12);
+        let after = drive(&mut way, 0.3, 120);
+        assert!(after.last().unwrap().vx > 0.2, "{after:?}");
+    }
+}

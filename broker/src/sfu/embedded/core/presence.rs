@@ -108,6 +108,10 @@ impl Core {
         if was == PeerState::Lost {
             return;
         }
+        if kind == PeerKind::Robot {
+            // The broker forgets the ids; channels that still were there would lead nowhere.
+            self.break_bridge(key, "the robot is lost");
+        }
         if kind == PeerKind::Operator
             && let Some(robot) = self.robot_of(key)
         {
