@@ -50,21 +50,45 @@ pub(crate) fn urgent_runtime(thread_name: &str, work: Urgent) -> io::Result<Runt
     Ok(runtime)
 }
 
-/// Does something short with real-time priority, and is the thread from before afterwards. For threads that have much to
-/// do otherwise, but take a lock for which urgent threads wait.
+/// Does something short with at least this priority, and is the thread from before afterwards. For threads that take a
+/// lock for which more urgent ones wait.
 pub(crate) fn while_urgent<T>(work: Urgent, act: impl FnOnce() -> T) -> T {
+    let raised = match Scheduling::current() {
+        Ok(before) if before.priority < work as i32 => real_time(work as i32).is_ok().then_some(before),
+        // Urgent enough.
+        _ => None,
+    };
     // Also if it panics.
-    let _ordinary = real_time(work as i32).is_ok().then_some(Ordinary);
+    let _raised = raised.map(Raised);
     act()
 }
 
-/// Makes the thread that drops it an ordinary one.
-struct Ordinary;
+/// How a thread is scheduled. The policy has the flag of before, which only the privileged can take away.
+#[derive(Clone, Copy, Debug)]
+struct Scheduling {
+    policy: libc::c_int,
+    priority: i32,
+}
 
-impl Drop for Ordinary {
+impl Scheduling {
+    /// That of the calling thread.
+    fn current() -> io::Result<Self> {
+        let mut param = libc::sched_param { sched_priority: 0 };
+        // SAFETY: the kernel writes the parameter during the call; 0 is the calling thread.
+        let (policy, got) = unsafe { (libc::sched_getscheduler(0), libc::sched_getparam(0, &raw mut param)) };
+        if policy < 0 || got != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self { policy: policy | libc::SCHED_RESET_ON_FORK, priority: param.sched_priority })
+    }
+}
+
+/// Makes the thread that drops it what it was before.
+struct Raised(Scheduling);
+
+impl Drop for Raised {
     fn drop(&mut self) {
-        // With the flag of before, which only the privileged can take away.
-        if let Err(error) = schedule(libc::SCHED_OTHER | libc::SCHED_RESET_ON_FORK, 0) {
+        if let Err(error) = schedule(self.0.policy, self.0.priority) {
             tracing::error!(%error, "a thread keeps its real-time priority");
         }
     }
@@ -91,11 +115,8 @@ mod tests {
 
     /// Policy and priority of the calling thread.
     fn scheduling() -> (i32, i32) {
-        let mut param = libc::sched_param { sched_priority: -1 };
-        // SAFETY: the kernel writes the parameter during the call; 0 is the calling thread.
-        let (policy, got) = unsafe { (libc::sched_getscheduler(0), libc::sched_getparam(0, &raw mut param)) };
-        assert!(policy >= 0 && got == 0);
-        (policy & !libc::SCHED_RESET_ON_FORK, param.sched_priority)
+        let Scheduling { policy, priority } = Scheduling::current().unwrap();
+        (policy & !libc::SCHED_RESET_ON_FORK, priority)
     }
 
     #[test]
@@ -125,6 +146,24 @@ mod tests {
             assert_eq!(scheduling(), ordinary);
             let allowed = real_time(Urgent::Poses as i32).is_ok();
             assert_eq!(within, if allowed { (libc::SCHED_FIFO, 2) } else { ordinary });
+        })
+        .join()
+        .unwrap();
+    }
+
+    #[test]
+    fn a_thread_that_is_urgent_anyhow_stays_so() {
+        thread::spawn(|| {
+            become_urgent(Urgent::Media);
+            let before = scheduling();
+            let within = while_urgent(Urgent::Poses, scheduling);
+            assert_eq!(scheduling(), before);
+            become_urgent(Urgent::Control);
+            let most = scheduling();
+            assert_eq!(while_urgent(Urgent::Poses, scheduling), most, "it is not made less urgent");
+            assert_eq!(scheduling(), most);
+            let allowed = real_time(Urgent::Control as i32).is_ok();
+            assert_eq!(within, if allowed { (libc::SCHED_FIFO, 2) } else { before });
         })
         .join()
         .unwrap();
