@@ -172,6 +172,72 @@ async fn who_sends_too_slowly_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_key_works_for_its_owner_only_and_not_after_it_was_replaced() {
+    let world = world().await;
+    let (alice, bob) = (world.log_in(ALICE).await, world.log_in(BOB).await);
+    let made = async |token: &str| {
+        let made = world.operator(token, "POST", "/keys", json!({"name": "arm", "robot_id": "arm"})).await.ok();
+        (made["id"].as_str().unwrap().to_owned(), made["api_key"].as_str().unwrap().to_owned())
+    };
+    let (old, first) = made(&alice).await;
+    let register = async |key: &str, robot: &str| {
+        let body = json!({"robot_name": robot, "robot_id": robot, "sdp_offer": ROBOT_OFFER});
+        world.robot(key, "POST", "/sessions", body).await
+    };
+    // Two robots may share a key, and stand beside each other.
+    let one = register(&first, "arm-1").await.ok()["session_id"].as_str().unwrap().to_owned();
+    let two = register(&first, "arm-2").await.ok()["session_id"].as_str().unwrap().to_owned();
+    for id in [&one, &two] {
+        assert_eq!(world.robot(&first, "POST", &format!("/sessions/{id}/heartbeat"), json!({})).await.status, 200);
+    }
+    // A key that was found is still its owner's: whoever uses it adds robots to her, sees none of hers, and none of his own.
+    let found = register(&first, "arm-3").await.ok()["session_id"].as_str().unwrap().to_owned();
+    assert_eq!(world.status(&alice, &found).await["robot_id"], "arm-3");
+    assert_eq!(world.operator(&bob, "GET", "/sessions", Value::Null).await.ok(), json!([]));
+    let (theirs, _) = made(&bob).await;
+    assert_eq!(world.operator(&alice, "DELETE", &format!("/keys/{theirs}"), Value::Null).await.status, 404);
+    // Nobody can have a key that exists, neither again nor for another owner.
+    let plain = waldo_broker::auth::PlainKey::existing(&first).unwrap();
+    for owner in [ALICE, BOB] {
+        assert!(world.broker().keep_key(&plain, owner, "again").await.is_err(), "{owner}");
+    }
+    // Replaced: the new one goes on with the robot, the old one ends everywhere at once, also in sessions that it began.
+    let (_, second) = made(&alice).await;
+    world.operator(&alice, "DELETE", &format!("/keys/{old}"), Value::Null).await.ok();
+    for (method, call, body) in [
+        ("POST", format!("/sessions/{one}/heartbeat"), json!({})),
+        ("POST", format!("/sessions/{one}/renegotiate-robot"), json!({"sdp_answer": "v=0"})),
+        ("DELETE", format!("/sessions/{one}"), Value::Null),
+        ("POST", "/sessions".to_owned(), json!({"robot_name": "arm-1", "robot_id": "arm-1", "sdp_offer": ROBOT_OFFER})),
+        ("GET", "/sessions/turn-credentials".to_owned(), Value::Null),
+    ] {
+        let reply = world.robot(&first, method, &call, body).await;
+        assert_eq!((reply.status, reply.detail().as_str()), (401, "Invalid robot credentials"), "{method} {call}");
+    }
+    assert!(world.broker().keep_key(&plain, ALICE, "back").await.is_err(), "what is revoked stays so");
+    assert_eq!(world.robot(&second, "POST", &format!("/sessions/{one}/heartbeat"), json!({})).await.status, 200);
+    register(&second, "arm-1").await.ok();
+    assert_eq!(world.status(&alice, &one).await["state"], "disconnected");
+}
+
+#[tokio::test]
+async fn the_database_is_for_its_owner_only() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let settings = crate::client::settings(&dir);
+    let engine = Arc::new(crate::engine::Scripted::default());
+    let broker = waldo_broker::Broker::start_with(settings, engine, false).await.unwrap();
+    let files = std::fs::read_dir(dir.path()).unwrap().flatten();
+    let files: Vec<_> = files.filter(|file| file.file_name().to_string_lossy().starts_with("broker.db")).collect();
+    assert!(!files.is_empty());
+    for file in files {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600, "{file:?}");
+    }
+    broker.stop().await;
+}
+
+#[tokio::test]
 async fn a_head_that_is_too_large_is_refused() {
     let world = world().await;
     let request = world.request("GET", "/health").header("X-Long", "x".repeat(60_000));
