@@ -153,6 +153,7 @@ impl Broker {
         });
         sessions.begin_anew().await.map_err(of_refusal)?;
         sessions.watch();
+        let proxies = settings.trusted_proxies.clone();
         let api = Api::new(Parts {
             auth: Arc::clone(&auth),
             store: store.clone(),
@@ -174,7 +175,7 @@ impl Broker {
             node_secret: hex(&store.secret("nodes", 32).await?),
         });
         let router = api::router(&api, pages(settings.static_dir));
-        let server = tokio::spawn(listener.serve(router, settings.max_connections, stop.clone()));
+        let server = tokio::spawn(listener.serve(router, settings.max_connections, proxies, stop.clone()));
         tracing::info!("the broker answers on {}", url_of(address, https));
         Ok(Self { address, https, store, auth, development, sessions, node: node.id, stop, server: Some(server) })
     }

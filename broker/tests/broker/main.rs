@@ -15,6 +15,7 @@ mod postgres;
 mod program;
 mod security;
 mod sessions;
+mod slow;
 mod vectors;
 mod viewers;
 mod whole_path;

@@ -2,11 +2,8 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use waldo_broker::Tls;
 
 use crate::client::{ALICE, BOB, KEY, OPERATOR_OFFER, PASSWORD, ROBOT_OFFER, world, world_with};
@@ -142,36 +139,6 @@ async fn counters_are_for_this_machine_only() {
 }
 
 #[tokio::test]
-async fn who_sends_too_slowly_is_cut_off() {
-    let world = world().await;
-    let address = world.broker().address();
-    let drip = async |head: &str| {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(head.as_bytes()).await.unwrap();
-        let begin = Instant::now();
-        let mut reply = Vec::new();
-        loop {
-            let mut buffer = [0; 1024];
-            match tokio::time::timeout(Duration::from_millis(500), stream.read(&mut buffer)).await {
-                Ok(Ok(0) | Err(_)) => break,
-                Ok(Ok(read)) => reply.extend_from_slice(&buffer[..read]),
-                // A byte now and then, for ever.
-                Err(_) if stream.write_all(b"x").await.is_err() => break,
-                Err(_) => {}
-            }
-            assert!(begin.elapsed() < Duration::from_secs(100), "still open");
-        }
-        String::from_utf8_lossy(&reply).into_owned()
-    };
-    let body = "POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{";
-    let (head, body, nothing) = tokio::join!(drip("GET /health HTTP/1.1\r\nX-Slow: "), drip(body), drip("G"));
-    assert!(!head.contains("200 OK") && !nothing.contains("200 OK"), "{head} {nothing}");
-    assert!(body.contains("408"), "{body}");
-    // Others were served all the time.
-    assert_eq!(world.send(world.request("GET", "/health")).await.status, 200);
-}
-
-#[tokio::test]
 async fn a_key_works_for_its_owner_only_and_not_after_it_was_replaced() {
     let world = world().await;
     let (alice, bob) = (world.log_in(ALICE).await, world.log_in(BOB).await);
@@ -242,27 +209,6 @@ async fn a_head_that_is_too_large_is_refused() {
     let world = world().await;
     let request = world.request("GET", "/health").header("X-Long", "x".repeat(60_000));
     assert_eq!(world.send(request).await.status, 431);
-}
-
-#[tokio::test]
-async fn a_connection_too_many_is_closed_and_a_place_is_free_again() {
-    let world = world_with(|settings| settings.max_connections = 2).await;
-    let address = world.broker().address();
-    let mut held = vec![TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
-    for stream in &mut held {
-        stream.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-        assert!(stream.read(&mut [0; 512]).await.unwrap() > 0);
-    }
-    let mut third = TcpStream::connect(address).await.unwrap();
-    assert_eq!(third.read(&mut [0]).await.unwrap_or(0), 0, "closed");
-    drop(held);
-    for _ in 0..500 {
-        if world.request("GET", "/health").send().await.is_ok() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("no place is free again");
 }
 
 /// Keeps what is logged.
