@@ -13,6 +13,7 @@ mod nodes;
 mod peer;
 mod postgres;
 mod program;
+mod schemathesis;
 mod security;
 mod sessions;
 mod slow;
