@@ -123,10 +123,16 @@ impl Sessions {
         if !self.0.node.holds_peers {
             return Ok(());
         }
-        for session in self.0.store.sessions_at(&self.0.node.id).await? {
+        let Node { id, url, .. } = &self.0.node;
+        for session in self.0.store.sessions_at(id).await? {
             self.0.forget_peers(&session).await?;
         }
-        Ok(self.0.store.announce_node(&self.0.node.id, &self.0.node.url, now_ms()).await?)
+        if self.0.store.is_node_url_taken(id, url, now_ms() - ms(reaper::NODE_LOST)).await? {
+            tracing::warn!(
+                "another broker of this database is at {url} too: give each the --node-url where the others reach it"
+            );
+        }
+        Ok(self.0.store.announce_node(id, url, now_ms()).await?)
     }
 
     /// Runs the reaper and follows the engine, until stopped.

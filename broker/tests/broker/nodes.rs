@@ -201,6 +201,8 @@ async fn brokers_on_several_hosts_that_are_reached_alike_leave_each_other_alone(
     until("the second one has looked", || !engines[1].has(other.1)).await;
     assert_eq!(world.beat(&id).await.ok(), before, "nothing has changed for the first one's");
     assert!(engines[0].called("unbridge").is_empty() && engines[0].called("close").is_empty());
+    let place = world.settings.node_url.as_deref().unwrap();
+    assert!(store.is_node_url_taken("a third one", place, 0).await.unwrap(), "which is told when it starts");
 
     // Started again in the same place, a broker knows what was its own, and that it is gone.
     let address = second.address();
