@@ -25,6 +25,9 @@ const SLOWEST: f64 = 4096.0;
 const SHARE: usize = 8;
 const FEWEST: usize = 16;
 
+/// How many places each network has.
+type Counts = Arc<Mutex<HashMap<IpAddr, usize>>>;
+
 /// What of an address stands for who has it: of IPv6 the network, as everybody has many addresses there.
 pub(crate) fn network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
@@ -37,7 +40,7 @@ pub(crate) fn network(ip: IpAddr) -> IpAddr {
 #[derive(Clone, Debug)]
 pub(super) struct Bounded {
     all: Arc<Semaphore>,
-    of: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    of: Counts,
     most_of_one: usize,
     proxies: Arc<[IpAddr]>,
 }
@@ -70,7 +73,7 @@ impl Bounded {
 #[derive(Debug)]
 struct Place {
     _all: OwnedSemaphorePermit,
-    of: Option<(IpAddr, Arc<Mutex<HashMap<IpAddr, usize>>>)>,
+    of: Option<(IpAddr, Counts)>,
 }
 
 impl Drop for Place {

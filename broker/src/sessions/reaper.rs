@@ -86,6 +86,10 @@ async fn reap(inner: &Arc<Inner>, round: u32) -> Result<(), Refusal> {
 
 /// Closes peers at an engine outside that could not be closed when they should have been.
 async fn close_again(inner: &Inner) -> Result<(), Refusal> {
+    if inner.node.holds_peers {
+        // Those of an engine inside went with it.
+        return Ok(());
+    }
     for peer in inner.store.unclosed().await? {
         if let Err(error) = inner.engine.close_peer(&PeerId::new(&peer)).await {
             tracing::warn!(peer, "a peer may still be there: {error}");

@@ -37,6 +37,10 @@ async fn registering_is_for_brokers_that_allow_it() {
 
 #[tokio::test]
 async fn nobody_registers_a_name_that_robots_belong_to() {
+    owners().await;
+}
+
+pub(crate) async fn owners() {
     let world = world_with(|settings| settings.registration = true).await;
     world.broker().add_key("dave@example.org", "made before his account").await.unwrap();
     let body = json!({"email": "Dave@Example.org", "password": "long enough"});

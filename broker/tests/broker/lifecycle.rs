@@ -163,6 +163,10 @@ async fn what_happens_at_the_engine_is_taken_note_of() {
 
 #[tokio::test]
 async fn what_the_engine_ended_while_no_broker_listened_is_found_out() {
+    unnoticed().await;
+}
+
+pub(crate) async fn unnoticed() {
     let mut world = world().await;
     let alice = world.log_in(ALICE).await;
     let id = world.register().await;
@@ -187,6 +191,10 @@ async fn what_the_engine_ended_while_no_broker_listened_is_found_out() {
 
 #[tokio::test]
 async fn who_could_not_be_cut_off_is_cut_off_later() {
+    unclosed().await;
+}
+
+pub(crate) async fn unclosed() {
     let world = world_with(|settings| settings.timers.reap_every = Duration::from_millis(50)).await;
     let alice = world.log_in(ALICE).await;
     let id = world.register().await;

@@ -10,8 +10,8 @@ use waldo_broker::{Broker, SfuSettings, sfu::embedded};
 use crate::client::{ALICE, BOB, KEY, PASSWORD, settings, world_on};
 use crate::peer::Peer;
 
-/// How many requests there are at most for each of the interface's operations, unless the variable says otherwise: 400 make more than ten
-/// thousand.
+/// How many requests there are at most for each of the interface's operations, unless `WALDO_SCHEMATHESIS_EXAMPLES` says otherwise: 1000
+/// make more than ten thousand bodies. `WALDO_SCHEMATHESIS_SEED` makes others of them.
 const EXAMPLES: &str = "50";
 
 /// Beside our own check, the description must tell the truth: statuses, types and shapes of replies.
@@ -93,7 +93,7 @@ async fn random_requests_break_nothing_and_learn_nothing() {
 
     let metrics = world.send(world.request("GET", "/metrics")).await.text;
     let all = answered(&metrics, &[]);
-    println!("{all} requests\n{said}");
+    eprintln!("{all} requests\n{said}");
     assert!(all > 10 * examples.parse::<u64>().unwrap(), "{all} requests");
     assert_eq!(answered(&metrics, &["status=\"500\""]), 0);
     // They went further than the front door.
