@@ -4,7 +4,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use crate::store::{KeyRow, NewKey, Store, StoreError, now_ms};
+use crate::store::{KeyRow, Store, StoreError, now_ms};
 
 /// How keys begin in production.
 const LIVE: &str = "dtk_live_";
@@ -60,29 +60,17 @@ impl PlainKey {
         name: &str,
         robot_id: Option<&str>,
     ) -> Result<Option<KeyRow>, StoreError> {
-        let (id, key_hash, now) = (uuid::Uuid::new_v4().to_string(), hash(&self.0), now_ms());
-        let robot_id = robot_id.map(|robot| format!("{owner}:{robot}"));
-        let new = NewKey {
-            id: &id,
-            owner_id: owner,
-            name,
-            key_hash: &key_hash,
-            key_prefix: prefix(&self.0),
-            robot_id: robot_id.as_deref(),
-        };
-        if !store.add_key(&new, now).await? {
-            return Ok(None);
-        }
-        Ok(Some(KeyRow {
+        let row = KeyRow {
+            id: uuid::Uuid::new_v4().to_string(),
             owner_id: owner.to_owned(),
             name: name.to_owned(),
+            key_hash: hash(&self.0),
             key_prefix: prefix(&self.0).to_owned(),
-            created_at: now,
+            robot_id: robot_id.map(|robot| format!("{owner}:{robot}")),
+            created_at: now_ms(),
             last_used_at: None,
-            id,
-            key_hash,
-            robot_id,
-        }))
+        };
+        Ok(store.add_key(&row).await?.then_some(row))
     }
 }
 
