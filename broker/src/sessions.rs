@@ -25,7 +25,7 @@ use self::held::Held;
 use self::locks::Locks;
 pub(crate) use self::operator::{Joining, Lease};
 pub(crate) use self::refusal::Refusal;
-pub(crate) use self::robot::Registration;
+pub(crate) use self::robot::{ESTOPPED, Registration};
 use self::told::Told;
 use crate::auth::Operator;
 use crate::metrics::Metrics;

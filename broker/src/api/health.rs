@@ -58,8 +58,8 @@ pub(super) async fn document(text: String) -> Response {
 pub(crate) fn extensions(viewers: bool, inject: bool, engine_inside: bool) -> Vec<String> {
     let has = |extension: &Extension| match extension {
         Extension::Viewers => viewers,
-        Extension::Push => engine_inside,
-        Extension::Estop => inject,
+        // Whoever can put a message into a robot's channel can push its ids there too.
+        Extension::Push | Extension::Estop => inject,
         Extension::Resume | Extension::Lease | Extension::TwistUnits => true,
         Extension::RobotAudio => false,
     };

@@ -13,7 +13,7 @@ use super::body::{Body, bounded};
 use super::error::ApiError;
 use super::ids::{KnownRobot, SessionId};
 use super::{Api, livekit};
-use crate::sessions::Registration;
+use crate::sessions::{ESTOPPED, Registration};
 use crate::sfu::LegIds;
 use crate::store::{Figures, Session};
 
@@ -79,7 +79,7 @@ pub(super) async fn heartbeat(
         command_rate_hz: beat.command_rate_hz,
         safety_state: match beat.safety_state {
             SafetyState::Nominal => "nominal",
-            SafetyState::Estopped => "estopped",
+            SafetyState::Estopped => ESTOPPED,
             SafetyState::Degraded => "degraded",
         }
         .to_owned(),

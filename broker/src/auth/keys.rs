@@ -123,4 +123,27 @@ mod tests {
     fn hashes_are_sha_256_in_hex() {
         assert_eq!(hash("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
+
+    #[test]
+    fn what_is_kept_and_shown_of_keys_is_what_the_vectors_say() {
+        let vectors: serde_json::Value =
+            serde_json::from_str(include_str!("../../../tests/vectors/hosted.json")).unwrap();
+        let ours =
+            vectors.as_array().unwrap().iter().filter(|one| one["name"].as_str().unwrap().starts_with("api_key_"));
+        let mut read = 0;
+        for vector in ours {
+            let key = vector["message"]["api_key"].as_str().unwrap();
+            assert!(is_key(key), "{key}");
+            assert_eq!((hash(key), prefix(key)), (text(vector, "sha256"), text(vector, "key_prefix").as_str()));
+            if let Some(length) = vector["expect"].get("length") {
+                assert_eq!(length.as_u64(), Some(key.len() as u64));
+            }
+            read += 1;
+        }
+        assert_eq!(read, 2);
+    }
+
+    fn text(vector: &serde_json::Value, member: &str) -> String {
+        vector["expect"][member].as_str().unwrap().to_owned()
+    }
 }

@@ -40,6 +40,9 @@ const LONGEST_TRACK: usize = 256;
 /// The text that published clients and tests know.
 const NO_OFFER: &str = "sdp_offer required for cloudflare transport";
 
+/// A robot whose stop latch is set, as the store keeps it.
+pub(crate) const ESTOPPED: &str = "estopped";
+
 /// The offer of a request, if it can be one at all.
 pub(super) fn offer(offer: Option<&str>) -> Result<&str, Refusal> {
     let offer = offer.filter(|offer| !offer.is_empty()).ok_or_else(|| Refusal::Unfit(NO_OFFER.to_owned()))?;
@@ -132,6 +135,7 @@ impl Sessions {
         if session.state == State::Disconnected || !inner.store.robot_beat(id, figures, now).await? {
             return Err(Refusal::NotFound);
         }
+        inner.note_safety(id, &session.figures.safety_state, &figures.safety_state).await;
         let mut session = session;
         // What it did not answer in time it never got, or it cannot.
         session.robot_offer = session.robot_offer.filter(|(_, at)| now - at < ms(inner.timers.robot_offer));
@@ -195,6 +199,17 @@ impl super::Inner {
     async fn own(&self, robot: &Robot, id: &str) -> Result<Session, Refusal> {
         let session = self.store.session(id).await?;
         session.filter(|session| session.owner_id == robot.owner).ok_or(Refusal::NotFound)
+    }
+
+    /// Writes down that a robot was stopped, or was given free again, by whatever way.
+    async fn note_safety(&self, id: &str, before: &str, now: &str) {
+        let event = match (before, now) {
+            (ESTOPPED, ESTOPPED) => return,
+            (_, ESTOPPED) => "e-stop",
+            (ESTOPPED, _) => "e-stop clear",
+            _ => return,
+        };
+        self.note(id, "robot", event, "told by its heartbeat").await;
     }
 
     /// Ends a session for another one of the same robot.

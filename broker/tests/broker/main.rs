@@ -7,6 +7,7 @@ mod client;
 mod engine;
 mod lifecycle;
 mod limits;
+mod livekit;
 mod nodes;
 #[allow(unreachable_pub, reason = "other test programs use more of it")]
 #[path = "../peer/mod.rs"]
