@@ -1,16 +1,5 @@
-//! Builds a release of the broker again when the web app it carries was built, and any build when its tables change.
-
-use std::path::Path;
+//! Builds the broker again when its tables change.
 
 fn main() {
-    let bundle = "../static/dist";
-    // A release carries the bundle inside. A debug build reads it at run time, but must know that it exists.
-    // Without a bundle, the folder around it is watched for its coming.
-    let watched = match (Path::new(bundle).exists(), std::env::var("PROFILE").as_deref()) {
-        (true, Ok("release")) => bundle,
-        (true, _) => "build.rs",
-        (false, _) => "../static",
-    };
-    println!("cargo::rerun-if-changed={watched}");
     println!("cargo::rerun-if-changed=migrations");
 }

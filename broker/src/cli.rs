@@ -2,22 +2,37 @@
 
 mod accounts;
 mod args;
-mod log;
 mod serve;
 mod sfu;
-mod sources;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
+use waldo_program::{SettingError, Sources, finish};
 
 use self::args::{Command, KeyAction, Program, UserAction};
-use self::sources::SettingError;
 
-/// Wrong usage, as opposed to something that went wrong.
-const USAGE: u8 = 2;
+/// Where `HOST` and `PORT` stand together.
+const HOST_AND_PORT: &str = "HOST and PORT";
+
+/// Variables that existing installations have set.
+const ALIASES: [(&str, &str); 15] = [
+    ("listen", HOST_AND_PORT),
+    ("environment", "ENVIRONMENT"),
+    ("public-origin", "PUBLIC_ORIGIN"),
+    ("database-url", "DATABASE_URL"),
+    ("rate-limits", "RATE_LIMIT_ENFORCE"),
+    ("cloudflare-app-id", "CF_TELEOP_APP_ID"),
+    ("cloudflare-app-secret", "CF_TELEOP_APP_SECRET"),
+    ("cloudflare-turn-key-id", "CF_TURN_KEY_ID"),
+    ("cloudflare-turn-token", "CF_TURN_API_TOKEN"),
+    ("livekit-url", "LIVEKIT_URL"),
+    ("livekit-api-key", "LIVEKIT_API_KEY"),
+    ("livekit-api-secret", "LIVEKIT_API_SECRET"),
+    ("cognito-region", "COGNITO_REGION"),
+    ("cognito-user-pool-id", "COGNITO_USER_POOL_ID"),
+    ("oidc-client-id", "COGNITO_CLIENT_ID"),
+];
 
 /// The program `waldo-broker`.
 pub fn run() -> ExitCode {
@@ -41,36 +56,19 @@ fn run_command(command: Command) -> anyhow::Result<()> {
 
 /// Parses the command line with environment and configuration file below it.
 fn parse(args: Vec<OsString>, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Program, SettingError> {
-    // Before anything else, so that a wrong flag is told as such, and `--help` needs no configuration.
-    let args = sources::layered(args, env)?;
-    Ok(Program::try_parse_from(args)?)
+    let env = |name: &str| if name == HOST_AND_PORT { host_and_port(env) } else { env(name) };
+    Sources { prefix: "WALDO_BROKER_", aliases: &ALIASES, env: &env, blueprint: None }.parse(args)
 }
 
-/// Prints what went wrong, in one line with what to do.
-fn finish(outcome: Result<anyhow::Result<()>, SettingError>) -> ExitCode {
-    let complain = |text: &str| {
-        let _ = writeln!(io::stderr(), "error: {text}");
-    };
-    match outcome {
-        Ok(Ok(())) => ExitCode::SUCCESS,
-        Ok(Err(error)) => {
-            // The reader of our output went away: not worth a word.
-            if error.downcast_ref::<io::Error>().is_none_or(|error| error.kind() != io::ErrorKind::BrokenPipe) {
-                complain(&format!("{error:#}"));
-            }
-            ExitCode::FAILURE
-        }
-        Err(SettingError::Flags(error)) => {
-            let code = if error.use_stderr() { USAGE } else { 0 };
-            // Nobody is left to tell if the terminal is gone.
-            let _ = error.print();
-            ExitCode::from(code)
-        }
-        Err(error) => {
-            complain(&error.to_string());
-            ExitCode::from(USAGE)
-        }
-    }
+/// `HOST` and `PORT` as one address; the host may be missing.
+fn host_and_port(env: &dyn Fn(&str) -> Option<OsString>) -> Option<OsString> {
+    let set = |name: &str| env(name).filter(|value| !value.is_empty());
+    // Shells set HOST to the machine's name; without a port it is not meant for us.
+    let port = set("PORT")?;
+    let mut address = set("HOST").unwrap_or_else(|| "127.0.0.1".into());
+    address.push(":");
+    address.push(port);
+    Some(address)
 }
 
 #[cfg(test)]

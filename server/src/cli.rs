@@ -2,35 +2,41 @@
 
 mod args;
 mod certs;
-mod log;
 mod publish;
 mod report;
 mod run;
-mod sources;
 mod welcome;
 
 use std::ffi::OsString;
-use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use toml::Table;
+use waldo_program::{SettingError, Sources, finish, misused};
 
 use self::args::{Command, FieldCommand, LogArgs, OwnRobot, SimArgs, StampPlace, Waldo};
-use self::sources::{SettingError, layered};
 use crate::config::Settings;
 use crate::robot::Robot;
 use crate::robot::sim::{SimOptions, SimRobot};
 
 pub use self::welcome::welcome;
 
-/// Wrong usage, as opposed to something that went wrong.
-const USAGE: u8 = 2;
-
-/// Commands that have commands of their own.
-const NESTED: [&str; 2] = ["field", "hosted"];
+/// Variables that existing installations of this wire have set.
+const ALIASES: [(&str, &str); 11] = [
+    ("ice-server", "AXOL_TURN_URL"),
+    ("ice-username", "AXOL_TURN_USERNAME"),
+    ("ice-credential", "AXOL_TURN_PASSWORD"),
+    ("hosted-broker", "TRANSPORTS__BROKER__BROKER_URL"),
+    ("hosted-id", "TRANSPORTS__BROKER__ROBOT_ID"),
+    ("hosted-id", "TELEOP_ROBOT_ID"),
+    ("hosted-name", "TRANSPORTS__BROKER__ROBOT_NAME"),
+    ("hosted-name", "TELEOP_ROBOT_NAME"),
+    ("heartbeat-hz", "TRANSPORTS__BROKER__HEARTBEAT_HZ"),
+    ("ordered", "TRANSPORTS__BROKER__ORDERED"),
+    ("max-retransmits", "TRANSPORTS__BROKER__MAX_RETRANSMITS"),
+];
 
 /// How long threads that wait for a disk or a name may hold up the end of the program.
 const STRAGGLERS: Duration = Duration::from_millis(50);
@@ -49,7 +55,7 @@ pub fn run(robot: impl Robot + 'static) -> ExitCode {
     let args = std::env::args_os().collect();
     let env = |name: &str| std::env::var_os(name);
     let run = |own: OwnRobot| serve(&own.serve.log, own.serve.settings(&env)?, Box::new(robot));
-    finish(parse::<OwnRobot>(args, &[], None, &env).map(run))
+    finish(parse::<OwnRobot>(args, None, &env).map(run))
 }
 
 /// The program `waldo`: the simulated robot.
@@ -57,23 +63,15 @@ pub fn run_simulated() -> ExitCode {
     let mut args: Vec<_> = std::env::args_os().collect();
     let expanded = match run::expand(&args) {
         Ok(expanded) => expanded,
-        Err(error) => {
-            complain(&error.to_string());
-            return ExitCode::from(USAGE);
-        }
+        Err(error) => return misused(error),
     };
     let blueprint = expanded.map(|expanded| {
         args = expanded.args;
         expanded.settings
     });
-    let word = |at: usize| args.get(at).and_then(|arg| arg.to_str()).map(str::to_owned);
-    let subcommand: Vec<_> = word(1)
-        .into_iter()
-        .chain(word(2).filter(|_| word(1).is_some_and(|first| NESTED.contains(&first.as_str()))))
-        .collect();
     let env = |name: &str| std::env::var_os(name);
     let blueprint = blueprint.as_ref().map(|(file, settings)| (file.as_path(), settings));
-    finish(parse::<Waldo>(args, &subcommand, blueprint, &env).map(|waldo| match waldo.command {
+    finish(parse::<Waldo>(args, blueprint, &env).map(|waldo| match waldo.command {
         Command::Serve { serve: args, sim } => serve(&args.log, stamped(args.settings(&env)?, &sim), simulated(&sim)),
         Command::Hosted(hosted) => {
             let (args, kind) = hosted.command.of();
@@ -89,17 +87,13 @@ pub fn run_simulated() -> ExitCode {
     }))
 }
 
-/// Parses the command line with environment and configuration file below it.
+/// Parses the command line with blueprint, configuration file and environment below it.
 fn parse<P: Parser>(
     args: Vec<OsString>,
-    subcommand: &[String],
     blueprint: Option<(&Path, &Table)>,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<P, SettingError> {
-    // Before anything else, so that a wrong flag is told as such, and `--help` needs no configuration.
-    P::try_parse_from(&args)?;
-    let args = layered(P::command(), subcommand, args, blueprint, env)?;
-    Ok(P::try_parse_from(args)?)
+    Sources { prefix: "WALDO_", aliases: &ALIASES, env, blueprint }.parse(args)
 }
 
 /// The simulated robot as it was asked for.
@@ -121,40 +115,11 @@ fn stamped(mut settings: Settings, sim: &SimArgs) -> Settings {
 }
 
 fn serve(log: &LogArgs, settings: Settings, robot: Box<dyn Robot>) -> anyhow::Result<()> {
-    log::init(log);
+    log.start();
     let runtime = crate::serve::runtime()?;
     let result = runtime.block_on(crate::serve::serve(settings, robot));
     runtime.shutdown_timeout(STRAGGLERS);
     Ok(result?)
-}
-
-/// Prints what went wrong, in one line with what to do.
-fn finish(outcome: Result<anyhow::Result<()>, SettingError>) -> ExitCode {
-    match outcome {
-        Ok(Ok(())) => ExitCode::SUCCESS,
-        Ok(Err(error)) => {
-            // The reader of our output went away: not worth a word.
-            if error.downcast_ref::<io::Error>().is_none_or(|error| error.kind() != io::ErrorKind::BrokenPipe) {
-                complain(&format!("{error:#}"));
-            }
-            ExitCode::FAILURE
-        }
-        Err(SettingError::Flags(error)) => {
-            let code = if error.use_stderr() { USAGE } else { 0 };
-            // Nobody is left to tell if the terminal is gone.
-            let _ = error.print();
-            ExitCode::from(code)
-        }
-        Err(error) => {
-            complain(&error.to_string());
-            ExitCode::from(USAGE)
-        }
-    }
-}
-
-fn complain(text: &str) {
-    use std::io::Write;
-    let _ = writeln!(io::stderr(), "error: {text}");
 }
 
 #[cfg(test)]
@@ -169,7 +134,7 @@ mod tests {
     fn settings(args: &[&str], env: &[(&str, &str)]) -> Result<Settings, SettingError> {
         let env = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
         let args = args.iter().map(OsString::from).collect();
-        let waldo: Waldo = parse(args, &["serve".to_owned()], None, &env)?;
+        let waldo: Waldo = parse(args, None, &env)?;
         match waldo.command {
             Command::Serve { serve, .. } => Ok(serve.settings(&env).expect("no key is asked for")),
             _ => unreachable!("the tests call serve"),
@@ -253,18 +218,18 @@ mod tests {
     fn a_file_for_all_commands_serves_each_of_them() {
         let (_dir, path) = file("port = 9000\nsim-size = \"320x240\"\ndata-dir = \"/d\"\n");
         let args = ["waldo", "certs", "renew", "--config", &path].map(OsString::from).to_vec();
-        let waldo: Waldo = parse(args, &["certs".to_owned()], None, &|_| None).unwrap();
+        let waldo: Waldo = parse(args, None, &|_| None).unwrap();
         let Command::Certs(certs) = waldo.command else { unreachable!("certs was asked for") };
         assert_eq!(certs.settings().data_dir, Path::new("/d"));
         let args = ["my-robot", "--config", &path, "--port", "1"].map(OsString::from).to_vec();
-        let own = parse::<OwnRobot>(args, &[], None, &|_| None);
+        let own = parse::<OwnRobot>(args, None, &|_| None);
         assert!(own.unwrap_err().to_string().contains("`sim-size`"), "only the simulated robot has it");
     }
 
     #[test]
     fn a_robot_of_ones_own_takes_the_flags_of_serve_at_once() {
         let args = ["my-robot", "--port", "9", "--open"].map(OsString::from).to_vec();
-        let own: OwnRobot = parse(args, &[], None, &|_| None).unwrap();
+        let own: OwnRobot = parse(args, None, &|_| None).unwrap();
         let settings = own.serve.settings(&|_| None).unwrap();
         assert_eq!((settings.port, settings.open), (9, true));
     }
@@ -273,8 +238,8 @@ mod tests {
     fn hosted(words: &str, env: &[(&str, &str)]) -> HostedSettings {
         let env = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
         let args: Vec<_> = words.split(' ').map(OsString::from).collect();
-        let run::Expanded { args, subcommand, settings: (file, settings) } = run::expand(&args).unwrap().unwrap();
-        let waldo: Waldo = parse(args, &subcommand, Some((&file, &settings)), &env).unwrap();
+        let run::Expanded { args, settings: (file, settings) } = run::expand(&args).unwrap().unwrap();
+        let waldo: Waldo = parse(args, Some((&file, &settings)), &env).unwrap();
         let Command::Hosted(hosted) = waldo.command else { unreachable!("hosted teleoperation was asked for") };
         let (args, kind) = hosted.command.of();
         stamped(args.settings(kind, &env).unwrap(), &args.sim).hosted.unwrap()

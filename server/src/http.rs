@@ -7,7 +7,6 @@ mod access;
 mod bind;
 mod connection;
 mod holder;
-mod pages;
 mod plain;
 mod sensors;
 mod serve;

@@ -11,9 +11,9 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
+use waldo_program::stopped;
 
 pub use self::error::ServeError;
 use self::field::Field;
@@ -219,13 +219,7 @@ pub fn runtime() -> io::Result<Runtime> {
 /// As [`Waldo::start`].
 pub async fn serve(settings: Settings, robot: Box<dyn Robot>) -> Result<(), ServeError> {
     // From the first moment on, so that a signal never finds arms in motion and nobody who listens.
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let stopped = async {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    };
+    let stopped = stopped()?;
     tokio::pin!(stopped);
     let waldo = tokio::select! {
         waldo = Waldo::start(settings, robot) => waldo?,

@@ -6,7 +6,6 @@ use anyhow::{Context, bail};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 use super::args::{AddKey, AddUser, ChangePassword, DataArgs};
-use super::log;
 use crate::auth::{Passwords, PlainKey, Role, Strength, add_user as add, set_password};
 use crate::broker::open;
 use crate::store::Store;
@@ -18,7 +17,7 @@ const LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
 const LENGTH: usize = 20;
 
 pub(super) fn add_user(args: &AddUser) -> anyhow::Result<()> {
-    log::init(&args.data);
+    args.data.start_log();
     let password = password(args.generate)?;
     let role = if args.admin { Role::Admin } else { Role::Operator };
     with_store(&args.data, async |store| {
@@ -37,7 +36,7 @@ pub(super) fn add_user(args: &AddUser) -> anyhow::Result<()> {
 }
 
 pub(super) fn change_password(args: &ChangePassword) -> anyhow::Result<()> {
-    log::init(&args.data);
+    args.data.start_log();
     let password = password(args.generate)?;
     with_store(&args.data, async |store| {
         let passwords = Passwords::new(Strength::Recommended);
@@ -51,7 +50,7 @@ pub(super) fn change_password(args: &ChangePassword) -> anyhow::Result<()> {
 }
 
 pub(super) fn add_key(args: &AddKey) -> anyhow::Result<()> {
-    log::init(&args.data);
+    args.data.start_log();
     let key = PlainKey::new(args.dev)?;
     with_store(&args.data, async |store| {
         let owner = args.owner.trim().to_lowercase();

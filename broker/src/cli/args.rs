@@ -5,7 +5,8 @@ mod serve;
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
+use waldo_program::log::{self, LogFormat};
 
 pub(super) use self::engine::SfuArgs;
 pub(super) use self::serve::ServeArgs;
@@ -80,22 +81,18 @@ pub(super) struct DataArgs {
     #[arg(long, value_name = "URL")]
     pub(super) database_url: Option<String>,
     /// What to log: error, warn, info, debug, trace, or a filter such as `info,waldo_broker=debug`
-    #[arg(long, default_value = "info", value_parser = super::log::filter)]
-    pub(super) log: String,
+    #[arg(long, default_value = "info", value_parser = log::filter)]
+    log: String,
     /// How to log
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
-    pub(super) log_format: LogFormat,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum LogFormat {
-    /// Lines for people
-    Text,
-    /// One object a line
-    Json,
+    log_format: LogFormat,
 }
 
 impl DataArgs {
+    pub(super) fn start_log(&self) {
+        log::init(&self.log, self.log_format);
+    }
+
     /// Settings that only say where the data is.
     pub(super) fn settings(&self) -> Settings {
         Settings { data_dir: self.data_dir.clone(), database_url: self.database_url.clone(), ..Settings::default() }

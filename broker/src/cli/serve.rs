@@ -2,16 +2,15 @@
 
 use std::io::{self, Write};
 
-use tokio::signal::unix::{SignalKind, signal};
+use waldo_program::stopped;
 
 use super::args::ServeArgs;
-use super::log;
 use crate::auth::{DEV_KEY, DEV_TOKEN};
 use crate::broker::Broker;
 use crate::settings::Environment;
 
 pub(super) fn run(args: ServeArgs) -> anyhow::Result<()> {
-    log::init(&args.data);
+    args.data.start_log();
     let settings = args.settings()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("broker").build()?;
     runtime.block_on(async {
@@ -23,11 +22,10 @@ pub(super) fn run(args: ServeArgs) -> anyhow::Result<()> {
         }
         io::stdout().write_all(text.as_bytes())?;
         io::stdout().flush()?;
-        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let stopped = stopped()?;
         let ended = tokio::select! {
             ended = broker.ended() => Some(ended),
-            _ = interrupt.recv() => None,
-            _ = terminate.recv() => None,
+            () = stopped => None,
         };
         tracing::info!("the broker ends");
         broker.stop().await;

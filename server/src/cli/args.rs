@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
+use waldo_program::log::{self, LogFormat};
 use waldo_protocol::vr::{IceServer, Mode, MotionScale, PlayoutConfig, PlayoutProfile};
 
 use self::field::FieldArgs;
@@ -314,19 +315,17 @@ enum ModeArg {
 #[derive(Debug, Args)]
 pub(super) struct LogArgs {
     /// What to log to stderr, such as `debug` or `info,waldo_server::vr=trace`
-    #[arg(long, value_name = "FILTER", default_value = "info", value_parser = super::log::filter)]
-    pub(super) log: String,
+    #[arg(long, value_name = "FILTER", default_value = "info", value_parser = log::filter)]
+    log: String,
     /// How to log
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
-    pub(super) log_format: LogFormat,
+    log_format: LogFormat,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum LogFormat {
-    /// Lines for people
-    Text,
-    /// One JSON object per line
-    Json,
+impl LogArgs {
+    pub(super) fn start(&self) {
+        log::init(&self.log, self.log_format);
+    }
 }
 
 /// Options of the simulated robot.

@@ -7,11 +7,10 @@ use std::time::SystemTime;
 use anyhow::bail;
 
 use super::args::{CertsAction, CertsArgs};
-use super::log;
 use crate::tls::{self, Identity};
 
 pub(super) fn run(args: &CertsArgs) -> anyhow::Result<()> {
-    log::init(&args.log);
+    args.log.start();
     let settings = args.settings();
     let (identity, remark) = match args.action {
         CertsAction::Show => {

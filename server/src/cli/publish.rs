@@ -17,7 +17,6 @@ use waldo_protocol::field::{AddMesh, ClientMessage, UpdateOverlay};
 
 use self::link::{Ended, Target};
 use super::args::PublishArgs;
-use super::log;
 
 /// Pause before a lost connection is made anew: the first one, and the longest one.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
@@ -26,7 +25,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 const MAX_MESH: u64 = 47 << 20;
 
 pub(super) fn run(args: &PublishArgs) -> anyhow::Result<()> {
-    log::init(&args.log);
+    args.log.start();
     let publication = read(args)?;
     let target = Target::new(&args.url, args.trust.as_deref(), &args.settings())?;
     let runtime = Builder::new_current_thread().enable_all().build()?;

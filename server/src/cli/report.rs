@@ -3,11 +3,10 @@
 use std::io::{self, Write as _};
 
 use super::args::ReportArgs;
-use super::log;
 use crate::record::report;
 
 pub(super) fn run(args: &ReportArgs) -> anyhow::Result<()> {
-    log::init(&args.log);
+    args.log.start();
     let path = report::write(&args.recording)?;
     Ok(writeln!(io::stdout(), "{}", path.display())?)
 }

@@ -34,8 +34,6 @@ pub(super) struct NoRun(String);
 pub(super) struct Expanded {
     /// The command line of that command.
     pub(super) args: Vec<OsString>,
-    /// The words of that command.
-    pub(super) subcommand: Vec<String>,
     /// Its settings, and the file that paths in them start from.
     pub(super) settings: (PathBuf, Table),
 }
@@ -73,7 +71,7 @@ pub(super) fn expand(args: &[OsString]) -> Result<Option<Expanded>, NoRun> {
         expanded.push(renamed(arg)?);
     }
     let settings = (blueprint.file, blueprint.settings);
-    Ok(Some(Expanded { args: expanded, subcommand: blueprint.command, settings }))
+    Ok(Some(Expanded { args: expanded, settings }))
 }
 
 /// The question with all names.
@@ -197,7 +195,6 @@ mod tests {
     fn expanded(args: &[&str]) -> (String, Table) {
         let expanded = run(args).unwrap().unwrap();
         let args: Vec<_> = expanded.args.iter().map(|arg| arg.to_str().unwrap()).collect();
-        assert_eq!(expanded.subcommand, args[1..=expanded.subcommand.len()]);
         (args.join(" "), expanded.settings.1)
     }
 

@@ -15,8 +15,8 @@ use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use waldo_program::Pages;
 
-use super::pages::Pages;
 use super::{Access, Denied};
 use crate::metrics::Metrics;
 
@@ -52,7 +52,7 @@ impl fmt::Debug for Site {
 pub fn site(site: Site) -> Router {
     let Site { access, metrics, health, static_dir, sockets, own_access, apis } = site;
     let guard = Guard { access, metrics: metrics.clone() };
-    let pages = Arc::new(Pages::new(static_dir));
+    let pages = Arc::new(Pages::new(static_dir, None));
     let sockets = sockets.layer(from_fn(only_upgrades)).layer(from_fn_with_state(guard.clone(), check));
     let own_access = own_access.layer(from_fn(only_upgrades));
     let apis = apis
@@ -84,7 +84,8 @@ async fn accepted() -> Response {
 }
 
 async fn page(State(pages): State<Arc<Pages>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
-    pages.answer(&method, uri.path(), &headers).await
+    let nothing = || (StatusCode::NOT_FOUND, [(CACHE_CONTROL, "no-store")], "There is nothing here.\n").into_response();
+    pages.answer(&method, uri.path(), &headers).await.unwrap_or_else(nothing)
 }
 
 /// Lets requests pass that may.

@@ -8,9 +8,10 @@ use crate::setup::Toolbox;
 const ROOMS: &[(&str, &[&str])] = &[
     ("waldo-protocol", &[]),
     ("waldo-web-client", &["waldo-protocol"]),
-    ("waldo-broker", &["waldo-protocol"]),
+    ("waldo-program", &[]),
+    ("waldo-broker", &["waldo-program", "waldo-protocol"]),
     ("waldo-policy-client", &["waldo-protocol"]),
-    ("waldo-server", &["waldo-protocol"]),
+    ("waldo-server", &["waldo-program", "waldo-protocol"]),
     ("waldo-tests", &["waldo-broker", "waldo-policy-client", "waldo-protocol", "waldo-server", "waldo-web-client"]),
     ("xtask", &[]),
 ];

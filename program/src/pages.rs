@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use axum::body::Body;
 use axum::http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
-use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use rust_embed::RustEmbed;
 use sha2::{Digest, Sha256};
@@ -17,10 +17,14 @@ use sha2::{Digest, Sha256};
 #[allow_missing = true]
 struct Bundle;
 
+const INDEX: &str = "index.html";
+const HEAD: &str = "<head>";
+
 /// Where pages come from.
 #[derive(Debug)]
-pub(super) struct Pages {
+pub struct Pages {
     folder: Option<PathBuf>,
+    mark: Option<&'static str>,
 }
 
 /// A file of the bundle.
@@ -30,43 +34,55 @@ struct File {
 }
 
 impl Pages {
-    /// The pages of `folder`; without one, of the bundle.
-    pub(super) fn new(folder: Option<PathBuf>) -> Self {
-        Self { folder }
+    /// The pages of `folder`; without one, of the bundle. `mark` is put into the head of the first page.
+    pub fn new(folder: Option<PathBuf>, mark: Option<&'static str>) -> Self {
+        Self { folder, mark }
     }
 
-    /// Answers a request for any path that is no other route's.
-    pub(super) async fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response {
+    /// Answers a request for any path that is no other route's; `None` if there is nothing.
+    pub async fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Option<Response> {
         if !matches!(*method, Method::GET | Method::HEAD) {
-            return not_found();
+            return None;
         }
         let path = match path {
-            "/" => "index.html",
+            "/" => INDEX,
             path => path.trim_start_matches('/'),
         };
         if !is_inside(path) {
-            return not_found();
+            return None;
         }
-        if accepts_brotli(headers)
+        // The packed sibling of a page that is changed here would be another page.
+        let as_it_is = path != INDEX || self.mark.is_none();
+        if as_it_is
+            && accepts_brotli(headers)
             && let Some(file) = self.file(format!("{path}.br")).await
         {
-            return respond(path, file, true, headers);
+            return Some(respond(path, file, true, headers));
         }
         match self.file(path.to_owned()).await {
-            Some(file) => respond(path, file, false, headers),
-            None if path == "index.html" => {
-                ([(CACHE_CONTROL, "no-store")], Html(include_str!("no_bundle.html"))).into_response()
+            Some(file) => Some(respond(path, file, false, headers)),
+            None if path == INDEX => {
+                Some(([(CACHE_CONTROL, "no-store")], Html(include_str!("no_bundle.html"))).into_response())
             }
-            None => not_found(),
+            None => None,
         }
     }
 
     async fn file(&self, path: String) -> Option<File> {
-        let folder = self.folder.clone();
-        // Reading may wait for a disk, in debug builds for the bundle as well.
-        tokio::task::spawn_blocking(move || match folder {
-            Some(folder) => from_folder(&folder, &path),
-            None => Bundle::get(&path).map(|file| File { hash: file.metadata.sha256_hash(), data: file.data }),
+        let (folder, mark) = (self.folder.clone(), self.mark);
+        // Reading may wait for a disk, in debug builds for the bundle as well, and what has no hash yet takes its time.
+        tokio::task::spawn_blocking(move || {
+            let file = match folder {
+                Some(folder) => File::hashed(fs::read(folder.join(&path)).ok()?),
+                None => {
+                    let file = Bundle::get(&path)?;
+                    File { hash: file.metadata.sha256_hash(), data: file.data }
+                }
+            };
+            Some(match mark {
+                Some(mark) if path == INDEX => File::hashed(marked(&file.data, mark)),
+                _ => file,
+            })
         })
         .await
         .ok()
@@ -74,14 +90,22 @@ impl Pages {
     }
 }
 
-fn from_folder(folder: &Path, path: &str) -> Option<File> {
-    let data = fs::read(folder.join(path)).ok()?;
-    Some(File { hash: Sha256::digest(&data).into(), data: data.into() })
+impl File {
+    fn hashed(data: Vec<u8>) -> Self {
+        Self { hash: Sha256::digest(&data).into(), data: data.into() }
+    }
+}
+
+/// The page with the mark in its head.
+fn marked(page: &[u8], mark: &str) -> Vec<u8> {
+    let text = String::from_utf8_lossy(page);
+    let at = text.find(HEAD).map_or(0, |at| at + HEAD.len());
+    [&text[..at], mark, &text[at..]].concat().into_bytes()
 }
 
 /// Is this a relative path that stays below where it starts?
 fn is_inside(path: &str) -> bool {
-    !path.contains('\\') && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
+    !path.contains(['\\', '\0']) && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
 }
 
 fn accepts_brotli(headers: &HeaderMap) -> bool {
@@ -107,13 +131,9 @@ fn respond(path: &str, file: File, brotli: bool, request: &HeaderMap) -> Respons
     };
     let mut response = (headers, [(CONTENT_TYPE, mime(path))], body).into_response();
     if brotli {
-        response.headers_mut().insert(CONTENT_ENCODING, axum::http::HeaderValue::from_static("br"));
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("br"));
     }
     response
-}
-
-fn not_found() -> Response {
-    (StatusCode::NOT_FOUND, [(CACHE_CONTROL, "no-store")], "There is nothing here.\n").into_response()
 }
 
 /// Does the bundler's hash of the contents stand in the name, such as `app-0123456789abcdef.js`?
@@ -151,7 +171,7 @@ mod tests {
     async fn get(pages: &Pages, path: &str, headers: &[(HeaderName, &str)]) -> (StatusCode, HeaderMap, Vec<u8>) {
         let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
         let response = pages.answer(&Method::GET, path, &headers).await;
-        let (parts, body) = response.into_parts();
+        let (parts, body) = response.unwrap_or_else(|| panic!("{path} is not there")).into_parts();
         (parts.status, parts.headers, axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec())
     }
 
@@ -160,7 +180,7 @@ mod tests {
         for (name, text) in files {
             fs::write(dir.path().join(name), text).unwrap();
         }
-        let pages = Pages::new(Some(dir.path().to_owned()));
+        let pages = Pages::new(Some(dir.path().to_owned()), None);
         (dir, pages)
     }
 
@@ -195,10 +215,10 @@ mod tests {
     async fn nothing_outside_of_the_folder_can_be_read() {
         let (dir, _) = folder(&[("secret", "s")]);
         fs::create_dir(dir.path().join("dist")).unwrap();
-        let pages = Pages::new(Some(dir.path().join("dist")));
+        let pages = Pages::new(Some(dir.path().join("dist")), None);
         let absolute = format!("/{}/secret", dir.path().display());
         for path in ["/../secret", "/a/../../secret", "/./../secret", "/..%2fsecret", "//etc/passwd", &absolute] {
-            assert_eq!(get(&pages, path, &[]).await.0, StatusCode::NOT_FOUND, "{path}");
+            assert!(pages.answer(&Method::GET, path, &HeaderMap::new()).await.is_none(), "{path}");
         }
     }
 
@@ -208,14 +228,34 @@ mod tests {
         let (status, _, body) = get(&pages, "/", &[]).await;
         assert_eq!(status, StatusCode::OK);
         assert!(String::from_utf8(body).unwrap().contains("cargo xtask build-web"));
-        assert_eq!(get(&pages, "/index2.html", &[]).await.0, StatusCode::NOT_FOUND);
+        assert!(pages.answer(&Method::GET, "/index2.html", &HeaderMap::new()).await.is_none());
     }
 
     #[tokio::test]
     async fn pages_can_only_be_read() {
         let (_dir, pages) = folder(&[("index.html", "<p>")]);
-        let response = pages.answer(&Method::POST, "/", &HeaderMap::new()).await;
-        assert_eq!(response.status(), StatusCode::NOT_FOUND);
+        assert!(pages.answer(&Method::POST, "/", &HeaderMap::new()).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn only_the_first_page_has_the_mark_and_is_never_sent_packed_without_it() {
+        let files = [
+            ("index.html", "<html><head><title>t</title></head></html>"),
+            ("index.html.br", "packed"),
+            ("a.html", "a"),
+        ];
+        let (dir, plain) = folder(&files);
+        let pages = Pages::new(Some(dir.path().to_owned()), Some("<meta>"));
+        let brotli = [(ACCEPT_ENCODING, "br")];
+        let (_, headers, body) = get(&pages, "/", &brotli).await;
+        assert_eq!(
+            (&body[..], headers.get(CONTENT_ENCODING)),
+            (&b"<html><head><meta><title>t</title></head></html>"[..], None)
+        );
+        let (_, unmarked, body) = get(&plain, "/", &[]).await;
+        assert_eq!(&body[..], files[0].1.as_bytes());
+        assert_ne!(headers[ETAG], unmarked[ETAG], "a browser that has the page without the mark must get the other");
+        assert_eq!(&get(&pages, "/a.html", &brotli).await.2[..], b"a");
     }
 
     #[test]
