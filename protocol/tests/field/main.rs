@@ -4,6 +4,8 @@
 
 mod control_handling;
 mod control_vectors;
+#[path = "../shared/json.rs"]
+mod json;
 mod limits;
 mod scenes;
 mod vectors;
@@ -11,6 +13,9 @@ mod world;
 
 #[cfg(not(target_arch = "wasm32"))]
 mod control_properties;
+#[cfg(not(target_arch = "wasm32"))]
+#[path = "../shared/corpus.rs"]
+mod corpus;
 #[cfg(not(target_arch = "wasm32"))]
 mod encode;
 #[cfg(not(target_arch = "wasm32"))]

@@ -9,6 +9,8 @@ use waldo_protocol::field::{
     ServerMessage, Status, Transform, Twist, XrInputSample, director_rotation, linear_bases,
 };
 
+use crate::json::assert_same;
+
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -73,23 +75,6 @@ fn every_entry_belongs_to_exactly_one_test() {
     }
     let counted: usize = CONTROL.iter().chain(&HERE).map(|(_, count)| count).sum();
     assert_eq!(all.len(), counted + BACKEND.len() + SERVER.len());
-}
-
-/// Equality in which 1 and 1.0 are the same number.
-fn same(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(k, v)| b.get(k).is_some_and(|b| same(v, b)))
-        }
-        _ => a == b,
-    }
-}
-
-#[track_caller]
-fn assert_same(actual: &Value, expected: &Value, at: &str) {
-    assert!(same(actual, expected), "{at}: {actual} instead of {expected}");
 }
 
 /// The frame of an entry.

@@ -3,12 +3,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../shared/json.rs"]
+mod json;
 mod lcm;
 mod messages;
 mod pure;
 mod rest;
 mod vectors;
 
+#[cfg(not(target_arch = "wasm32"))]
+#[path = "../shared/corpus.rs"]
+mod corpus;
 #[cfg(not(target_arch = "wasm32"))]
 mod encode;
 #[cfg(not(target_arch = "wasm32"))]

@@ -7,6 +7,7 @@ use waldo_protocol::hosted::{
     VideoStats, light_level,
 };
 
+use crate::json::assert_same;
 use crate::vectors::{entries, name};
 
 #[cfg(target_arch = "wasm32")]
@@ -30,18 +31,6 @@ fn frame(entry: &Value) -> String {
     message["raw_text"].as_str().map_or_else(|| message.to_string(), str::to_owned)
 }
 
-/// Whether both are the same message, where 1 and 1.0 are the same number.
-fn same(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(k, v)| b.get(k).is_some_and(|b| same(v, b)))
-        }
-        _ => a == b,
-    }
-}
-
 /// What the robot does with what it read, as far as that is decided by reading.
 fn told(message: &ToRobot, expect: &Value, at: &str) {
     match message {
@@ -49,7 +38,7 @@ fn told(message: &ToRobot, expect: &Value, at: &str) {
             let pong = ToOperator::Pong { client_ts: client_ts.clone(), robot_ts: 1.5 };
             let mut reply = expect["reply"]["json"].clone();
             reply["robot_ts"] = json!(1.5);
-            assert!(same(&value(&pong.encode()), &reply), "{at}");
+            assert_same(&value(&pong.encode()), &reply, at);
             assert_eq!((pong.is_text(), &expect["reply"]["frame"]), (true, &json!("text")), "{at}");
         }
         ToRobot::ClockReport(report) => {
@@ -57,7 +46,7 @@ fn told(message: &ToRobot, expect: &Value, at: &str) {
         }
         ToRobot::VideoStats(stats) => {
             let axes: Vec<f64> = stats.to_joy(0.0).axes.into_iter().map(f64::from).collect();
-            assert!(same(&json!(axes), &expect["carrier_axes"]), "{at}: {axes:?}");
+            assert_same(&json!(axes), &expect["carrier_axes"], at);
         }
         ToRobot::Light { brightness, .. } => assert_eq!(json!(light_level(*brightness)), expect["level"], "{at}"),
         ToRobot::NavGoal { x, y, .. } if expect.get("goal").is_some() => {
@@ -130,7 +119,7 @@ fn what_a_robot_says_is_read_as_the_vectors_have_it() {
         let (frame, client, at) = (frame(&entry), &entry["expect"]["client"], name(&entry));
         if at == "json_odom" {
             let MapMessage::Odom(odom) = MapMessage::decode(frame.as_bytes()).unwrap() else { panic!("{at}") };
-            assert!(same(&value(&MapMessage::Odom(odom).encode()), &entry["message"]), "{at}");
+            assert_same(&value(&MapMessage::Odom(odom).encode()), &entry["message"], at);
             let marker = &client["marker_cell_for_map"];
             let number = |value: &Value| value.as_f64().unwrap();
             let map = MapPicture {
@@ -170,7 +159,7 @@ fn what_a_robot_says_is_read_as_the_vectors_have_it() {
             }
             other => panic!("{at}: {other:?}"),
         }
-        assert!(same(&written, &entry["message"]), "{at}: {written}");
+        assert_same(&written, &entry["message"], at);
     }
     assert_eq!(count, 5);
 }
@@ -269,7 +258,7 @@ fn commands_are_written_as_robots_know_them() {
         ),
     ];
     for (message, text) in known {
-        assert!(same(&value(&message.encode()), &value(text)), "{}", message.encode());
+        assert_same(&value(&message.encode()), &value(text), text);
         assert_eq!(ToRobot::decode(text.as_bytes()), Ok(message));
     }
 }

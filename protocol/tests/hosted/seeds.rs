@@ -1,17 +1,7 @@
 //! What the fuzzers found worth keeping, replayed as plain tests; see `fuzz/`.
 
-use std::path::Path;
-
+use crate::corpus::seeds;
 use crate::encode::{body_survives, lcm_survives, operator_survives, robot_survives, sdp_survives};
-
-/// Each seed of a fuzz target; fails if there are none.
-fn seeds(target: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds").join(target);
-    let seeds: Vec<_> =
-        std::fs::read_dir(&folder).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect();
-    assert!(seeds.len() >= 10, "{}: {} seeds", folder.display(), seeds.len());
-    seeds
-}
 
 #[test]
 fn the_seeds_of_lcm_survive_their_own_encoding() {

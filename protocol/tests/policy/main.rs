@@ -4,9 +4,14 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod encode;
+#[path = "../shared/json.rs"]
+mod json;
 mod limits;
 mod vectors;
 
+#[cfg(not(target_arch = "wasm32"))]
+#[path = "../shared/corpus.rs"]
+mod corpus;
 #[cfg(not(target_arch = "wasm32"))]
 mod properties;
 #[cfg(not(target_arch = "wasm32"))]

@@ -14,8 +14,9 @@ use waldo_protocol::policy::{
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use self::json::{array_json, assert_same, frame, map_json, own, stamps_json};
+use self::json::{array_json, frame, map_json, own, stamps_json};
 use crate::encode;
+use crate::json::assert_same;
 
 const TEXT: &str = include_str!("../../../tests/vectors/policy.json");
 

@@ -38,21 +38,6 @@ pub(super) fn stamps_json(stamps: &[(String, f64)]) -> Value {
     Value::Object(stamps.iter().map(|(name, stamp)| (name.clone(), json!(stamp))).collect())
 }
 
-/// Equality in which 1 and 1.0 are the same number.
-fn same(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
-        (Value::Object(a), Value::Object(b)) => a.len() == b.len() && a.iter().all(|(k, v)| same(v, &b[k])),
-        _ => a == b,
-    }
-}
-
-#[track_caller]
-pub(super) fn assert_same(actual: &Value, expected: &Value, at: &str) {
-    assert!(same(actual, expected), "{at}: {actual} instead of {expected}");
-}
-
 /// Shape, element type and elements of an array, in the form that `expected` has.
 pub(super) fn array_json(array: &ArrayRef, frame: &[u8], expected: &Value) -> Value {
     let view = array.view(frame).unwrap();
