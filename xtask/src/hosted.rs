@@ -153,7 +153,8 @@ fn end(running: Vec<(&str, Child)>) {
         while matches!(child.try_wait(), Ok(None)) {
             if asked.elapsed() > FAREWELL {
                 eprintln!("{name} does not end by itself");
-                let _ = child.kill();
+                let _ = child.kill().and_then(|()| child.wait());
+                break;
             }
             std::thread::sleep(Duration::from_millis(20));
         }
