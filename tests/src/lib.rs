@@ -17,3 +17,4 @@ pub mod scripted;
 pub mod soak;
 pub mod stage;
 pub mod vectors;
+pub mod world;

@@ -1,5 +1,5 @@
-//! Hard networks on this machine: the robot and its headsets in network namespaces of their own, joined by cables that
-//! delay, lose, hold back, reorder and cut as a seeded model tells.
+//! Hard networks on this machine: the robot, its headsets and a broker in network namespaces of their own, joined by
+//! cables that delay, lose, hold back, reorder and cut as a seeded model tells.
 //!
 //! A thread that makes a namespace, and every packet between two of them, belong to this process: when it ends, however
 //! it ends, the kernel removes all of it. This takes root (`CAP_SYS_ADMIN`, `CAP_NET_ADMIN`) and `/dev/net/tun`.

@@ -105,7 +105,7 @@ async fn simulated() -> Result<(Inside, Robotics)> {
 
 /// The robot's address at the end of a cable.
 fn over(cable: &Cable, addr: SocketAddr) -> SocketAddr {
-    SocketAddr::new(cable.robot.into(), addr.port())
+    SocketAddr::new(cable.near.into(), addr.port())
 }
 
 async fn cut_and_back(channel: bool) -> Result<()> {
@@ -114,7 +114,7 @@ async fn cut_and_back(channel: bool) -> Result<()> {
     }
     let (_near, robot) = simulated().await?;
     let cable = Cable::lay(&Conditions::default(), 1)?;
-    let far = cable.headset.runtime()?;
+    let far = cable.far.runtime()?;
     let from = channel.then_some(cable.address.into());
     let headset = Headset::start(&far, over(&cable, robot.addr), robot.tls.clone(), from).await?;
     headset.engage(&robot).await?;
@@ -147,7 +147,7 @@ async fn a_driver_stays_engaged_while_some_packets_are_lost_and_all_are_late() -
     }
     let (_near, robot) = simulated().await?;
     let cable = Cable::lay(&Conditions { loss: 0.01, ..Profile::Delay20.conditions() }, 1)?;
-    let far = cable.headset.runtime()?;
+    let far = cable.far.runtime()?;
     let headset = Headset::start(&far, over(&cable, robot.addr), robot.tls.clone(), None).await?;
     headset.engage(&robot).await?;
     let start = Instant::now();
@@ -262,7 +262,7 @@ impl Watched {
     async fn start() -> Result<Self> {
         let studio = Studio::open(640, 480).await?;
         let cable = Cable::lay(&Conditions::default(), 1)?;
-        let far = cable.headset.runtime()?;
+        let far = cable.far.runtime()?;
         let mut viewer = studio.viewer(&cable, &far).await?;
         viewer.picture().await?;
         Ok(Self { cable, viewer, _far: far, _studio: studio })
@@ -325,7 +325,7 @@ async fn a_viewer_on_a_slow_link_slows_nobody_else() -> Result<()> {
     let rate = Rate { bits_per_second: 200_000, burst: 3_000, queue: 20_000 };
     let slow = Cable::lay(&Conditions { rate: Some(rate), ..Conditions::default() }, 1)?;
     let fast = Cable::lay(&Conditions::default(), 2)?;
-    let (slow_far, fast_far) = (slow.headset.runtime()?, fast.headset.runtime()?);
+    let (slow_far, fast_far) = (slow.far.runtime()?, fast.far.runtime()?);
     let watching_slowly = studio.viewer(&slow, &slow_far).await?;
     let mut viewer = studio.viewer(&fast, &fast_far).await?;
     viewer.picture().await?;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 use crate::setup::{self, Need};
-use crate::{child, workspace};
+use crate::{child, web, workspace};
 
 /// What can be measured.
 #[derive(Clone, Copy, ValueEnum)]
@@ -22,6 +22,8 @@ pub(crate) enum Bench {
     Field,
     /// Observations and streams for policies, beside bare TCP and bare Zenoh.
     Policy,
+    /// Commands and pictures of hosted teleoperation over routes around the world, and without the broker.
+    World,
 }
 
 /// Builds the benchmark, then becomes it.
@@ -29,14 +31,20 @@ pub(crate) enum Bench {
 /// # Errors
 /// If something is missing or the build fails.
 pub(crate) fn run(bench: Bench, args: &[OsString]) -> Result<()> {
-    let (program, needs) = match bench {
-        Bench::Pose => ("bench-pose", setup::NATIVE.to_vec()),
-        Bench::Crowd => ("bench-crowd", setup::NATIVE.to_vec()),
-        Bench::Field => ("bench-field", setup::NATIVE.to_vec()),
-        Bench::Policy => ("bench-policy", setup::NATIVE.to_vec()),
-        Bench::Video => ("bench-video", [setup::NATIVE, &[Need::Chromium, Need::Networks]].concat()),
+    let browser = [setup::NATIVE, &[Need::Chromium, Need::Networks]].concat();
+    let (programs, needs): (&[&str], _) = match bench {
+        Bench::Pose => (&["bench-pose"], setup::NATIVE.to_vec()),
+        Bench::Crowd => (&["bench-crowd"], setup::NATIVE.to_vec()),
+        Bench::Field => (&["bench-field"], setup::NATIVE.to_vec()),
+        Bench::Policy => (&["bench-policy"], setup::NATIVE.to_vec()),
+        Bench::Video => (&["bench-video"], browser),
+        Bench::World => {
+            // The broker serves its page to the operator.
+            web::build()?;
+            (&["bench-world", "broker"], browser)
+        }
     };
-    become_program(&[program], &needs, args)
+    become_program(programs, &needs, args)
 }
 
 /// Builds the soak and the robot it starts, then becomes the soak.

@@ -128,7 +128,7 @@ const CHECKS: &[Check] = &[
     Check {
         name: "browser",
         about: "the whole app in headless Chromium with an emulated headset",
-        needs: &[Need::Cxx, Need::Nasm, Need::Tool(&tools::NEXTEST), Need::Chromium],
+        needs: &[Need::Cxx, Need::Nasm, Need::Tool(&tools::NEXTEST), Need::Chromium, Need::Networks, Need::Servers],
         run: browser,
     },
     Check {

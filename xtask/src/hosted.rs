@@ -2,10 +2,12 @@
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
@@ -60,9 +62,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if TcpStream::connect(address).is_ok() {
         bail!("something answers on port {} already; choose another one with --port", args.port);
     }
-    // Kept from run to run, so that pages stay logged in; the password and the key are new ones each time.
-    let data = target.join("hosted");
-    let password = said(&broker, &["user", "add", OPERATOR, "--generate", "--replace"], &data)?;
+    // Begun anew each time, as password and key are: keys of earlier runs would pile up until the broker takes no more.
+    let data = target.join("hosted").join(args.port.to_string());
+    match fs::remove_dir_all(&data) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot empty {}", data.display()));
+        }
+        _ => {}
+    }
+    let password = said(&broker, &["user", "add", OPERATOR, "--generate"], &data)?;
     let key = said(&broker, &["key", "add", "--owner", OPERATOR, "--name", ROBOT], &data)?;
 
     let (sender, interrupted) = sync_channel(1);
@@ -105,7 +113,9 @@ fn said(broker: &Path, args: &[&str], data: &Path) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
+/// Starts one in a process group of its own: Ctrl-C reaches xtask alone, which then ends them in order.
 fn start(mut command: Command) -> Result<Child> {
+    command.process_group(0);
     command.spawn().with_context(|| format!("cannot start {}", command.get_program().to_string_lossy()))
 }
 
@@ -145,7 +155,6 @@ fn goes_on(running: &mut [(&str, Child)], interrupted: &Receiver<()>) -> Result<
 /// Ends them, the robot first, so that it can still tell the broker that it goes.
 fn end(running: Vec<(&str, Child)>) {
     for (name, mut child) in running.into_iter().rev() {
-        // Ctrl-C of a terminal has reached it already; asking twice does no harm.
         if let Ok(id) = i32::try_from(child.id()) {
             let _ = kill(Pid::from_raw(id), Signal::SIGTERM);
         }

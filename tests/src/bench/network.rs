@@ -97,7 +97,7 @@ pub async fn measure(profiles: &[Profile], repetitions: u32, seconds: u32, repor
 
 async fn one(profile: Profile, duration: Duration, report: &mut Report) -> Result<()> {
     let cable = Cable::lay(&profile.conditions(), SEED)?;
-    let (near, far) = (robot()?.runtime()?, cable.headset.runtime()?);
+    let (near, far) = (robot()?.runtime()?, cable.far.runtime()?);
     let painted = PaintedCameras::start(1, SIZE.0, SIZE.1);
     let sources = painted.cameras.iter().map(|c| (c.name().to_owned(), VideoSource::Camera(c.clone()))).collect();
     let data = TempDir::new()?;
@@ -117,7 +117,7 @@ async fn one(profile: Profile, duration: Duration, report: &mut Report) -> Resul
     let starting = server.clone();
     near.run(async move { Ok(starting.start().await?) }).await?;
     let port = server.addr().context("the server has no address")?.port();
-    let url = format!("https://{}:{port}/?network", cable.robot);
+    let url = format!("https://{}:{port}/?network", cable.near);
 
     let (chromium, tab, first, attempts) = far.run(open(url)).await?;
     sleep(WARM_UP).await;

@@ -1,4 +1,5 @@
-//! A cable from the robot's namespace to a headset's: two TUN devices, and a thread that carries packets between them.
+//! A cable from one namespace to another, such as the robot's and a headset's: two TUN devices, and a thread that carries
+//! packets between them.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -26,48 +27,72 @@ const MOST: usize = 1 << 15;
 /// Largest IP packet, bytes.
 const MTU: u16 = 1500;
 
+/// Where an IPv4 packet says what it carries, and what UDP is there.
+const PROTOCOL: usize = 9;
+const UDP: u8 = 17;
+
 /// Which way a packet goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// From the headset to the robot: poses.
+    /// From the far end to the near one: from a headset to the robot, poses.
     Up,
-    /// From the robot to the headset: pictures.
+    /// From the near end to the far one: from the robot to a headset, pictures.
     Down,
 }
 
-/// The only way between the robot of this process and one headset. It is gone when dropped.
+/// The only way between its two ends. It is gone when dropped.
 pub struct Cable {
-    /// The robot's address as this headset sees it.
-    pub robot: Ipv4Addr,
-    /// Where the headset is: nothing else than the robot can be reached from there.
-    pub headset: Namespace,
-    /// The headset's own address.
+    /// The near end's address: the robot's, as a headset sees it.
+    pub near: Ipv4Addr,
+    /// What is at the far end.
+    pub far: Namespace,
+    /// The far end's own address.
     pub address: Ipv4Addr,
     laid: Instant,
     links: Arc<[Mutex<Link>; 2]>,
+    without_udp: Arc<AtomicBool>,
     end: Arc<AtomicBool>,
     carrier: Option<JoinHandle<()>>,
 }
 
 impl Cable {
-    /// Lays a cable from the robot's namespace to a new one, both directions in the same state, with chances of their own.
+    /// Lays a cable from the robot of this process to a headset in a namespace of its own, from which nothing else than the
+    /// robot can be reached; both directions in the same state, with chances of their own.
     ///
     /// # Errors
     /// If this process may not make namespaces or TUN devices.
     pub fn lay(conditions: &Conditions, seed: u64) -> Result<Self> {
+        Self::between(robot()?, &Namespace::new()?, conditions, seed)
+    }
+
+    /// Lays a cable between any two namespaces; else as [`Self::lay`].
+    ///
+    /// # Errors
+    /// If this process may not make TUN devices.
+    pub fn between(one: &Namespace, other: &Namespace, conditions: &Conditions, seed: u64) -> Result<Self> {
         static NUMBER: AtomicU8 = AtomicU8::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let [near, far] = [1, 2].map(|host| Ipv4Addr::new(10, 77, number, host));
-        let headset = Namespace::new()?;
-        let at_robot = Arc::new(robot()?.run(|| tun(&format!("tun{number}"), near))?);
-        let at_headset = Arc::new(headset.run(|| tun("tun0", far))?);
+        let [near, address] = [1, 2].map(|host| Ipv4Addr::new(10, 77, number, host));
+        let name = format!("tun{number}");
+        let at_near = Arc::new(one.run(|| tun(&name, near))?);
+        let at_far = Arc::new(other.run(|| tun(&name, address))?);
         let laid = Instant::now();
         let links = Arc::new([0, 1].map(|n| Mutex::new(Link::new(*conditions, seed.wrapping_mul(2).wrapping_add(n)))));
-        let end = Arc::new(AtomicBool::new(false));
-        let (carried, ended) = (Arc::clone(&links), Arc::clone(&end));
-        let ways = [Way::new(&at_headset, &at_robot), Way::new(&at_robot, &at_headset)];
-        let carrier = thread::Builder::new().name("cable".into()).spawn(move || carry(ways, &carried, laid, &ended))?;
-        Ok(Self { robot: near, headset, address: far, laid, links, end, carrier: Some(carrier) })
+        let (end, without_udp) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let carrier = Carrier {
+            ways: [Way::new(&at_far, &at_near), Way::new(&at_near, &at_far)],
+            links: Arc::clone(&links),
+            laid,
+            without_udp: Arc::clone(&without_udp),
+            end: Arc::clone(&end),
+        };
+        let carrier = thread::Builder::new().name("cable".into()).spawn(move || carrier.carry())?;
+        Ok(Self { near, far: other.clone(), address, laid, links, without_udp, end, carrier: Some(carrier) })
+    }
+
+    /// From now on no UDP passes, as behind the firewalls of some companies.
+    pub fn block_udp(&self) {
+        self.without_udp.store(true, Ordering::Relaxed);
     }
 
     /// Changes the state of both directions.
@@ -130,13 +155,14 @@ impl Way {
     }
 
     /// Takes in all that waits.
-    fn enter(&mut self, link: &Mutex<Link>, laid: Instant) {
+    fn enter(&mut self, link: &Mutex<Link>, laid: Instant, without_udp: bool) {
         let mut buffer = [0; MTU as usize];
         while let Ok(size) = self.from.recv(&mut buffer) {
             let packet = &buffer[..size];
             // IPv6 announces itself on every new interface; it would draw from the chances of the packets that count.
             let is_ipv4 = packet.first().is_some_and(|byte| byte >> 4 == 4);
-            if !is_ipv4 || self.travelling.len() >= MOST {
+            let is_blocked = without_udp && packet.get(PROTOCOL) == Some(&UDP);
+            if !is_ipv4 || is_blocked || self.travelling.len() >= MOST {
                 continue;
             }
             if let Fate::Arrives(at) = lock(link).pass(laid.elapsed(), size) {
@@ -162,20 +188,32 @@ impl Way {
     }
 }
 
-fn carry(mut ways: [Way; 2], links: &[Mutex<Link>; 2], laid: Instant, end: &AtomicBool) {
-    while !end.load(Ordering::Relaxed) {
-        let next = ways.iter_mut().filter_map(|way| way.arrive(laid)).min();
-        let mut ready = ways.each_ref().map(|way| PollFd::new(way.from.as_fd(), PollFlags::POLLIN));
-        let waited = ppoll(&mut ready, Some(next.unwrap_or(IDLE).min(IDLE).into()), None);
-        if waited.is_ok_and(|count| count > 0) {
-            ways.iter_mut().zip(links).for_each(|(way, link)| way.enter(link, laid));
+/// What the thread of a cable has.
+struct Carrier {
+    ways: [Way; 2],
+    links: Arc<[Mutex<Link>; 2]>,
+    laid: Instant,
+    without_udp: Arc<AtomicBool>,
+    end: Arc<AtomicBool>,
+}
+
+impl Carrier {
+    fn carry(mut self) {
+        while !self.end.load(Ordering::Relaxed) {
+            let next = self.ways.iter_mut().filter_map(|way| way.arrive(self.laid)).min();
+            let mut ready = self.ways.each_ref().map(|way| PollFd::new(way.from.as_fd(), PollFlags::POLLIN));
+            let waited = ppoll(&mut ready, Some(next.unwrap_or(IDLE).min(IDLE).into()), None);
+            if waited.is_ok_and(|count| count > 0) {
+                let without_udp = self.without_udp.load(Ordering::Relaxed);
+                self.ways.iter_mut().zip(&*self.links).for_each(|(way, link)| way.enter(link, self.laid, without_udp));
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::UdpSocket;
+    use std::net::{TcpListener, TcpStream, UdpSocket};
 
     use super::super::permitted;
     use super::*;
@@ -184,8 +222,8 @@ mod tests {
 
     /// Sockets at the robot and at the headset, each sending to the other.
     fn ends(cable: &Cable) -> Result<[UdpSocket; 2]> {
-        let robot = robot()?.run(|| Ok(UdpSocket::bind((cable.robot, 0))?))?;
-        let headset = cable.headset.run(|| Ok(UdpSocket::bind("0.0.0.0:0")?))?;
+        let robot = robot()?.run(|| Ok(UdpSocket::bind((cable.near, 0))?))?;
+        let headset = cable.far.run(|| Ok(UdpSocket::bind("0.0.0.0:0")?))?;
         headset.connect(robot.local_addr()?)?;
         headset.send(b"first")?;
         for socket in [&robot, &headset] {
@@ -235,6 +273,22 @@ mod tests {
     }
 
     #[test]
+    fn a_cable_without_udp_still_carries_tcp() -> Result<()> {
+        if !permitted() {
+            return Ok(());
+        }
+        let cable = Cable::lay(&Conditions::default(), 1)?;
+        let [robot, headset] = ends(&cable)?;
+        cable.block_udp();
+        headset.send(b"lost")?;
+        let listener = cable.far.run(|| Ok(TcpListener::bind((cable.address, 0))?))?;
+        super::robot()?.run(|| Ok(TcpStream::connect(listener.local_addr()?)?))?;
+        robot.set_read_timeout(Some(Duration::from_millis(1)))?;
+        assert!(robot.recv(&mut [0; 16]).is_err(), "what was sent before the connection stood would be here");
+        Ok(())
+    }
+
+    #[test]
     fn headsets_reach_the_robot_and_nothing_else() -> Result<()> {
         if !permitted() {
             return Ok(());
@@ -243,7 +297,7 @@ mod tests {
         let (one, other) = (one?, other?);
         ends(&one)?;
         ends(&other)?;
-        let foreign = one.headset.run(|| Ok(UdpSocket::bind("0.0.0.0:0")?.connect((other.robot, 9))?));
+        let foreign = one.far.run(|| Ok(UdpSocket::bind("0.0.0.0:0")?.connect((other.near, 9))?));
         assert!(foreign.is_err(), "there is no route to another headset's cable");
         Ok(())
     }
