@@ -164,6 +164,16 @@ impl HostedTeleop {
         spawn(boxed(super::pictures::show(Arc::clone(&service), pictures, shown, ended.clone())));
         spawn(boxed(telemetry::tell(Arc::clone(&service), ended.clone())));
         spawn(boxed(surroundings::tell(Arc::clone(&service), ended.clone())));
+        let (voices, end) = (self.0.hearing.voices(), ended.clone());
+        spawn(boxed(async move {
+            tokio::select! {
+                () = voices.decode() => {}
+                () = end.cancelled() => {}
+            }
+        }));
+        if let Some(command) = &self.0.settings.speaker {
+            super::speaker::start(command.clone(), self.0.hearing.sound())?;
+        }
         let (worker, end) = (Arc::clone(&service), ended.clone());
         spawn(boxed(async move {
             tokio::select! {

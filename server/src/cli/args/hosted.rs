@@ -68,6 +68,10 @@ pub(super) struct HostedArgs {
     /// Heartbeats per second
     #[arg(long, value_name = "HZ", default_value_t = 1.0, value_parser = rate)]
     heartbeat_hz: f64,
+    /// Plays the operator's voice: a program that takes 48 kHz stereo of signed 16 bit, such as
+    /// `aplay -q -t raw -f S16_LE -r 48000 -c 2` [default: nobody hears it]
+    #[arg(long, value_name = "COMMAND")]
+    hosted_speaker: Option<String>,
     /// What the outputs of the hands are addressed to, for coordinators of arms: `left=arm_left,right=arm_right`
     /// [default: left and right]
     #[arg(long, value_name = "NAMES", value_parser = task_names)]
@@ -201,6 +205,7 @@ impl HostedArgs {
         (settings.telemetry_hz, settings.map_hz, settings.odom_hz) = (self.telemetry_hz, self.map_hz, self.odom_hz);
         settings.cameras.clone_from(&self.hosted_cameras);
         settings.heartbeat_hz = self.heartbeat_hz;
+        settings.speaker.clone_from(&self.hosted_speaker);
         settings.task_names = self.task_names.clone().unwrap_or_default();
         self.limits.apply(&mut settings);
         self.record.apply(&mut settings);
