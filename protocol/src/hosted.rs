@@ -46,6 +46,7 @@ mod telemetry;
 mod to_operator;
 mod to_robot;
 mod twist;
+mod video_cap;
 mod video_report;
 mod video_stats;
 
@@ -87,6 +88,7 @@ pub use telemetry::{CommandFigures, CommandLoss, Engaged, RobotState, RobotTelem
 pub use to_operator::ToOperator;
 pub use to_robot::{CameraSelect, ClockReport, RefusedCommand, SpeedMode, SportCommand, ToRobot, light_level};
 pub use twist::{DriveSettings, DriveTeleop, TwistUnits};
+pub use video_cap::{HIGHEST_CAP_KBPS, LOWEST_CAP_KBPS, VideoCap};
 pub use video_report::VideoReport;
 pub use video_stats::{VIDEO_FRAME, VideoStats};
 

@@ -7,6 +7,7 @@
 //! A command is judged by [`waldo_protocol::hosted`] (too old, out of order, senseless), moves arms or base for as long as it
 //! is held, and is put out by name for others in the robot: see [`Outputs`].
 
+mod answering;
 mod beats;
 mod body;
 mod broker;
@@ -15,13 +16,19 @@ mod commands;
 mod hands;
 mod link;
 mod listeners;
+mod opened;
 mod operator;
 mod outputs;
 mod pace;
 mod pictures;
+mod presence;
 mod redial;
+mod relays;
 mod rest_gate;
+mod robot;
 mod service;
+mod speaker;
+mod stops;
 mod surroundings;
 mod telemetry;
 mod teleop;
@@ -33,7 +40,7 @@ pub use self::broker::BrokerError;
 pub(crate) use self::listeners::Listeners;
 pub use self::outputs::{Output, Outputs, Stream};
 pub(crate) use self::pictures::Pictures;
-pub(crate) use self::service::Robot;
+pub(crate) use self::robot::Robot;
 pub use self::teleop::{HostedStartError, HostedStatus, HostedTeleop};
-pub use self::voice::Hearing;
+pub use self::voice::{CHANNELS, Hearing, SAMPLE_RATE};
 pub use crate::rtc::Voice;

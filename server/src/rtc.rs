@@ -26,6 +26,7 @@ mod track;
 mod video_peer;
 
 pub use channel::{Channel, ChannelMessage, ChannelSetup};
+pub use link::VideoRate;
 pub use network::Network;
 pub use pose_peer::PosePeer;
 pub use robot_peer::{PeerQuality, PeerState, RobotPeer, Voice};

@@ -5,11 +5,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
+use glam::{DQuat, DVec3};
+use serde_json::{Value, json};
 use waldo_broker::Broker;
+use waldo_protocol::lcm::{self, Header, Joy, PoseStamped, Time, Twist, TwistStamped};
 use waldo_server::config::{HostedKind, HostedSettings, RobotKey, Settings};
+use waldo_server::lcm::LcmPublisher;
 use waldo_server::robot::sim::{SimOptions, SimRobot};
 use waldo_server::serve::Waldo;
+use waldo_tests::network::Namespace;
 use waldo_tests::robot::local;
 
 const OPERATOR: &str = "operator@example.org";
@@ -28,6 +32,72 @@ fn check(args: &[&str]) -> Result<Command> {
     command.args(["-B", "-m", "waldo_hosted.check"]).args(args).env_remove("PYTHONPATH");
     command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("python"));
     Ok(command)
+}
+
+/// A network of one computer, with multicast on its loopback.
+fn alone() -> Result<Namespace> {
+    let namespace = Namespace::new()?;
+    namespace.ip(&["link", "set", "lo", "up", "multicast", "on"])?;
+    namespace.ip(&["route", "add", "224.0.0.0/4", "dev", "lo"])?;
+    Ok(namespace)
+}
+
+#[test]
+fn the_library_of_lcm_hears_and_reads_what_is_published() -> Result<()> {
+    let stamp = Time { sec: 1_700_000_000, nsec: 250_000_000 };
+    let header = |frame_id: &str| Header { seq: 7, stamp, frame_id: frame_id.to_owned() };
+    let pose = lcm::Pose { position: DVec3::new(0.1, -2.5, 3.0), orientation: DQuat::from_xyzw(0.5, -0.5, 0.5, 0.5) };
+    let twist = Twist { linear: DVec3::new(1.5, 0.0, -0.25), angular: DVec3::Z };
+    let joy = Joy { header: header("video"), axes: vec![29.5, -1.0], buttons: vec![1, 0, -3] };
+    // Larger than a datagram: it goes out in fragments.
+    let large: Vec<u8> = (0..200_000_u32).map(|byte| (byte % 251) as u8).collect();
+    let published = [
+        ("left_controller_output", PoseStamped { header: header("arm_left"), pose }.encode()),
+        ("cmd_vel_stamped", TwistStamped { header: header("keyboard"), twist }.encode()),
+        ("cmd_vel", twist.encode()),
+        ("video_stats", joy.encode()),
+        ("picture", large.clone()),
+    ];
+    let about = json!({ "seq": 7, "stamp": { "sec": stamp.sec, "nsec": stamp.nsec }, "frame_id": "arm_left" });
+    let named = |frame_id: &str| {
+        let mut about = about.clone();
+        about["frame_id"] = frame_id.into();
+        about
+    };
+    let vector = |v: DVec3| json!({ "x": v.x, "y": v.y, "z": v.z });
+    let velocity = json!({ "linear": vector(twist.linear), "angular": vector(twist.angular) });
+    let turn = json!({ "x": 0.5, "y": -0.5, "z": 0.5, "w": 0.5 });
+    let expected = [
+        json!({ "type": "PoseStamped", "message": {
+            "header": about, "pose": { "position": vector(pose.position), "orientation": turn } } }),
+        json!({ "type": "TwistStamped", "message": { "header": named("keyboard"), "twist": velocity } }),
+        json!({ "type": "Twist", "message": velocity }),
+        json!({ "type": "Joy", "message": {
+            "axes_length": 2, "buttons_length": 3, "header": named("video"), "axes": [29.5, -1.0],
+            "buttons": [1, 0, -3] } }),
+        json!({ "type": null, "size": large.len(), "sum": large.iter().map(|byte| u64::from(*byte)).sum::<u64>() }),
+    ];
+    alone()?.run(|| {
+        // Nobody else is in this network.
+        let url = "udpm://239.255.76.67:7667?ttl=0";
+        let mut command = Command::new(python()?);
+        command.args(["-B", "-m", "waldo_hosted.listen", url, &published.len().to_string()]).env_remove("PYTHONPATH");
+        command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("python"));
+        let mut listener = command.stdout(Stdio::piped()).spawn()?;
+        let mut lines = BufReader::new(listener.stdout.take().context("a pipe")?).lines();
+        ensure!(lines.next().context("it has ended")?? == "ready");
+        let publisher = LcmPublisher::open(&url.parse()?)?;
+        for (channel, message) in &published {
+            publisher.publish(channel, message)?;
+        }
+        for ((channel, _), mut expected) in published.iter().zip(expected) {
+            let heard: Value = serde_json::from_str(&lines.next().context("it has ended")??)?;
+            expected["channel"] = (*channel).into();
+            ensure!(heard == expected, "{heard} is not {expected}");
+        }
+        ensure!(listener.wait()?.success());
+        Ok(())
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -255,6 +255,11 @@ impl ArmTeleop {
         }
     }
 
+    /// Both hands disengage until their buttons were seen released, and a jog ends with the next tick.
+    pub fn let_go(&mut self) {
+        self.stop();
+    }
+
     /// The operator is gone: both hands disengage, a jog ends with the next tick, and what they sent is forgotten.
     pub fn operator_lost(&mut self) {
         self.stop();

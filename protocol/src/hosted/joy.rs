@@ -43,6 +43,14 @@ impl HandJoy {
         })
     }
 
+    /// Lets go of what a message that does not count otherwise shows as released.
+    pub fn release(&mut self, seen: &Self) {
+        (self.trigger, self.grip) = (self.trigger.min(seen.trigger), self.grip.min(seen.grip));
+        for (held, seen) in self.buttons.iter_mut().zip(seen.buttons) {
+            *held &= seen;
+        }
+    }
+
     /// Whether the button that engages is held.
     pub const fn primary(&self) -> bool {
         self.buttons[Self::PRIMARY]

@@ -144,16 +144,17 @@ impl DriveTeleop {
     /// A Joy of a hand, which drives the base in generation A: left stick forward and sideways, right stick turns.
     ///
     /// # Errors
-    /// Why it was left out; [`Dropped::NotForThisRobot`] with [`TwistUnits::Si`].
+    /// Why it was left out; [`Dropped::NotForThisRobot`] with [`TwistUnits::Si`], for one that is fresh and in order.
     pub fn joy(&mut self, hand: Hand, stamp: f64, axes: &[f32], buttons: &[i32], now: Now) -> Result<Twist, Dropped> {
+        self.joys[hand as usize].check(stamp, now.unix, &self.settings.freshness)?;
+        let joy = HandJoy::read(axes, buttons)?;
         if self.settings.units == TwistUnits::Si {
             return Err(Dropped::NotForThisRobot);
         }
         if self.latched {
             return Err(Dropped::Latched);
         }
-        self.joys[hand as usize].check(stamp, now.unix, &self.settings.freshness)?;
-        self.sticks[hand as usize] = Some((now.mono, HandJoy::read(axes, buttons)?));
+        self.sticks[hand as usize] = Some((now.mono, joy));
         let heard = |at: &MonoTime| now.mono.since(*at) < self.settings.dead_man;
         let stick = |hand: Hand| {
             let known = self.sticks[hand as usize].filter(|(at, _)| heard(at));

@@ -125,6 +125,11 @@ impl Cart {
         *self = Self::default();
     }
 
+    /// Stops at once and lets somebody begin who was seen at rest.
+    pub fn begin(&mut self) {
+        *self = Self { armed: true, ..Self::default() };
+    }
+
     /// Whether anything moves.
     pub fn moves(&self) -> bool {
         self.command != CartCommand::STOP

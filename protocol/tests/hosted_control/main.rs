@@ -9,6 +9,7 @@ mod executor;
 #[cfg(not(target_arch = "wasm32"))]
 mod properties;
 mod statistics;
+mod video_cap;
 
 use std::time::Duration;
 

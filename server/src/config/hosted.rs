@@ -108,6 +108,9 @@ pub struct HostedSettings {
     pub pictures: ComposeSettings,
     /// Where outputs are recorded, if they are.
     pub record: Option<Place>,
+    /// The program that plays the operator's voice: a line of the shell, given 48 kHz stereo of signed 16 bit, little
+    /// endian. None by default.
+    pub speaker: Option<String>,
     /// The LCM network on which outputs are published, if they are.
     pub lcm: Option<LcmUrl>,
 }
@@ -138,6 +141,7 @@ impl HostedSettings {
             cameras: Vec::new(),
             pictures: ComposeSettings::default(),
             record: None,
+            speaker: None,
             lcm: None,
         }
     }

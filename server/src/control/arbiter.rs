@@ -1,5 +1,6 @@
 //! Who drives the robot, whether the arms follow, and why not: leases, the stop latch, watchdogs, holds and clamps.
 
+mod cart;
 mod episodes;
 mod field;
 mod frames;
@@ -263,7 +264,7 @@ impl Arbiter {
     /// starts from rest.
     pub fn cart(&mut self, now: MonoTime, dt: Duration) -> CartCommand {
         if self.reset || self.lapse.is_some() || self.robot_standing().is_some() {
-            self.cart.stop();
+            self.stop_cart();
         }
         self.cart.tick(now, dt)
     }

@@ -34,7 +34,7 @@ const WORDS: usize = 300;
 #[non_exhaustive]
 pub enum BrokerError {
     /// The address is none.
-    #[error("--hosted-broker: `{0}` is no address such as https://teleop.example.org")]
+    #[error("--hosted-broker: `{0}` is no address such as https://teleop.example.org, without name and password")]
     Address(String),
     /// The certificates cannot be used.
     #[error("--hosted-ca {0}: {1}")]
@@ -78,7 +78,9 @@ pub(super) struct Broker {
 impl Broker {
     /// A broker at this address, with `ca` (PEM) trusted beside the system's certificates.
     pub(super) fn new(address: &str, key: &RobotKey, ca: Option<&Path>) -> Result<Self, BrokerError> {
-        let wrong = || BrokerError::Address(address.to_owned());
+        // Without what may be a password.
+        let shown = address.rsplit_once('@').map_or(address, |(_, rest)| rest);
+        let wrong = || BrokerError::Address(shown.to_owned());
         let mut sessions = Url::parse(address).map_err(|_| wrong())?;
         let host = sessions.host_str().ok_or_else(wrong)?.to_owned();
         match sessions.scheme() {
@@ -89,7 +91,11 @@ impl Broker {
             ),
             _ => return Err(wrong()),
         }
-        if sessions.cannot_be_a_base() || sessions.query().is_some() || sessions.fragment().is_some() {
+        if address.contains('@')
+            || sessions.cannot_be_a_base()
+            || sessions.query().is_some()
+            || sessions.fragment().is_some()
+        {
             return Err(wrong());
         }
         let path = format!("{}{API_PREFIX}/sessions/", sessions.path().trim_end_matches('/'));
@@ -128,54 +134,35 @@ impl Broker {
 
     /// STUN and TURN servers.
     pub(super) async fn ice_servers(&self) -> Result<Vec<IceServer>, CallError> {
-        let answer: IceServers =
-            self.call(Method::GET, "turn-credentials", None::<&()>, CALL_LIMIT, &[StatusCode::OK]).await?;
+        let answer: IceServers = read(&self.send(Call::get("turn-credentials"), None::<&()>).await?)?;
         Ok(answer.ice_servers)
     }
 
     /// Registers the robot.
     pub(super) async fn register(&self, robot: &RegisterRobot) -> Result<RegisteredRobot, CallError> {
-        self.call(Method::POST, "", Some(robot), CALL_LIMIT, &[StatusCode::OK, StatusCode::CREATED]).await
+        read(&self.send(Call::post(""), Some(robot)).await?)
     }
 
     /// Says that the robot is there.
     pub(super) async fn heartbeat(&self, session: &str, beat: &Heartbeat) -> Result<HeartbeatAck, CallError> {
         let path = format!("{session}/heartbeat");
-        self.call(Method::POST, &path, Some(beat), HEARTBEAT_LIMIT, &[StatusCode::OK]).await
+        read(&self.send(Call { limit: HEARTBEAT_LIMIT, ..Call::post(&path) }, Some(beat)).await?)
     }
 
     /// Answers an offer that came with a heartbeat.
     pub(super) async fn renegotiate(&self, session: &str, sdp_answer: String) -> Result<(), CallError> {
         let path = format!("{session}/renegotiate-robot");
-        self.send(Method::POST, &path, Some(&SdpAnswer { sdp_answer }), CALL_LIMIT, &[StatusCode::OK]).await.map(drop)
+        self.send(Call::post(&path), Some(&SdpAnswer { sdp_answer })).await.map(drop)
     }
 
     /// Says that the robot is there no longer.
     pub(super) async fn leave(&self, session: &str) -> Result<(), CallError> {
-        let good = [StatusCode::NO_CONTENT, StatusCode::OK];
-        self.send(Method::DELETE, session, None::<&()>, HEARTBEAT_LIMIT, &good).await.map(drop)
+        let call = Call { method: Method::DELETE, limit: HEARTBEAT_LIMIT, ..Call::get(session) };
+        self.send(call, None::<&()>).await.map(drop)
     }
 
-    async fn call<T: DeserializeOwned>(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&(impl Serialize + Sync)>,
-        limit: Duration,
-        good: &[StatusCode],
-    ) -> Result<T, CallError> {
-        let answer = self.send(method, path, body, limit, good).await?;
-        serde_json::from_slice(&answer).map_err(|error| CallError::Malformed(error.to_string()))
-    }
-
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&(impl Serialize + Sync)>,
-        limit: Duration,
-        good: &[StatusCode],
-    ) -> Result<Bytes, CallError> {
+    async fn send(&self, call: Call<'_>, body: Option<&(impl Serialize + Sync)>) -> Result<Bytes, CallError> {
+        let Call { method, path, limit } = call;
         // The identity of a session is the broker's own text.
         let mut url = self.sessions.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -194,7 +181,7 @@ impl Broker {
             }
             data.extend_from_slice(&part);
         }
-        if good.contains(&status) {
+        if matches!(status, StatusCode::OK | StatusCode::CREATED | StatusCode::NO_CONTENT) {
             return Ok(data.into());
         }
         let words = serde_json::from_slice::<ErrorBody>(&data).map_or_else(
@@ -203,6 +190,27 @@ impl Broker {
         );
         Err(CallError::Refused { status: status.as_u16(), detail: words })
     }
+}
+
+/// One call below the sessions of the interface.
+struct Call<'a> {
+    method: Method,
+    path: &'a str,
+    limit: Duration,
+}
+
+impl<'a> Call<'a> {
+    fn get(path: &'a str) -> Self {
+        Self { method: Method::GET, path, limit: CALL_LIMIT }
+    }
+
+    fn post(path: &'a str) -> Self {
+        Self { method: Method::POST, ..Self::get(path) }
+    }
+}
+
+fn read<T: DeserializeOwned>(answer: &[u8]) -> Result<T, CallError> {
+    serde_json::from_slice(answer).map_err(|error| CallError::Malformed(error.to_string()))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -242,6 +250,8 @@ mod tests {
         ] {
             assert_eq!(broker(address).unwrap().sessions.as_str(), sessions);
         }
+        let named = broker("https://name:secret@a.example").unwrap_err();
+        assert!(!named.to_string().contains("secret") && named.to_string().contains("a.example"), "{named}");
         for wrong in ["", "a.example", "ftp://a", "https://", "mailto:a", "https://a/?b=c"] {
             assert!(matches!(broker(wrong), Err(BrokerError::Address(_))), "{wrong:?}");
         }

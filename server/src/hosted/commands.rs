@@ -75,6 +75,8 @@ async fn run(service: &Service, ticket: Ticket, command: Command) -> bool {
             let done = play(service, ticket, sport).await;
             let mut state = service.state();
             state.body.busy = false;
+            // Asked again: a stop may have come since, and what it did to the body stays.
+            let done = done && state.executor.may_run(ticket);
             if done && sport.is_posture() {
                 state.body.take(sport);
             }
@@ -85,12 +87,13 @@ async fn run(service: &Service, ticket: Ticket, command: Command) -> bool {
             if service.state().body.rage == rage {
                 return true;
             }
-            let done = pause(service, ticket, RAGE_TAKES).await;
-            let body = &mut service.state().body;
+            sleep(RAGE_TAKES).await;
+            let mut state = service.state();
+            let done = state.executor.may_run(ticket);
             match done {
-                true => body.rage = rage,
+                true => state.body.rage = rage,
                 // Nobody knows in which mode it is now.
-                false => body.take(SportCommand::Damp),
+                false => state.body.take(SportCommand::Damp),
             }
             done
         }
@@ -105,7 +108,14 @@ async fn run(service: &Service, ticket: Ticket, command: Command) -> bool {
         Command::Light(_) => false,
         Command::Go { x, y } => {
             let most = service.settings.max_nav_goal;
-            let there = [x, y].iter().all(|coordinate| coordinate.abs() <= most);
+            let there = [x, y].iter().all(|coordinate| coordinate.abs() <= most) && service.state().operator.heeded();
+            // Who drives comes first, for a second.
+            if there && service.state().operator.manual(clock::now()) {
+                let manual_for = service.settings.drive.manual_for;
+                if !pause(service, ticket, manual_for).await || service.state().operator.manual(clock::now()) {
+                    return false;
+                }
+            }
             if there {
                 let now = now();
                 let header = Header { seq: 0, stamp: Time::from_unix_s(now.unix), frame_id: WORLD.into() };

@@ -4,21 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 use waldo_protocol::hosted::{
     BridgeUpdate, ChannelLabel, Extension, Heartbeat, HeartbeatAck, RegisterRobot, RegisteredRobot, RobotChannelIds,
     Transport, repair_candidates,
 };
 use waldo_protocol::time::MonoTime;
 
+use super::answering::Answering;
 use super::beats::{Beat, Beats, Verdict};
 use super::broker::{Broker, CallError};
 use super::channels::{OpenChannels, Step};
-use super::service::{Frame, Service, lock};
+use super::opened::Opened;
+use super::relays::Renewal;
+use super::service::{Service, lock};
 use crate::clock;
 use crate::rtc::{Channel, ChannelSetup, PeerState, RobotPeer};
 
@@ -37,6 +38,9 @@ const BEATS_UNDER_WAY: usize = 3;
 
 /// The operator's own way is live if something came on it within this time.
 const LIVE: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether anything has been silent for too long.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// What a broker says whose SFU ends with it.
 const SFU_EMBEDDED: &str = "sfu/embedded";
@@ -93,13 +97,9 @@ pub(super) struct Link {
     /// Where questions are answered at once.
     back: Arc<Mutex<Option<Channel>>>,
     control: Option<Channel>,
-    answering: Option<AbortOnDropHandle<()>>,
-}
-
-/// A channel and what is done with its messages.
-struct Opened {
-    channel: Channel,
-    _tasks: Vec<AbortOnDropHandle<()>>,
+    answering: Option<Answering>,
+    /// When the relays must know this robot under new names, if it uses any.
+    renewal: Option<Renewal>,
 }
 
 impl Link {
@@ -109,7 +109,7 @@ impl Link {
         service: Arc<Service>,
         broker: Broker,
         (peer, offer): (Arc<RobotPeer>, String),
-        session: &Mutex<Session>,
+        (session, renewal): (&Mutex<Session>, Option<Renewal>),
     ) -> Result<Self, Ended> {
         let settings = &service.settings;
         let robot = RegisterRobot {
@@ -149,6 +149,7 @@ impl Link {
             back: Arc::default(),
             control: None,
             answering: None,
+            renewal,
         };
         if link.pushes {
             let setup = ChannelSetup { label: CONTROL.into(), id: CONTROL_ID, ordered: true, max_retransmits: None };
@@ -166,7 +167,10 @@ impl Link {
         let mut due = interval(period);
         due.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut replies = JoinSet::new();
-        let (mut beats, mut sent, mut newest) = (Beats::new(clock::now()), 0_u64, 0_u64);
+        let (mut beats, mut sent, mut newest) = (Beats::new(clock::now(), period), 0_u64, 0_u64);
+        let mut generation = 0;
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut bytes_before: Option<(MonoTime, u64)> = None;
         let mut interrupted: Option<MonoTime> = None;
         let mut state = self.peer.state();
@@ -174,14 +178,20 @@ impl Link {
         loop {
             tokio::select! {
                 () = ended.cancelled() => return Ended::Stopped,
-                _ = due.tick() => {
-                    let live = !self.embedded && state == PeerState::Connected && self.service.heard_within(LIVE);
-                    if beats.goes_blind(clock::now(), live) {
-                        self.service.lost("the broker has said nothing for 5 s");
-                    }
+                _ = looks.tick() => {
+                    self.look(&mut beats, state);
                     if interrupted.is_some_and(|since| clock::now().since(since) >= LONGEST_INTERRUPTION) {
                         return Ended::Lost("the connection to the SFU is interrupted".into());
                     }
+                    let operated = self.channels.contains_key(&ChannelLabel::CmdUnreliable);
+                    if self.renewal.is_some_and(|renewal| renewal.due(clock::now(), operated)) {
+                        if self.peer.quality().await.relayed {
+                            return Ended::Lost("the robot's name at the relay ends".into());
+                        }
+                        self.renewal = None;
+                    }
+                }
+                _ = due.tick() => {
                     if replies.len() < BEATS_UNDER_WAY {
                         sent += 1;
                         let beat = self.beat(&mut bytes_before).await;
@@ -204,6 +214,7 @@ impl Link {
                         },
                     }
                     let Ok(ack) = reply else { continue };
+                    self.look(&mut beats, state);
                     if interrupted.is_some_and(|since| clock::now().since(since) >= INTERRUPTION) {
                         return Ended::Lost("the SFU is gone, though the broker is there".into());
                     }
@@ -214,9 +225,14 @@ impl Link {
                     }
                 }
                 Some(update) = pushed(control.as_ref()) => {
-                    // Replies to heartbeats that were sent before are older than this.
-                    newest = sent;
-                    self.follow_ids(&update.ids).await;
+                    beats.hear(clock::now());
+                    self.look(&mut beats, state);
+                    if update.generation >= generation {
+                        generation = update.generation;
+                        // Replies to heartbeats that were sent before are older than this.
+                        newest = sent;
+                        self.follow_ids(&update.ids).await;
+                    }
                 }
                 next = self.peer.left(state) => {
                     state = next;
@@ -233,14 +249,20 @@ impl Link {
         }
     }
 
+    /// Looks whether the robot would still learn that its operator left.
+    fn look(&self, beats: &mut Beats, state: PeerState) {
+        let live = !self.embedded && state == PeerState::Connected && self.service.heard_within(LIVE);
+        if let Some(blind) = beats.look(clock::now(), live) {
+            self.service.go_blind(blind);
+        }
+    }
+
     /// Ends everything of this link but the session at the broker.
     pub(super) async fn close(mut self) {
-        self.service.set_back(None);
-        self.service.set_map(None);
-        self.service.left();
+        self.service.gone();
         self.answering = None;
         for (_, opened) in std::mem::take(&mut self.channels) {
-            opened.channel.close().await;
+            opened.close().await;
         }
         self.peer.close().await;
     }
@@ -268,27 +290,28 @@ impl Link {
     async fn follow(&mut self, ack: &HeartbeatAck) {
         self.follow_ids(&ack.ids).await;
         if let Some(offer) = ack.renegotiate_offer.as_ref().filter(|offer| !offer.is_empty()) {
-            let (peer, broker) = (Arc::clone(&self.peer), self.broker.clone());
-            let (session, offer) = (self.session.clone(), repair_candidates(offer).into_owned());
-            // Without it there is no voice, and nothing else is worse for it.
-            self.answering = Some(AbortOnDropHandle::new(tokio::spawn(async move {
-                match peer.take_offer(offer).await {
-                    Ok(answer) => {
-                        if let Err(error) = broker.renegotiate(&session, answer).await {
-                            tracing::warn!("the operator is not heard: {error}");
-                        }
-                    }
-                    Err(error) => tracing::warn!("the operator is not heard: {error}"),
-                }
-            })));
+            self.answer(offer);
+        }
+    }
+
+    /// Answers an offer of the SFU. Without it there is no voice, and nothing else is worse for it.
+    fn answer(&mut self, offer: &str) {
+        // Brokers say it again until they have the answer.
+        if !self.answering.as_ref().is_some_and(|answering| answering.holds(offer)) {
+            self.answering = Some(Answering::start(offer, &self.peer, (&self.broker, &self.session)));
         }
     }
 
     async fn follow_ids(&mut self, ids: &RobotChannelIds) {
         let mut there = self.channels.contains_key(&ChannelLabel::CmdUnreliable);
-        for step in self.open.follow(ids) {
+        let steps = self.open.follow(ids);
+        if steps.contains(&Step::Lost) {
+            // Before channels are closed, which takes its time.
+            self.service.lost("the broker says so");
+        }
+        for step in steps {
             match step {
-                Step::Lost => self.service.lost("the broker says so"),
+                Step::Lost => {}
                 Step::Close(label) => {
                     match label {
                         ChannelLabel::StateReliableBack => {
@@ -299,10 +322,11 @@ impl Link {
                         _ => {}
                     }
                     if let Some(opened) = self.channels.remove(&label) {
-                        opened.channel.close().await;
+                        opened.close().await;
                     }
                 }
-                Step::Open(label, id) => match self.open(label, id).await {
+                Step::Open(label, id) => match Opened::open((label, id), (&self.service, &self.peer), &self.back).await
+                {
                     Ok(opened) => {
                         self.open.remember(label, id);
                         self.channels.insert(label, opened);
@@ -319,52 +343,6 @@ impl Link {
         if there && !self.channels.contains_key(&ChannelLabel::CmdUnreliable) {
             self.service.left();
         }
-    }
-
-    async fn open(&self, label: ChannelLabel, id: u16) -> Result<Opened, crate::rtc::RtcError> {
-        let settings = &self.service.settings;
-        let (ordered, max_retransmits) =
-            if label.lossy() { (settings.ordered, Some(settings.max_retransmits)) } else { (true, None) };
-        let setup = ChannelSetup { label: label.as_str().into(), id, ordered, max_retransmits };
-        let channel = self.peer.open(setup).await?;
-        let (service, from) = (Arc::clone(&self.service), channel.clone());
-        let mut tasks = Vec::new();
-        match label {
-            ChannelLabel::CmdUnreliable => tasks.push(self.peer.spawn(async move {
-                while let Some(message) = from.next().await {
-                    service.command(&message.data);
-                }
-            })),
-            ChannelLabel::StateReliable => {
-                let back = Arc::clone(&self.back);
-                tasks.push(self.peer.spawn(async move {
-                    while let Some(message) = from.next().await {
-                        let Some(pong) = service.said(&message.data) else { continue };
-                        // On this very thread, so that the operator's clock is set by the network's delay alone.
-                        let way = lock(&back).clone();
-                        let sent = match way {
-                            Some(way) => way.send_text(&pong.encode()).await.is_ok(),
-                            None => false,
-                        };
-                        if !sent && service.log_due("pong") {
-                            tracing::warn!("the operator's ping cannot be answered: the way back is not open");
-                        }
-                    }
-                }));
-            }
-            ChannelLabel::StateReliableBack => {
-                *lock(&self.back) = Some(channel.clone());
-                let (outbox, waiting) = Service::outbox();
-                self.service.set_back(Some(outbox));
-                tasks.push(self.peer.spawn(send(channel.clone(), waiting)));
-                tasks.push(self.peer.spawn(drain(from)));
-            }
-            ChannelLabel::MapUnreliable => {
-                self.service.set_map(Some(channel.clone()));
-                tasks.push(self.peer.spawn(drain(from)));
-            }
-        }
-        Ok(Opened { channel, _tasks: tasks })
     }
 }
 
@@ -388,23 +366,6 @@ async fn pushed(control: Option<&Channel>) -> Option<BridgeUpdate> {
             None => return std::future::pending().await,
         }
     }
-}
-
-async fn send(channel: Channel, mut waiting: mpsc::Receiver<Frame>) {
-    while let Some(Frame { text, data }) = waiting.recv().await {
-        let sent = match (text, std::str::from_utf8(&data)) {
-            (true, Ok(text)) => channel.send_text(text).await,
-            _ => channel.send(&data).await,
-        };
-        if let Err(error) = sent {
-            tracing::debug!(%error, "a message to the operator is lost");
-        }
-    }
-}
-
-/// What comes against the direction of a channel goes nowhere.
-async fn drain(channel: Channel) {
-    while channel.next().await.is_some() {}
 }
 
 /// Ends a session at the broker, if that can be reached.

@@ -1,23 +1,25 @@
 //! What the operator does, judged and turned into outputs and wishes. Pure but for the outputs: time is an argument.
 
+mod judge;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use glam::DVec3;
 use waldo_protocol::geometry::{Base, Pose};
 use waldo_protocol::hosted::{
-    ArmTeleop, Arrival, Buttons, CommandKind, CommandStatistics, DriveTeleop, Dropped, HANDS, Hand, HandJoy, Now,
-    TaskNames, Twist, hand_of,
+    ArmTeleop, Buttons, CommandStatistics, DriveTeleop, HANDS, Hand, HandJoy, Now, TaskNames, Twist,
 };
-use waldo_protocol::lcm::{self, Bool, Header, Joy, Message, PoseStamped, Time, TwistStamped, UInt32};
+use waldo_protocol::lcm::{self, Bool, Header, PoseStamped, Time, TwistStamped, UInt32};
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::CartCommand;
 
+pub(super) use self::judge::LeftOut;
 use super::hands::Leads;
 use super::outputs::{Output, Outputs, Stream};
 use super::rest_gate::RestGate;
 use crate::config::{HostedKind, HostedSettings};
-use crate::control::FieldHands;
+use crate::control::{FieldHand, FieldHands};
 use crate::robot::MobileBase;
 
 /// Controllers of which nothing is heard for so long hold nothing, for the buttons of a robot that drives.
@@ -46,6 +48,12 @@ pub(super) struct Operator {
     statistics: CommandStatistics,
     task_names: TaskNames,
     outputs: Outputs,
+    /// Whether the robot does what the operator asks for. Only then others in the robot may.
+    heeded: bool,
+    /// The same for the base, which also must stand ready.
+    drives: bool,
+    /// The velocity put out last was none of zero.
+    going: bool,
 }
 
 #[derive(Debug)]
@@ -67,118 +75,21 @@ impl Operator {
             },
         };
         let task_names = settings.task_names.clone();
-        Self { machine, gate: RestGate::default(), statistics: CommandStatistics::default(), task_names, outputs }
+        Self {
+            machine,
+            gate: RestGate::default(),
+            statistics: CommandStatistics::default(),
+            task_names,
+            outputs,
+            heeded: true,
+            drives: true,
+            going: false,
+        }
     }
 
     /// The figures of what arrives.
     pub(super) fn statistics(&self) -> &CommandStatistics {
         &self.statistics
-    }
-
-    /// A message of the lossy channel. One of a type that this side does not know is skipped without a word.
-    ///
-    /// # Errors
-    /// Why it was left out.
-    pub(super) fn command(&mut self, frame: &[u8], now: Now) -> Result<(), LeftOut> {
-        let message = match Message::decode(frame) {
-            Ok(message) => message,
-            Err(lcm::Error::Unknown(_)) => return Ok(()),
-            Err(error) => {
-                self.statistics.malformed();
-                return Err(LeftOut::Malformed(error));
-            }
-        };
-        let (kind, header) = match &message {
-            Message::PoseStamped(pose) => (CommandKind::Pose, &pose.header),
-            Message::Joy(joy) => (CommandKind::Joy, &joy.header),
-            Message::TwistStamped(twist) => (CommandKind::Twist, &twist.header),
-            _ => return Ok(()),
-        };
-        let stamp = header.stamp.unix_s();
-        let (frame_id, seq, bytes) = (header.frame_id.as_str(), header.seq, frame.len());
-        self.statistics.arrived(Arrival { kind, frame_id, seq, stamp, at: now.unix, bytes });
-        let judged = match &message {
-            Message::PoseStamped(pose) => self.pose(pose, stamp, now),
-            Message::Joy(joy) => self.joy(joy, stamp, now),
-            Message::TwistStamped(twist) => self.twist(twist, stamp, now),
-            _ => Ok(()),
-        };
-        judged.map_err(|dropped| {
-            self.statistics.dropped(dropped);
-            LeftOut::Dropped(dropped)
-        })
-    }
-
-    fn pose(&mut self, message: &PoseStamped, stamp: f64, now: Now) -> Result<(), Dropped> {
-        match (&mut self.machine, hand_of(&message.header.frame_id)) {
-            (Machine::Arm { teleop, .. }, Some(hand)) => {
-                teleop.pose(hand, stamp, message.pose.position, message.pose.orientation, now)
-            }
-            // Of nobody's hand, or for a robot that only drives.
-            _ => Ok(()),
-        }
-    }
-
-    fn joy(&mut self, message: &Joy, stamp: f64, now: Now) -> Result<(), Dropped> {
-        let Some(hand) = hand_of(&message.header.frame_id) else { return Ok(()) };
-        match &mut self.machine {
-            Machine::Arm { teleop, .. } => teleop.joy(hand, stamp, &message.axes, &message.buttons, now),
-            Machine::Drive { teleop, velocity, controllers } => {
-                let joy = HandJoy::read(&message.axes, &message.buttons)?;
-                controllers[hand as usize] = Some((now.mono, joy));
-                self.gate.heard(joy.stick != [0.0; 2], now.mono);
-                match teleop.joy(hand, stamp, &message.axes, &message.buttons, now) {
-                    Ok(asked) if !self.gate.passes(!asked.is_zero()) => {
-                        *velocity = Twist::ZERO;
-                        Err(Dropped::NotReleased)
-                    }
-                    Ok(asked) => {
-                        *velocity = asked;
-                        self.put_velocity(asked, now.unix, "vr", now);
-                        Ok(())
-                    }
-                    Err(Dropped::IdleZero) => {
-                        self.gate.passes(false);
-                        Ok(())
-                    }
-                    // Its buttons are of use all the same.
-                    Err(Dropped::NotForThisRobot) => Ok(()),
-                    Err(dropped) => Err(dropped),
-                }
-            }
-        }
-    }
-
-    fn twist(&mut self, message: &TwistStamped, stamp: f64, now: Now) -> Result<(), Dropped> {
-        let asked = message.twist;
-        self.gate.heard(!asked.is_zero(), now.mono);
-        match &mut self.machine {
-            Machine::Arm { teleop, leads } => {
-                let jog = teleop.jog(stamp, asked, now)?;
-                if !self.gate.passes(!jog.is_zero()) {
-                    return Err(Dropped::NotReleased);
-                }
-                leads.jog(jog);
-                self.put(Stream::CmdVelStamped, Some(stamp), now, twist_stamped(jog, stamp, &message.header.frame_id));
-                self.put(Stream::EeTwist, Some(stamp), now, twist_stamped(jog, stamp, ""));
-            }
-            Machine::Drive { teleop, velocity, .. } => match teleop.twist(stamp, asked, now) {
-                Ok(counts) if !self.gate.passes(!counts.is_zero()) => {
-                    *velocity = Twist::ZERO;
-                    return Err(Dropped::NotReleased);
-                }
-                Ok(counts) => {
-                    *velocity = counts;
-                    self.put_velocity(counts, stamp, &message.header.frame_id, now);
-                }
-                // As it is meant to be: who rests says so again and again.
-                Err(Dropped::IdleZero) => {
-                    self.gate.passes(false);
-                }
-                Err(dropped) => return Err(dropped),
-            },
-        }
-        Ok(())
     }
 
     /// One step of the control loop, `dt` seconds after the one before. `grippers`: where the left and the right one are
@@ -200,10 +111,11 @@ impl Operator {
                 let hands = leads.step(dt, &tick, grippers);
                 let wish = Wish { hands, silent: leads.silent(&tick), ..Wish::REST };
                 if let Some(end) = tick.jog {
+                    self.going = false;
                     self.put(Stream::EeTwist, Some(now.unix), now, twist_stamped(end, now.unix, ""));
                 }
                 for (hand, delta) in HANDS.into_iter().zip(tick.deltas) {
-                    let Some(delta) = delta else { continue };
+                    let Some(delta) = delta.filter(|_| self.heeded) else { continue };
                     let header = header(delta.stamp, self.task_names.frame_id(hand));
                     let pose = lcm::Pose { position: delta.delta.position, orientation: delta.delta.orientation };
                     let message = PoseStamped { header, pose }.encode();
@@ -226,11 +138,25 @@ impl Operator {
                 }
                 let held = controllers.map(|held| held.map(|(_, joy)| joy));
                 if let Some(stop) = stopped {
+                    self.going = false;
                     self.put(Stream::CmdVel, None, now, twist(stop));
                 }
                 self.put(Stream::Buttons, None, now, buttons(&held, false));
+                self.drives = self.heeded && base.is_some();
+                if !self.drives {
+                    self.put_stand(now);
+                }
                 Wish { base: base.map_or(CartCommand::STOP, |base| parts(base, velocity)), ..Wish::REST }
             }
+        }
+    }
+
+    /// What somebody wants who holds nothing.
+    pub(super) fn resting(&self) -> Wish {
+        let released = FieldHand { pose: Pose::IDENTITY, grips: false, follows: false, grip: None, rests: false };
+        match &self.machine {
+            Machine::Arm { .. } => Wish { hands: [Some(released); 2], ..Wish::REST },
+            Machine::Drive { .. } => Wish::REST,
         }
     }
 
@@ -275,9 +201,25 @@ impl Operator {
         before != latched
     }
 
-    /// The operator is gone, or another one comes: nothing of theirs counts any more.
+    /// The operator is lost: nothing of theirs counts any more, and what they hold when they come back neither.
     pub(super) fn lost(&mut self) {
-        self.gate.close();
+        self.forget();
+        self.gate.shut();
+    }
+
+    /// Something is heard again of an operator who was lost.
+    pub(super) fn returned(&mut self, now: MonoTime) {
+        self.gate.returned(now);
+    }
+
+    /// Another operator comes, or the same over other channels: nothing of before counts any more.
+    pub(super) fn arrived(&mut self) {
+        self.forget();
+        self.gate = RestGate::default();
+        self.statistics.restart();
+    }
+
+    fn forget(&mut self) {
         match &mut self.machine {
             Machine::Arm { teleop, leads } => {
                 teleop.operator_lost();
@@ -291,10 +233,46 @@ impl Operator {
     }
 
     /// The base stands, whatever was asked for before.
-    pub(super) fn rest(&mut self) {
+    pub(super) fn rest(&mut self, now: Now) {
         self.gate.close();
         if let Machine::Drive { velocity, .. } = &mut self.machine {
             *velocity = Twist::ZERO;
+        }
+        self.put_stand(now);
+    }
+
+    /// Whether the robot does what the operator asks for. While it does not, nobody else in the robot hears of it either.
+    pub(super) fn heed(&mut self, heeded: bool, now: Now) {
+        if std::mem::replace(&mut self.heeded, heeded) == heeded {
+            return;
+        }
+        // What was held all along moves nothing, neither then nor when the robot heeds them again.
+        self.gate.close();
+        if let Machine::Arm { teleop, leads } = &mut self.machine {
+            teleop.let_go();
+            leads.let_go();
+        }
+        if !heeded {
+            self.drives = false;
+            self.put_stand(now);
+        }
+    }
+
+    /// Whether the robot does what the operator asks for.
+    pub(super) fn heeded(&self) -> bool {
+        self.heeded
+    }
+
+    /// Whether the operator has driven so lately that navigation must wait.
+    pub(super) fn manual(&self, now: MonoTime) -> bool {
+        matches!(&self.machine, Machine::Drive { teleop, .. } if teleop.manual(now))
+    }
+
+    /// Whether the emergency stop counted as latched at the last look.
+    pub(super) fn stopped(&self) -> bool {
+        match &self.machine {
+            Machine::Arm { teleop, .. } => teleop.latched(),
+            Machine::Drive { teleop, .. } => teleop.latched(),
         }
     }
 
@@ -307,7 +285,7 @@ impl Operator {
     pub(super) fn gripper(&mut self, closed: bool, now: Now) -> bool {
         let Machine::Arm { teleop, leads } = &mut self.machine else { return false };
         let counts = teleop.gripper_allowed() && leads.press_gripper(closed);
-        if counts {
+        if counts && self.heeded {
             self.put(Stream::Gripper, None, now, Bool { data: closed }.encode());
         }
         counts
@@ -334,23 +312,35 @@ impl Operator {
         matches!(&self.machine, Machine::Arm { teleop, .. } if teleop.engaged(hand))
     }
 
-    fn put_velocity(&self, velocity: Twist, stamp: f64, frame_id: &str, now: Now) {
+    /// Puts out a velocity of the base with its stamp and address. `manual`: the operator drove already.
+    fn put_velocity(&mut self, velocity: Twist, manual: bool, (stamp, frame_id): (f64, &str), now: Now) {
+        if !self.drives {
+            return;
+        }
+        self.going = !velocity.is_zero();
+        if self.going && !manual {
+            // Who drives themselves wants no navigation to do it.
+            self.put(Stream::StopMovement, None, now, Bool { data: true }.encode());
+        }
         self.put(Stream::CmdVelStamped, Some(stamp), now, twist_stamped(velocity, stamp, frame_id));
         self.put(Stream::CmdVel, None, now, twist(velocity));
+    }
+
+    /// Puts out that base or gripper stand, if they were told to move.
+    fn put_stand(&mut self, now: Now) {
+        if std::mem::take(&mut self.going) {
+            match &self.machine {
+                Machine::Arm { .. } => {
+                    self.put(Stream::EeTwist, Some(now.unix), now, twist_stamped(Twist::ZERO, now.unix, ""));
+                }
+                Machine::Drive { .. } => self.put(Stream::CmdVel, None, now, twist(Twist::ZERO)),
+            }
+        }
     }
 
     fn put(&self, stream: Stream, stamp: Option<f64>, now: Now, data: Vec<u8>) {
         self.outputs.put(Output { stream, stamp, at: now.unix, data: Bytes::from(data) });
     }
-}
-
-/// Why a message of the lossy channel counts for nothing.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-pub(super) enum LeftOut {
-    #[error(transparent)]
-    Malformed(lcm::Error),
-    #[error(transparent)]
-    Dropped(Dropped),
 }
 
 /// What both controllers hold.

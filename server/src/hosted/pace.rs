@@ -1,5 +1,6 @@
 //! The control loop: 50 steps a second on a thread of its own, and one more when something must stop.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -30,7 +31,7 @@ impl Pace {
         let end = Arc::clone(&ended);
         let thread = thread::Builder::new().name("hosted control".into()).spawn(move || {
             become_urgent(Urgent::Poses);
-            run(&end, |dt| service.step(dt));
+            run(&end, |dt| careful(&service, dt));
         })?;
         Ok(Self { ended, thread: Some(thread) })
     }
@@ -45,6 +46,17 @@ impl Drop for Pace {
             let _ = thread.join();
         }
     }
+}
+
+/// One step; a defect in one does not end the loop, without which the robot would be there and never move.
+fn careful(service: &Service, dt: f64) -> Option<MonoTime> {
+    // What panicked has been printed; locks are taken on as they are.
+    std::panic::catch_unwind(AssertUnwindSafe(|| service.step(dt))).unwrap_or_else(|_| {
+        if service.log_due("step") {
+            tracing::error!("a step of the control loop for operators far away failed: a defect of this program");
+        }
+        None
+    })
 }
 
 /// Calls `step` 50 times a second with the time since the call before, and sooner when it asked for that.

@@ -13,6 +13,8 @@ const NOTHING_HELD: Duration = Duration::from_millis(500);
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct RestGate {
     closed: bool,
+    /// Nothing was heard since the operator was lost, so that nobody knows what they hold.
+    unknown: bool,
     /// When a motion was last asked for, while whatever asked for it may still be held.
     asked: Option<MonoTime>,
 }
@@ -21,6 +23,18 @@ impl RestGate {
     /// What is held now does not count any more.
     pub(super) fn close(&mut self) {
         self.closed |= self.asked.is_some();
+    }
+
+    /// The operator is lost: nothing counts until they come back, and then nothing that they hold.
+    pub(super) fn shut(&mut self) {
+        *self = Self { closed: true, unknown: true, asked: None };
+    }
+
+    /// Something is heard of an operator who was lost.
+    pub(super) fn returned(&mut self, now: MonoTime) {
+        if std::mem::take(&mut self.unknown) {
+            self.asked = Some(now);
+        }
     }
 
     /// A command arrived, whether or not it counts.
@@ -77,6 +91,25 @@ mod tests {
         gate.step(at(1499));
         assert!(!gate.passes(true));
         gate.step(at(1500));
+        assert!(gate.passes(true));
+    }
+
+    #[test]
+    fn what_is_held_through_a_loss_counts_for_nothing_however_long_it_lasts() {
+        let mut gate = RestGate::default();
+        gate.heard(true, at(0));
+        gate.shut();
+        gate.step(at(9000));
+        gate.returned(at(9001));
+        for ms in (9001..12_000).step_by(12) {
+            gate.step(at(ms));
+            gate.heard(true, at(ms));
+            assert!(!gate.passes(true), "after {ms} ms");
+        }
+        gate.step(at(12_600));
+        assert!(gate.passes(true));
+        gate.shut();
+        assert!(gate.passes(false));
         assert!(gate.passes(true));
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use waldo_protocol::geometry::{Pose, World};
@@ -24,6 +25,8 @@ pub(super) async fn tell(service: Arc<Service>, ended: CancellationToken) {
     places.set_missed_tick_behavior(MissedTickBehavior::Skip);
     maps.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut sent: Option<Sent> = None;
+    // On threads for what takes long: this one also watches the connection.
+    let mut drawn: Option<JoinHandle<Sent>> = None;
     loop {
         tokio::select! {
             () = ended.cancelled() => return,
@@ -33,23 +36,29 @@ pub(super) async fn tell(service: Arc<Service>, ended: CancellationToken) {
                     send(&way, &MapMessage::Odom(place(&pose, now().unix))).await;
                 }
             }
-            _ = maps.tick() => {
-                let Some(way) = service.map() else {
+            _ = maps.tick(), if drawn.is_none() => {
+                if service.map().is_none() {
                     sent = None;
                     continue;
-                };
+                }
                 let Some(grid) = service.robot.hub.map() else { continue };
-                let now = now();
-                let same = |sent: &Sent| Arc::ptr_eq(&sent.grid, &grid) && now.unix - sent.at < AGAIN.as_secs_f64();
-                if sent.as_ref().is_some_and(same) {
-                    continue;
+                let now = now().unix;
+                let same = sent.as_mut().filter(|sent| Arc::ptr_eq(&sent.grid, &grid));
+                match same {
+                    Some(sent) if now - sent.at < AGAIN.as_secs_f64() => {}
+                    Some(sent) => sent.send(&service, now).await,
+                    None => {
+                        let draw = move || Sent { picture: picture(&grid), grid, at: now };
+                        drawn = Some(tokio::task::spawn_blocking(draw));
+                    }
                 }
-                let known = sent.take().filter(|sent| Arc::ptr_eq(&sent.grid, &grid)).and_then(|sent| sent.picture);
-                let picture = known.or_else(|| picture(&grid));
-                if let Some(picture) = &picture {
-                    send(&way, &MapMessage::Map(MapPicture { stamp: now.unix, ..picture.clone() })).await;
+            }
+            drawing = async { drawn.as_mut()?.await.ok() }, if drawn.is_some() => {
+                drawn = None;
+                if let Some(mut new) = drawing {
+                    new.send(&service, now().unix).await;
+                    sent = Some(new);
                 }
-                sent = Some(Sent { grid, picture, at: now.unix });
             }
         }
     }
@@ -60,6 +69,16 @@ struct Sent {
     grid: Arc<OccupancyGrid>,
     picture: Option<MapPicture>,
     at: f64,
+}
+
+impl Sent {
+    /// Sends it, if it can be sent and somebody takes it.
+    async fn send(&mut self, service: &Service, now: f64) {
+        self.at = now;
+        if let (Some(picture), Some(way)) = (&self.picture, service.map()) {
+            send(&way, &MapMessage::Map(MapPicture { stamp: now, ..picture.clone() })).await;
+        }
+    }
 }
 
 async fn send(way: &Channel, message: &MapMessage) {

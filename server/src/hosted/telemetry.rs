@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use waldo_protocol::hosted::{
-    CommandFigures, CommandLoss, Engaged, Hand, Now, RobotState, RobotTelemetry, SafetyState,
+    CommandFigures, CommandLoss, Engaged, Hand, Now, RobotState, RobotTelemetry, SafetyState, VideoState,
 };
 
 use super::service::{Service, now};
@@ -38,7 +38,16 @@ impl Service {
                 jitter_rfc3550_ms: figures.jitter_rfc3550_ms,
             }),
         });
+        // Its size and rate as the operator has it.
+        let video = state.seen.as_ref().map(|seen| VideoState {
+            target_kbps: self.video.aim_kbps(),
+            width: seen.width,
+            height: seen.height,
+            fps: seen.fps,
+            reason: state.cap.reason().to_owned(),
+        });
         let mut told = RobotState {
+            video,
             estopped: Some(self.stopped()),
             video_stalled: Some(self.stalled.load(Ordering::Relaxed)),
             cams: Some(cams),

@@ -18,9 +18,12 @@ use super::outputs::Outputs;
 use super::pace::Pace;
 use super::pictures::Pictures;
 use super::redial::Redial;
-use super::service::{Robot, Service, lock};
+use super::relays::Renewal;
+use super::robot::Robot;
+use super::service::{Service, lock};
 use super::voice::{Hearing, Voices};
 use super::{commands, surroundings, telemetry};
+use crate::clock;
 use crate::config::{HostedKind, HostedSettings};
 use crate::lcm::LcmUrl;
 use crate::metrics::Metrics;
@@ -161,6 +164,16 @@ impl HostedTeleop {
         spawn(boxed(super::pictures::show(Arc::clone(&service), pictures, shown, ended.clone())));
         spawn(boxed(telemetry::tell(Arc::clone(&service), ended.clone())));
         spawn(boxed(surroundings::tell(Arc::clone(&service), ended.clone())));
+        let (voices, end) = (self.0.hearing.voices(), ended.clone());
+        spawn(boxed(async move {
+            tokio::select! {
+                () = voices.decode() => {}
+                () = end.cancelled() => {}
+            }
+        }));
+        if let Some(command) = &self.0.settings.speaker {
+            super::speaker::start(command.clone(), self.0.hearing.sound())?;
+        }
         let (worker, end) = (Arc::clone(&service), ended.clone());
         spawn(boxed(async move {
             tokio::select! {
@@ -253,6 +266,8 @@ impl Dialer {
                 Ok(ended) => ended,
                 Err(error) => Ended::Lost(format!("a defect of this program: {error}")),
             };
+            // After a defect nobody else did.
+            self.service.gone();
             let stops = matches!(ended, Ended::Stopped) || self.ended.is_cancelled();
             let stood = matches!(&*self.status.borrow(), HostedStatus::Registered(_));
             if stood && began.elapsed() >= STOOD {
@@ -315,12 +330,15 @@ impl Dialer {
                 Vec::new()
             }
         };
+        let now = clock::now();
+        let renewal = Renewal::new(&servers, now, clock::unix_time(now));
         let network = self.network.of_broker(servers.into_iter().map(named).collect());
-        let (drives, voices) = (Arc::clone(&self.service.drives), self.voices.clone());
-        let offered = RobotPeer::offer(&network, self.showing.clone(), drives, move |voice| voices.hear(voice));
+        let rates = (Arc::clone(&self.service.drives), Arc::clone(&self.service.video));
+        let voices = self.voices.clone();
+        let offered = RobotPeer::offer(&network, self.showing.clone(), rates, move |voice| voices.hear(voice));
         let (peer, offer) = offered.await.map_err(|error| Ended::Lost(error.to_string()))?;
         let (service, broker) = (Arc::clone(&self.service), self.broker.clone());
-        Link::dial(service, broker, (Arc::new(peer), offer), &self.session).await
+        Link::dial(service, broker, (Arc::new(peer), offer), (&self.session, renewal)).await
     }
 }
 

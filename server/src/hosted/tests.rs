@@ -3,7 +3,7 @@
 use glam::{DQuat, DVec3};
 use proptest::prelude::*;
 use waldo_protocol::hosted::Now;
-use waldo_protocol::lcm::{Header, Joy, Pose, PoseStamped, Time, Twist, TwistStamped};
+use waldo_protocol::lcm::{Header, Joy, Message, Pose, PoseStamped, Time, Twist, TwistStamped};
 use waldo_protocol::vr::{CartCommand, HoldReason, Role, Stop};
 
 use super::operator::Operator;
@@ -310,4 +310,51 @@ fn a_key_that_is_held_through_a_stop_or_a_loss_moves_nothing_until_it_was_let_go
         let after = drive(&mut way, 0.3, 120);
         assert!(after.last().unwrap().vx > 0.2, "{after:?}");
     }
+}
+
+#[test]
+fn others_in_the_robot_hear_of_velocities_only_while_the_robot_itself_heeds_them() {
+    let mut settings = HostedSettings::new("http://localhost", RobotKey::parse("key").unwrap(), HostedKind::Twist);
+    settings.drive.manual_for = std::time::Duration::ZERO;
+    let outputs = Outputs::default();
+    let mut heard = outputs.subscribe();
+    let mut operator = Operator::new(&settings, outputs);
+    let base = model::description().base.unwrap();
+    let mut tick = 0;
+    let mut drive = |operator: &mut Operator, x: f64, base: Option<&MobileBase>| {
+        tick += 1;
+        let seconds = 0.02 * f64::from(tick);
+        let mono = waldo_protocol::time::MonoTime::from_nanos(1_000_000_000 + tick as u64 * 20_000_000);
+        let now = Now { mono, unix: EPOCH + seconds };
+        let twist = Twist { linear: DVec3::X * x, angular: DVec3::ZERO };
+        let _ = operator.command(&TwistStamped { header: header(true, now.unix), twist }.encode(), now);
+        operator.step(0.02, now, [None; 2], base);
+        now
+    };
+    let mut velocities = || {
+        let mut velocities = Vec::new();
+        while let Ok(output) = heard.try_recv() {
+            if let (super::Stream::CmdVel, Ok(Message::Twist(twist))) = (output.stream, Message::decode(&output.data)) {
+                velocities.push(twist.linear.x);
+            }
+        }
+        velocities
+    };
+    let now = drive(&mut operator, 0.3, Some(&base));
+    assert_eq!(velocities(), [0.3]);
+    operator.heed(false, now);
+    drive(&mut operator, 0.3, Some(&base));
+    assert_eq!(velocities(), [0.0], "that it stands, once");
+    operator.heed(true, now);
+    for _ in 0..5 {
+        drive(&mut operator, 0.3, Some(&base));
+    }
+    assert!(velocities().is_empty(), "held all along");
+    drive(&mut operator, 0.0, Some(&base));
+    drive(&mut operator, 0.3, Some(&base));
+    assert_eq!(velocities(), [0.0, 0.3]);
+    // It sits, or lies.
+    drive(&mut operator, 0.3, None);
+    drive(&mut operator, 0.3, None);
+    assert_eq!(velocities(), [0.3, 0.0]);
 }

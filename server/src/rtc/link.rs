@@ -21,11 +21,39 @@ const PICTURES: f64 = 0.9;
 /// driver asks as soon as its network is free.
 const VIEWER_REST: Duration = Duration::from_secs(2);
 
+/// How much video is sent over a connection, and the most that somebody else than its own network allows.
+#[derive(Debug)]
+pub struct VideoRate {
+    most: AtomicU32,
+    aim: AtomicU32,
+}
+
+impl Default for VideoRate {
+    fn default() -> Self {
+        Self { most: AtomicU32::new(u32::MAX), aim: AtomicU32::new(0) }
+    }
+}
+
+impl VideoRate {
+    /// The most from now on, kbit/s; none for no such bound.
+    pub fn allow(&self, kbps: Option<f64>) {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast of this kind saturates")]
+        let most = kbps.map_or(u32::MAX, |kbps| (kbps * 1000.0) as u32);
+        self.most.store(most, Ordering::Relaxed);
+    }
+
+    /// What the encoder was last told to aim at, kbit/s; 0 before that.
+    pub fn aim_kbps(&self) -> f64 {
+        f64::from(self.aim.load(Ordering::Relaxed)) / 1000.0
+    }
+}
+
 /// The network of one client, for all tracks of its connection.
 pub(super) struct Link {
     /// Bits per second.
     carries: AtomicU32,
     drives: Arc<AtomicBool>,
+    video: Arc<VideoRate>,
     sending: Mutex<Sending>,
 }
 
@@ -38,11 +66,16 @@ struct Sending {
 impl Link {
     /// The network of a client that watches so many cameras, and drives while `drives` says so.
     pub(super) fn new(now: MonoTime, cameras: usize, drives: Arc<AtomicBool>) -> Arc<Self> {
+        Self::bounded(now, cameras, drives, Arc::default())
+    }
+
+    /// The same, with each camera no richer than somebody else allows.
+    pub(super) fn bounded(now: MonoTime, cameras: usize, drives: Arc<AtomicBool>, video: Arc<VideoRate>) -> Arc<Self> {
         let wanted = vec![USUAL; cameras];
         let all: f64 = wanted.iter().copied().map(f64::from).sum();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "beyond 900 cameras, the most")]
         let carries = AtomicU32::new((all / PICTURES) as u32);
-        Arc::new(Self { carries, drives, sending: Mutex::new(Sending { pace: Pace::new(now), wanted }) })
+        Arc::new(Self { carries, drives, video, sending: Mutex::new(Sending { pace: Pace::new(now), wanted }) })
     }
 
     /// The stage that learns from the client's reports.
@@ -66,6 +99,8 @@ impl Link {
         let own = sending.wanted.get(camera).copied().map_or(0.0, f64::from);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "less than the whole, a u32")]
         let share = (PICTURES * self.rate() * own / all.max(1.0)) as u32;
+        let share = share.min(self.video.most.load(Ordering::Relaxed));
+        self.video.aim.store(share.min(sending.wanted.get(camera).copied().unwrap_or(0)), Ordering::Relaxed);
         share
     }
 
@@ -157,6 +192,18 @@ mod tests {
         assert_eq!(link.share(1, Some(1_000_000)), 180_000);
         assert_eq!(link.share(0, None), 720_000);
         assert_eq!(link.share(2, Some(1)), 0, "no such camera");
+    }
+
+    #[test]
+    fn somebody_else_may_allow_less_than_the_network_carries() {
+        let video = Arc::<VideoRate>::default();
+        let link = Link::bounded(MonoTime::from_nanos(0), 1, Arc::default(), Arc::clone(&video));
+        assert!(link.share(0, Some(3_000_000)) >= 3_000_000);
+        assert_eq!(video.aim_kbps(), 3000.0);
+        video.allow(Some(800.0));
+        assert_eq!((link.share(0, None), video.aim_kbps()), (800_000, 800.0));
+        video.allow(None);
+        assert!(link.share(0, None) >= 3_000_000);
     }
 
     #[test]

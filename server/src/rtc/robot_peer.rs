@@ -5,9 +5,11 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rtc::peer_connection::transport::RTCIceCandidateType;
 use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
 use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
 use rtc::statistics::StatsSelector;
+use rtc::statistics::report::RTCStatsReportEntry;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
@@ -15,7 +17,7 @@ use webrtc::peer_connection::RTCPeerConnectionState;
 
 use super::channel::{Channel, ChannelSetup};
 use super::connection::{Connection, on};
-use super::link::Link;
+use super::link::{Link, VideoRate};
 use super::network::Network;
 use super::runtime::Lane;
 use super::track::{CodecChoice, Track};
@@ -60,6 +62,8 @@ pub struct PeerQuality {
     pub sent: u64,
     /// Packets of video that were lost, in percent, as the other side reported last.
     pub loss_pct: Option<f64>,
+    /// It goes over a relay of ours.
+    pub relayed: bool,
 }
 
 /// A robot's connection. Closes when dropped.
@@ -74,7 +78,8 @@ impl RobotPeer {
     /// Builds the connection, in the order that SFUs and their clients rely on: one transport, then the picture, then room
     /// for a voice, then the first channel; and its offer, with all candidates.
     ///
-    /// `feeds` says what to show; `drives` whether its network decides the bitrate. Nothing is sent before
+    /// `feeds` says what to show; `drives` whether its network decides the bitrate, `video` the most
+    /// of it. Nothing is sent before
     /// [`RobotPeer::arm`]. `voice` is called on the connection's thread with the operator's voice; it must not block.
     ///
     /// # Errors
@@ -82,10 +87,10 @@ impl RobotPeer {
     pub async fn offer(
         network: &Network,
         feeds: watch::Receiver<Option<Feed>>,
-        drives: Arc<AtomicBool>,
+        (drives, video): (Arc<AtomicBool>, Arc<VideoRate>),
         voice: impl FnMut(Voice) + Send + 'static,
     ) -> Result<(Self, String), RtcError> {
-        let link = Link::new(clock::now(), 1, drives);
+        let link = Link::bounded(clock::now(), 1, drives, video);
         let (voices, heard) = mpsc::channel(TRACKS);
         let mut connection = Connection::open_for(Lane::Robot, network, media::robot(&link)?, Some(voices)).await?;
         let peer = connection.peer().clone();
@@ -183,16 +188,18 @@ impl RobotPeer {
         let peer = Arc::clone(self.connection.peer());
         let ask = async move { peer.get_stats(Instant::now(), StatsSelector::None).await };
         let Ok(report) = on(self.connection.runtime(), ask).await else { return PeerQuality::default() };
-        let pair = report.candidate_pairs().filter(|pair| pair.nominated);
-        let rtt = pair.map(|pair| pair.current_round_trip_time).find(|seconds| *seconds > 0.0);
+        let pairs = || report.candidate_pairs().filter(|pair| pair.nominated);
+        let relayed = pairs().any(|pair| match report.get(&pair.local_candidate_id) {
+            Some(RTCStatsReportEntry::LocalCandidate(local)) => local.candidate_type == RTCIceCandidateType::Relay,
+            _ => false,
+        });
+        let rtt = pairs().map(|pair| pair.current_round_trip_time).find(|seconds| *seconds > 0.0);
         let sent = report.outbound_rtp_streams().map(|stream| stream.sent_rtp_stream_stats.bytes_sent).sum();
         let loss = report.iter().find_map(|entry| match entry {
-            rtc::statistics::report::RTCStatsReportEntry::RemoteInboundRtp(stream) => {
-                Some(stream.fraction_lost * 100.0)
-            }
+            RTCStatsReportEntry::RemoteInboundRtp(stream) => Some(stream.fraction_lost * 100.0),
             _ => None,
         });
-        PeerQuality { rtt: rtt.and_then(|s| Duration::try_from_secs_f64(s).ok()), sent, loss_pct: loss }
+        PeerQuality { rtt: rtt.and_then(|s| Duration::try_from_secs_f64(s).ok()), sent, loss_pct: loss, relayed }
     }
 
     /// Closes the connection and all its sockets.

@@ -25,9 +25,10 @@ pub(super) struct Hosted {
 impl Hosted {
     /// Hosted teleoperation, if the settings say so; what makes no sense is refused before any motor moves.
     pub(super) fn prepare(settings: &Settings) -> Result<Option<Self>, ServeError> {
-        let hosted = settings.hosted.clone();
-        let teleop = hosted.map(HostedTeleop::new).transpose()?;
-        Ok(teleop.map(|teleop| Self { teleop, in_health: None, listeners: None }))
+        let Some(hosted) = &settings.hosted else { return Ok(None) };
+        let teleop = HostedTeleop::new(hosted.clone())?;
+        let listeners = Listeners::start(hosted, &settings.data_dir, teleop.outputs())?;
+        Ok(Some(Self { teleop, in_health: None, listeners }))
     }
 
     /// Dials the broker.
@@ -44,9 +45,6 @@ impl Hosted {
                 reports.publish(event);
             }
         });
-        if let Some(hosted) = &settings.hosted {
-            self.listeners = Listeners::start(hosted, &settings.data_dir, self.teleop.outputs())?;
-        }
         let robot = Robot::new(control, arbiter, hub.clone(), report);
         let network = Network::new(settings.media_ports.map(crate::config::PortRange::ports), Vec::new());
         let (feeds, feed) = (vr.clone(), vr.clone());

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -11,7 +12,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::sfu::Sfu;
@@ -40,6 +41,40 @@ struct Script {
     refusal: Option<StatusCode>,
     ext: Vec<String>,
     sessions: u32,
+    goodbye: Option<Goodbye>,
+}
+
+/// A goodbye that the test answers when it likes.
+#[derive(Clone, Default)]
+pub(crate) struct Goodbye {
+    answered: Arc<Notify>,
+    given_up: Arc<AtomicBool>,
+}
+
+impl Goodbye {
+    pub(crate) fn answer(&self) {
+        self.answered.notify_one();
+    }
+
+    /// The robot waits for the answer no longer.
+    pub(crate) fn given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
+    }
+
+    async fn wait(self) {
+        let waiting = Waiting(self.given_up);
+        self.answered.notified().await;
+        std::mem::forget(waiting);
+    }
+}
+
+/// Notes that it was not waited for to the end.
+struct Waiting(Arc<AtomicBool>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[derive(Clone)]
@@ -107,6 +142,10 @@ impl Broker {
         self.script.lock().unwrap().refusal = refusal;
     }
 
+    pub(crate) fn keep_goodbyes_waiting(&self) -> Goodbye {
+        self.script.lock().unwrap().goodbye.insert(Goodbye::default()).clone()
+    }
+
     pub(crate) fn announce(&self, extension: &str) {
         self.script.lock().unwrap().ext.push(extension.to_owned());
     }
@@ -156,7 +195,13 @@ async fn answer(State(shared): State<Shared>, method: Method, uri: Uri, headers:
             reply(status, body)
         }
         (Method::POST, path) if path.ends_with("/renegotiate-robot") => reply(StatusCode::OK, json!({ "ok": true })),
-        (Method::DELETE, _) => StatusCode::NO_CONTENT.into_response(),
+        (Method::DELETE, _) => {
+            let goodbye = shared.script.lock().unwrap().goodbye.clone();
+            if let Some(goodbye) = goodbye {
+                goodbye.wait().await;
+            }
+            StatusCode::NO_CONTENT.into_response()
+        }
         _ => reply(StatusCode::NOT_FOUND, json!({ "detail": "Not Found" })),
     }
 }

@@ -144,3 +144,81 @@ async fn commands_are_done_once_and_acknowledged() {
     until("a stop", || true).await;
     stage.waldo.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_drives_ends_navigation_and_a_goal_waits_until_they_rest() {
+    let stage = Stage::new(HostedKind::Twist).await;
+    let operator = stage.operator().await;
+    let mut outputs = stage.waldo.hosted().unwrap().outputs().subscribe();
+    drive(&operator, -0.5, || stage.way() < -0.02).await;
+    operator.command(&twist(DVec3::ZERO, DVec3::ZERO)).await;
+    operator.say_raw(r#"{"type":"nav_goal","x":1,"y":2,"nonce":1}"#).await;
+    let ok = operator
+        .hear_until(|message| match message {
+            ToOperator::CmdAck { ok, .. } => Some(ok),
+            _ => None,
+        })
+        .await;
+    assert!(ok);
+    let (mut ends, mut driven, mut goal) = (0, 0.0, None);
+    while let Ok(output) = outputs.try_recv() {
+        match output.stream {
+            Stream::StopMovement => ends += 1,
+            Stream::CmdVel => driven = output.at,
+            Stream::Goal => goal = Some(output.at),
+            _ => {}
+        }
+    }
+    assert_eq!(ends, 1, "once for all of a drive");
+    assert!(goal.unwrap() - driven > 0.9, "{goal:?} {driven}");
+    stage.waldo.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_whose_network_loses_packets_is_sent_less_and_told_why() {
+    let stage = Stage::new(HostedKind::Twist).await;
+    let operator = stage.operator().await;
+    let video = |message| match message {
+        ToOperator::Telemetry(told) => told.state.video,
+        _ => None,
+    };
+    let stats = |loss: f64| {
+        format!(r#"{{"type":"video_stats","fps":30,"kbps":2000,"width":640,"height":480,"loss_pct":{loss}}}"#)
+    };
+    operator.say_raw(&stats(0.0)).await;
+    let told = operator.hear_until(video).await;
+    assert_eq!((told.width, told.height, told.fps, told.reason.as_str()), (640, 480, 30.0, ""));
+    operator.say_raw(&stats(12.0)).await;
+    let told = operator.hear_until(|message| video(message).filter(|video| !video.reason.is_empty())).await;
+    assert!(told.target_kbps <= 2400.0, "{told:?}");
+    stage.waldo.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_control_loop_keeps_its_rate_whether_or_not_anybody_asks_for_anything() {
+    let stage = Stage::new(HostedKind::Arm).await;
+    let operator = stage.operator().await;
+    let mut outputs = stage.waldo.hosted().unwrap().outputs().subscribe();
+    let begin = std::time::Instant::now();
+    while begin.elapsed() < Duration::from_secs(6) {
+        operator.command(&crate::stage::joy("right", false, 0.2)).await;
+        sleep(STEP).await;
+    }
+    let (mut steps, mut told) = (Vec::new(), 0);
+    while let Ok(output) = outputs.try_recv() {
+        match output.stream {
+            Stream::Buttons => steps.push(output.at),
+            Stream::Telemetry => told += 1,
+            _ => {}
+        }
+    }
+    let gaps: Vec<f64> = steps.windows(2).map(|pair| (pair[1] - pair[0]) * 1e3).collect();
+    let of = |part| waldo_protocol::hosted::percentile(gaps.clone(), part).unwrap();
+    let rate = (steps.len() - 1) as f64 / (steps[steps.len() - 1] - steps[0]);
+    let late = of(99.0) - 20.0;
+    println!("{rate:.2} steps per second, gaps of {:.2} ms (p50), {:.2} ms (p99) above 20 ms", of(50.0), late);
+    // Wide, for machines that do much else.
+    assert!((45.0..55.0).contains(&rate) && late < 20.0, "{rate} {late}");
+    assert!((6..60).contains(&told), "{told}");
+    stage.waldo.stop().await;
+}

@@ -9,3 +9,4 @@ mod registering;
 mod sfu;
 mod stage;
 mod stopping;
+mod voice;

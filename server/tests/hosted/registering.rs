@@ -1,7 +1,13 @@
 //! How a robot registers, beats, and comes back.
 
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use axum::http::{Method, StatusCode};
+use rustls_pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use waldo_server::config::HostedKind;
 use waldo_server::hosted::HostedStatus;
 
@@ -129,4 +135,57 @@ async fn a_robot_without_a_broker_goes_on_trying_and_ends_at_once_when_told_to()
     let refused = status.wait_for(|status| matches!(status, HostedStatus::Dialing(Some(why)) if why.contains("key")));
     in_time("a refusal", refused).await.unwrap();
     in_time("the end", waldo.stop()).await;
+}
+
+/// A listener with TLS and a certificate of its own before the broker; the certificate, for those who shall trust it.
+async fn with_tls(broker: &Broker) -> (SocketAddr, String) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let config = rustls::ServerConfig::builder().with_no_client_auth();
+    let config = config.with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let (addr, inside) = (listener.local_addr().unwrap(), broker.addr);
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let (Ok(mut outer), Ok(mut inner)) =
+                    (acceptor.accept(socket).await, tokio::net::TcpStream::connect(inside).await)
+                else {
+                    return;
+                };
+                let _ = tokio::io::copy_bidirectional(&mut outer, &mut inner).await;
+            });
+        }
+    });
+    (addr, made.cert.pem())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_with_a_certificate_of_its_own_is_trusted_by_who_is_told_to_and_by_nobody_else() {
+    let (mut broker, data) = (Broker::start().await, tempfile::tempdir().unwrap());
+    let (addr, pem) = with_tls(&broker).await;
+    let file = data.path().join("broker.pem");
+    std::fs::write(&file, pem).unwrap();
+    let start = async |ca: Option<PathBuf>| {
+        let settings = settings(&broker, data.path(), HostedKind::Arm, |hosted| {
+            hosted.broker = format!("https://localhost:{}", addr.port());
+            hosted.ca = ca;
+        });
+        waldo_server::serve::Waldo::start(settings, robot()).await.unwrap()
+    };
+    let stranger = start(None).await;
+    let mut status = stranger.hosted().unwrap().status();
+    let refused =
+        status.wait_for(|status| matches!(status, HostedStatus::Dialing(Some(why)) if why.contains("certificate")));
+    in_time("a refusal", refused).await.unwrap();
+    stranger.stop().await;
+    assert!(broker.calls().is_empty(), "nobody it does not trust sees its key");
+    let waldo = start(Some(file)).await;
+    let mut sfu = broker.sfu().await;
+    sfu.connected().await;
+    assert!(broker.calls().iter().all(|call| call.key.as_deref() == Some(KEY)));
+    waldo.stop().await;
 }

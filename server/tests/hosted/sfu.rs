@@ -9,15 +9,18 @@ use openh264::formats::YUVSource;
 use rtc::data_channel::RTCDataChannelInit;
 use rtc::ice::mdns::MulticastDnsMode;
 use rtc::interceptor::Registry;
+use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::interceptor_registry::register_default_interceptors;
 use rtc::peer_connection::sdp::RTCSessionDescription;
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc::rtp::codec::h264::H264Packet;
 use rtc::rtp::packetizer::Depacketizer;
+use rtc::rtp_transceiver::rtp_sender::{RTCRtpCodec, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use waldo_protocol::hosted::{ToOperator, ToRobot};
 use webrtc::data_channel::{DataChannel, DataChannelEvent};
+use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
 use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceGatheringState,
@@ -25,6 +28,9 @@ use webrtc::peer_connection::{
 };
 
 use crate::stage::in_time;
+
+/// The source of the voice that it offers.
+pub(crate) const VOICE: u32 = 7_654_321;
 
 pub(crate) struct Sfu {
     peer: Arc<dyn PeerConnection>,
@@ -117,6 +123,34 @@ impl Sfu {
     pub(crate) async fn video(&mut self) -> Video {
         let track = in_time("a track", self.tracks.recv()).await.unwrap();
         Video { track, depacketizer: H264Packet::default(), decoder: Decoder::new().unwrap(), data: Vec::new() }
+    }
+
+    /// An offer with a voice for the robot, and the way that the voice takes.
+    pub(crate) async fn offer_voice(&self) -> (String, Arc<TrackLocalStaticRTP>) {
+        let opus = RTCRtpCodec {
+            mime_type: "audio/opus".into(),
+            clock_rate: 48_000,
+            channels: 2,
+            sdp_fmtp_line: "minptime=10;useinbandfec=1".into(),
+            rtcp_feedback: Vec::new(),
+        };
+        let encoding = RTCRtpEncodingParameters {
+            rtp_coding_parameters: RTCRtpCodingParameters { ssrc: Some(VOICE), ..RTCRtpCodingParameters::default() },
+            codec: opus,
+            ..RTCRtpEncodingParameters::default()
+        };
+        let name = || "voice".to_owned();
+        let track = MediaStreamTrack::new(name(), name(), name(), RtpCodecKind::Audio, vec![encoding]);
+        let track = Arc::new(TrackLocalStaticRTP::new(track));
+        self.peer.add_track(Arc::clone(&track) as _).await.unwrap();
+        let offer = self.peer.create_offer(None).await.unwrap();
+        self.peer.set_local_description(offer).await.unwrap();
+        (self.peer.local_description().await.unwrap().sdp, track)
+    }
+
+    /// The robot's answer to that.
+    pub(crate) async fn take_answer(&self, sdp: String) {
+        self.peer.set_remote_description(RTCSessionDescription::answer(sdp).unwrap()).await.unwrap();
     }
 
     pub(crate) async fn close(&self) {

@@ -1,17 +1,25 @@
 //! Stops, wherever they come from.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use glam::DVec3;
 use serde_json::json;
 use tokio::time::sleep;
 use waldo_protocol::hosted::{Nonce, ToOperator, ToRobot};
+use waldo_protocol::time::MonoTime;
+use waldo_protocol::vr::HoldReason;
 use waldo_server::config::HostedKind;
+use waldo_server::robot::sim::SimRobot;
+use waldo_server::robot::{Applied, Command, Description, Robot, RobotError};
+use waldo_server::sensors::SensorHub;
+use waldo_server::serve::Waldo;
 
-use crate::broker::nobody;
+use crate::broker::{Broker, nobody};
 use crate::sfu::Operator;
-use crate::stage::{Stage, joy, pose, twist, until};
+use crate::stage::{LIMIT, Stage, in_time, joy, pose, settings, twist, until};
 
 const STEP: Duration = Duration::from_millis(12);
 
@@ -106,31 +114,149 @@ async fn a_stopped_robot_does_not_drive_and_refuses_commands() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_base_stands_when_its_operator_is_gone_or_the_broker_says_nothing() {
-    for silent in [false, true] {
-        let stage = Stage::new(HostedKind::Twist).await;
-        let operator = stage.operator().await;
-        stage.broker.announce("sfu/embedded");
-        sleep(Duration::from_millis(100)).await;
-        let mut driven = 0;
-        let begin = std::time::Instant::now();
-        while stage.way() > -0.02 {
-            assert!(begin.elapsed() < crate::stage::LIMIT);
-            operator.command(&twist(DVec3::X * -0.5, DVec3::ZERO)).await;
-            sleep(STEP).await;
-            driven += 1;
-        }
-        assert!(driven > 0);
-        match silent {
-            false => stage.broker.answer_beats(StatusCode::OK, nobody()),
-            true => stage.broker.answer_beats(StatusCode::SERVICE_UNAVAILABLE, json!({ "detail": "away" })),
-        }
-        let lost = stage.waldo.hosted().unwrap().outputs().subscribe();
-        drop(lost);
-        sleep(Duration::from_secs(if silent { 7 } else { 1 })).await;
-        let stands = stage.way();
-        sleep(Duration::from_millis(500)).await;
-        assert!((stage.way() - stands).abs() < 1e-6);
-        stage.waldo.stop().await;
+async fn a_base_stands_when_its_operator_is_gone() {
+    let stage = Stage::new(HostedKind::Twist).await;
+    let operator = stage.operator().await;
+    drive(&stage, &operator).await;
+    stage.broker.answer_beats(StatusCode::OK, nobody());
+    sleep(Duration::from_secs(1)).await;
+    let stands = stage.way();
+    sleep(Duration::from_millis(500)).await;
+    assert!((stage.way() - stands).abs() < 1e-6);
+    stage.waldo.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_sfu_in_a_broker_that_says_nothing_a_base_stands_whatever_its_operator_sends() {
+    let broker = Broker::start().await;
+    broker.announce("sfu/embedded");
+    let stage = Stage::at(broker, HostedKind::Twist, |_| ()).await;
+    let operator = stage.operator().await;
+    drive(&stage, &operator).await;
+    stage.broker.answer_beats(StatusCode::SERVICE_UNAVAILABLE, json!({ "detail": "away" }));
+    let (mut stood, mut last) = (0, stage.way());
+    let begin = Instant::now();
+    // Back and forth, for longer than the robot goes on believing that somebody would tell it.
+    while stood < 100 {
+        assert!(begin.elapsed() < LIMIT, "it goes on");
+        let speed = if begin.elapsed().as_millis() / 800 % 2 == 0 { 0.5 } else { -0.5 };
+        operator.command(&twist(DVec3::X * speed, DVec3::ZERO)).await;
+        sleep(STEP).await;
+        stood = if (stage.way() - last).abs() < 1e-9 { stood + 1 } else { 0 };
+        last = stage.way();
     }
+    assert!(begin.elapsed() > Duration::from_secs(4), "one answer that fails is no reason");
+    operator.say_raw(r#"{"type":"light","brightness":1,"nonce":3}"#).await;
+    assert_eq!(acknowledged(&operator).await, (Some(Nonce::from(3)), false));
+    // It is back; what was held all along starts nothing, a fresh press does.
+    stage.broker.bridge(16);
+    sleep(Duration::from_secs(1)).await;
+    for _ in 0..100 {
+        operator.command(&twist(DVec3::X * 0.5, DVec3::ZERO)).await;
+        sleep(STEP).await;
+    }
+    assert!((stage.way() - last).abs() < 1e-9);
+    operator.command(&twist(DVec3::ZERO, DVec3::ZERO)).await;
+    sleep(STEP).await;
+    drive(&stage, &operator).await;
+    stage.waldo.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_lies_down_is_not_stood_up_by_what_was_ordered_before() {
+    let stage = Stage::new(HostedKind::Twist).await;
+    let operator = stage.operator().await;
+    operator.say_raw(r#"{"type":"sport_cmd","name":"StandReady","nonce":1}"#).await;
+    sleep(Duration::from_millis(500)).await;
+    operator.say_raw(r#"{"type":"sport_cmd","name":"Damp","nonce":2}"#).await;
+    assert_eq!(acknowledged(&operator).await, (Some(Nonce::from(2)), true));
+    assert_eq!(acknowledged(&operator).await, (Some(Nonce::from(1)), false));
+    assert_eq!(posture(&operator).await, "Damp");
+    stage.waldo.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_operator_ordered_is_not_done_for_the_one_who_comes_after_them() {
+    let stage = Stage::new(HostedKind::Twist).await;
+    let operator = stage.operator().await;
+    operator.say_raw(r#"{"type":"sport_cmd","name":"Sit","nonce":1}"#).await;
+    assert_eq!(acknowledged(&operator).await, (Some(Nonce::from(1)), true));
+    operator.say_raw(r#"{"type":"sport_cmd","name":"StandReady","nonce":2}"#).await;
+    sleep(Duration::from_millis(200)).await;
+    // Without a word in between.
+    let next = stage.operator_at(24).await;
+    next.say_raw(r#"{"type":"light","brightness":1,"nonce":1}"#).await;
+    // After what was under way, which takes longest.
+    let acknowledgements = [acknowledged(&next).await, acknowledged(&next).await];
+    assert_eq!(acknowledgements, [(Some(Nonce::from(2)), false), (Some(Nonce::from(1)), true)]);
+    assert_eq!(posture(&next).await, "Sit");
+    stage.waldo.stop().await;
+}
+
+/// A simulated robot that notes that it is held.
+struct Held(Box<SimRobot>, Arc<AtomicBool>);
+
+impl Robot for Held {
+    fn description(&self) -> &Description {
+        self.0.description()
+    }
+
+    fn start(&mut self, hub: &SensorHub) -> Result<Command, RobotError> {
+        self.0.start(hub)
+    }
+
+    fn apply(&mut self, now: MonoTime, command: &Command) -> Result<Applied, RobotError> {
+        self.0.apply(now, command)
+    }
+
+    fn hold(&mut self, reason: HoldReason) {
+        self.1.fetch_or(reason == HoldReason::Stopped, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_robot_that_stops_is_held_before_its_broker_has_heard_of_it() {
+    let (mut broker, data) = (Broker::start().await, tempfile::tempdir().unwrap());
+    let held = Arc::<AtomicBool>::default();
+    let robot = Held(crate::stage::robot(), Arc::clone(&held));
+    let settings = settings(&broker, data.path(), HostedKind::Twist, |_| ());
+    let waldo = Waldo::start(settings, Box::new(robot)).await.unwrap();
+    let mut sfu = broker.sfu().await;
+    sfu.connected().await;
+    let goodbye = broker.keep_goodbyes_waiting();
+    let stopping = tokio::spawn(waldo.stop());
+    until("a robot that is held", || held.load(Ordering::Relaxed)).await;
+    assert!(!goodbye.given_up(), "it was held only when the broker had been waited for");
+    goodbye.answer();
+    in_time("the end", stopping).await.unwrap();
+}
+
+/// Drives until the base has moved.
+async fn drive(stage: &Stage, operator: &Operator) {
+    let (begin, began) = (Instant::now(), stage.way());
+    while (stage.way() - began).abs() < 0.02 {
+        assert!(begin.elapsed() < LIMIT, "it does not move");
+        operator.command(&twist(DVec3::X * -0.5, DVec3::ZERO)).await;
+        sleep(STEP).await;
+    }
+}
+
+/// The next acknowledgement.
+async fn acknowledged(operator: &Operator) -> (Option<Nonce>, bool) {
+    operator
+        .hear_until(|message| match message {
+            ToOperator::CmdAck { nonce, ok } => Some((nonce, ok)),
+            _ => None,
+        })
+        .await
+}
+
+/// The posture, as it is told next.
+async fn posture(operator: &Operator) -> String {
+    operator
+        .hear_until(|message| match message {
+            ToOperator::Telemetry(told) => told.state.posture,
+            _ => None,
+        })
+        .await
 }

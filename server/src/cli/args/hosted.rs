@@ -2,9 +2,10 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
-use waldo_protocol::hosted::TwistUnits;
+use waldo_protocol::hosted::{TaskNames, TwistUnits};
 
 use super::record::RecordArgs;
 use super::{CameraArgs, DataArgs, LogArgs, SimArgs};
@@ -64,8 +65,58 @@ pub(super) struct HostedArgs {
     /// The cameras that operators choose from as cam1 and cam2, by commas [default: the first two]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     hosted_cameras: Vec<String>,
+    /// Heartbeats per second
+    #[arg(long, value_name = "HZ", default_value_t = 1.0, value_parser = rate)]
+    heartbeat_hz: f64,
+    /// Plays the operator's voice: a program that takes 48 kHz stereo of signed 16 bit, such as
+    /// `aplay -q -t raw -f S16_LE -r 48000 -c 2` [default: nobody hears it]
+    #[arg(long, value_name = "COMMAND")]
+    hosted_speaker: Option<String>,
+    /// What the outputs of the hands are addressed to, for coordinators of arms: `left=arm_left,right=arm_right`
+    /// [default: left and right]
+    #[arg(long, value_name = "NAMES", value_parser = task_names)]
+    task_names: Option<TaskNames>,
+    #[command(flatten)]
+    limits: LimitArgs,
     #[command(flatten)]
     record: RecordArgs,
+}
+
+/// Which commands count, and how much they may ask for.
+#[derive(Debug, Args)]
+struct LimitArgs {
+    /// Commands of operators that are older do not count
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.5, value_parser = seconds)]
+    cmd_stale_after_sec: f64,
+    /// A hand that is silent for so long lets go of its arm
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
+    input_timeout_s: f64,
+    /// Operators drive no faster, in each direction
+    #[arg(long, value_name = "M/S", default_value_t = 1.5, value_parser = speed)]
+    max_linear_mps: f64,
+    /// The same for turns
+    #[arg(long, value_name = "RAD/S", default_value_t = 2.0, value_parser = speed)]
+    max_angular_rps: f64,
+    /// Keys move grippers no faster, in each direction
+    #[arg(long, value_name = "M/S", default_value_t = 0.25, value_parser = speed)]
+    max_jog_linear: f64,
+    /// The same for turns
+    #[arg(long, value_name = "RAD/S", default_value_t = 1.5, value_parser = speed)]
+    max_jog_angular: f64,
+    /// Goals on the map are at most so far from its origin, in each direction
+    #[arg(long, value_name = "M", default_value_t = 100.0, value_parser = distance)]
+    max_nav_goal_m: f64,
+}
+
+impl LimitArgs {
+    fn apply(&self, settings: &mut HostedSettings) {
+        settings.arm.freshness.stale_after = self.cmd_stale_after_sec;
+        settings.drive.freshness.stale_after = self.cmd_stale_after_sec;
+        settings.arm.input_timeout = Duration::from_secs_f64(self.input_timeout_s);
+        (settings.drive.max_linear, settings.drive.max_angular) = (self.max_linear_mps, self.max_angular_rps);
+        (settings.arm.max_jog_linear, settings.arm.max_jog_angular) = (self.max_jog_linear, self.max_jog_angular);
+        settings.max_nav_goal = self.max_nav_goal_m;
+    }
 }
 
 /// What operators move.
@@ -153,6 +204,10 @@ impl HostedArgs {
         settings.damp_on_operator_lost = self.damp_on_operator_lost;
         (settings.telemetry_hz, settings.map_hz, settings.odom_hz) = (self.telemetry_hz, self.map_hz, self.odom_hz);
         settings.cameras.clone_from(&self.hosted_cameras);
+        settings.heartbeat_hz = self.heartbeat_hz;
+        settings.speaker.clone_from(&self.hosted_speaker);
+        settings.task_names = self.task_names.clone().unwrap_or_default();
+        self.limits.apply(&mut settings);
         self.record.apply(&mut settings);
         Ok(Some(settings))
     }
@@ -204,7 +259,53 @@ fn speed(text: &str) -> Result<f64, String> {
     speed.ok_or_else(|| format!("`{text}` is no speed from 0 to 10"))
 }
 
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|seconds: &f64| (0.05..=10.0).contains(seconds));
+    seconds.ok_or_else(|| format!("`{text}` is no time from 0.05 to 10 seconds"))
+}
+
+fn distance(text: &str) -> Result<f64, String> {
+    let distance = text.parse().ok().filter(|distance: &f64| (0.0..=1e5).contains(distance));
+    distance.ok_or_else(|| format!("`{text}` is no distance from 0 to 100000"))
+}
+
+fn task_names(text: &str) -> Result<TaskNames, String> {
+    let mut names = TaskNames::default();
+    for part in text.split(',').filter(|part| !part.trim().is_empty()) {
+        let wrong = || format!("`{part}` is none of left=NAME and right=NAME, with a name of 1 to 64 characters");
+        let (hand, name) = part.split_once('=').ok_or_else(wrong)?;
+        let name = name.trim();
+        if name.is_empty() || name.len() > 64 || name.chars().any(char::is_control) {
+            return Err(wrong());
+        }
+        match hand.trim() {
+            "left" => names.left = Some(name.to_owned()),
+            "right" => names.right = Some(name.to_owned()),
+            _ => return Err(wrong()),
+        }
+    }
+    Ok(names)
+}
+
 fn rate(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok().filter(|rate: &f64| (0.1..=100.0).contains(rate));
     rate.ok_or_else(|| format!("`{text}` is no rate from 0.1 to 100"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_are_named_by_hand() {
+        let names = |left: Option<&str>, right: Option<&str>| TaskNames {
+            left: left.map(str::to_owned),
+            right: right.map(str::to_owned),
+        };
+        assert_eq!(task_names("left=arm_left,right=arm_right"), Ok(names(Some("arm_left"), Some("arm_right"))));
+        assert_eq!(task_names(" right = teleop_xarm , "), Ok(names(None, Some("teleop_xarm"))));
+        for wrong in ["arm", "middle=a", "left=", "left"] {
+            assert!(task_names(wrong).unwrap_err().contains("left=NAME"), "{wrong}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{HoldReason, MotionScale};
 
 use super::leap::Place;
-use super::{Arbiter, Event, SourceId};
+use super::{Arbiter, CART_KEPT, Event, SourceId};
 
 /// Field users remembered at once. Beyond it a newcomer takes the place of one that has been silent for
 /// [`SourceKind::lost_after`](super::SourceKind::lost_after); if there is none, the newcomer only watches.
@@ -77,6 +77,8 @@ struct FieldUser {
     held: [bool; 2],
     /// Since when a grip has been held.
     gripped: Option<MonoTime>,
+    /// They were seen to ask nothing of the base since all that demands it.
+    rested: bool,
 }
 
 /// What one frame of a field user says beside its poses.
@@ -91,13 +93,14 @@ struct Seen {
 impl FieldUser {
     fn new(id: SourceId, now: MonoTime) -> Self {
         let (armed, places) = ([false; 2], [Place::default(); 2]);
-        Self { id, newest: now, armed, places, rests: [true; 2], held: [false; 2], gripped: None }
+        Self { id, newest: now, armed, places, rests: [true; 2], held: [false; 2], gripped: None, rested: false }
     }
 
     fn observe(&mut self, now: MonoTime, hands: &FieldHands, may_engage: bool) -> Seen {
         if now.since(self.newest) >= self.id.kind.stale_after() {
             self.forget();
         }
+        self.rested &= now.since(self.newest) < CART_KEPT;
         self.newest = self.newest.max(now);
         let mut seen = Seen { leads: [false; 2], leapt: [false; 2], rests: false };
         for (i, hand) in hands.iter().enumerate() {
@@ -189,6 +192,18 @@ impl Field {
     /// Nothing that was seen of this user counts any more. True if a grip was held then: nobody saw it let go.
     pub(super) fn forget(&mut self, id: SourceId) -> bool {
         self.users.iter_mut().find(|user| user.id == id).is_some_and(FieldUser::forget)
+    }
+
+    /// Whether this user was seen to ask nothing of the base since all that demands it.
+    pub(super) fn rested(&mut self, id: SourceId) -> Option<&mut bool> {
+        self.users.iter_mut().find(|user| user.id == id).map(|user| &mut user.rested)
+    }
+
+    /// Everybody must be seen to ask nothing of the base again.
+    pub(super) fn all_moved(&mut self) {
+        for user in &mut self.users {
+            user.rested = false;
+        }
     }
 
     pub(super) fn leave(&mut self, id: SourceId) {

@@ -4,7 +4,7 @@ use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{HoldReason, VrFrame};
 
 use super::hands::FollowedHand;
-use super::{Admission, Arbiter, CART_KEPT, Event, SourceId};
+use super::{Admission, Arbiter, Event, SourceId};
 
 impl Arbiter {
     pub(super) fn ingest(
@@ -18,10 +18,10 @@ impl Arbiter {
         let may_engage = admitted && self.may_engage();
         let Some(stream) = self.stream_or_new(now, id) else { return Admission::Watching };
         let seen = stream.observe(now, frame, admitted, may_engage);
+        self.move_cart(now, id, frame);
         if !admitted {
             return Admission::Watching;
         }
-        self.move_cart(now, id, frame);
         if seen.leapt && self.disengage(events) {
             self.lapse = Some((HoldReason::Velocity, now));
         }
@@ -56,17 +56,5 @@ impl Arbiter {
         self.engaged = now;
         self.lapse = None;
         events.push(Event::Tracking(true));
-    }
-
-    /// With nobody driving, the first to push a stick moves the cart, until that stream rests or is silent.
-    fn move_cart(&mut self, now: MonoTime, id: SourceId, frame: &VrFrame) {
-        let busy = self.cart_of.filter(|of| *of != id).and_then(|of| self.stream(of));
-        if busy.is_some_and(|s| s.silence(now) < CART_KEPT) && self.cart.moves() {
-            return;
-        }
-        if self.cart_of.replace(id) != Some(id) {
-            self.cart.stop();
-        }
-        self.cart.on_frame(now, frame);
     }
 }

@@ -7,7 +7,7 @@
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::CartCommand;
 
-use super::{Arbiter, CART_KEPT, Event, FieldHands, SourceId};
+use super::{Arbiter, Event, FieldHands, SourceId};
 
 impl Arbiter {
     /// What an operator far away asks for now. To be called again and again for as long as they are there: who is not heard
@@ -35,7 +35,7 @@ impl Arbiter {
         let drove = self.lease.holder() == Some(who) && self.cart_of == Some(who) && self.cart.moves();
         self.field_is_silent(now, who, events);
         if self.cart_of == Some(who) {
-            self.cart.stop();
+            self.stop_cart();
         }
         if drove {
             self.lost_while_engaged(now);
@@ -43,20 +43,15 @@ impl Arbiter {
         self.on_closed(now, who, events);
     }
 
+    /// Whether what this source asks for is done, or would be: the robot is theirs for the asking, and nothing holds it.
+    pub fn heeds(&self, who: SourceId) -> bool {
+        self.lease.would_give(who) && self.may_engage()
+    }
+
     fn lead_base(&mut self, now: MonoTime, who: SourceId, asked: CartCommand, events: &mut Vec<Event>) {
-        if !self.lease.would_give(who) || self.field.newest(who).is_none() {
+        if !self.leads_cart(now, who, asked != CartCommand::STOP) {
             return;
         }
-        let moves = asked != CartCommand::STOP;
-        let others = self.cart_of.filter(|of| *of != who);
-        let busy = others.and_then(|of| self.stream(of)).is_some_and(|s| s.silence(now) < CART_KEPT);
-        if others.is_some() {
-            if busy && self.cart.moves() || !moves && self.cart.moves() {
-                return;
-            }
-            self.cart.stop();
-        }
-        self.cart_of = Some(who);
         let counts = self.cart.ask(now, asked);
         if counts && self.may_engage() {
             self.take_over(now, who, events);

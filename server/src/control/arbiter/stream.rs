@@ -5,8 +5,8 @@ use std::time::Duration;
 use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::{Edges, EngageToggle, Hand, Playout, PlayoutConfig, RecordingEdges, VrFrame};
 
-use super::SourceId;
 use super::leap::Place;
+use super::{CART_KEPT, SourceId};
 
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -19,6 +19,8 @@ pub(super) struct Stream {
     /// Where each hand was tracked last.
     places: [Place; 2],
     newest: MonoTime,
+    /// Its sticks were seen at rest since all that demands it.
+    pub(super) rested: bool,
 }
 
 /// What one frame says beside its poses.
@@ -36,7 +38,7 @@ pub(super) struct Seen {
 impl Stream {
     pub(super) fn new(id: SourceId, now: MonoTime, playout: PlayoutConfig) -> Self {
         let (playout, edges, toggle) = (Playout::new(playout), RecordingEdges::default(), EngageToggle::default());
-        Self { id, playout, edges, toggle, squeezed: None, places: [Place::default(); 2], newest: now }
+        Self { id, playout, edges, toggle, squeezed: None, places: [Place::default(); 2], newest: now, rested: false }
     }
 
     /// Feeds a frame; `counts` tells whether this stream may cause anything now, `may_engage` whether the arms may follow.
@@ -46,6 +48,7 @@ impl Stream {
         if edges.reset || clock_jumped || self.silence(now) >= self.id.kind.stale_after() {
             self.toggle.disengage();
         }
+        self.rested &= self.silence(now) < CART_KEPT;
         let (left, right) = (frame.left.lock, frame.right.lock);
         let toggled = self.toggle.update(left, right, counts && may_engage && !edges.reset);
         self.squeezed = if left && right { self.squeezed.or(Some(now)) } else { None };

@@ -68,7 +68,7 @@ impl Arbiter {
             self.leased = now;
             self.note_driver(now, before.driver, after.driver);
             if after.driver.is_none() || after.driver != self.cart_of {
-                self.cart.stop();
+                self.stop_cart();
             }
             // Programs have no hands and decide about no episode: the operator's stay as they are.
             let person = after.driver.filter(|driver| driver.kind.is_human());

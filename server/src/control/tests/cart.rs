@@ -3,6 +3,7 @@
 use waldo_protocol::vr::{Role, Stop};
 
 use super::*;
+use crate::control::SourceId;
 use crate::robot::BaseCommand;
 
 const STANDS: BaseCommand = BaseCommand { vx: 0.0, vy: 0.0, wz: 0.0, lift: 0.0 };
@@ -213,5 +214,60 @@ fn a_stick_held_beside_the_driver_starts_nothing_when_the_driver_leaves() {
     }
     bench.arbiter.lock().unwrap().on_closed(bench.now, A, &mut bench.events);
     bench.drive(B, &pushed(frame()), 1.0);
+    assert_eq!(base(&bench), STANDS);
+}
+
+/// A person far away drives ahead for so many seconds, with the headsets of others sending these frames meanwhile.
+fn drive_from_afar(bench: &mut Bench, vx: f64, seconds: f64, beside: &[(SourceId, VrFrame)]) {
+    let asked = waldo_protocol::vr::CartCommand { vx, ..waldo_protocol::vr::CartCommand::STOP };
+    for tick in 0..(seconds * 120.0) as u32 {
+        for (who, frame) in beside {
+            bench.send(*who, frame);
+        }
+        if tick.is_multiple_of(2) {
+            let mut events = Vec::new();
+            let mut arbiter = bench.arbiter.lock().unwrap();
+            arbiter.on_remote(bench.now, SourceId::remote(1), (&[None; 2], asked), &mut events);
+        }
+        bench.tick();
+    }
+}
+
+#[test]
+fn a_headset_that_rests_keeps_nobody_far_away_from_the_base() {
+    let mut bench = Bench::new();
+    drive_from_afar(&mut bench, 0.0, 0.2, &[(A, frame())]);
+    drive_from_afar(&mut bench, 1.0, 1.0, &[(A, frame())]);
+    assert!(base(&bench).vx > 0.2, "{:?}", base(&bench));
+    assert_eq!(bench.arbiter.lock().unwrap().lease().driver, Some(SourceId::remote(1)));
+}
+
+#[test]
+fn somebody_far_away_who_rests_keeps_no_headset_from_the_base() {
+    let mut bench = Bench::new();
+    drive_from_afar(&mut bench, 0.0, 0.2, &[(A, frame())]);
+    drive_from_afar(&mut bench, 0.0, 1.0, &[(A, pushed(frame()))]);
+    assert!(base(&bench).vx > 0.2, "{:?}", base(&bench));
+    drive_from_afar(&mut bench, 1.0, 0.5, &[(A, pushed(frame()))]);
+    assert_eq!(bench.arbiter.lock().unwrap().lease().driver, None, "the first to move it keeps it");
+    drive_from_afar(&mut bench, 1.0, 4.0, &[(A, frame())]);
+    assert_eq!(base(&bench), STANDS, "a key held beside the one who drove starts nothing");
+}
+
+#[test]
+fn a_stick_that_was_held_beside_somebody_elses_motion_starts_nothing() {
+    let mut bench = rolling();
+    for _ in 0..60 {
+        bench.send(B, &frame());
+        bench.drive(A, &pushed(frame()), 1.0 / 120.0);
+    }
+    for _ in 0..30 {
+        bench.send(B, &pushed(frame()));
+        bench.drive(A, &pushed(frame()), 1.0 / 120.0);
+    }
+    for _ in 0..480 {
+        bench.send(B, &pushed(frame()));
+        bench.drive(A, &frame(), 1.0 / 120.0);
+    }
     assert_eq!(base(&bench), STANDS);
 }
