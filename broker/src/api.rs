@@ -17,6 +17,7 @@ mod viewers;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -48,8 +49,12 @@ pub(crate) struct Parts {
     pub(crate) livekit: Option<Livekit>,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
+    /// When the database answered last, in milliseconds since 1970.
+    pub(crate) seen_well: AtomicI64,
     pub(crate) settings: ApiSettings,
+    /// To the other processes of this database, and the word by which they know each other.
     pub(crate) client: reqwest::Client,
+    pub(crate) node_secret: String,
 }
 
 /// What the interface is told.

@@ -204,11 +204,15 @@ impl Auth {
         Ok(user.filter(|_| right).map(|user| (self.token(&user, now_ms()), user.email)))
     }
 
-    /// Makes an account and a token for it; none if there is one of this name.
+    /// Makes an account and a token for it; none if there is one of this name, or if robots belong to it already: nobody has seen to it
+    /// that the address is the caller's.
     ///
     /// # Errors
     /// The store or the machine failed, or the password is too short.
     pub async fn register(&self, email: &str, password: &str) -> Result<Option<(String, String)>, PasswordError> {
+        if self.store.is_owner(&normal(email)).await? {
+            return Ok(None);
+        }
         Ok(match self.add_user(email, password, Role::Operator).await? {
             Some(user) => Some((self.token(&user, now_ms()), user.email)),
             None => None,

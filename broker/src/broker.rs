@@ -2,22 +2,23 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Api, ApiSettings, Parts};
-use crate::auth::{Auth, PasswordError, PlainKey, Role};
+use crate::auth::{Auth, PasswordError, PlainKey, Role, hex};
 use crate::engine::{self, SfuSettings, Started};
 use crate::http::{Listener, Tls, TlsError, pages};
 use crate::limits::Limits;
 use crate::livekit::Livekit;
 use crate::metrics::Metrics;
-use crate::sessions::{Node, Refusal, Sessions};
+use crate::sessions::{self, Node, Refusal, Sessions};
 use crate::settings::{Environment, Settings};
 use crate::sfu::Engine;
 use crate::store::{Store, StoreError};
@@ -67,9 +68,6 @@ pub enum BrokerError {
     /// The engine does not start.
     #[error("the SFU does not start: {0}")]
     Engine(#[source] io::Error),
-    /// The HTTP client cannot be made.
-    #[error("no HTTP client: {0}")]
-    Client(#[from] reqwest::Error),
 }
 
 /// A broker that answers. Dropping it stops it without waiting; [`Broker::stop`] ends it in order.
@@ -143,18 +141,19 @@ impl Broker {
         .await?;
         let (metrics, stop) = (Metrics::default(), CancellationToken::new());
         let capabilities = engine.capabilities();
-        let sessions = Sessions::new(
-            store.clone(),
+        let sessions = Sessions::new(sessions::Parts {
+            store: store.clone(),
             engine,
-            settings.timers,
-            settings.max_viewers,
-            settings.max_robots,
-            node.clone(),
-            metrics.clone(),
-            stop.clone(),
-        );
+            timers: settings.timers,
+            max_viewers: settings.max_viewers,
+            max_robots: settings.max_robots,
+            node: node.clone(),
+            metrics: metrics.clone(),
+            stop: stop.clone(),
+        });
         sessions.begin_anew().await.map_err(of_refusal)?;
         sessions.watch();
+        let proxies = settings.trusted_proxies.clone();
         let api = Api::new(Parts {
             auth: Arc::clone(&auth),
             store: store.clone(),
@@ -163,6 +162,7 @@ impl Broker {
             livekit: settings.livekit.map(Livekit::new),
             limits: Limits::default(),
             metrics,
+            seen_well: AtomicI64::new(0),
             settings: ApiSettings {
                 development,
                 registration: settings.registration || development,
@@ -171,10 +171,11 @@ impl Broker {
                 public_origin: settings.public_origin,
                 extensions: api::extensions(capabilities.viewers, capabilities.inject, inside),
             },
-            client: reqwest::Client::builder().timeout(FORWARD).build()?,
+            client: crate::sfu::http::inside(FORWARD),
+            node_secret: hex(&store.secret("nodes", 32).await?),
         });
         let router = api::router(&api, pages(settings.static_dir));
-        let server = tokio::spawn(listener.serve(router, settings.max_connections, stop.clone()));
+        let server = tokio::spawn(listener.serve(router, settings.max_connections, proxies, stop.clone()));
         tracing::info!("the broker answers on {}", url_of(address, https));
         Ok(Self { address, https, store, auth, development, sessions, node: node.id, stop, server: Some(server) })
     }
@@ -271,6 +272,20 @@ fn make(data_dir: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir)
 }
 
+/// Makes the database's file readable by its owner only, as the secret that signs tokens is in it. What SQLite puts beside it is as the
+/// file is. One that others may read already is left to whoever allowed that, with a word.
+fn private(file: &Path) -> io::Result<()> {
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if std::fs::metadata(file)?.permissions().mode() & 0o077 != 0 {
+                tracing::warn!("others may read {}, and so make tokens: chmod 600 it", file.display());
+            }
+            Ok(())
+        }
+        made => made.map(drop),
+    }
+}
+
 /// Opens the database of some settings.
 pub(crate) async fn open(settings: &Settings) -> Result<Store, BrokerError> {
     let data_dir = |source| BrokerError::DataDir { path: settings.data_dir.clone(), source };
@@ -278,7 +293,9 @@ pub(crate) async fn open(settings: &Settings) -> Result<Store, BrokerError> {
         Some(url) => url.clone(),
         None => {
             make(&settings.data_dir).map_err(data_dir)?;
-            Store::sqlite_url(&settings.data_dir.join("broker.db"))
+            let file = settings.data_dir.join("broker.db");
+            private(&file).map_err(data_dir)?;
+            Store::sqlite_url(&file)
         }
     };
     Ok(Store::open(&url).await?)

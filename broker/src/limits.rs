@@ -48,7 +48,7 @@ impl Class {
             ("POST", "/api/v1/sessions" | "/api/v1/sessions/{id}/join" | "/api/v1/sessions/{id}/takeover") => {
                 Some(Self::SessionJoin)
             }
-            ("GET", "/api/v1/sessions/turn-credentials") => Some(Self::TurnCredentials),
+            ("GET" | "HEAD", "/api/v1/sessions/turn-credentials") => Some(Self::TurnCredentials),
             ("POST", "/api/v1/auth/login" | "/api/v1/auth/refresh" | "/api/v1/auth/register") => Some(Self::Auth),
             _ => None,
         }
@@ -135,6 +135,8 @@ mod tests {
     fn only_expensive_routes_are_limited() {
         assert_eq!(Class::of("POST", "/api/v1/sessions"), Some(Class::SessionJoin));
         assert_eq!(Class::of("GET", "/api/v1/sessions"), None);
+        let credentials = "/api/v1/sessions/turn-credentials";
+        assert_eq!(Class::of("HEAD", credentials), Class::of("GET", credentials));
         assert_eq!(Class::of("POST", "/api/v1/sessions/{id}/heartbeat"), None);
         assert_eq!(Class::of("DELETE", "/api/v1/keys/{id}"), Some(Class::KeysWrite));
     }

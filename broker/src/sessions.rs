@@ -11,6 +11,7 @@ mod operator;
 mod reaper;
 mod refusal;
 mod robot;
+mod told;
 mod viewer;
 
 use std::sync::Arc;
@@ -18,15 +19,17 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use waldo_protocol::hosted::ToRobot;
 
 use self::held::Held;
 use self::locks::Locks;
 pub(crate) use self::operator::{Joining, Lease};
 pub(crate) use self::refusal::Refusal;
-pub(crate) use self::robot::Registration;
+pub(crate) use self::robot::{ESTOPPED, Registration};
+use self::told::Told;
 use crate::auth::Operator;
 use crate::metrics::Metrics;
-use crate::sfu::{Engine, EngineError, PeerId};
+use crate::sfu::{Bridge, Engine, EngineError, PeerId};
 use crate::store::{Session, State, Store, now_ms};
 
 /// When somebody counts as gone.
@@ -74,18 +77,34 @@ pub(crate) struct Node {
 #[derive(Clone)]
 pub(crate) struct Sessions(Arc<Inner>);
 
+/// What sessions need of the rest of the broker.
+pub(crate) struct Parts {
+    pub(crate) store: Store,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) timers: Timers,
+    /// Viewers of one session.
+    pub(crate) max_viewers: usize,
+    /// Robots of one owner.
+    pub(crate) max_robots: usize,
+    pub(crate) node: Node,
+    pub(crate) metrics: Metrics,
+    pub(crate) stop: CancellationToken,
+}
+
 struct Inner {
-    store: Store,
-    engine: Arc<dyn Engine>,
-    timers: Timers,
-    max_viewers: usize,
-    max_robots: usize,
-    node: Node,
+    parts: Parts,
     locks: Locks,
     held: Held,
-    metrics: Metrics,
+    told: Told,
     tasks: TaskTracker,
-    stop: CancellationToken,
+}
+
+impl std::ops::Deref for Inner {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
 }
 
 /// Milliseconds of a duration.
@@ -94,31 +113,9 @@ fn ms(duration: Duration) -> i64 {
 }
 
 impl Sessions {
-    #[expect(clippy::too_many_arguments, reason = "called once, each is something else")]
-    pub(crate) fn new(
-        store: Store,
-        engine: Arc<dyn Engine>,
-        timers: Timers,
-        max_viewers: usize,
-        max_robots: usize,
-        node: Node,
-        metrics: Metrics,
-        stop: CancellationToken,
-    ) -> Self {
-        let (locks, held, tasks) = (Locks::default(), Held::default(), TaskTracker::new());
-        Self(Arc::new(Inner {
-            store,
-            engine,
-            timers,
-            max_viewers,
-            max_robots,
-            node,
-            locks,
-            held,
-            metrics,
-            tasks,
-            stop,
-        }))
+    pub(crate) fn new(parts: Parts) -> Self {
+        let (locks, held, told, tasks) = Default::default();
+        Self(Arc::new(Inner { parts, locks, held, told, tasks }))
     }
 
     /// Forgets what a process of the same name held before it ended: its peers are gone.
@@ -126,10 +123,16 @@ impl Sessions {
         if !self.0.node.holds_peers {
             return Ok(());
         }
-        for session in self.0.store.sessions_at(&self.0.node.id).await? {
+        let Node { id, url, .. } = &self.0.node;
+        for session in self.0.store.sessions_at(id).await? {
             self.0.forget_peers(&session).await?;
         }
-        Ok(self.0.store.announce_node(&self.0.node.id, &self.0.node.url, now_ms()).await?)
+        if self.0.store.is_node_url_taken(id, url, now_ms() - ms(reaper::NODE_LOST)).await? {
+            tracing::warn!(
+                "another broker of this database is at {url} too: give each the --node-url where the others reach it"
+            );
+        }
+        Ok(self.0.store.announce_node(id, url, now_ms()).await?)
     }
 
     /// Runs the reaper and follows the engine, until stopped.
@@ -137,6 +140,7 @@ impl Sessions {
         self.0.tasks.spawn(events::follow(Arc::clone(&self.0)));
         self.0.tasks.spawn(reaper::run(Arc::clone(&self.0)));
         if self.0.node.holds_peers {
+            self.0.tasks.spawn(held::announce(Arc::clone(&self.0)));
             self.0.tasks.spawn(held::reconcile(Arc::clone(&self.0)));
         }
     }
@@ -221,14 +225,33 @@ impl Inner {
         if let (Some(robot), Some(operator)) = (&was.robot_peer, &was.operator_peer) {
             let (robot, operator) = (PeerId::new(robot), PeerId::new(operator));
             if let Some(bridge) = &was.bridge {
-                self.engine.close_bridge(&robot, &operator, bridge).await;
-                self.tell_lost(&robot, reason).await;
+                self.unbridge(&robot, &operator, bridge, reason).await;
             }
         }
         if let Some(operator) = &was.operator_peer {
-            self.engine.close_peer(&PeerId::new(operator)).await;
+            self.close(operator).await;
         }
         self.held.remove_operator(&was.id);
+    }
+
+    /// Closes a bridge, and tells the robot why. One that the engine had closed by itself is the robot's past already.
+    async fn unbridge(&self, robot: &PeerId, operator: &PeerId, bridge: &Bridge, reason: &str) {
+        match self.engine.close_bridge(robot, operator, bridge).await {
+            Ok(false) => return,
+            Ok(true) => {}
+            // Its operator's peer is closed next, and again until that succeeds.
+            Err(error) => tracing::warn!(%robot, "a bridge may still be open: {error}"),
+        }
+        self.tell_lost(robot, reason).await;
+    }
+
+    /// Closes a peer, or sees to it that the reaper does.
+    async fn close(&self, peer: &str) {
+        let Err(error) = self.engine.close_peer(&PeerId::new(peer)).await else { return };
+        tracing::warn!(peer, "a peer may still be there, and will be closed later: {error}");
+        if let Err(error) = self.store.add_unclosed(peer, now_ms()).await {
+            tracing::error!(peer, "nobody will close this peer: {error}");
+        }
     }
 
     /// Tells a robot that its operator is gone, so that it need not wait for its next heartbeat.
@@ -236,7 +259,7 @@ impl Inner {
         if !self.engine.capabilities().inject {
             return;
         }
-        let text = serde_json::json!({"type": "operator_lost", "reason": reason}).to_string();
+        let text = ToRobot::OperatorLost { reason: Some(reason.to_owned()) }.encode();
         match self.engine.inject(robot, &text).await {
             // A robot that has not opened the channel yet has nothing to lose.
             Ok(()) | Err(EngineError::Refused(_) | EngineError::Gone { .. }) => {}
@@ -248,12 +271,13 @@ impl Inner {
     async fn tear_down(&self, was: &Session, reason: &str) {
         self.cut(was, reason).await;
         for viewer in self.store.viewers_of(&was.id).await.unwrap_or_default() {
-            self.drop_viewer(&viewer.peer).await;
+            self.drop_viewer(&was.id, &viewer.peer).await;
         }
         if let Some(robot) = &was.robot_peer {
-            self.engine.close_peer(&PeerId::new(robot)).await;
+            self.close(robot).await;
         }
         self.held.remove(&was.id);
+        self.told.forget(&was.id);
         self.locks.forget(&was.id);
     }
 

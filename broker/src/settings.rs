@@ -56,7 +56,7 @@ pub struct Settings {
     pub max_viewers: usize,
     /// Robots of one owner at a time.
     pub max_robots: usize,
-    /// Connections at a time.
+    /// Connections at a time; from one address an eighth of them, but for this machine and trusted proxies.
     pub max_connections: usize,
     /// A folder with the web app, instead of the one inside.
     pub static_dir: Option<PathBuf>,

@@ -14,6 +14,7 @@ use std::fmt;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
+use waldo_protocol::hosted::RobotChannelIds;
 
 /// The name of one WebRTC peer at an engine; `cf_session_id` on the wire.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -84,6 +85,18 @@ pub struct LegIds {
     pub state_back: u16,
     /// `map_unreliable`
     pub map: u16,
+}
+
+impl LegIds {
+    /// What a robot is told of its ids: in a heartbeat's reply, and pushed. Nulls without a bridge.
+    pub(crate) fn told(ids: Option<Self>) -> RobotChannelIds {
+        RobotChannelIds {
+            cmd_channel_subscriber_id: ids.map(|ids| ids.cmd),
+            state_channel_subscriber_id: ids.map(|ids| ids.state),
+            state_back_channel_publisher_id: ids.map(|ids| ids.state_back),
+            map_channel_publisher_id: ids.map(|ids| ids.map),
+        }
+    }
 }
 
 /// The SCTP ids of a viewer's two channels.
@@ -302,8 +315,21 @@ pub trait Engine: Send + Sync {
     ) -> Result<Bridge, EngineError>;
 
     /// Ends a bridge. Nothing is forwarded any more when it returns, in either direction, pictures and voice included. The robot's side
-    /// of `state_reliable` stays usable for [`Engine::inject`]. Nothing happens if the bridge is not open (any more).
-    async fn close_bridge(&self, robot: &PeerId, operator: &PeerId, bridge: &Bridge);
+    /// of `state_reliable` stays usable for [`Engine::inject`]. Tells whether there was anything to close: nothing happens if the bridge
+    /// is not open (any more).
+    ///
+    /// # Errors
+    /// `Unavailable`, `NotReady` or `Refused` if it may still be open.
+    async fn close_bridge(&self, robot: &PeerId, operator: &PeerId, bridge: &Bridge) -> Result<bool, EngineError>;
+
+    /// Whether a bridge is open, for instance after a restart of the broker. Engines that cannot tell say that it is.
+    ///
+    /// # Errors
+    /// As the engine fails.
+    async fn bridge_is_open(&self, robot: &PeerId, operator: &PeerId, generation: u64) -> Result<bool, EngineError> {
+        let _ = (robot, operator, generation);
+        Ok(true)
+    }
 
     /// Lets a receiver, operator or viewer, have the robot's picture, and asks the robot for a key frame.
     async fn attach_video(&self, robot: &PeerId, track: &Track, receiver: &PeerId) -> Attached;
@@ -324,13 +350,18 @@ pub trait Engine: Send + Sync {
     /// `Refused` if no offer waits, `Malformed` if the answer does not fit.
     async fn submit_answer(&self, peer: &PeerId, sdp: &str) -> Result<(), EngineError>;
 
-    /// Removes a peer and whatever hangs on it, bridges first. Best effort; unknown peers are no error.
-    async fn close_peer(&self, peer: &PeerId);
-
-    /// Sends a text frame to a robot on its `state_reliable`, as if an operator had.
+    /// Removes a peer and whatever hangs on it, bridges first. Unknown peers are no error.
     ///
     /// # Errors
-    /// `Refused` if the robot has no such channel or the engine cannot do it, `Gone` if there is no such robot.
+    /// `Unavailable`, `NotReady` or `Refused` if it may still be there.
+    async fn close_peer(&self, peer: &PeerId) -> Result<(), EngineError>;
+
+    /// Sends a text frame to a robot on its `state_reliable`, as if an operator had, before what waits for it. A robot that may not have
+    /// opened its channel yet may get it twice.
+    ///
+    /// # Errors
+    /// `Refused` if the robot has no such channel, has closed it or is silent, or if the engine cannot do it; `Gone` if there is no such
+    /// robot.
     async fn inject(&self, robot: &PeerId, text: &str) -> Result<(), EngineError>;
 
     /// The robot has been told the ids of this bridge, by a heartbeat's reply. What an operator said on `state_reliable` waits for it, at

@@ -7,6 +7,7 @@ mod audit;
 mod keys;
 mod nodes;
 mod sessions;
+mod unclosed;
 mod users;
 mod viewers;
 
@@ -20,7 +21,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyPool, Row};
 
 pub use self::audit::AuditEntry;
-pub use self::keys::{KeyRow, NewKey};
+pub use self::keys::KeyRow;
 pub use self::sessions::{Claim, Figures, NewSession, Session, State};
 pub use self::users::User;
 pub use self::viewers::Viewer;

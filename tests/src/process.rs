@@ -26,8 +26,10 @@ pub struct RobotProcess {
 /// What a process holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Holdings {
-    /// Resident memory in MiB.
+    /// Resident memory in MiB: what is allocated, what the allocator keeps of freed memory, and the program itself.
     pub memory: f64,
+    /// Allocated memory in MiB.
+    pub allocated: f64,
     /// Open files, sockets included.
     pub files: usize,
     /// Threads.
@@ -92,15 +94,18 @@ impl RobotProcess {
         };
         let (memory, threads) = (number("VmRSS:")? / 1024.0, number("Threads:")?);
         let files = fs::read_dir(format!("{process}/fd"))?.count();
+        let (tasks, bytes) = self.tasks_and_bytes()?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
-        Ok(Holdings { memory, files, threads: threads as usize, tasks: self.tasks()? })
+        Ok(Holdings { memory, allocated: bytes as f64 / f64::from(1 << 20), files, threads: threads as usize, tasks })
     }
 
-    fn tasks(&mut self) -> Result<usize> {
+    fn tasks_and_bytes(&mut self) -> Result<(usize, usize)> {
         self.child.stdin.as_mut().context("a pipe")?.write_all(b"\n")?;
         loop {
-            if let Some(count) = line(&mut self.output)?.trim().strip_prefix("tasks ") {
-                return Ok(count.parse()?);
+            let line = line(&mut self.output)?;
+            if let Some((tasks, bytes)) = line.trim().strip_prefix("tasks ").and_then(|rest| rest.split_once(" bytes "))
+            {
+                return Ok((tasks.parse()?, bytes.parse()?));
             }
         }
     }

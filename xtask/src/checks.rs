@@ -3,7 +3,8 @@
 mod bundle_size;
 mod dependencies;
 
-use std::io::{self, Write};
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -168,7 +169,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let verdict = if outcome.is_ok() { "ok" } else { "FAILED" };
         if let Err(error) = outcome {
             eprintln!("error: {error:#}");
-            failed.push(check.name);
+            failed.push((check.name, error));
         }
         results.push(format!("{:<12} {verdict:<7} {:>6}", check.name, child::elapsed(began)));
         if args.fail_fast && !failed.is_empty() {
@@ -176,10 +177,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
     }
     eprintln!("\n=== results after {}\n{}", child::elapsed(started), results.join("\n"));
-    if !failed.is_empty() {
-        bail!("failed: {}; run one alone with `cargo xtask test {}`", failed.join(", "), failed[0]);
+    let Some((first, _)) = failed.first() else { return Ok(()) };
+    let mut what = format!("run one alone with `cargo xtask test {first}`");
+    for (name, error) in &failed {
+        write!(what, "\n{name} failed: {error:#}")?;
     }
-    Ok(())
+    bail!(what)
 }
 
 fn deny(c: &Context<'_>) -> Result<()> {

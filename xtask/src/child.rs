@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::env;
 use std::ffi::OsStr;
-use std::io::{self, IsTerminal, PipeReader, Read, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, PipeReader, Read, Write};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
@@ -17,6 +17,9 @@ use crate::workspace;
 
 /// Lines kept of a quiet child, shown if it fails.
 const KEPT_LINES: usize = 200;
+
+/// Last lines of any other child that an error repeats: the end of a long log is all that some services show.
+const REPEATED_LINES: usize = 80;
 
 /// How often the progress of a quiet child is told where no terminal can redraw a line.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(20);
@@ -49,14 +52,41 @@ pub(crate) fn output(program: impl AsRef<OsStr>, args: &[&str]) -> Option<String
 /// Runs a command whose own output is what one wants to see.
 ///
 /// # Errors
-/// If it cannot be started or fails.
+/// If it cannot be started or fails; where no terminal shows what it said, with the last lines of that.
 pub(crate) fn show(mut command: Command) -> Result<()> {
     let text = described(&command);
-    let status = command.status().with_context(|| format!("cannot start `{text}`"))?;
+    let starting = || format!("cannot start `{text}`");
+    let (status, last) = if io::stderr().is_terminal() {
+        (command.status().with_context(starting)?, VecDeque::new())
+    } else {
+        let (reader, writer) = io::pipe()?;
+        command.stdout(writer.try_clone()?).stderr(writer);
+        let mut child = command.spawn().with_context(starting)?;
+        // The command owns this side's copies of the pipe; the reader sees the end only once they are closed.
+        drop(command);
+        let last = repeat(reader)?;
+        (child.wait()?, last)
+    };
     if !status.success() {
-        bail!("`{text}` failed: {status}");
+        let said: String = last.iter().map(|line| format!("\n    {line}")).collect();
+        bail!("`{text}` failed: {status}{said}");
     }
     Ok(())
+}
+
+/// Passes on what a child writes, and gives the last lines of it.
+fn repeat(reader: PipeReader) -> Result<VecDeque<String>> {
+    let mut reader = BufReader::new(reader);
+    let (mut line, mut last) = (Vec::new(), VecDeque::new());
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        io::stderr().write_all(&line)?;
+        last.push_back(String::from_utf8_lossy(&line).trim_end().to_owned());
+        if last.len() > REPEATED_LINES {
+            last.pop_front();
+        }
+        line.clear();
+    }
+    Ok(last)
 }
 
 /// Runs a long step behind one line of progress; its output appears only if it fails.
@@ -201,6 +231,19 @@ mod tests {
         split_lines(reader, &sender);
         drop(sender);
         assert_eq!(lines.iter().collect::<Vec<_>>(), ["one", "two", "three"]);
+    }
+
+    #[test]
+    fn the_last_lines_of_a_child_are_kept() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        for number in 0..100 {
+            writeln!(writer, "{number}").unwrap();
+        }
+        write!(writer, "no end of line").unwrap();
+        drop(writer);
+        let last = repeat(reader).unwrap();
+        assert_eq!(last.len(), REPEATED_LINES);
+        assert_eq!((last[0].as_str(), last[REPEATED_LINES - 1].as_str()), ("21", "no end of line"));
     }
 
     #[test]

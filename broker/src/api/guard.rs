@@ -20,6 +20,7 @@ use super::Api;
 use super::error::ApiError;
 use super::ids::text;
 use crate::auth::hex;
+use crate::http::network;
 use crate::limits::Class;
 
 /// Hex digits that stand for a caller.
@@ -158,7 +159,7 @@ fn caller(api: &Api, request: &Request) -> String {
 fn address(api: &Api, request: &Request) -> String {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let client = client(peer, request.headers(), &api.settings.trusted_proxies);
-    client.map_or_else(|| "unknown".to_owned(), |ip| ip.to_string())
+    client.map_or_else(|| "unknown".to_owned(), |ip| network(ip).to_string())
 }
 
 /// The client's address: what proxies say counts only if they are trusted, from the last one on.

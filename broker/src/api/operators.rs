@@ -15,7 +15,7 @@ use super::ids::{KnownOperator, LeaseHeader, SessionId};
 use super::stamps::iso;
 use super::{Api, livekit};
 use crate::auth::Operator;
-use crate::sessions::Joining;
+use crate::sessions::{ESTOPPED, Joining};
 use crate::sfu;
 use crate::store::{Session, State as Stand};
 
@@ -58,7 +58,7 @@ fn info(session: Session, viewers: i64) -> SessionInfo {
         video_bitrate_kbps: session.figures.video_bitrate_kbps,
         command_rate_hz: session.figures.command_rate_hz,
         safety_state: Some(match session.figures.safety_state.as_str() {
-            "estopped" => SafetyState::Estopped,
+            ESTOPPED => SafetyState::Estopped,
             "degraded" => SafetyState::Degraded,
             _ => SafetyState::Nominal,
         }),

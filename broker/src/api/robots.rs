@@ -6,14 +6,15 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use waldo_protocol::hosted::{
     Done, ErrorBody, Extension, Heartbeat, HeartbeatAck, LiveKitAccess, LiveKitAck, RegisterRobot, RegisteredRobot,
-    RobotChannelIds, SafetyState, SdpAnswer, Transport, TwistUnits,
+    SafetyState, SdpAnswer, Transport, TwistUnits,
 };
 
 use super::body::{Body, bounded};
 use super::error::ApiError;
 use super::ids::{KnownRobot, SessionId};
 use super::{Api, livekit};
-use crate::sessions::Registration;
+use crate::sessions::{ESTOPPED, Registration};
+use crate::sfu::LegIds;
 use crate::store::{Figures, Session};
 
 /// Registers a robot: it begins a session and ends the ones the robot had
@@ -29,6 +30,7 @@ pub(super) async fn register(
     bounded("robot_name", &wanted.robot_name, 200)?;
     bounded("robot_id", &wanted.robot_id, 200)?;
     bounded("robot_type", wanted.robot_type.as_deref().unwrap_or_default(), 64)?;
+    bounded("resume_of", wanted.resume_of.as_deref().unwrap_or_default(), 64)?;
     let on_livekit = wanted.transport == Transport::Livekit;
     let livekit = if on_livekit { Some(livekit::configured(&api)?) } else { None };
     let robot_name = wanted.robot_name.clone();
@@ -77,7 +79,7 @@ pub(super) async fn heartbeat(
         command_rate_hz: beat.command_rate_hz,
         safety_state: match beat.safety_state {
             SafetyState::Nominal => "nominal",
-            SafetyState::Estopped => "estopped",
+            SafetyState::Estopped => ESTOPPED,
             SafetyState::Degraded => "degraded",
         }
         .to_owned(),
@@ -91,15 +93,9 @@ pub(super) async fn heartbeat(
 }
 
 fn ack(session: Session) -> HeartbeatAck {
-    let ids = session.bridge.map(|bridge| bridge.robot);
     HeartbeatAck {
         ack: true,
-        ids: RobotChannelIds {
-            cmd_channel_subscriber_id: ids.map(|ids| ids.cmd),
-            state_channel_subscriber_id: ids.map(|ids| ids.state),
-            state_back_channel_publisher_id: ids.map(|ids| ids.state_back),
-            map_channel_publisher_id: ids.map(|ids| ids.map),
-        },
+        ids: LegIds::told(session.bridge.map(|bridge| bridge.robot)),
         renegotiate_offer: session.robot_offer.map(|(offer, _)| offer),
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use crate::store::{KeyRow, NewKey, Store, StoreError, now_ms};
+use crate::store::{KeyRow, Store, StoreError, now_ms};
 
 /// How keys begin in production.
 const LIVE: &str = "dtk_live_";
@@ -60,29 +60,17 @@ impl PlainKey {
         name: &str,
         robot_id: Option<&str>,
     ) -> Result<Option<KeyRow>, StoreError> {
-        let (id, key_hash, now) = (uuid::Uuid::new_v4().to_string(), hash(&self.0), now_ms());
-        let robot_id = robot_id.map(|robot| format!("{owner}:{robot}"));
-        let new = NewKey {
-            id: &id,
-            owner_id: owner,
-            name,
-            key_hash: &key_hash,
-            key_prefix: prefix(&self.0),
-            robot_id: robot_id.as_deref(),
-        };
-        if !store.add_key(&new, now).await? {
-            return Ok(None);
-        }
-        Ok(Some(KeyRow {
+        let row = KeyRow {
+            id: uuid::Uuid::new_v4().to_string(),
             owner_id: owner.to_owned(),
             name: name.to_owned(),
+            key_hash: hash(&self.0),
             key_prefix: prefix(&self.0).to_owned(),
-            created_at: now,
+            robot_id: robot_id.map(|robot| format!("{owner}:{robot}")),
+            created_at: now_ms(),
             last_used_at: None,
-            id,
-            key_hash,
-            robot_id,
-        }))
+        };
+        Ok(store.add_key(&row).await?.then_some(row))
     }
 }
 
@@ -134,5 +122,28 @@ mod tests {
     #[test]
     fn hashes_are_sha_256_in_hex() {
         assert_eq!(hash("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[test]
+    fn what_is_kept_and_shown_of_keys_is_what_the_vectors_say() {
+        let vectors: serde_json::Value =
+            serde_json::from_str(include_str!("../../../tests/vectors/hosted.json")).unwrap();
+        let ours =
+            vectors.as_array().unwrap().iter().filter(|one| one["name"].as_str().unwrap().starts_with("api_key_"));
+        let mut read = 0;
+        for vector in ours {
+            let key = vector["message"]["api_key"].as_str().unwrap();
+            assert!(is_key(key), "{key}");
+            assert_eq!((hash(key), prefix(key)), (text(vector, "sha256"), text(vector, "key_prefix").as_str()));
+            if let Some(length) = vector["expect"].get("length") {
+                assert_eq!(length.as_u64(), Some(key.len() as u64));
+            }
+            read += 1;
+        }
+        assert_eq!(read, 2);
+    }
+
+    fn text(vector: &serde_json::Value, member: &str) -> String {
+        vector["expect"][member].as_str().unwrap().to_owned()
     }
 }

@@ -15,6 +15,9 @@ use super::{AuthError, Operator, Role};
 /// How long the provider's keys are used without asking again.
 const KEEP: Duration = Duration::from_secs(60 * 60);
 
+/// How long they are used while the provider does not answer: one that it withdrew must not hold for ever.
+const KEEP_WITHOUT_PROVIDER: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// How often a key that is not among them makes us ask again.
 const ASK_FOR_UNKNOWN: Duration = Duration::from_secs(60);
 
@@ -133,7 +136,8 @@ impl Oidc {
             return Err(AuthError::Token("no e-mail address".to_owned()));
         }
         let role = if claims.groups.iter().any(|group| group == "admin") { Role::Admin } else { Role::Operator };
-        Ok(Operator { sub: claims.email, role, provider_sub: claims.sub })
+        // As `key add --owner` writes it: otherwise these would be two tenants.
+        Ok(Operator { sub: super::normal(&claims.email), role, provider_sub: claims.sub })
     }
 
     async fn key(&self, kid: &str) -> Result<DecodingKey, AuthError> {
@@ -162,7 +166,7 @@ impl Oidc {
     fn cached(&self, kid: &str, fresh: bool) -> Option<Result<DecodingKey, AuthError>> {
         let known = self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let (keys, at) = known.keys.as_ref()?;
-        if fresh && at.elapsed() > KEEP {
+        if at.elapsed() > if fresh { KEEP } else { KEEP_WITHOUT_PROVIDER } {
             return None;
         }
         let key = keys.find(kid)?;

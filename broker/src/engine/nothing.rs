@@ -45,7 +45,9 @@ impl Engine for Nothing {
         Err(refused())
     }
 
-    async fn close_bridge(&self, _robot: &PeerId, _operator: &PeerId, _bridge: &Bridge) {}
+    async fn close_bridge(&self, _robot: &PeerId, _operator: &PeerId, _bridge: &Bridge) -> Result<bool, EngineError> {
+        Ok(false)
+    }
 
     async fn attach_video(&self, _robot: &PeerId, _track: &Track, _receiver: &PeerId) -> Attached {
         Attached { status: VideoStatus::PullError, offer: None }
@@ -63,7 +65,9 @@ impl Engine for Nothing {
         Err(refused())
     }
 
-    async fn close_peer(&self, _peer: &PeerId) {}
+    async fn close_peer(&self, _peer: &PeerId) -> Result<(), EngineError> {
+        Ok(())
+    }
 
     async fn inject(&self, _robot: &PeerId, _text: &str) -> Result<(), EngineError> {
         Err(refused())

@@ -1,7 +1,7 @@
 //! The listener.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
@@ -71,7 +71,13 @@ impl Listener {
     }
 
     /// Answers until stopped; then requests under way have two seconds.
-    pub(crate) async fn serve(self, router: Router, most: usize, stop: CancellationToken) -> io::Result<()> {
+    pub(crate) async fn serve(
+        self,
+        router: Router,
+        most: usize,
+        proxies: Vec<IpAddr>,
+        stop: CancellationToken,
+    ) -> io::Result<()> {
         let handle = Handle::new();
         let ending = {
             let (handle, stop) = (handle.clone(), stop.clone());
@@ -88,7 +94,7 @@ impl Listener {
             .header_read_timeout(PATIENCE)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD);
-        let bounded = Bounded::new(most);
+        let bounded = Bounded::new(most, &proxies);
         let served = match self.tls {
             Some((config, files)) => {
                 tokio::spawn(tls::keep_current(config.clone(), files, stop));

@@ -52,7 +52,7 @@ impl Sessions {
             const NOTHING_WAITS: Refusal =
                 Refusal::Conflict("No pending video renegotiation — re-bridge to get a fresh offer");
             let Some(offer) = &session.video_offer else { return Err(NOTHING_WAITS) };
-            if !inner.store.take_video_offer(&id, session.row_version).await? {
+            if !inner.store.take_video_offer(&id, session.bridge_generation, offer).await? {
                 return Err(NOTHING_WAITS);
             }
             if let Err(error) = inner.engine.submit_answer(&PeerId::new(peer), &answer).await {
@@ -96,7 +96,10 @@ impl Inner {
         let _lock = self.locks.lock(id).await;
         let (session, robot, peer, held) = self.bridgeable(operator, id, lease).await?;
         if let Some(before) = &session.bridge {
-            self.engine.close_bridge(&robot, &peer, before).await;
+            if let Err(error) = self.engine.close_bridge(&robot, &peer, before).await {
+                tracing::warn!(session = id, "the bridge before may still be open: {error}");
+            }
+            // Always: the robot may not see the nulls between two bridges.
             self.tell_lost(&robot, "bridged anew").await;
         }
         let reserved = self.store.reserve_bridge(id, &held, session.bridge_generation, now_ms()).await?;
@@ -113,8 +116,7 @@ impl Inner {
         };
         let set = self.store.set_bridge(id, &held, &bridge, now_ms()).await;
         if !matches!(set, Ok(true)) {
-            self.engine.close_bridge(&robot, &peer, &bridge).await;
-            self.tell_lost(&robot, "ended").await;
+            self.unbridge(&robot, &peer, &bridge, "ended").await;
             set?;
             return Err(Refusal::NotBound);
         }

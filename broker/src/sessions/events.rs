@@ -5,11 +5,15 @@ use std::sync::Arc;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::{Inner, Refusal};
-use crate::sfu::{EngineError, EngineEvent, PeerId};
+use crate::sfu::{EngineError, EngineEvent, PeerId, PeerState};
 
 /// Follows the engine until stopped.
 pub(super) async fn follow(inner: Arc<Inner>) {
     let mut events = inner.engine.events();
+    // What happened before, while no broker listened, nobody tells any more.
+    if let Err(error) = inner.look_at_all().await {
+        tracing::warn!("what became of the peers could not be stored: {error}");
+    }
     loop {
         let event = tokio::select! {
             event = events.recv() => event,
@@ -29,7 +33,11 @@ pub(super) async fn follow(inner: Arc<Inner>) {
 impl Inner {
     async fn on_event(&self, event: EngineEvent) -> Result<(), Refusal> {
         match event {
-            EngineEvent::PeerLost { peer, reason } => self.peer_is(&peer, false, &reason).await,
+            EngineEvent::PeerLost { peer, reason } => match self.engine.peer_state(&peer).await {
+                // It was heard again, and may have another bridge by now. What closed the one before says so by itself.
+                Ok(PeerState::Connected | PeerState::Connecting) => Ok(()),
+                Ok(PeerState::Lost) | Err(_) => self.peer_is(&peer, false, &reason).await,
+            },
             EngineEvent::PeerClosed { peer } => self.peer_is(&peer, true, "closed").await,
             EngineEvent::BridgeClosed { robot, generation, reason, .. } => {
                 let Some(session) = self.store.session_of_peer(robot.as_str()).await? else { return Ok(()) };
@@ -65,19 +73,34 @@ impl Inner {
         Ok(())
     }
 
-    /// Events were missed: asks for each peer whether it is still there.
+    /// Events were missed: asks for each peer and bridge whether it is still there.
     async fn look_at_all(&self) -> Result<(), Refusal> {
         for session in self.store.live_sessions(None, 0).await? {
             if self.node.holds_peers && session.engine_node.as_ref() != Some(&self.node.id) {
                 continue;
             }
-            for peer in session.robot_peer.iter().chain(&session.operator_peer) {
+            let viewers = self.store.viewers_of(&session.id).await?;
+            let viewers = viewers.iter().map(|viewer| &viewer.peer);
+            for peer in session.robot_peer.iter().chain(&session.operator_peer).chain(viewers) {
                 let peer = PeerId::new(peer);
                 match self.engine.peer_state(&peer).await {
                     Err(EngineError::Gone { .. }) => self.peer_is(&peer, true, "closed").await?,
-                    Ok(crate::sfu::PeerState::Lost) => self.peer_is(&peer, false, "lost").await?,
+                    // It tells that events were missed once it answers.
+                    Err(EngineError::Unavailable(_)) => return Ok(()),
+                    Ok(PeerState::Lost) => self.peer_is(&peer, false, "lost").await?,
                     Ok(_) | Err(_) => {}
                 }
+            }
+            let (Some(robot), Some(operator), Some(bridge)) =
+                (&session.robot_peer, &session.operator_peer, &session.bridge)
+            else {
+                continue;
+            };
+            let (robot, operator) = (PeerId::new(robot), PeerId::new(operator));
+            if self.engine.bridge_is_open(&robot, &operator, bridge.generation).await == Ok(false)
+                && self.store.clear_bridge(&session.id, session.bridge_generation).await?
+            {
+                self.note(&session.id, "engine", "bridge closed", "unnoticed").await;
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! What operators do: join, tell that they are there, leave, take over, stop the robot.
 
-use waldo_protocol::hosted::MediaKind;
+use waldo_protocol::hosted::{MediaKind, ToRobot};
 
 use super::robot::{offer, track};
 use super::{Refusal, Sessions, ms};
@@ -116,7 +116,7 @@ impl Sessions {
         let session = inner.live(operator, id).await?;
         let peer = session.robot_peer.ok_or(Refusal::Conflict("Robot CF session not established"))?;
         let nonce = format!("broker-{}", uuid::Uuid::new_v4());
-        let text = serde_json::json!({"type": "estop", "nonce": nonce}).to_string();
+        let text = ToRobot::Estop { nonce: Some(nonce.clone().into()) }.encode();
         let told = inner.engine.inject(&PeerId::new(peer), &text).await;
         let outcome = if told.is_ok() { "" } else { "not delivered" };
         inner.note(id, &operator.sub, "e-stop", outcome).await;
@@ -213,7 +213,7 @@ impl super::Inner {
         let seated = self.store.seat(id, held, lease, peer, audio, now_ms()).await;
         if !matches!(seated, Ok(true)) {
             if let Some((peer, ..)) = &leg {
-                self.engine.close_peer(peer).await;
+                self.close(peer.as_str()).await;
             }
             seated?;
             return Err(Refusal::Conflict("The slot has changed hands: join again"));

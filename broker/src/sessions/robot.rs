@@ -1,5 +1,7 @@
 //! What robots do: register, tell that they are there, answer, go.
 
+use std::sync::Arc;
+
 use waldo_protocol::hosted::{MediaKind, published_track};
 
 use super::{Refusal, Sessions, ms};
@@ -31,8 +33,15 @@ pub(crate) struct Registered {
     pub(crate) leg: Option<(PeerId, String)>,
 }
 
+/// Bytes of an m-section's name, and of a track's.
+const LONGEST_MID: usize = 64;
+const LONGEST_TRACK: usize = 256;
+
 /// The text that published clients and tests know.
 const NO_OFFER: &str = "sdp_offer required for cloudflare transport";
+
+/// A robot whose stop latch is set, as the store keeps it.
+pub(crate) const ESTOPPED: &str = "estopped";
 
 /// The offer of a request, if it can be one at all.
 pub(super) fn offer(offer: Option<&str>) -> Result<&str, Refusal> {
@@ -42,7 +51,10 @@ pub(super) fn offer(offer: Option<&str>) -> Result<&str, Refusal> {
 
 /// The track that an offer publishes, as the store keeps it.
 pub(super) fn track(offer: &str, kind: MediaKind) -> Option<Track> {
-    published_track(offer, kind).map(|track| Track { mid: track.mid.to_string(), name: track.name.to_string() })
+    let track = published_track(offer, kind)?;
+    // Both are kept: what is longer than any real one is none.
+    (track.mid.len() <= LONGEST_MID && track.name.len() <= LONGEST_TRACK)
+        .then_some(Track { mid: track.mid, name: track.name })
 }
 
 impl Sessions {
@@ -50,6 +62,8 @@ impl Sessions {
     pub(crate) async fn register(&self, robot: Robot, wanted: Registration) -> Result<Registered, Refusal> {
         let inner = self.0.clone();
         self.to_the_end(async move {
+            // Of two registrations the one that was asked for later stays, whichever of them takes longer.
+            let began = now_ms();
             let live = inner.store.count_live(&robot.owner).await?;
             if live >= i64::try_from(inner.max_robots).unwrap_or(i64::MAX) {
                 return Err(Refusal::Conflict("Too many robots of this owner are registered"));
@@ -81,10 +95,10 @@ impl Sessions {
                 robot_peer: leg.as_ref().map(|(peer, ..)| peer.as_str().to_owned()),
                 video: leg.as_ref().and_then(|(.., video)| video.clone()),
             };
-            if let Err(error) = inner.store.add_session(&new, now_ms()).await {
+            if let Err(error) = inner.store.add_session(&new, began, now_ms()).await {
                 tracing::error!("a session could not be stored: {error}");
                 if let Some((peer, ..)) = &leg {
-                    inner.engine.close_peer(peer).await;
+                    inner.close(peer.as_str()).await;
                 }
                 return Err(Refusal::Persist);
             }
@@ -94,7 +108,13 @@ impl Sessions {
             inner.note(&new.id, "robot", "register", &new.robot_name).await;
             let mut earlier = Vec::new();
             if !new.robot_id.is_empty() {
-                earlier = inner.store.earlier_sessions(&new.owner_id, &new.robot_id, &new.id).await?;
+                let of_robot = inner.store.sessions_of_robot(&new.owner_id, &new.robot_id).await?;
+                let is_later = |other: &Session| (other.created_at, &other.id) > (began, &new.id);
+                if let Some(later) = of_robot.iter().find(|other| is_later(other)) {
+                    inner.supersede(&new.id, &later.id).await?;
+                    return Err(Refusal::Conflict("The robot has registered again meanwhile"));
+                }
+                earlier.extend(of_robot.into_iter().filter(|other| other.id != new.id));
             } else if let Some(before) = &wanted.resume_of {
                 let before = inner.store.session(before).await?;
                 earlier.extend(before.filter(|before| before.owner_id == new.owner_id && before.robot_id.is_empty()));
@@ -115,11 +135,16 @@ impl Sessions {
         if session.state == State::Disconnected || !inner.store.robot_beat(id, figures, now).await? {
             return Err(Refusal::NotFound);
         }
+        inner.note_safety(id, &session.figures.safety_state, &figures.safety_state).await;
         let mut session = session;
         // What it did not answer in time it never got, or it cannot.
         session.robot_offer = session.robot_offer.filter(|(_, at)| now - at < ms(inner.timers.robot_offer));
-        if let (Some(peer), Some(bridge)) = (&session.robot_peer, &session.bridge) {
-            inner.engine.ids_told(&PeerId::new(peer), bridge.generation).await;
+        if let (Some(peer), Some(bridge)) = (&session.robot_peer, &session.bridge)
+            && inner.told.note(id, bridge.generation)
+        {
+            // The robot waits for the reply, not for an engine that may be far away.
+            let (inner, peer, generation) = (Arc::clone(inner), PeerId::new(peer), bridge.generation);
+            self.0.tasks.spawn(async move { inner.engine.ids_told(&peer, generation).await });
         }
         Ok(session)
     }
@@ -140,7 +165,7 @@ impl Sessions {
             };
             const NOTHING_WAITS: Refusal = Refusal::Conflict("No pending robot renegotiation");
             let Some((offer, at)) = &session.robot_offer else { return Err(NOTHING_WAITS) };
-            if !inner.store.take_robot_offer(&id, session.row_version).await? {
+            if !inner.store.take_robot_offer(&id, session.bridge_generation, offer).await? {
                 return Err(NOTHING_WAITS);
             }
             if let Err(error) = inner.engine.submit_answer(&PeerId::new(peer), &answer).await {
@@ -174,6 +199,17 @@ impl super::Inner {
     async fn own(&self, robot: &Robot, id: &str) -> Result<Session, Refusal> {
         let session = self.store.session(id).await?;
         session.filter(|session| session.owner_id == robot.owner).ok_or(Refusal::NotFound)
+    }
+
+    /// Writes down that a robot was stopped, or was given free again, by whatever way.
+    async fn note_safety(&self, id: &str, before: &str, now: &str) {
+        let event = match (before, now) {
+            (ESTOPPED, ESTOPPED) => return,
+            (_, ESTOPPED) => "e-stop",
+            (ESTOPPED, _) => "e-stop clear",
+            _ => return,
+        };
+        self.note(id, "robot", event, "told by its heartbeat").await;
     }
 
     /// Ends a session for another one of the same robot.

@@ -51,10 +51,11 @@ impl Sessions {
             let _lock = inner.locks.lock(&id).await;
             let added = inner.store.add_viewer(peer.as_str(), &id, &operator.sub, most, now_ms()).await;
             if !matches!(added, Ok(true)) {
-                inner.engine.close_peer(&peer).await;
+                inner.close(peer.as_str()).await;
                 added?;
                 return Err(FULL);
             }
+            inner.held.viewer(&id, peer.as_str());
             inner.note(&id, &operator.sub, "watch", "").await;
             Ok(ViewerJoined { session, peer, answer })
         })
@@ -119,7 +120,7 @@ impl Sessions {
         let inner = self.0.clone();
         self.to_the_end(async move {
             inner.viewer(&operator, &id, &peer).await?;
-            inner.drop_viewer(&peer).await;
+            inner.drop_viewer(&id, &peer).await;
             Ok(())
         })
         .await
@@ -136,10 +137,11 @@ impl super::Inner {
     }
 
     /// Removes a viewer and its peer.
-    pub(super) async fn drop_viewer(&self, peer: &str) {
+    pub(super) async fn drop_viewer(&self, session: &str, peer: &str) {
         if let Err(error) = self.store.remove_viewer(peer).await {
             tracing::warn!("a viewer could not be removed: {error}");
         }
-        self.engine.close_peer(&PeerId::new(peer)).await;
+        self.close(peer).await;
+        self.held.remove_viewer(session, peer);
     }
 }

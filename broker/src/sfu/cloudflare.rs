@@ -5,6 +5,7 @@ mod api;
 mod tests;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,58 +35,125 @@ const NOT_FOUND: [Duration; 5] = [
     Duration::from_secs(2),
 ];
 
-/// Peers whose publications are remembered, so that they can be closed; the map is emptied when it is full.
+/// Operators for whom is remembered what was opened; beyond it, all is forgotten.
 const REMEMBERED: usize = 4096;
 
 /// The engine.
 pub struct Cloudflare {
     api: Api,
     events: broadcast::Sender<EngineEvent>,
-    /// What was published and pulled at an operator's session, to be closed with the bridge.
+    /// What this process has opened for operators, to be closed with the bridge.
     opened: Mutex<HashMap<PeerId, Opened>>,
+    bridges: AtomicU64,
 }
 
+/// What was opened for an operator.
 #[derive(Clone, Debug, Default)]
 struct Opened {
+    /// Tells one bridge of an operator from the next.
+    number: u64,
+    /// Publications at the operator's session.
     channels: Vec<u16>,
-    video: Option<String>,
+    /// m-sections of the operator's session: the pulled picture, the published voice.
+    tracks: Vec<String>,
+    /// Where the voice was pulled to, and its m-section there.
+    voice: Option<(PeerId, String)>,
 }
 
 impl Cloudflare {
     /// An app of Cloudflare Realtime, by its id and secret. `base` is [`BASE`] but in tests.
     pub fn new(base: &str, app: &str, secret: String) -> Self {
         let (events, _) = broadcast::channel(1);
-        Self { api: Api::new(base, app, secret), events, opened: Mutex::default() }
+        Self { api: Api::new(base, app, secret), events, opened: Mutex::default(), bridges: AtomicU64::new(0) }
     }
 
-    /// Closes what an earlier bridge left at an operator's session.
-    async fn close_operator(&self, operator: &PeerId) {
-        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner).remove(operator);
-        let Some(opened) = opened else { return };
-        self.close_channels(operator, &opened.channels).await;
-        if let Some(mid) = opened.video
-            && let Err(failure) = self.api.close_track(operator, &mid).await
-        {
-            tracing::warn!(%operator, %failure, "a pulled track may still be there");
+    /// Closes what a bridge has at an operator's session, these publications among it. What another process, or this one before it was
+    /// started anew, has opened there is asked for.
+    async fn close_operator(&self, operator: &PeerId, channels: &[u16]) -> Result<bool, EngineError> {
+        let found = self.opened.lock().unwrap_or_else(PoisonError::into_inner).remove(operator);
+        let is_known = found.is_some();
+        let mut opened = found.unwrap_or_default();
+        if opened.channels.is_empty() {
+            opened.channels.extend(channels);
         }
+        let mut failed = None;
+        if !is_known {
+            match self.patiently(|| self.api.tracks(operator)).await {
+                Ok(tracks) => opened.tracks = tracks,
+                Err(failure) => failed = Some(failure),
+            }
+        }
+        let was = !opened.channels.is_empty() || !opened.tracks.is_empty();
+        if !opened.channels.is_empty() {
+            failed = self.patiently(|| self.api.close_channels(operator, &opened.channels)).await.err().or(failed);
+        }
+        failed = self.close_tracks(&opened, operator).await.err().or(failed);
+        match failed {
+            Some(failure) => Err(failure.into_error(Leg::Operator)),
+            None => Ok(was),
+        }
+    }
+
+    /// Ends picture and voice of an operator.
+    async fn close_tracks(&self, opened: &Opened, operator: &PeerId) -> Result<(), Failure> {
+        let mut failed = None;
+        if !opened.tracks.is_empty() {
+            failed = self.patiently(|| self.api.close_tracks(operator, &opened.tracks)).await.err();
+        }
+        if let Some((robot, mid)) = &opened.voice {
+            let mids = std::slice::from_ref(mid);
+            failed = self.patiently(|| self.api.close_tracks(robot, mids)).await.err().or(failed);
+        }
+        failed.map_or(Ok(()), Err)
     }
 
     /// Closes publications; what is gone already is no error.
-    async fn close_channels(&self, peer: &PeerId, ids: &[u16]) {
+    async fn close_channels(&self, peer: &PeerId, ids: &[u16]) -> Result<(), EngineError> {
         if ids.is_empty() {
-            return;
+            return Ok(());
         }
-        if let Err(failure) = self.api.close_channels(peer, ids).await {
-            tracing::warn!(%peer, %failure, "publications may still be there");
+        let closed = self.patiently(|| self.api.close_channels(peer, ids)).await;
+        closed.map_err(|failure| failure.into_error(Leg::Unknown))
+    }
+
+    /// Asks again while the service says that it is too early. What is gone needs no closing.
+    async fn patiently<T: Default, F: Future<Output = Result<T, Failure>>>(
+        &self,
+        ask: impl Fn() -> F,
+    ) -> Result<T, Failure> {
+        let mut waits = NOT_READY.into_iter();
+        loop {
+            match ask().await {
+                Err(Failure::Transient(detail)) => match waits.next() {
+                    Some(wait) => self.api.wait(wait).await,
+                    None => return Err(Failure::Transient(detail)),
+                },
+                Err(Failure::Gone(_)) => return Ok(T::default()),
+                done => return done,
+            }
         }
     }
 
-    fn remember(&self, operator: &PeerId, change: impl FnOnce(&mut Opened)) {
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        if opened.len() >= REMEMBERED && !opened.contains_key(operator) {
-            opened.clear();
+    /// Which bridge of an operator's is the present one.
+    fn number(&self, operator: &PeerId) -> Option<u64> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(operator).map(|opened| opened.number)
+    }
+
+    /// Notes what was opened for the bridge of this number. If it is over meanwhile, it is closed at once, and the result is false.
+    async fn keep(&self, operator: &PeerId, number: Option<u64>, new: Opened) -> bool {
+        {
+            let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+            if opened.get(operator).map(|opened| opened.number) == number {
+                let kept = opened.entry(operator.clone()).or_default();
+                kept.tracks.extend(new.tracks);
+                kept.voice = new.voice.or(kept.voice.take());
+                return true;
+            }
         }
-        change(opened.entry(operator.clone()).or_default());
+        if let Err(failure) = self.close_tracks(&new, operator).await {
+            tracing::warn!(%operator, %failure, "a track that came too late may still be there");
+        }
+        false
     }
 
     /// Makes two channels on a session: published there, or from another session.
@@ -171,9 +239,17 @@ impl Engine for Cloudflare {
         previous: Option<LegIds>,
     ) -> Result<Bridge, EngineError> {
         if let Some(previous) = previous {
-            self.close_channels(robot, &[previous.state_back, previous.map]).await;
+            let stale = [previous.state_back, previous.map];
+            if let Err(error) = self.close_channels(robot, &stale).await {
+                tracing::warn!(%robot, %error, "publications may still be there");
+            }
         }
-        self.close_operator(operator).await;
+        // A session's first bridge has none before it.
+        if generation > 1
+            && let Err(error) = self.close_operator(operator, &[]).await
+        {
+            tracing::warn!(%operator, %error, "something of the bridge before may still be there");
+        }
         let (up, down) = tokio::join!(
             self.channels(operator, Leg::Operator, Direction::ToRobot, None),
             self.channels(robot, Leg::Robot, Direction::ToOperator, None),
@@ -198,39 +274,52 @@ impl Engine for Cloudflare {
         match &bridge {
             Ok(bridge) => {
                 let channels = vec![bridge.operator.cmd, bridge.operator.state];
-                self.remember(operator, |opened| opened.channels = channels);
+                let number = self.bridges.fetch_add(1, Ordering::Relaxed) + 1;
+                let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+                if opened.len() >= REMEMBERED {
+                    // What is forgotten is asked for when it is to be closed.
+                    opened.clear();
+                }
+                opened.insert(operator.clone(), Opened { number, channels, ..Opened::default() });
             }
             // All or none: what this attempt has published is closed again.
             Err(_) => {
                 let (up, down) =
                     (up.as_ref().map_or(&[][..], |ids| &ids[..]), down.as_ref().map_or(&[][..], |ids| &ids[..]));
-                tokio::join!(self.close_channels(operator, up), self.close_channels(robot, down));
+                let closed = tokio::join!(self.close_channels(operator, up), self.close_channels(robot, down));
+                if let (Err(error), _) | (_, Err(error)) = closed {
+                    tracing::warn!(%robot, %operator, %error, "publications may still be there");
+                }
             }
         }
         bridge
     }
 
-    async fn close_bridge(&self, robot: &PeerId, operator: &PeerId, bridge: &Bridge) {
-        self.remember(operator, |opened| {
-            if opened.channels.is_empty() {
-                opened.channels = vec![bridge.operator.cmd, bridge.operator.state];
-            }
-        });
-        let robot_ids = [bridge.robot.state_back, bridge.robot.map];
-        tokio::join!(self.close_operator(operator), self.close_channels(robot, &robot_ids));
+    async fn close_bridge(&self, robot: &PeerId, operator: &PeerId, bridge: &Bridge) -> Result<bool, EngineError> {
+        let (at_operator, at_robot) =
+            ([bridge.operator.cmd, bridge.operator.state], [bridge.robot.state_back, bridge.robot.map]);
+        let (operator, robot) =
+            tokio::join!(self.close_operator(operator, &at_operator), self.close_channels(robot, &at_robot));
+        robot.and(operator)
     }
 
     async fn attach_video(&self, robot: &PeerId, track: &Track, receiver: &PeerId) -> Attached {
+        let number = self.number(receiver);
         let (status, pulled) = self.pull(robot, track, receiver).await;
-        let offer = pulled.map(|(mid, offer)| {
-            self.remember(receiver, |opened| opened.video = mid);
-            offer
-        });
-        Attached { status, offer }
+        let Some((mid, offer)) = pulled else { return Attached { status, offer: None } };
+        let new = Opened { tracks: mid.into_iter().collect(), ..Opened::default() };
+        if !self.keep(receiver, number, new).await {
+            return Attached { status: VideoStatus::PullError, offer: None };
+        }
+        Attached { status, offer: Some(offer) }
     }
 
     async fn attach_audio(&self, operator: &PeerId, track: &Track, robot: &PeerId) -> Option<String> {
-        self.pull(operator, track, robot).await.1.map(|(_, offer)| offer)
+        let number = self.number(operator);
+        let (mid, offer) = self.pull(operator, track, robot).await.1?;
+        let voice = mid.map(|mid| (robot.clone(), mid));
+        let new = Opened { tracks: vec![track.mid.clone()], voice, ..Opened::default() };
+        self.keep(operator, number, new).await.then_some(offer)
     }
 
     async fn attach_viewer(&self, _robot: &PeerId, _viewer: &PeerId) -> Result<ViewerIds, EngineError> {
@@ -241,9 +330,9 @@ impl Engine for Cloudflare {
         self.api.renegotiate(peer, sdp).await.map_err(|failure| failure.into_error(Leg::Unknown))
     }
 
-    async fn close_peer(&self, peer: &PeerId) {
+    async fn close_peer(&self, peer: &PeerId) -> Result<(), EngineError> {
         // A session cannot be deleted; it ends with its connection.
-        self.close_operator(peer).await;
+        self.close_operator(peer, &[]).await.map(drop)
     }
 
     async fn inject(&self, _robot: &PeerId, _text: &str) -> Result<(), EngineError> {

@@ -136,10 +136,15 @@ impl Engine for Embedded {
         self.ask(|reply| Command::OpenBridge(core::OpenBridge { robot, operator, generation, previous, reply })).await?
     }
 
-    async fn close_bridge(&self, robot: &PeerId, operator: &PeerId, bridge: &Bridge) {
+    async fn close_bridge(&self, robot: &PeerId, operator: &PeerId, bridge: &Bridge) -> Result<bool, EngineError> {
         let (robot, operator, generation) = (robot.clone(), operator.clone(), bridge.generation);
         // An engine that has ended forwards nothing.
-        let _ = self.ask(|reply| Command::CloseBridge { robot, operator, generation, reply }).await;
+        Ok(self.ask(|reply| Command::CloseBridge { robot, operator, generation, reply }).await.unwrap_or(false))
+    }
+
+    async fn bridge_is_open(&self, robot: &PeerId, operator: &PeerId, generation: u64) -> Result<bool, EngineError> {
+        let (robot, operator) = (robot.clone(), operator.clone());
+        self.ask(|reply| Command::BridgeIsOpen { robot, operator, generation, reply }).await
     }
 
     async fn attach_video(&self, robot: &PeerId, track: &Track, receiver: &PeerId) -> Attached {
@@ -163,9 +168,11 @@ impl Engine for Embedded {
         self.ask(|reply| Command::Answer { peer, sdp, reply }).await?
     }
 
-    async fn close_peer(&self, peer: &PeerId) {
+    async fn close_peer(&self, peer: &PeerId) -> Result<(), EngineError> {
         let peer = peer.clone();
+        // An engine that has ended has no peers.
         let _ = self.ask(|reply| Command::Close { peer, reply }).await;
+        Ok(())
     }
 
     async fn inject(&self, robot: &PeerId, text: &str) -> Result<(), EngineError> {

@@ -28,6 +28,7 @@ enum Call {
     PeerState { peer: PeerId },
     OpenBridge { robot: PeerId, operator: PeerId, generation: u64, previous: Option<LegIds> },
     CloseBridge { robot: PeerId, operator: PeerId, bridge: Bridge },
+    BridgeIsOpen { robot: PeerId, operator: PeerId, generation: u64 },
     AttachVideo { robot: PeerId, track: Track, receiver: PeerId },
     AttachAudio { operator: PeerId, track: Track, robot: PeerId },
     AttachViewer { robot: PeerId, viewer: PeerId },

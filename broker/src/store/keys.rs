@@ -29,23 +29,6 @@ pub struct KeyRow {
     pub last_used_at: Option<i64>,
 }
 
-/// A key to be kept.
-#[derive(Clone, Debug)]
-pub struct NewKey<'a> {
-    /// See [`KeyRow`].
-    pub id: &'a str,
-    /// See [`KeyRow`].
-    pub owner_id: &'a str,
-    /// See [`KeyRow`].
-    pub name: &'a str,
-    /// See [`KeyRow`].
-    pub key_hash: &'a str,
-    /// See [`KeyRow`].
-    pub key_prefix: &'a str,
-    /// See [`KeyRow`].
-    pub robot_id: Option<&'a str>,
-}
-
 const COLUMNS: &str = "id, owner_id, name, key_hash, key_prefix, robot_id, created_at, last_used_at";
 
 fn key(row: &AnyRow) -> Result<KeyRow, StoreError> {
@@ -62,22 +45,22 @@ fn key(row: &AnyRow) -> Result<KeyRow, StoreError> {
 }
 
 impl Store {
-    /// Keeps a key; false if its hash is known already.
+    /// Keeps a key that was never used; false if its hash is known already.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn add_key(&self, key: &NewKey<'_>, now: i64) -> Result<bool, StoreError> {
+    pub async fn add_key(&self, key: &KeyRow) -> Result<bool, StoreError> {
         let added = sqlx::query(
             "INSERT INTO robot_keys (id, owner_id, name, key_hash, key_prefix, robot_id, created_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (key_hash) DO NOTHING",
         )
-        .bind(key.id)
-        .bind(key.owner_id)
-        .bind(key.name)
-        .bind(key.key_hash)
-        .bind(key.key_prefix)
-        .bind(key.robot_id)
-        .bind(now)
+        .bind(&key.id)
+        .bind(&key.owner_id)
+        .bind(&key.name)
+        .bind(&key.key_hash)
+        .bind(&key.key_prefix)
+        .bind(&key.robot_id)
+        .bind(key.created_at)
         .execute(&self.pool)
         .await?;
         Ok(added.rows_affected() == 1)
@@ -108,6 +91,23 @@ impl Store {
             .fetch_one(&self.pool)
             .await?;
         Ok(row.try_get("keys")?)
+    }
+
+    /// Whether anything belongs to this owner: keys, also revoked ones, or sessions.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn is_owner(&self, owner: &str) -> Result<bool, StoreError> {
+        let row = sqlx::query(
+            "SELECT (SELECT COUNT(*) FROM robot_keys WHERE owner_id = $1) \
+             + (SELECT COUNT(*) FROM sessions WHERE owner_id = $2) AS things",
+        )
+        .bind(owner)
+        .bind(owner)
+        .fetch_one(&self.pool)
+        .await?;
+        let things: i64 = row.try_get("things")?;
+        Ok(things > 0)
     }
 
     /// A key that is not revoked, by its hash.

@@ -35,6 +35,21 @@ impl Store {
         Ok(row.map(|row| row.try_get("url")).transpose()?)
     }
 
+    /// Whether another process that was there since a moment is reached in the same place, which only one of them can be.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn is_node_url_taken(&self, id: &str, url: &str, since: i64) -> Result<bool, StoreError> {
+        let row = sqlx::query("SELECT COUNT(*) AS others FROM nodes WHERE id <> $1 AND url = $2 AND seen_at >= $3")
+            .bind(id)
+            .bind(url)
+            .bind(since)
+            .fetch_one(&self.pool)
+            .await?;
+        let others: i64 = row.try_get("others")?;
+        Ok(others > 0)
+    }
+
     /// Takes a process off the list.
     ///
     /// # Errors

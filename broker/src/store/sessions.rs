@@ -24,11 +24,11 @@ fn all(rows: &[AnyRow]) -> Result<Vec<Session>, StoreError> {
 }
 
 impl Store {
-    /// Stores a new session.
+    /// Stores a new session that was asked for at `began`.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn add_session(&self, new: &NewSession, now: i64) -> Result<(), StoreError> {
+    pub async fn add_session(&self, new: &NewSession, began: i64, now: i64) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO sessions (id, row_version, owner_id, robot_id, robot_name, robot_type, transport, twist_units, \
              key_prefix, state, created_at, engine_node, last_heartbeat, safety_state, robot_peer, video_mid, video_track, \
@@ -43,7 +43,7 @@ impl Store {
         .bind(&new.transport)
         .bind(&new.twist_units)
         .bind(&new.key_prefix)
-        .bind(now)
+        .bind(began)
         .bind(&new.engine_node)
         .bind(now)
         .bind(&new.robot_peer)
@@ -80,24 +80,17 @@ impl Store {
         all(&rows)
     }
 
-    /// Other sessions of the same robot that go on.
+    /// Sessions of one robot that go on.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn earlier_sessions(
-        &self,
-        owner: &str,
-        robot_id: &str,
-        except: &str,
-    ) -> Result<Vec<Session>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT * FROM sessions WHERE owner_id = $1 AND robot_id = $2 AND id <> $3 AND state <> 'disconnected'",
-        )
-        .bind(owner)
-        .bind(robot_id)
-        .bind(except)
-        .fetch_all(&self.pool)
-        .await?;
+    pub async fn sessions_of_robot(&self, owner: &str, robot_id: &str) -> Result<Vec<Session>, StoreError> {
+        let rows =
+            sqlx::query("SELECT * FROM sessions WHERE owner_id = $1 AND robot_id = $2 AND state <> 'disconnected'")
+                .bind(owner)
+                .bind(robot_id)
+                .fetch_all(&self.pool)
+                .await?;
         all(&rows)
     }
 

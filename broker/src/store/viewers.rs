@@ -146,6 +146,21 @@ impl Store {
         rows.iter().map(viewer).collect()
     }
 
+    /// Viewers of sessions that go on and whose peers a process holds.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn viewers_at(&self, node: &str) -> Result<Vec<Viewer>, StoreError> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM viewers \
+             WHERE session_id IN (SELECT id FROM sessions WHERE state <> 'disconnected' AND engine_node = $1)"
+        )))
+        .bind(node)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(viewer).collect()
+    }
+
     /// Viewers that are silent since a moment, or whose session is over.
     ///
     /// # Errors

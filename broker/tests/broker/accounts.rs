@@ -36,6 +36,21 @@ async fn registering_is_for_brokers_that_allow_it() {
 }
 
 #[tokio::test]
+async fn nobody_registers_a_name_that_robots_belong_to() {
+    owners().await;
+}
+
+pub(crate) async fn owners() {
+    let world = world_with(|settings| settings.registration = true).await;
+    world.broker().add_key("dave@example.org", "made before his account").await.unwrap();
+    let body = json!({"email": "Dave@Example.org", "password": "long enough"});
+    let reply = world.send(world.request("POST", "/api/v1/auth/register").json(&body)).await;
+    assert_eq!(reply.status, 409, "{reply:?}");
+    // Whoever runs the broker may give him one.
+    world.broker().add_user("dave@example.org", "long enough").await.unwrap();
+}
+
+#[tokio::test]
 async fn wrong_passwords_and_unknown_names_look_alike() {
     let world = world().await;
     let log_in = async |email: &str, password: &str| {
@@ -201,6 +216,8 @@ async fn an_identity_providers_tokens_hold_if_all_of_them_is_right() {
     assert_eq!(reply, json!({"sub": ALICE, "role": "admin", "cognito_sub": "uuid-1"}));
     let plain = with("cognito:groups", json!([]));
     assert_eq!(me(&sign(&plain, "k1", Algorithm::RS256)).await.ok()["role"], "operator");
+    let shouted = with("email", json!(ALICE.to_uppercase()));
+    assert_eq!(me(&sign(&shouted, "k1", Algorithm::RS256)).await.ok()["sub"], ALICE, "one tenant, however written");
     for (claims, detail) in [
         (with("exp", json!(now - 60)), "Invalid token: expired"),
         (with("aud", json!("other")), "Invalid token: wrong audience"),

@@ -29,6 +29,16 @@ pub(crate) struct Script {
     pub(crate) robot_offer: Option<String>,
     /// How long a peer takes to be made.
     pub(crate) delay: Duration,
+    /// How long a bridge takes to be opened.
+    pub(crate) bridge_delay: Duration,
+    /// How long it takes to be told that a robot knows its ids.
+    pub(crate) told_delay: Duration,
+    /// It cannot be reached when peers and bridges are to be closed.
+    pub(crate) no_close: bool,
+    /// It has closed all bridges by itself.
+    pub(crate) no_bridges: bool,
+    /// Peers that are silent.
+    pub(crate) lost: HashSet<String>,
 }
 
 pub(crate) struct Scripted {
@@ -73,6 +83,7 @@ impl Engine for Scripted {
 
     async fn create_peer(&self, new: NewPeer) -> Result<(PeerId, String), EngineError> {
         let delay = self.script.lock().unwrap().delay;
+        self.note(format!("asked for a {:?}", new.kind));
         tokio::time::sleep(delay).await;
         if let Some(error) = self.script.lock().unwrap().no_peer.take() {
             return Err(error);
@@ -85,7 +96,12 @@ impl Engine for Scripted {
 
     async fn peer_state(&self, peer: &PeerId) -> Result<PeerState, EngineError> {
         let gone = EngineError::Gone { leg: waldo_broker::sfu::Leg::Unknown, detail: String::new() };
-        if self.has(peer.as_str()) { Ok(PeerState::Connected) } else { Err(gone) }
+        let lost = self.script.lock().unwrap().lost.contains(peer.as_str());
+        match self.has(peer.as_str()) {
+            true if lost => Ok(PeerState::Lost),
+            true => Ok(PeerState::Connected),
+            false => Err(gone),
+        }
     }
 
     async fn open_bridge(
@@ -100,14 +116,28 @@ impl Engine for Scripted {
         if let Some(error) = self.script.lock().unwrap().no_bridge.take() {
             return Err(error);
         }
+        let delay = self.script.lock().unwrap().bridge_delay;
+        tokio::time::sleep(delay).await;
         let first = 16 + 8 * u16::try_from(generation % 125).unwrap();
         let robot = LegIds { cmd: first, state: first + 1, state_back: first + 2, map: first + 3 };
         let operator = LegIds { cmd: first + 4, state: first + 5, state_back: first + 6, map: first + 7 };
         Ok(Bridge { generation, robot, operator })
     }
 
-    async fn close_bridge(&self, robot: &PeerId, operator: &PeerId, bridge: &Bridge) {
+    async fn close_bridge(&self, robot: &PeerId, operator: &PeerId, bridge: &Bridge) -> Result<bool, EngineError> {
         self.note(format!("unbridge {} {robot} {operator}", bridge.generation));
+        let script = self.script.lock().unwrap();
+        if script.no_close { Err(EngineError::Unavailable("down".to_owned())) } else { Ok(!script.no_bridges) }
+    }
+
+    async fn bridge_is_open(&self, _robot: &PeerId, _operator: &PeerId, _generation: u64) -> Result<bool, EngineError> {
+        Ok(!self.script.lock().unwrap().no_bridges)
+    }
+
+    async fn ids_told(&self, robot: &PeerId, generation: u64) {
+        self.note(format!("told {robot} {generation}"));
+        let delay = self.script.lock().unwrap().told_delay;
+        tokio::time::sleep(delay).await;
     }
 
     async fn attach_video(&self, robot: &PeerId, track: &Track, receiver: &PeerId) -> Attached {
@@ -130,9 +160,13 @@ impl Engine for Scripted {
         self.script.lock().unwrap().no_answer.take().map_or(Ok(()), Err)
     }
 
-    async fn close_peer(&self, peer: &PeerId) {
+    async fn close_peer(&self, peer: &PeerId) -> Result<(), EngineError> {
         self.note(format!("close {peer}"));
+        if self.script.lock().unwrap().no_close {
+            return Err(EngineError::Unavailable("down".to_owned()));
+        }
         self.peers.lock().unwrap().remove(peer.as_str());
+        Ok(())
     }
 
     async fn inject(&self, robot: &PeerId, text: &str) -> Result<(), EngineError> {

@@ -136,14 +136,18 @@ async fn what_happens_at_the_engine_is_taken_note_of() {
     world.bridge(&alice, &id).await.ok();
     let peer = |name: &str| PeerId::new(joined[name].as_str().unwrap());
     let tell = |event| world.engine.events.send(event).unwrap();
-    tell(EngineEvent::PeerLost { peer: peer("cf_session_id"), reason: "ice".to_owned() });
+    let lost = || EngineEvent::PeerLost { peer: peer("cf_session_id"), reason: "ice".to_owned() };
+    world.engine.set(|script| script.lost.extend([peer("cf_session_id").to_string()]));
+    tell(lost());
     let mut ack = world.beat(&id).await.ok();
     while !ack["cmd_channel_subscriber_id"].is_null() {
         ack = world.beat(&id).await.ok();
     }
     assert_eq!(world.status(&alice, &id).await["state"], "active", "the slot stays for who may come back");
+    world.engine.set(|script| script.lost.clear());
     world.bridge(&alice, &id).await.ok();
-    assert!(world.beat(&id).await.ok()["cmd_channel_subscriber_id"].is_u64());
+    // What is told late, of a peer that is back, ends no bridge that is newer.
+    tell(lost());
     tell(EngineEvent::PeerClosed { peer: peer("robot_cf_session_id") });
     loop {
         let reply = world.bridge(&alice, &id).await;
@@ -153,7 +157,96 @@ async fn what_happens_at_the_engine_is_taken_note_of() {
         }
     }
     let audit = world.operator(&alice, "GET", &format!("/sessions/{id}/audit"), Value::Null).await.ok();
-    assert!(audit.as_array().unwrap().iter().any(|entry| entry["event"] == "operator lost"), "{audit}");
+    let lost = audit.as_array().unwrap().iter().filter(|entry| entry["event"] == "operator lost");
+    assert_eq!(lost.count(), 1, "{audit}");
+}
+
+#[tokio::test]
+async fn what_the_engine_ended_while_no_broker_listened_is_found_out() {
+    unnoticed().await;
+}
+
+pub(crate) async fn unnoticed() {
+    let mut world = world().await;
+    let alice = world.log_in(ALICE).await;
+    let id = world.register().await;
+    world.join(&alice, &id).await.ok();
+    world.bridge(&alice, &id).await.ok();
+    let watch = json!({"role": "viewer", "sdp_offer": crate::client::OPERATOR_OFFER});
+    let viewer = world.operator(&alice, "POST", &format!("/sessions/{id}/join"), watch).await.ok();
+    assert!(ids(&world.beat(&id).await.ok()).iter().all(Value::is_u64));
+    world.engine.set(|script| script.no_bridges = true);
+    world.engine.peers.lock().unwrap().remove(viewer["cf_session_id"].as_str().unwrap());
+    world.restart().await;
+    for _ in 0..500 {
+        let status = world.status(&alice, &id).await;
+        if ids(&world.beat(&id).await.ok()).iter().all(Value::is_null) && status["viewers"] == 0 {
+            assert_eq!(status["operator_id"], ALICE, "the slot is theirs, and so is their peer");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the broker believes in a bridge that is closed: {}", world.beat(&id).await.text);
+}
+
+#[tokio::test]
+async fn who_could_not_be_cut_off_is_cut_off_later() {
+    unclosed().await;
+}
+
+pub(crate) async fn unclosed() {
+    let world = world_with(|settings| settings.timers.reap_every = Duration::from_millis(50)).await;
+    let alice = world.log_in(ALICE).await;
+    let id = world.register().await;
+    let peer = world.join(&alice, &id).await.ok()["cf_session_id"].as_str().unwrap().to_owned();
+    world.bridge(&alice, &id).await.ok();
+    world.engine.set(|script| script.no_close = true);
+    assert_eq!(world.leave(&alice, &id).await.ok()["state"], "idle");
+    let attempts = || world.engine.called(&format!("close {peer}")).len();
+    until("it is tried again and again", || attempts() > 3).await;
+    assert!(world.engine.has(&peer));
+    world.engine.set(|script| script.no_close = false);
+    until("the peer is gone", || !world.engine.has(&peer)).await;
+}
+
+#[tokio::test]
+async fn a_heartbeats_reply_waits_for_no_engine() {
+    let world = world().await;
+    let alice = world.log_in(ALICE).await;
+    let id = world.register().await;
+    world.join(&alice, &id).await.ok();
+    world.bridge(&alice, &id).await.ok();
+    // Longer than anybody here waits for a reply.
+    world.engine.set(|script| script.told_delay = Duration::from_secs(600));
+    for _ in 0..5 {
+        world.beat(&id).await.ok();
+    }
+    until("the engine is told", || !world.engine.called("told").is_empty()).await;
+    assert_eq!(world.engine.called("told").len(), 1, "once for each bridge");
+    world.bridge(&alice, &id).await.ok();
+    world.beat(&id).await.ok();
+    until("the engine is told again", || world.engine.called("told").len() == 2).await;
+}
+
+#[tokio::test]
+async fn of_two_registrations_of_a_robot_the_later_one_stays() {
+    let world = std::sync::Arc::new(world().await);
+    let alice = world.log_in(ALICE).await;
+    world.engine.set(|script| script.delay = Duration::from_millis(500));
+    let slow = {
+        let world = std::sync::Arc::clone(&world);
+        let body = json!({"robot_name": "Dog", "robot_id": "dog-1", "sdp_offer": ROBOT_OFFER});
+        tokio::spawn(async move { world.robot(KEY, "POST", "/sessions", body).await })
+    };
+    until("the first one is under way", || world.engine.called("asked").len() == 1).await;
+    world.engine.set(|script| script.delay = Duration::ZERO);
+    let later = world.register().await;
+    let slow = slow.await.unwrap();
+    assert_eq!((slow.status, slow.detail().as_str()), (409, "The robot has registered again meanwhile"));
+    world.beat(&later).await.ok();
+    let list = world.operator(&alice, "GET", "/sessions", Value::Null).await.ok();
+    assert_eq!((list.as_array().unwrap().len(), &list[0]["session_id"]), (1, &json!(later)));
+    assert_eq!(world.engine.peers.lock().unwrap().len(), 1, "the other peer is closed");
 }
 
 #[tokio::test]

@@ -111,8 +111,11 @@ async fn everything_holds_on_postgresql_too() {
         lifecycle::two_brokers().await;
         lifecycle::silent_operator().await;
         lifecycle::silent_robot().await;
+        lifecycle::unnoticed().await;
+        lifecycle::unclosed().await;
         viewers::watching().await;
         accounts::keys().await;
+        accounts::owners().await;
     };
     CLUSTER.scope(cluster, all).await;
 }

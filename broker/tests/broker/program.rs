@@ -1,7 +1,11 @@
 //! The program `waldo-broker` as people and scripts use it.
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::UdpSocket;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -103,4 +107,56 @@ fn mistakes_are_told_in_a_line_that_says_what_to_do() {
         assert!(!output.status.success() && text.contains(expected), "{args:?}: {text}");
         assert!(!text.contains("panicked"), "{args:?}: {text}");
     }
+}
+
+/// A check of connectivity with as many attributes as a datagram holds that a parser may have something to say about.
+fn odd_check() -> Vec<u8> {
+    let attributes: Vec<u8> =
+        [[0x00, 0x01, 0, 0], [0x00, 0x0a, 0, 0], [0x80, 0x23, 0, 0]].into_iter().cycle().take(300).flatten().collect();
+    let mut datagram = vec![0x00, 0x11];
+    datagram.extend(u16::try_from(attributes.len()).unwrap().to_be_bytes());
+    datagram.extend([0x21, 0x12, 0xa4, 0x42]);
+    datagram.extend([7; 12]);
+    datagram.extend(attributes);
+    datagram
+}
+
+/// A broker and what it logs, in lines.
+fn logging(dir: &tempfile::TempDir, log: &str) -> (Server, u16, Arc<AtomicUsize>) {
+    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let bind = format!("127.0.0.1:{port}");
+    let args = ["serve", "--listen", "127.0.0.1:0", "--sfu-bind", &bind, "--log", log];
+    let mut server = Server(program(dir, &args).spawn().unwrap());
+    let mut first = String::new();
+    BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    let (lines, errors) = (Arc::new(AtomicUsize::new(0)), BufReader::new(server.0.stderr.take().unwrap()));
+    let count = Arc::clone(&lines);
+    std::thread::spawn(move || errors.lines().for_each(|_| _ = count.fetch_add(1, Ordering::Relaxed)));
+    (server, port, lines)
+}
+
+#[test]
+fn a_strangers_datagrams_write_no_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    // Somebody who asks for it by name gets all of it, so these datagrams do arrive and are looked at.
+    let (server, port, lines) = logging(&dir, "is=warn,info");
+    let mut sent = 0;
+    while lines.load(Ordering::Relaxed) < 1000 {
+        socket.send_to(&odd_check(), ("127.0.0.1", port)).unwrap();
+        sent += 1;
+        assert!(sent < 1000, "{} lines", lines.load(Ordering::Relaxed));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    drop(server);
+    let (mut server, port, lines) = logging(&dir, "info");
+    for _ in 0..sent.max(20) {
+        socket.send_to(&odd_check(), ("127.0.0.1", port)).unwrap();
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // What it has to say it has said once it has ended in order.
+    let pid = rustix::process::Pid::from_child(&server.0);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert!(server.0.wait().unwrap().success());
+    assert!(lines.load(Ordering::Relaxed) < 50, "{} lines", lines.load(Ordering::Relaxed));
 }

@@ -2,11 +2,8 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use waldo_broker::Tls;
 
 use crate::client::{ALICE, BOB, KEY, OPERATOR_OFFER, PASSWORD, ROBOT_OFFER, world, world_with};
@@ -142,33 +139,69 @@ async fn counters_are_for_this_machine_only() {
 }
 
 #[tokio::test]
-async fn who_sends_too_slowly_is_cut_off() {
+async fn a_key_works_for_its_owner_only_and_not_after_it_was_replaced() {
     let world = world().await;
-    let address = world.broker().address();
-    let drip = async |head: &str| {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(head.as_bytes()).await.unwrap();
-        let begin = Instant::now();
-        let mut reply = Vec::new();
-        loop {
-            let mut buffer = [0; 1024];
-            match tokio::time::timeout(Duration::from_millis(500), stream.read(&mut buffer)).await {
-                Ok(Ok(0) | Err(_)) => break,
-                Ok(Ok(read)) => reply.extend_from_slice(&buffer[..read]),
-                // A byte now and then, for ever.
-                Err(_) if stream.write_all(b"x").await.is_err() => break,
-                Err(_) => {}
-            }
-            assert!(begin.elapsed() < Duration::from_secs(100), "still open");
-        }
-        String::from_utf8_lossy(&reply).into_owned()
+    let (alice, bob) = (world.log_in(ALICE).await, world.log_in(BOB).await);
+    let made = async |token: &str| {
+        let made = world.operator(token, "POST", "/keys", json!({"name": "arm", "robot_id": "arm"})).await.ok();
+        (made["id"].as_str().unwrap().to_owned(), made["api_key"].as_str().unwrap().to_owned())
     };
-    let body = "POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{";
-    let (head, body, nothing) = tokio::join!(drip("GET /health HTTP/1.1\r\nX-Slow: "), drip(body), drip("G"));
-    assert!(!head.contains("200 OK") && !nothing.contains("200 OK"), "{head} {nothing}");
-    assert!(body.contains("408"), "{body}");
-    // Others were served all the time.
-    assert_eq!(world.send(world.request("GET", "/health")).await.status, 200);
+    let (old, first) = made(&alice).await;
+    let register = async |key: &str, robot: &str| {
+        let body = json!({"robot_name": robot, "robot_id": robot, "sdp_offer": ROBOT_OFFER});
+        world.robot(key, "POST", "/sessions", body).await
+    };
+    // Two robots may share a key, and stand beside each other.
+    let one = register(&first, "arm-1").await.ok()["session_id"].as_str().unwrap().to_owned();
+    let two = register(&first, "arm-2").await.ok()["session_id"].as_str().unwrap().to_owned();
+    for id in [&one, &two] {
+        assert_eq!(world.robot(&first, "POST", &format!("/sessions/{id}/heartbeat"), json!({})).await.status, 200);
+    }
+    // A key that was found is still its owner's: whoever uses it adds robots to her, sees none of hers, and none of his own.
+    let found = register(&first, "arm-3").await.ok()["session_id"].as_str().unwrap().to_owned();
+    assert_eq!(world.status(&alice, &found).await["robot_id"], "arm-3");
+    assert_eq!(world.operator(&bob, "GET", "/sessions", Value::Null).await.ok(), json!([]));
+    let (theirs, _) = made(&bob).await;
+    assert_eq!(world.operator(&alice, "DELETE", &format!("/keys/{theirs}"), Value::Null).await.status, 404);
+    // Nobody can have a key that exists, neither again nor for another owner.
+    let plain = waldo_broker::auth::PlainKey::existing(&first).unwrap();
+    for owner in [ALICE, BOB] {
+        assert!(world.broker().keep_key(&plain, owner, "again").await.is_err(), "{owner}");
+    }
+    // Replaced: the new one goes on with the robot, the old one ends everywhere at once, also in sessions that it began.
+    let (_, second) = made(&alice).await;
+    world.operator(&alice, "DELETE", &format!("/keys/{old}"), Value::Null).await.ok();
+    for (method, call, body) in [
+        ("POST", format!("/sessions/{one}/heartbeat"), json!({})),
+        ("POST", format!("/sessions/{one}/renegotiate-robot"), json!({"sdp_answer": "v=0"})),
+        ("DELETE", format!("/sessions/{one}"), Value::Null),
+        ("POST", "/sessions".to_owned(), json!({"robot_name": "arm-1", "robot_id": "arm-1", "sdp_offer": ROBOT_OFFER})),
+        ("GET", "/sessions/turn-credentials".to_owned(), Value::Null),
+    ] {
+        let reply = world.robot(&first, method, &call, body).await;
+        assert_eq!((reply.status, reply.detail().as_str()), (401, "Invalid robot credentials"), "{method} {call}");
+    }
+    assert!(world.broker().keep_key(&plain, ALICE, "back").await.is_err(), "what is revoked stays so");
+    assert_eq!(world.robot(&second, "POST", &format!("/sessions/{one}/heartbeat"), json!({})).await.status, 200);
+    register(&second, "arm-1").await.ok();
+    assert_eq!(world.status(&alice, &one).await["state"], "disconnected");
+}
+
+#[tokio::test]
+async fn the_database_is_for_its_owner_only() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let settings = crate::client::settings(&dir);
+    let engine = Arc::new(crate::engine::Scripted::default());
+    let broker = waldo_broker::Broker::start_with(settings, engine, false).await.unwrap();
+    let files = std::fs::read_dir(dir.path()).unwrap().flatten();
+    let files: Vec<_> = files.filter(|file| file.file_name().to_string_lossy().starts_with("broker.db")).collect();
+    assert!(!files.is_empty());
+    for file in files {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600, "{file:?}");
+    }
+    broker.stop().await;
 }
 
 #[tokio::test]
@@ -176,27 +209,6 @@ async fn a_head_that_is_too_large_is_refused() {
     let world = world().await;
     let request = world.request("GET", "/health").header("X-Long", "x".repeat(60_000));
     assert_eq!(world.send(request).await.status, 431);
-}
-
-#[tokio::test]
-async fn a_connection_too_many_is_closed_and_a_place_is_free_again() {
-    let world = world_with(|settings| settings.max_connections = 2).await;
-    let address = world.broker().address();
-    let mut held = vec![TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
-    for stream in &mut held {
-        stream.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-        assert!(stream.read(&mut [0; 512]).await.unwrap() > 0);
-    }
-    let mut third = TcpStream::connect(address).await.unwrap();
-    assert_eq!(third.read(&mut [0]).await.unwrap_or(0), 0, "closed");
-    drop(held);
-    for _ in 0..500 {
-        if world.request("GET", "/health").send().await.is_ok() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("no place is free again");
 }
 
 /// Keeps what is logged.

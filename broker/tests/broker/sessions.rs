@@ -361,3 +361,18 @@ async fn an_operation_goes_on_if_its_caller_hangs_up() {
     }
     panic!("the join was left half done");
 }
+
+#[tokio::test]
+async fn stops_of_the_robot_itself_are_written_down_too() {
+    let world = world().await;
+    let alice = world.log_in(ALICE).await;
+    let id = world.register().await;
+    for state in ["nominal", "estopped", "estopped", "degraded", "nominal"] {
+        let beat = json!({ "safety_state": state });
+        world.robot(KEY, "POST", &format!("/sessions/{id}/heartbeat"), beat).await.ok();
+    }
+    let audit = world.operator(&alice, "GET", &format!("/sessions/{id}/audit"), Value::Null).await.ok();
+    let told: Vec<_> = audit.as_array().unwrap().iter().map(|entry| entry["event"].as_str().unwrap()).collect();
+    assert_eq!(told, ["register", "e-stop", "e-stop clear"], "{audit}");
+    assert_eq!(audit[1]["actor"], "robot");
+}

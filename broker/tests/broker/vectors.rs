@@ -6,6 +6,12 @@ use crate::client::{ADMIN, ALICE, BOB, KEY, OPERATOR_OFFER, ROBOT_OFFER, Reply, 
 
 const VECTORS: &str = include_str!("../../../tests/vectors/hosted.json");
 
+/// The vector of this name.
+pub(crate) fn vector(name: &str) -> Value {
+    let vectors: Vec<Value> = serde_json::from_str(VECTORS).unwrap();
+    vectors.into_iter().find(|vector| vector["name"] == name).unwrap_or_else(|| panic!("no vector {name}"))
+}
+
 /// Texts that stand for something.
 fn fill(value: &Value, robot: bool) -> Value {
     match value {
@@ -211,14 +217,7 @@ pub(crate) async fn replay() {
     let mut replayed = 0;
     for vector in vectors.iter().filter(|vector| is_rest(vector)) {
         let world = if vector["message"]["given"]["transport"] == "livekit" {
-            crate::client::world_with(|settings| {
-                settings.livekit = Some(waldo_broker::LivekitSettings {
-                    url: "wss://lk.example.org".to_owned(),
-                    api_key: "APIkey".to_owned(),
-                    api_secret: "secret".to_owned(),
-                });
-            })
-            .await
+            crate::livekit::world().await
         } else {
             world().await
         };

@@ -111,7 +111,7 @@ async fn the_next_bridge_shows_the_picture_in_the_same_section_without_a_gap() {
             assert_eq!(number, last.map_or(number, |last| last + 1), "bridge {generation}");
             last = Some(number);
         }
-        engine.close_bridge(&pair.robot_id, &pair.operator_id, &bridge).await;
+        engine.close_bridge(&pair.robot_id, &pair.operator_id, &bridge).await.unwrap();
         // Nobody sees these, so that nobody may miss them.
         for _ in 0..400 {
             pair.robot.with(|link| link.send_packet(MediaKind::Video, 1, true, &[0; 100])).await;

@@ -39,7 +39,7 @@ async fn nothing_is_forwarded_after_a_bridge_was_closed() {
     pair.operator.send("cmd_unreliable", true, "drive").await;
     assert_eq!(pair.robot.message().await.2, b"drive");
 
-    engine.close_bridge(&pair.robot_id, &pair.operator_id, &bridge).await;
+    engine.close_bridge(&pair.robot_id, &pair.operator_id, &bridge).await.unwrap();
     pair.robot.happened();
     pair.operator.happened();
     pair.operator
@@ -72,7 +72,7 @@ async fn the_picture_stops_with_the_bridge() {
     let is_packet = |happening: &Happening| matches!(happening, Happening::Packet { .. });
     pair.robot.with(send).await;
     pair.operator.next(|happening| is_packet(&happening).then_some(())).await;
-    engine.close_bridge(&pair.robot_id, &pair.operator_id, &bridge).await;
+    engine.close_bridge(&pair.robot_id, &pair.operator_id, &bridge).await.unwrap();
     pair.operator.happened();
     for _ in 0..10 {
         pair.robot.with(send).await;
@@ -93,7 +93,8 @@ async fn the_robot_learns_of_an_operator_who_falls_silent() {
     pair.operator.with(|link| link.cut()).await;
     let cut = Instant::now();
     let (_, binary, data) = pair.robot.message().await;
-    assert_eq!((binary, data.as_slice()), (false, &br#"{"type":"operator_lost","reason":"ice"}"#[..]));
+    let told: serde_json::Value = serde_json::from_slice(&data).unwrap();
+    assert_eq!((binary, told), (false, serde_json::json!({"type": "operator_lost", "reason": "ice"})));
     assert!(cut.elapsed() < Duration::from_secs(5), "{:?}", cut.elapsed());
     event(&mut events, |event| matches!(event, EngineEvent::BridgeClosed { generation: 1, .. })).await;
     let lost = EngineEvent::PeerLost { peer: pair.operator_id.clone(), reason: "ice".to_owned() };
@@ -122,7 +123,8 @@ async fn the_robot_learns_at_once_of_an_operator_who_hangs_up() {
     open(&robot, bridge.robot).await;
     robot.send("state_reliable_back", true, "here").await;
     operator.close().await;
-    assert_eq!(robot.message().await.2, br#"{"type":"operator_lost","reason":"dtls"}"#);
+    let told: serde_json::Value = serde_json::from_slice(&robot.message().await.2).unwrap();
+    assert_eq!(told, serde_json::json!({"type": "operator_lost", "reason": "dtls"}));
     event(&mut events, |event| *event == EngineEvent::PeerClosed { peer: operator_id.clone() }).await;
     let gone = engine.open_bridge(&robot_id, &operator_id, 2, None).await;
     assert!(matches!(gone, Err(EngineError::Gone { leg: Leg::Operator, .. })), "{gone:?}");
@@ -241,7 +243,7 @@ async fn a_robot_that_asked_for_it_is_told_its_ids_at_once() {
     assert_eq!(update["type"], "bridge_update");
     assert_eq!(update["generation"], 7);
     assert_eq!(update["ids"]["state_channel_subscriber_id"], bridge.robot.state);
-    engine.close_bridge(&robot_id, &operator_id, &bridge).await;
+    engine.close_bridge(&robot_id, &operator_id, &bridge).await.unwrap();
     let update: serde_json::Value = serde_json::from_slice(&robot.message().await.2).unwrap();
     assert!(update["ids"]["state_channel_subscriber_id"].is_null());
 }

@@ -32,7 +32,7 @@ async fn what_was_bridged_goes_on_when_the_broker_dies_and_is_known_to_the_next(
 
     let second = Client::new(&url, SECRET);
     assert_eq!(second.peer_state(&pair.robot_id).await, Ok(PeerState::Connected));
-    second.close_bridge(&pair.robot_id, &pair.operator_id, &bridge).await;
+    assert_eq!(second.close_bridge(&pair.robot_id, &pair.operator_id, &bridge).await, Ok(true));
     pair.bridge(&second, 2).await;
     pair.robot.send("state_reliable_back", true, "again").await;
     assert_eq!(pair.operator.message().await.2, b"again");
@@ -55,7 +55,7 @@ async fn events_and_errors_come_through() {
     assert!(matches!(failed, Err(EngineError::Gone { leg: Leg::Operator, .. })), "{failed:?}");
     let nobody = PeerId::new("nobody");
     assert!(matches!(client.peer_state(&nobody).await, Err(EngineError::Gone { .. })));
-    client.close_peer(&nobody).await;
+    client.close_peer(&nobody).await.unwrap();
     let (_, offer) = Peer::operator();
     let malformed = client.create_peer(crate::new(PeerKind::Robot, "a", offer.replace("m=", "n="))).await;
     assert!(matches!(malformed, Err(EngineError::Malformed(_))), "{malformed:?}");

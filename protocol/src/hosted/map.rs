@@ -1,7 +1,8 @@
 //! Maps on their way from a grid of cells to a small picture.
 
-/// No message of the map channel may be longer, bytes; longer ones are dropped, or made of a coarser map.
-pub const MAX_MAP_MESSAGE: usize = 32 * 1024;
+/// No message of the map channel that we send is longer, bytes: a larger map is made coarser. Some SFUs lose messages from
+/// 16 KiB on.
+pub const MAX_MAP_MESSAGE: usize = 16 * 1024 - 1;
 
 /// Finer cells are put together before a map is sent, metres.
 pub const MIN_CELL: f64 = 0.1;

@@ -51,7 +51,12 @@ fn a_registration_is_answered_as_robots_read_it() {
         written(&reply),
         json!({ "session_id": "s", "cf_session_id": "c", "sdp_answer": "v=0", "ice_servers": [] })
     );
-    assert!(refused::<RegisteredRobot>(json!({ "session_id": "s", "cf_session_id": null, "sdp_answer": "v=0" })));
+    // A robot needs session and answer, and nothing else can keep it away.
+    let least: RegisteredRobot =
+        read(json!({ "session_id": "s", "cf_session_id": null, "sdp_answer": "v=0", "ice_servers": "none" }));
+    assert_eq!((least.session_id.as_str(), least.ice_servers.len()), ("s", 0));
+    assert!(refused::<RegisteredRobot>(json!({ "session_id": "s", "cf_session_id": "c" })));
+    assert!(refused::<RegisteredRobot>(json!({ "session_id": null, "sdp_answer": "v=0" })));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! What `waldo serve` runs, as a process under test: it tells the number of its tasks for each line on standard input,
-//! and ends with it, so that it never outlives whoever started it.
+//! What `waldo serve` runs, as a process under test: for each line on standard input it tells the number of its tasks and
+//! the bytes that it has allocated, and ends with it, so that it never outlives whoever started it.
 
 use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
@@ -43,9 +43,18 @@ async fn answer(runtime: Handle) -> Result<()> {
     std::thread::spawn(move || {
         let told = io::stdin().lock().lines().try_for_each(|line| {
             line?;
-            writeln!(io::stdout(), "tasks {}", runtime.metrics().num_alive_tasks())
+            writeln!(io::stdout(), "tasks {} bytes {}", runtime.metrics().num_alive_tasks(), allocated())
         });
         let _ = ended.send(told);
     });
     Ok(end.await??)
+}
+
+/// Bytes of all threads that are allocated and not freed, those of libraries in C included. What the allocator keeps of freed
+/// memory is not among them.
+#[expect(unsafe_code, reason = "a call of the C library")]
+fn allocated() -> usize {
+    // SAFETY: it only reads the allocator's own counters, under its locks.
+    let counters = unsafe { nix::libc::mallinfo2() };
+    counters.uordblks + counters.hblkhd
 }

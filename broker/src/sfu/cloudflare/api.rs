@@ -19,6 +19,9 @@ const LONG: Duration = Duration::from_secs(30);
 /// Sessions that are known to be in use at a time; idle ones are forgotten when there are more.
 const LOCKS: usize = 1024;
 
+/// Tracks that one call may name.
+const TRACKS: usize = 64;
+
 pub(super) struct Api {
     short: reqwest::Client,
     long: reqwest::Client,
@@ -107,6 +110,11 @@ impl Item {
             description,
         }))
     }
+}
+
+/// Whether there was nothing to close.
+fn is_gone(failure: &Failure) -> bool {
+    matches!(failure, Failure::Item { code, .. } if code == "close_track_error")
 }
 
 /// What an error code says, if it is one that can pass or that ends the session.
@@ -198,11 +206,7 @@ impl Api {
     pub(super) async fn close_channels(&self, peer: &PeerId, ids: &[u16]) -> Result<(), Failure> {
         let channels: Vec<Value> = ids.iter().map(|id| json!({ "id": id })).collect();
         let reply = self.change(peer, Method::PUT, "datachannels/close", json!({ "dataChannels": channels })).await?;
-        let is_gone = |failure: &Failure| matches!(failure, Failure::Item { code, .. } if code == "close_track_error");
-        match reply.data_channels.iter().filter_map(Item::failure).find(|failure| !is_gone(failure)) {
-            Some(failure) => Err(failure),
-            None => Ok(()),
-        }
+        reply.data_channels.iter().filter_map(Item::failure).find(|failure| !is_gone(failure)).map_or(Ok(()), Err)
     }
 
     /// Makes a track that was negotiated visible to other sessions.
@@ -228,9 +232,17 @@ impl Api {
         Ok((reply.session_description.map(|description| description.sdp), mid))
     }
 
-    pub(super) async fn close_track(&self, peer: &PeerId, mid: &str) -> Result<(), Failure> {
-        let body = json!({ "tracks": [{ "mid": mid }], "force": true });
-        self.change(peer, Method::PUT, "tracks/close", body).await.map(drop)
+    /// Ends tracks by their m-sections; what is gone already is no error.
+    pub(super) async fn close_tracks(&self, peer: &PeerId, mids: &[String]) -> Result<(), Failure> {
+        let tracks: Vec<Value> = mids.iter().map(|mid| json!({ "mid": mid })).collect();
+        let reply = self.change(peer, Method::PUT, "tracks/close", json!({ "tracks": tracks, "force": true })).await?;
+        reply.tracks.iter().filter_map(Item::failure).find(|failure| !is_gone(failure)).map_or(Ok(()), Err)
+    }
+
+    /// The m-sections of all tracks of a session, published and pulled.
+    pub(super) async fn tracks(&self, peer: &PeerId) -> Result<Vec<String>, Failure> {
+        let reply = self.call(&self.short, Method::GET, &format!("/sessions/{peer}"), None).await?;
+        Ok(reply.tracks.into_iter().filter_map(|item| item.mid).take(TRACKS).collect())
     }
 
     pub(super) async fn renegotiate(&self, peer: &PeerId, answer: &str) -> Result<(), Failure> {

@@ -1,216 +1,12 @@
 //! The engine against a service that knows the calls of the specification and no others.
 
-use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+mod service;
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
 
+use self::service::Fake;
 use super::*;
 use crate::sfu::PeerKind;
-
-/// What the service has been asked, and what it says next instead of what it would say.
-#[derive(Default)]
-struct Service {
-    requests: Vec<(String, String, Value)>,
-    scripted: Vec<(String, u16, Value)>,
-    sessions: HashMap<String, Session>,
-    next: u16,
-}
-
-#[derive(Default)]
-struct Session {
-    published: HashMap<String, u16>,
-    tracks: HashSet<String>,
-}
-
-struct Fake {
-    service: Arc<Mutex<Service>>,
-    address: SocketAddr,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Fake {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Fake {
-    async fn start() -> Self {
-        let service = Arc::new(Mutex::new(Service::default()));
-        for name in ["op-sess", "rb-sess"] {
-            service.lock().unwrap().sessions.insert(name.to_owned(), Session::default());
-        }
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&service));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { service, address, task }
-    }
-
-    fn engine(&self) -> Cloudflare {
-        Cloudflare::new(&format!("http://{}/v1", self.address), "app", "app-secret".to_owned())
-    }
-
-    /// The next request whose path ends so gets this reply.
-    fn script(&self, path: &str, status: u16, body: Value) {
-        self.service.lock().unwrap().scripted.push((path.to_owned(), status, body));
-    }
-
-    fn requests(&self) -> Vec<(String, String, Value)> {
-        std::mem::take(&mut self.service.lock().unwrap().requests)
-    }
-
-    fn published(&self, session: &str) -> usize {
-        self.service.lock().unwrap().sessions[session].published.len()
-    }
-}
-
-async fn answer(
-    State(service): State<Arc<Mutex<Service>>>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> (StatusCode, axum::Json<Value>) {
-    let refuse = |status: u16, code: &str| {
-        let body = json!({ "errorCode": code, "errorDescription": "refused by the test" });
-        (StatusCode::from_u16(status).unwrap(), axum::Json(body))
-    };
-    if headers.get("authorization").is_none_or(|value| value != "Bearer app-secret") {
-        return refuse(401, "unauthorized");
-    }
-    let Some(path) = uri.path().strip_prefix("/v1/apps/app") else { return refuse(404, "not_found") };
-    let body: Value = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap_or(Value::Null) };
-    let mut service = service.lock().unwrap();
-    service.requests.push((method.to_string(), path.to_owned(), body.clone()));
-    if let Some(index) = service.scripted.iter().position(|(end, ..)| path.ends_with(end.as_str())) {
-        let (_, status, body) = service.scripted.remove(index);
-        return (StatusCode::from_u16(status).unwrap(), axum::Json(body));
-    }
-    match service.answer(method.as_str(), path, &body) {
-        Ok((status, body)) => (StatusCode::from_u16(status).unwrap(), axum::Json(body)),
-        Err((status, code)) => refuse(status, code),
-    }
-}
-
-type Answer = Result<(u16, Value), (u16, &'static str)>;
-
-/// The members of an object, if there are no others.
-fn only<'a>(value: &'a Value, members: &[&str]) -> Result<&'a Value, (u16, &'static str)> {
-    let object = value.as_object().ok_or((400, "decoding_error"))?;
-    if object.keys().all(|key| members.contains(&key.as_str())) { Ok(value) } else { Err((400, "invalid_params")) }
-}
-
-fn text<'a>(value: &'a Value, member: &str) -> Result<&'a str, (u16, &'static str)> {
-    value[member].as_str().ok_or((400, "invalid_params"))
-}
-
-impl Service {
-    fn answer(&mut self, method: &str, path: &str, body: &Value) -> Answer {
-        if (method, path) == ("POST", "/sessions/new") {
-            let description = only(&only(body, &["sessionDescription"])?["sessionDescription"], &["type", "sdp"])?;
-            if text(description, "type")? != "offer" {
-                return Err((400, "invalid_session_description"));
-            }
-            self.next += 1;
-            let id = format!("sess-{}", self.next);
-            self.sessions.insert(id.clone(), Session::default());
-            let answer = json!({ "type": "answer", "sdp": "<answer>" });
-            return Ok((201, json!({ "sessionId": id, "sessionDescription": answer })));
-        }
-        let mut parts = path.trim_start_matches("/sessions/").splitn(2, '/');
-        let (session, what) = (parts.next().unwrap_or_default().to_owned(), parts.next().unwrap_or_default());
-        if !self.sessions.contains_key(&session) {
-            return Err((410, "session_error"));
-        }
-        match (method, what) {
-            ("GET", "") => Ok((200, json!({ "tracks": [], "dataChannels": [] }))),
-            ("POST", "datachannels/new") => self.new_channels(&session, body),
-            ("PUT", "datachannels/close") => self.close_channels(&session, body),
-            ("POST", "tracks/new") => self.new_tracks(&session, body),
-            ("PUT", "tracks/close") => only(body, &["tracks", "force"]).map(|_| (200, json!({ "tracks": [] }))),
-            ("PUT", "renegotiate") => {
-                let description = only(&only(body, &["sessionDescription"])?["sessionDescription"], &["type", "sdp"])?;
-                if text(description, "type")? == "answer" { Ok((200, json!({}))) } else { Err((400, "invalid_params")) }
-            }
-            _ => Err((404, "not_found")),
-        }
-    }
-
-    fn new_channels(&mut self, session: &str, body: &Value) -> Answer {
-        let channels = only(body, &["dataChannels"])?["dataChannels"].as_array().ok_or((400, "decoding_error"))?;
-        let remote = channels.first().is_some_and(|channel| channel["location"] == "remote");
-        let mut items = Vec::new();
-        for channel in channels {
-            only(channel, &["location", "sessionId", "dataChannelName", "ordered", "maxRetransmits"])?;
-            if (channel["location"] == "remote") != remote {
-                return Err((400, "invalid_params"));
-            }
-            let name = text(channel, "dataChannelName")?;
-            self.next += 1;
-            let id = self.next;
-            let of = if remote { text(channel, "sessionId")? } else { session };
-            let published = &mut self.sessions.get_mut(of).ok_or((410, "session_error"))?.published;
-            let failure = match (remote, published.contains_key(name)) {
-                (true, false) => Some("not_found_track_error"),
-                (false, true) => Some("repeated_local_track_error"),
-                _ => None,
-            };
-            if !remote && failure.is_none() {
-                published.insert(name.to_owned(), id);
-            }
-            items.push(match failure {
-                Some(code) => json!({ "location": channel["location"], "dataChannelName": name, "errorCode": code }),
-                None => json!({ "location": channel["location"], "dataChannelName": name, "id": id }),
-            });
-        }
-        items.reverse();
-        Ok((200, json!({ "dataChannels": items })))
-    }
-
-    fn close_channels(&mut self, session: &str, body: &Value) -> Answer {
-        let channels = only(body, &["dataChannels"])?["dataChannels"].as_array().ok_or((400, "decoding_error"))?;
-        let published = &mut self.sessions.get_mut(session).ok_or((410, "session_error"))?.published;
-        let mut items = Vec::new();
-        for channel in channels {
-            let id = only(channel, &["id"])?["id"].as_u64().ok_or((400, "invalid_params"))?;
-            let before = published.len();
-            published.retain(|_, published| u64::from(*published) != id);
-            let gone = published.len() == before;
-            items.push(if gone { json!({ "id": id, "errorCode": "close_track_error" }) } else { json!({ "id": id }) });
-        }
-        Ok((200, json!({ "dataChannels": items })))
-    }
-
-    fn new_tracks(&mut self, session: &str, body: &Value) -> Answer {
-        let tracks = only(body, &["tracks"])?["tracks"].as_array().ok_or((400, "decoding_error"))?;
-        let track = tracks.first().ok_or((400, "invalid_params"))?;
-        let name = text(track, "trackName")?.to_owned();
-        if track["location"] == "local" {
-            let mid = text(only(track, &["location", "mid", "trackName"])?, "mid")?;
-            let new = self.sessions.get_mut(session).ok_or((410, "session_error"))?.tracks.insert(name.clone());
-            let mut item = json!({ "mid": mid, "trackName": name });
-            if !new {
-                item["errorCode"] = "repeated_local_track_error".into();
-            }
-            return Ok((200, json!({ "requiresImmediateRenegotiation": false, "tracks": [item] })));
-        }
-        let of = text(only(track, &["location", "sessionId", "trackName"])?, "sessionId")?;
-        if !self.sessions.get(of).is_some_and(|session| session.tracks.contains(&name)) {
-            return Ok((200, json!({ "tracks": [{ "trackName": name, "errorCode": "not_found_track_error" }] })));
-        }
-        let offer = json!({ "type": "offer", "sdp": "<offer>" });
-        let item = json!({ "mid": "3", "trackName": name });
-        Ok((200, json!({ "requiresImmediateRenegotiation": true, "tracks": [item], "sessionDescription": offer })))
-    }
-}
 
 fn vector(name: &str) -> Value {
     let vectors: Vec<Value> = serde_json::from_str(include_str!("../../../../tests/vectors/hosted.json")).unwrap();
@@ -282,7 +78,7 @@ async fn bridges_can_follow_one_another_and_leave_nothing_behind() {
         let bridge = engine.open_bridge(&robot, &operator, generation, previous).await.unwrap();
         previous = Some(bridge.robot);
         if generation == 3 {
-            engine.close_bridge(&robot, &operator, &bridge).await;
+            engine.close_bridge(&robot, &operator, &bridge).await.unwrap();
         }
     }
     assert_eq!((fake.published("op-sess"), fake.published("rb-sess")), (0, 0));
@@ -385,12 +181,80 @@ async fn the_picture_is_published_and_pulled_with_the_bodies_of_the_vector() {
     // Published already, it is pulled all the same.
     assert_eq!(engine.attach_video(&robot, &camera(), &operator).await.status, VideoStatus::Ok);
     fake.requests();
-    engine.close_peer(&operator).await;
+    engine.close_peer(&operator).await.unwrap();
     let (_, path, body) = fake.requests().remove(0);
     assert_eq!(
         (path.as_str(), body),
-        ("/sessions/op-sess/tracks/close", json!({ "tracks": [{ "mid": "3" }], "force": true }))
+        ("/sessions/op-sess/tracks/close", json!({ "tracks": [{ "mid": "3" }, { "mid": "3" }], "force": true }))
     );
+}
+
+#[tokio::test]
+async fn picture_and_voice_end_with_the_bridge_also_if_another_process_opened_them() {
+    let fake = Fake::start().await;
+    let (robot, operator) = peers();
+    let engine = fake.engine();
+    let bridge = engine.open_bridge(&robot, &operator, 1, None).await.unwrap();
+    let voice = Track { mid: "1".to_owned(), name: "mic".to_owned() };
+    engine.attach_video(&robot, &camera(), &operator).await;
+    engine.attach_audio(&operator, &voice, &robot).await.unwrap();
+    fake.requests();
+    let closed = |fake: &Fake| -> Vec<(String, Value)> {
+        let requests = fake.requests().into_iter();
+        requests.filter(|(_, path, _)| path.ends_with("tracks/close")).map(|(_, path, body)| (path, body)).collect()
+    };
+    engine.close_bridge(&robot, &operator, &bridge).await.unwrap();
+    let mids = |mids: &[&str]| {
+        let tracks: Vec<Value> = mids.iter().map(|mid| json!({ "mid": mid })).collect();
+        json!({ "tracks": tracks, "force": true })
+    };
+    assert_eq!(
+        closed(&fake),
+        [
+            ("/sessions/op-sess/tracks/close".to_owned(), mids(&["3", "1"])),
+            ("/sessions/rb-sess/tracks/close".to_owned(), mids(&["3"])),
+        ]
+    );
+    // A process that knows of nothing asks the service.
+    let listed = json!({ "tracks": [{ "mid": "4", "status": "active" }, { "mid": "5", "status": "active" }] });
+    fake.script("/sessions/op-sess", 200, listed);
+    fake.engine().close_bridge(&robot, &operator, &bridge).await.unwrap();
+    assert_eq!(closed(&fake), [("/sessions/op-sess/tracks/close".to_owned(), mids(&["4", "5"]))]);
+}
+
+#[tokio::test]
+async fn a_picture_that_comes_after_the_end_is_closed_at_once() {
+    let fake = Fake::start().await;
+    let (robot, operator) = peers();
+    let engine = fake.engine();
+    let bridge = engine.open_bridge(&robot, &operator, 1, None).await.unwrap();
+    let number = engine.number(&operator);
+    engine.close_bridge(&robot, &operator, &bridge).await.unwrap();
+    fake.requests();
+    let late = Opened { tracks: vec!["3".to_owned()], ..Opened::default() };
+    assert!(!engine.keep(&operator, number, late).await);
+    let (_, path, body) = fake.requests().remove(0);
+    assert_eq!((path.as_str(), &body["tracks"][0]["mid"]), ("/sessions/op-sess/tracks/close", &json!("3")));
+}
+
+#[tokio::test]
+async fn what_cannot_be_closed_is_tried_again_and_told() {
+    let fake = Fake::start().await;
+    let (robot, operator) = peers();
+    let engine = fake.engine();
+    let bridge = engine.open_bridge(&robot, &operator, 1, None).await.unwrap();
+    for _ in 0..2 {
+        fake.script("op-sess/datachannels/close", 425, json!({}));
+    }
+    assert_eq!(engine.close_bridge(&robot, &operator, &bridge).await, Ok(true));
+    assert_eq!(engine.api.waited.lock().unwrap().len(), 2);
+    let bridge = engine.open_bridge(&robot, &operator, 2, None).await.unwrap();
+    fake.script("op-sess/datachannels/close", 503, json!({}));
+    let failed = engine.close_bridge(&robot, &operator, &bridge).await;
+    assert!(matches!(failed, Err(EngineError::Unavailable(_))), "{failed:?}");
+    // Somebody who is gone has nothing open.
+    fake.script("/sessions/op-sess", 410, json!({}));
+    assert_eq!(engine.close_peer(&operator).await, Ok(()));
 }
 
 #[tokio::test]

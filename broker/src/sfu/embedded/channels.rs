@@ -110,6 +110,12 @@ impl Leg {
         self.outlets.iter().find(|outlet| outlet.channel == channel).map(|outlet| outlet.label)
     }
 
+    /// Whether a channel stands: the other side has not closed it.
+    pub(super) fn is_open(&self, rtc: &mut Rtc, label: ChannelLabel) -> bool {
+        let outlet = self.outlets.iter().find(|outlet| outlet.label == label);
+        outlet.is_some_and(|outlet| rtc.channel(outlet.channel).is_some())
+    }
+
     pub(super) fn ids(&self) -> LegIds {
         LegIds {
             cmd: self.id(ChannelLabel::CmdUnreliable),

@@ -39,8 +39,8 @@ impl Client {
     /// The engine at this URL, `http://host:port`. It need not run yet. Must be called inside of a Tokio runtime.
     pub fn new(url: &str, secret: &str) -> Self {
         let remote = Arc::new(Remote {
-            calls: http::client(PATIENCE),
-            polls: http::client(Duration::from_secs(POLL) + PATIENCE),
+            calls: http::inside(PATIENCE),
+            polls: http::inside(Duration::from_secs(POLL) + PATIENCE),
             url: url.trim_end_matches('/').to_owned(),
             secret: secret.to_owned(),
         });
@@ -56,7 +56,11 @@ impl Client {
 
 impl Remote {
     async fn call<T: DeserializeOwned>(&self, call: &Call) -> Result<T, EngineError> {
-        let unavailable = |error: reqwest::Error| EngineError::Unavailable(format!("the SFU process: {error}"));
+        // Callers of the broker see the sentence; where the process is, is for the log.
+        let unavailable = |error: reqwest::Error| {
+            tracing::warn!(error = %error, "the SFU process");
+            EngineError::Unavailable("the SFU process does not answer".to_owned())
+        };
         let request = self.calls.post(format!("{}/v1/call", self.url)).bearer_auth(&self.secret).json(call);
         let reply = request.send().await.map_err(unavailable)?;
         match reply.status() {
@@ -75,8 +79,8 @@ impl Remote {
                 Ok(news) => {
                     pause = RETRY.0;
                     let other = known.as_ref().is_some_and(|(process, _)| *process != news.process);
-                    // Nobody may listen; the broker asks for states when it starts to.
-                    if other || news.missed {
+                    // At first nobody knows what happened before, nor what another process has of it all.
+                    if known.is_none() || other || news.missed {
                         let _ = events.send(EngineEvent::Missed);
                     }
                     for event in news.events {
@@ -125,11 +129,14 @@ impl Engine for Client {
         self.call(&Call::OpenBridge { robot, operator, generation, previous }).await
     }
 
-    async fn close_bridge(&self, robot: &PeerId, operator: &PeerId, bridge: &Bridge) {
-        let call = Call::CloseBridge { robot: robot.clone(), operator: operator.clone(), bridge: *bridge };
-        if let Err(error) = self.call::<()>(&call).await {
-            tracing::warn!(%robot, %error, "a bridge may still be open");
-        }
+    async fn close_bridge(&self, robot: &PeerId, operator: &PeerId, bridge: &Bridge) -> Result<bool, EngineError> {
+        let (robot, operator) = (robot.clone(), operator.clone());
+        self.call(&Call::CloseBridge { robot, operator, bridge: *bridge }).await
+    }
+
+    async fn bridge_is_open(&self, robot: &PeerId, operator: &PeerId, generation: u64) -> Result<bool, EngineError> {
+        let (robot, operator) = (robot.clone(), operator.clone());
+        self.call(&Call::BridgeIsOpen { robot, operator, generation }).await
     }
 
     async fn attach_video(&self, robot: &PeerId, track: &Track, receiver: &PeerId) -> Attached {
@@ -156,10 +163,8 @@ impl Engine for Client {
         self.call(&Call::SubmitAnswer { peer: peer.clone(), sdp: sdp.to_owned() }).await
     }
 
-    async fn close_peer(&self, peer: &PeerId) {
-        if let Err(error) = self.call::<()>(&Call::ClosePeer { peer: peer.clone() }).await {
-            tracing::warn!(%peer, %error, "a peer may still be there");
-        }
+    async fn close_peer(&self, peer: &PeerId) -> Result<(), EngineError> {
+        self.call(&Call::ClosePeer { peer: peer.clone() }).await
     }
 
     async fn inject(&self, robot: &PeerId, text: &str) -> Result<(), EngineError> {

@@ -124,17 +124,16 @@ async fn call(State(service): State<Arc<Service>>, Json(call): Json<Call>) -> Re
             engine.open_bridge(&robot, &operator, generation, previous).await.and_then(reply)
         }
         Call::CloseBridge { robot, operator, bridge } => {
-            engine.close_bridge(&robot, &operator, &bridge).await;
-            Ok(Value::Null)
+            engine.close_bridge(&robot, &operator, &bridge).await.and_then(reply)
+        }
+        Call::BridgeIsOpen { robot, operator, generation } => {
+            engine.bridge_is_open(&robot, &operator, generation).await.and_then(reply)
         }
         Call::AttachVideo { robot, track, receiver } => reply(engine.attach_video(&robot, &track, &receiver).await),
         Call::AttachAudio { operator, track, robot } => reply(engine.attach_audio(&operator, &track, &robot).await),
         Call::AttachViewer { robot, viewer } => engine.attach_viewer(&robot, &viewer).await.and_then(reply),
         Call::SubmitAnswer { peer, sdp } => engine.submit_answer(&peer, &sdp).await.and_then(reply),
-        Call::ClosePeer { peer } => {
-            engine.close_peer(&peer).await;
-            Ok(Value::Null)
-        }
+        Call::ClosePeer { peer } => engine.close_peer(&peer).await.and_then(reply),
         Call::Inject { robot, text } => engine.inject(&robot, &text).await.and_then(reply),
         Call::IdsTold { robot, generation } => {
             engine.ids_told(&robot, generation).await;

@@ -20,17 +20,18 @@ impl Store {
         Ok(set.rows_affected() == 1)
     }
 
-    /// Takes the marker of the operator's offer, so that one of several answers gets it.
+    /// Takes the marker of this offer to the operator, so that one of several answers gets it.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn take_video_offer(&self, id: &str, row_version: i64) -> Result<bool, StoreError> {
+    pub async fn take_video_offer(&self, id: &str, generation: i64, offer: &str) -> Result<bool, StoreError> {
         let taken = sqlx::query(
             "UPDATE sessions SET video_offer = NULL, row_version = row_version + 1 \
-             WHERE id = $1 AND row_version = $2 AND video_offer IS NOT NULL",
+             WHERE id = $1 AND bridge_generation = $2 AND video_offer = $3",
         )
         .bind(id)
-        .bind(row_version)
+        .bind(generation)
+        .bind(offer)
         .execute(&self.pool)
         .await?;
         Ok(taken.rows_affected() == 1)
@@ -72,17 +73,18 @@ impl Store {
         Ok(set.rows_affected() == 1)
     }
 
-    /// Takes the robot's offer, so that one of several answers gets it.
+    /// Takes the marker of this offer to the robot, so that one of several answers gets it.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn take_robot_offer(&self, id: &str, row_version: i64) -> Result<bool, StoreError> {
+    pub async fn take_robot_offer(&self, id: &str, generation: i64, offer: &str) -> Result<bool, StoreError> {
         let taken = sqlx::query(
             "UPDATE sessions SET robot_offer = NULL, robot_offer_at = NULL, row_version = row_version + 1 \
-             WHERE id = $1 AND row_version = $2 AND robot_offer IS NOT NULL",
+             WHERE id = $1 AND bridge_generation = $2 AND robot_offer = $3",
         )
         .bind(id)
-        .bind(row_version)
+        .bind(generation)
+        .bind(offer)
         .execute(&self.pool)
         .await?;
         Ok(taken.rows_affected() == 1)

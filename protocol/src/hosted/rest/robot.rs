@@ -1,5 +1,6 @@
 //! What a robot asks of the broker.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::IceServer;
@@ -58,16 +59,23 @@ pub enum Transport {
 pub struct RegisteredRobot {
     /// UUID of the session.
     pub session_id: String,
-    /// The robot's peer at the SFU.
+    /// The robot's peer at the SFU. Robots need it for nothing, so it may be missing.
+    #[serde(default, deserialize_with = "readable")]
     pub cf_session_id: String,
     /// A whole answer.
     pub sdp_answer: String,
-    /// Comes too late to be used.
-    #[serde(default)]
+    /// Comes too late to be used; whatever cannot be read counts as none.
+    #[serde(default, deserialize_with = "readable")]
     pub ice_servers: Vec<IceServer>,
     /// Extensions of the broker.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ext: Vec<String>,
+}
+
+/// A value, or the default in place of one that is something else.
+fn readable<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(deserializer: D) -> Result<T, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
 /// `POST /sessions/{id}/heartbeat`. Figures that are not known are null.

@@ -3,9 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
 use str0m::channel::ChannelId;
-use waldo_protocol::hosted::{ChannelLabel, Direction};
+use waldo_protocol::hosted::{BridgeUpdate, ChannelLabel, Direction};
 
 use super::{Core, is_private};
 use crate::sfu::embedded::channels::{Leg, Message, Sent};
@@ -170,6 +169,33 @@ impl Core {
         }
     }
 
+    /// Says something to a robot before all else that waits for it. What a robot may not hear yet, as its channel is not open there,
+    /// it is told again when that is.
+    ///
+    /// # Errors
+    /// `Refused` if the robot has closed its channel.
+    pub(super) fn say_first(&mut self, robot: u64, text: &str, now: Instant) -> Result<Sent, EngineError> {
+        let message = || Message { binary: false, data: text.as_bytes().to_vec() };
+        let peer = self.peers.get_mut(&robot);
+        let is_open = peer.and_then(|peer| {
+            peer.guard(|peer| {
+                let leg = peer.leg.as_ref();
+                leg.is_some_and(|leg| leg.is_open(&mut peer.rtc, ChannelLabel::StateReliable))
+            })
+        });
+        let held = self.bridges.get_mut(&robot).and_then(|bridged| bridged.held.as_mut());
+        let waits = held.is_some();
+        if let Some(held) = held {
+            held.messages.truncate(HELD - 1);
+            held.messages.push_front((now, message()));
+        }
+        match is_open {
+            Some(true) => Ok(self.send(robot, ChannelLabel::StateReliable, message(), now)),
+            _ if waits => Ok(Sent::Taken),
+            _ => Err(EngineError::Refused("the robot has closed its channel".to_owned())),
+        }
+    }
+
     fn hear_robot(&mut self, robot: u64, label: ChannelLabel, message: Message, now: Instant) {
         // It opens this channel together with the one that something may wait for.
         self.release(robot, now);
@@ -247,18 +273,9 @@ impl Core {
     fn push_ids(&mut self, robot: u64, bridge: Option<&Bridge>, generation: u64) {
         let Some(peer) = self.peers.get_mut(&robot) else { return };
         let Some(ctl) = peer.ctl else { return };
-        let ids = bridge.map(|bridge| bridge.robot);
-        let text = json!({
-            "type": "bridge_update",
-            "generation": generation,
-            "ids": {
-                "cmd_channel_subscriber_id": ids.map(|ids| ids.cmd),
-                "state_channel_subscriber_id": ids.map(|ids| ids.state),
-                "state_back_channel_publisher_id": ids.map(|ids| ids.state_back),
-                "map_channel_publisher_id": ids.map(|ids| ids.map),
-            },
-        })
-        .to_string();
+        let update = BridgeUpdate { generation, ids: LegIds::told(bridge.map(|bridge| bridge.robot)) };
+        // Numbers and nulls cannot fail.
+        let text = serde_json::to_string(&update).unwrap_or_default();
         let sent = peer.guard(|peer| peer.rtc.channel(ctl).map(|mut channel| channel.write(false, text.as_bytes())));
         if !matches!(sent, Some(Some(Ok(true)))) {
             tracing::debug!(peer = %peer.id, "a push is left to the next heartbeat");

@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 use str0m::change::SdpAnswer;
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
 use tokio::sync::oneshot;
-use waldo_protocol::hosted::ChannelLabel;
 
 use super::Core;
-use crate::sfu::embedded::channels::{Message, Sent};
+use crate::sfu::embedded::channels::Sent;
 use crate::sfu::embedded::media::Subscription;
 use crate::sfu::embedded::peer::Peer;
 use crate::sfu::embedded::sdp;
@@ -26,7 +25,8 @@ pub(in crate::sfu::embedded) enum Command {
     Insert { peer: Box<Peer>, reply: Reply<Result<(), EngineError>> },
     State { peer: PeerId, reply: Reply<Result<PeerState, EngineError>> },
     OpenBridge(OpenBridge),
-    CloseBridge { robot: PeerId, operator: PeerId, generation: u64, reply: Reply<()> },
+    CloseBridge { robot: PeerId, operator: PeerId, generation: u64, reply: Reply<bool> },
+    BridgeIsOpen { robot: PeerId, operator: PeerId, generation: u64, reply: Reply<bool> },
     AttachVideo { robot: PeerId, track: Track, receiver: PeerId, reply: Reply<Attached> },
     AttachAudio { operator: PeerId, track: Track, robot: PeerId, reply: Reply<Option<String>> },
     AttachViewer { robot: PeerId, viewer: PeerId, reply: Reply<Result<ViewerIds, EngineError>> },
@@ -60,9 +60,12 @@ impl Core {
             }
             Command::OpenBridge(wanted) => self.try_bridge(wanted, now + PATIENCE, now),
             Command::CloseBridge { robot, operator, generation, reply } => {
-                self.close_bridge(&robot, &operator, generation);
+                let closed = self.bridge_of(&robot, &operator, generation).and_then(|key| self.end_bridge(key));
                 self.settle(now);
-                let _ = reply.send(());
+                let _ = reply.send(closed.is_some());
+            }
+            Command::BridgeIsOpen { robot, operator, generation, reply } => {
+                let _ = reply.send(self.bridge_of(&robot, &operator, generation).is_some());
             }
             Command::AttachVideo { robot, track, receiver, reply } => {
                 drop(reply.send(self.attach_video(&robot, &track, &receiver, now)));
@@ -154,16 +157,11 @@ impl Core {
         }
     }
 
-    fn close_bridge(&mut self, robot: &PeerId, operator: &PeerId, generation: u64) {
-        let Some(key) = self.names.get(robot).copied() else { return };
-        let operator = self.names.get(operator).copied();
-        let is_it = self
-            .bridges
-            .get(&key)
-            .is_some_and(|bridged| bridged.generation == generation && Some(bridged.operator) == operator);
-        if is_it {
-            self.end_bridge(key);
-        }
+    /// The robot's key, if it has this bridge.
+    fn bridge_of(&self, robot: &PeerId, operator: &PeerId, generation: u64) -> Option<u64> {
+        let (robot, operator) = (self.names.get(robot)?, self.names.get(operator)?);
+        let bridged = self.bridges.get(robot)?;
+        (bridged.generation == generation && bridged.operator == *operator).then_some(*robot)
     }
 
     fn attach_video(&mut self, robot: &PeerId, track: &Track, receiver: &PeerId, now: Instant) -> Attached {
@@ -282,8 +280,11 @@ impl Core {
         if peer.kind != PeerKind::Robot || peer.leg.is_none() {
             return Err(EngineError::Refused("the robot has no channels".to_owned()));
         }
-        let message = Message { binary: false, data: text.into_bytes() };
-        match self.send(key, ChannelLabel::StateReliable, message, now) {
+        let is_heard = peer.state == PeerState::Connected;
+        let said = self.say_first(key, &text, now)?;
+        match said {
+            // It is on its way, but whoever asked must not rely on it.
+            _ if !is_heard => Err(EngineError::Refused("the robot is not heard".to_owned())),
             Sent::Taken => Ok(()),
             Sent::Dropped | Sent::Stuck => Err(EngineError::Unavailable("the robot does not take it".to_owned())),
         }

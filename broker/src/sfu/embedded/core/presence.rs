@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use str0m::Output;
-use waldo_protocol::hosted::ChannelLabel;
+use waldo_protocol::hosted::{ChannelLabel, ToRobot};
 
 use super::{Core, TICK};
 use crate::sfu::embedded::channels::Message;
@@ -116,7 +116,7 @@ impl Core {
             && let Some(robot) = self.robot_of(key)
         {
             self.break_bridge(robot, "the operator is lost");
-            let data = format!(r#"{{"type":"operator_lost","reason":"{reason}"}}"#).into_bytes();
+            let data = ToRobot::OperatorLost { reason: Some(reason.to_owned()) }.encode().into_bytes();
             self.send(robot, ChannelLabel::StateReliable, Message { binary: false, data }, now);
         }
         if was == PeerState::Connected {
