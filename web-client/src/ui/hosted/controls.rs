@@ -38,7 +38,7 @@ pub(super) fn Stop(hosted: HostedHandle, summary: RwSignal<Summary>, viewer: boo
             >
                 {text(move || if clearing.get() { "Re-arming…" } else { "Re-arm" }.to_owned())}
             </button>
-            <p class="note">
+            <p class="note" hidden=flag(move || note().is_empty())>
                 <span class="with-keys" hidden=flag(move || viewer || stopped.get())>"Esc stops too. "</span>
                 {text(move || note().to_owned())}
             </p>
