@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What works as root, in a container, on software WebGL, with a self-signed certificate and WebRTC on one host.
-const FLAGS: [&str; 13] = [
+const FLAGS: [&str; 15] = [
     "no-sandbox",
     "disable-dev-shm-usage",
     "disable-quic",
@@ -31,6 +31,9 @@ const FLAGS: [&str; 13] = [
     "ignore-certificate-errors",
     "disable-features=WebRtcHideLocalIpsWithMdns",
     "autoplay-policy=no-user-gesture-required",
+    // A microphone that beeps, allowed without asking.
+    "use-fake-device-for-media-stream",
+    "use-fake-ui-for-media-stream",
 ];
 
 /// A browser of its own profile; ends with the value.

@@ -3,7 +3,10 @@
 use leptos::prelude::window;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Document, RequestCache, RequestInit, Storage};
+use web_sys::{Document, HtmlCanvasElement, RequestCache, RequestInit, Storage};
+
+/// More pixels than these for one of the page cost time and show nothing.
+const MAX_DENSITY: f64 = 2.0;
 
 /// The page's document. The app runs in a page only, so it always exists.
 pub(crate) fn document() -> Document {
@@ -55,6 +58,19 @@ pub(crate) fn local_storage() -> Option<Storage> {
 /// Storage that lives as long as the tab; `None` where it is blocked.
 pub(crate) fn session_storage() -> Option<Storage> {
     window().session_storage().ok().flatten()
+}
+
+/// Gives a canvas as many pixels as it covers of the screen, and returns their number in each direction.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "sizes of a screen")]
+pub(crate) fn fit(canvas: &HtmlCanvasElement) -> (u32, u32) {
+    let density = window().device_pixel_ratio().clamp(1.0, MAX_DENSITY);
+    let [width, height] =
+        [canvas.client_width(), canvas.client_height()].map(|side| (f64::from(side.max(0)) * density).round() as u32);
+    if (canvas.width(), canvas.height()) != (width, height) {
+        canvas.set_width(width);
+        canvas.set_height(height);
+    }
+    (width, height)
 }
 
 /// A random id of 128 bits as hexadecimal text.

@@ -34,11 +34,19 @@ mod leg;
 #[cfg(target_arch = "wasm32")]
 mod map;
 #[cfg(target_arch = "wasm32")]
+mod microphone;
+#[cfg(target_arch = "wasm32")]
+mod preview;
+#[cfg(target_arch = "wasm32")]
 mod report;
 #[cfg(target_arch = "wasm32")]
 mod ride;
 #[cfg(target_arch = "wasm32")]
+mod stage;
+#[cfg(target_arch = "wasm32")]
 mod vr;
+#[cfg(target_arch = "wasm32")]
+mod way;
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) use engine::Hosted;

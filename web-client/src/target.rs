@@ -120,6 +120,11 @@ pub(crate) fn is_hosted() -> bool {
     fragment_has("hosted") || service.is_ok_and(|service| service.is_some())
 }
 
+/// Whether the address asks for the headset's cockpit on the screen: `#vrpreview`.
+pub(crate) fn is_vr_preview() -> bool {
+    fragment_has("vrpreview")
+}
+
 fn fragment_has(wanted: &str) -> bool {
     let hash = window().location().hash().unwrap_or_default();
     hash.trim_start_matches('#').split('&').any(|part| part == wanted)

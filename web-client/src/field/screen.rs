@@ -13,12 +13,9 @@ use super::engine::Field;
 use super::fly;
 use super::session::Part;
 use super::view::{Eye, View};
-use crate::browser::{document, error_text, now};
+use crate::browser::{document, error_text, fit, now};
 use crate::summary::Presence;
 use crate::xr::release;
-
-/// More pixels than these per CSS pixel cost time and show nothing.
-const MAX_DENSITY: f64 = 2.0;
 
 /// See the module.
 pub(super) struct Screen {
@@ -152,7 +149,7 @@ impl Screen {
     }
 
     fn draw(&self, field: &Field, at: DVec3, turn: DQuat) -> Result<(), JsValue> {
-        let (width, height) = self.fit();
+        let (width, height) = fit(&self.canvas);
         if width == 0 || height == 0 || self.gl.is_context_lost() {
             return Ok(());
         }
@@ -169,19 +166,6 @@ impl Screen {
         let eye = Eye::new(projection.as_mat4(), view_from_world.as_mat4(), height as f32);
         view.draw(&eye, false);
         updated
-    }
-
-    /// Gives the canvas as many pixels as it covers.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "sizes of a screen")]
-    fn fit(&self) -> (u32, u32) {
-        let density = window().device_pixel_ratio().clamp(1.0, MAX_DENSITY);
-        let [width, height] = [self.canvas.client_width(), self.canvas.client_height()]
-            .map(|side| (f64::from(side.max(0)) * density).round() as u32);
-        if (self.canvas.width(), self.canvas.height()) != (width, height) {
-            self.canvas.set_width(width);
-            self.canvas.set_height(height);
-        }
-        (width, height)
     }
 }
 

@@ -239,8 +239,8 @@ impl Hosted {
             // Whatever happened meanwhile, it is still meant.
             ride.say_stop(now());
         }
-        if ride.kind == Kind::Arm {
-            self.select_cameras(ride, if self.presents() { [true; 2] } else { ride.hands.cameras.get() });
-        }
+        // The robot may have begun anew with others than those that the page shows as chosen.
+        let both = self.presents() && ride.kind == Kind::Arm;
+        self.select_cameras(ride, if both { [true; 2] } else { ride.hands.cameras.get() });
     }
 }

@@ -7,7 +7,8 @@ use super::acks::Progress;
 
 /// A second press of a dangerous button counts within this.
 pub const CONFIRM_MS: f64 = 4000.0;
-const COLUMNS: usize = 6;
+/// Beside the stop.
+const COLUMNS: usize = 5;
 /// Between buttons, as a part of the panel's width.
 const GAP: f64 = 0.012;
 
@@ -28,15 +29,19 @@ pub struct Button {
     pub progress: Progress,
 }
 
-/// A button's place on the panel: left, top, width, height, as parts of the panel's width and height.
+/// A button's place on the panel: left, top, width, height, as parts of the panel's width and height. The first one, which
+/// is the stop, is as high as the panel; the others stand in rows beside it.
 pub fn place(index: usize, count: usize, aspect: f64) -> [f64; 4] {
-    let rows = count.div_ceil(COLUMNS).max(1);
-    let columns = count.div_ceil(rows).max(1);
+    let others = count.saturating_sub(1).max(1);
+    let rows = others.div_ceil(COLUMNS);
+    let columns = others.div_ceil(rows);
+    let (row, column) = index.checked_sub(1).map_or((0, 0), |other| (other / columns, 1 + other % columns));
     #[expect(clippy::cast_precision_loss, reason = "a handful of buttons")]
-    let [row, column, rows, columns] = [index / columns, index % columns, rows, columns].map(|number| number as f64);
+    let [row, column, rows, columns] = [row, column, rows, columns + 1].map(|number| number as f64);
     let gap = [GAP, GAP * aspect];
     let size = [(1.0 - gap[0] * (columns + 1.0)) / columns, (1.0 - gap[1] * (rows + 1.0)) / rows];
-    [gap[0] + column * (size[0] + gap[0]), gap[1] + row * (size[1] + gap[1]), size[0], size[1]]
+    let height = if index == 0 { 1.0 - 2.0 * gap[1] } else { size[1] };
+    [gap[0] + column * (size[0] + gap[0]), gap[1] + row * (size[1] + gap[1]), size[0], height]
 }
 
 /// The button at this place of the panel.

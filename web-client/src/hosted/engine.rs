@@ -1,8 +1,9 @@
 //! Owns who is logged in, the robot that is driven and the presentation; all on the page's one thread.
 //!
 //! Driven by the browser's events, the answers of the broker, and two timers: a slow one, and one for commands. This file
-//! holds the parts together: `board` is what there is without a robot, `ride` the way to one, `hands` what moves it,
-//! `commands` what else it is told, `figures` what is measured, `map` its map, `vr` the headset.
+//! holds the parts together: `board` is what there is without a robot, `ride` what there is with one, `way` and `leg` the
+//! way to it, `hands` what moves it, `commands` what else it is told, `figures` what is measured, `map` its map, `vr` the
+//! headset, `stage` what it shows, `preview` the same without one.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -14,6 +15,7 @@ use web_sys::{EventTarget, KeyboardEvent};
 
 use super::api::Api;
 use super::hands::COMMAND_MS;
+use super::preview::Preview;
 use super::report;
 use super::ride::Ride;
 use super::summary::{Board, Stage, Summary};
@@ -37,6 +39,7 @@ pub(crate) struct Hosted {
     pub(super) support: Cell<Support>,
     pub(super) presence: Cell<Presence>,
     pub(super) presentation: RefCell<Option<Rc<xr::Presentation<Self>>>>,
+    pub(super) preview: RefCell<Option<Preview>>,
     pub(super) ticked_at: Cell<f64>,
     /// When the next command is due.
     command_due: Cell<f64>,
@@ -65,6 +68,7 @@ impl Hosted {
             support: Cell::default(),
             presence: Cell::default(),
             presentation: RefCell::default(),
+            preview: RefCell::default(),
             ticked_at: Cell::new(f64::NEG_INFINITY),
             command_due: Cell::new(now()),
             timer: callback(this, |hosted| hosted.tick()),

@@ -5,9 +5,9 @@ use std::rc::{Rc, Weak};
 
 use js_sys::{Function, Reflect};
 use waldo_protocol::hosted::{
-    LinkFigures, LinkPath, OLD_TIME_BITS, Quality, SAMPLE_PX, STRIP_PX, SYNC, ToRobot, VideoReport, VideoStats,
-    codec_quality, command_quality, end_to_end_quality, fps_quality, freezes_quality, is_bright, latency_of,
-    loss_quality, rtt_quality,
+    LinkFigures, LinkPath, OLD_TIME_BITS, Quality, SAMPLE_PX, STRIP_PX, SYNC, ToRobot, VideoReport, VideoState,
+    VideoStats, codec_quality, command_quality, end_to_end_quality, fps_quality, freezes_quality, is_bright,
+    latency_of, loss_quality, rtt_quality,
 };
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -165,7 +165,7 @@ impl Ride {
         parts.extend(command_ms.map(|ms| format!("{ms:.0} ms to the robot")));
         let mut groups = vec![("Link", link_figures(self.figures.path.get(), rtt_ms))];
         if let Some(video) = &*video {
-            groups.push(("Video", video_figures(video)));
+            groups.push(("Video", video_figures(video, robot.video.as_ref())));
         }
         if self.is_driver() {
             let ms = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:.0} ms"));
@@ -201,11 +201,15 @@ fn link_figures(path: Option<LinkPath>, rtt_ms: Option<f64>) -> Vec<Figure> {
     [Some(figure("Transport", "WebRTC".to_owned(), Quality::Good)), path, rtt].into_iter().flatten().collect()
 }
 
-fn video_figures(video: &VideoStats) -> Vec<Figure> {
+fn video_figures(video: &VideoStats, sent: Option<&VideoState>) -> Vec<Figure> {
     let plain = |label, value| figure(label, value, Quality::Good);
     let mut figures = vec![
         figure("Pictures", format!("{:.0} /s", video.fps), fps_quality(video.fps)),
         plain("Bitrate", bitrate(video.kbps)),
+        plain(
+            "Wanted",
+            sent.map_or_else(String::new, |sent| format!("{} ({})", bitrate(sent.target_kbps), sent.reason)),
+        ),
         plain("Size", format!("{} × {}", video.width, video.height)),
         figure("Codec", video.codec.clone(), codec_quality(&video.codec)),
         figure("Loss", format!("{:.1} %", video.loss_pct), loss_quality(video.loss_pct)),
@@ -216,6 +220,7 @@ fn video_figures(video: &VideoStats) -> Vec<Figure> {
         let quality = end_to_end_quality(video.e2e_latency_ms);
         figures.push(figure("Camera to screen", format!("{:.0} ms", video.e2e_latency_ms), quality));
     }
+    figures.retain(|figure| !figure.value.is_empty());
     figures.push(figure("Freezes", video.freezes.to_string(), freezes_quality(f64::from(video.freezes))));
     figures
 }

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use glam::DVec3;
-use waldo_protocol::hosted::{HeldKeys, JOG, KEYBOARD, SpeedMode, Velocities};
+use waldo_protocol::hosted::{HeldKeys, JOG, KEYBOARD, SpeedMode, TwistUnits, Velocities};
 use waldo_protocol::lcm::{Header, Time, Twist, TwistStamped};
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, HtmlInputElement, KeyboardEvent};
@@ -12,6 +12,7 @@ use web_sys::{HtmlElement, HtmlInputElement, KeyboardEvent};
 use super::Hosted;
 use super::cadence::{Cadence, PERIOD_MS};
 use super::ride::Ride;
+use super::robot::normalized;
 use super::summary::Kind;
 use super::vr::Controllers;
 use crate::browser::{now, unix_now};
@@ -133,6 +134,14 @@ impl Ride {
         }
     }
 
+    /// The motion as this base wants to be told it.
+    pub(super) fn in_its_units(&self, velocities: Velocities) -> Velocities {
+        match self.session.borrow().twist_units {
+            Some(TwistUnits::Normalized) => normalized(velocities),
+            Some(TwistUnits::Si) | None => velocities,
+        }
+    }
+
     pub(super) fn send_twist(&self, twist: Velocities, address: &'static str) {
         let [x, y, z, roll, pitch, yaw] = twist;
         let twist_stamped = TwistStamped {
@@ -158,7 +167,7 @@ impl Hosted {
         let (wanted, address) = match ride.kind {
             Kind::Arm => (keys.jog(), JOG),
             Kind::Drive if ride.hands.tilts.get() => (keys.body(), KEYBOARD),
-            Kind::Drive => (keys.drive(ride.hands.speed.get()), KEYBOARD),
+            Kind::Drive => (ride.in_its_units(keys.drive(ride.hands.speed.get())), KEYBOARD),
         };
         let stands = ride.kind == Kind::Arm || ride.robot.borrow().stands();
         // In the headset the controllers drive.

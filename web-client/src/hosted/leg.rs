@@ -4,19 +4,21 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use js_sys::{Array, Uint8Array};
-use leptos::prelude::window;
-use waldo_protocol::hosted::{ChannelLabel, Direction, IceServer, JoinSession, Role, TakeOver};
+use waldo_protocol::hosted::{
+    BridgedSession, ChannelLabel, Direction, IceServer, JoinSession, Role, TakeOver, VideoStatus,
+};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    MediaStream, MediaStreamConstraints, MediaStreamTrack, MessageEvent, RtcConfiguration, RtcDataChannel,
-    RtcDataChannelInit, RtcDataChannelState, RtcDataChannelType, RtcIceGatheringState, RtcIceServer, RtcPeerConnection,
-    RtcPeerConnectionIceEvent, RtcPeerConnectionState, RtcRtpTransceiverDirection, RtcRtpTransceiverInit, RtcSdpType,
-    RtcSessionDescriptionInit, RtcTrackEvent,
+    MediaStreamTrack, MessageEvent, RtcConfiguration, RtcDataChannel, RtcDataChannelInit, RtcDataChannelState,
+    RtcDataChannelType, RtcIceGatheringState, RtcIceServer, RtcPeerConnection, RtcPeerConnectionIceEvent,
+    RtcPeerConnectionState, RtcRtpTransceiverDirection, RtcRtpTransceiverInit, RtcSdpType, RtcSessionDescriptionInit,
+    RtcTrackEvent,
 };
 
 use super::api::{Api, Trouble};
 use super::gathering::Gathering;
+use super::microphone;
 use crate::browser::{now, sleep};
 use crate::video::set_jitter_buffer;
 
@@ -25,8 +27,9 @@ const STUN: &str = "stun:stun.cloudflare.com:3478";
 const CONNECT_LIMIT_MS: f64 = 20_000.0;
 const OPEN_LIMIT_MS: f64 = 10_000.0;
 const LOOK_EVERY_MS: i32 = 20;
-/// A person may take this long to allow the microphone.
-const MICROPHONE_LIMIT_MS: i32 = 20_000;
+/// A picture that the SFU could not hand over at once is asked for again, so many times and with this pause.
+const PICTURE_ATTEMPTS: usize = 2;
+const PICTURE_PAUSE_MS: i32 = 1000;
 
 /// What the connection tells its owner.
 pub(super) enum Event {
@@ -119,7 +122,7 @@ impl Leg {
         let role = wish.role;
         let wants_microphone = wish.microphone && role == Role::Operator;
         let servers = api.ice_servers().await;
-        let microphone = if wants_microphone { take_microphone().await } else { None };
+        let microphone = if wants_microphone { microphone::take().await } else { None };
         events(Event::Step(Step::Offer));
         let leg = Rc::new(Self::new(&servers, microphone, events)?);
         leg.listen();
@@ -160,7 +163,7 @@ impl Leg {
         leg.tell(Event::Step(Step::Bridge));
         let (channels, offer) = match role {
             Role::Operator => {
-                let bridged = api.bridge(session, ticket.lease.as_deref()).await?;
+                let bridged = bridge(api, session, ticket.lease.as_deref()).await?;
                 (bridged.channels().collect::<Vec<_>>(), bridged.video_offer)
             }
             Role::Viewer => {
@@ -366,6 +369,21 @@ impl Drop for Leg {
     }
 }
 
+/// The bridge, made anew if a picture may be had that it did not bring. Only the channels of the last one count.
+async fn bridge(api: &Api, session: &str, lease: Option<&str>) -> Result<BridgedSession, Trouble> {
+    let mut bridged = api.bridge(session, lease).await?;
+    for _ in 0..PICTURE_ATTEMPTS {
+        // What flows already needs no offer, and a robot without a camera has none.
+        let settled = matches!(bridged.video_status, VideoStatus::Ok | VideoStatus::NoPublishedTrack);
+        if settled || bridged.video_offer.is_some() {
+            break;
+        }
+        sleep(PICTURE_PAUSE_MS).await;
+        bridged = api.bridge(session, lease).await?;
+    }
+    Ok(bridged)
+}
+
 fn closed() -> Trouble {
     Trouble::Browser("the connection was closed".to_owned())
 }
@@ -404,20 +422,4 @@ fn configuration(servers: &[IceServer]) -> RtcConfiguration {
     let configuration = RtcConfiguration::new();
     configuration.set_ice_servers(&list);
     configuration
-}
-
-/// The microphone, muted; `None` if there is none, or it is not allowed, or nobody answers.
-async fn take_microphone() -> Option<MediaStreamTrack> {
-    let devices = window().navigator().media_devices().ok()?;
-    let constraints = MediaStreamConstraints::new();
-    constraints.set_audio(&JsValue::TRUE);
-    let asked = devices.get_user_media_with_constraints(&constraints).ok()?;
-    let late = js_sys::Promise::new(&mut |resolve, _| {
-        let _ = window().set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, MICROPHONE_LIMIT_MS);
-    });
-    let first = js_sys::Promise::race(&Array::of2(&asked, &late));
-    let stream: MediaStream = JsFuture::from(first).await.ok()?.dyn_into().ok()?;
-    let track: MediaStreamTrack = stream.get_audio_tracks().get(0).dyn_into().ok()?;
-    track.set_enabled(false);
-    Some(track)
 }

@@ -1,6 +1,6 @@
 //! Where the panels of the cockpits stand in the operator's room, and what a ray hits. Metres in `local-floor`, radians.
 
-use glam::{DMat4, DQuat, DVec2, DVec3};
+use glam::{DMat4, DQuat, DVec2, DVec3, DVec4};
 
 /// The screens fold around the operator by this much at the sides of a drive cockpit.
 const FOLD: f64 = std::f64::consts::FRAC_PI_6;
@@ -13,6 +13,11 @@ const FIGURES: DVec2 = DVec2::new(0.5, 0.7875);
 const ARM_SCREEN: DVec2 = DVec2::new(1.24, 0.70);
 const ARM_SCREEN_GAP: f64 = 0.06;
 const TOE_IN: f64 = 0.20;
+/// Where a screen shows the panels from, and how much to each side it must show: tangents of half the angles.
+const EYES: DVec3 = DVec3::new(0.0, 1.5, 0.0);
+const SIGHT: DVec2 = DVec2::new(1.5, 0.78);
+/// The nearest and the furthest that is shown, metres.
+const DEPTH: [f64; 2] = [0.1, 10.0];
 
 /// A flat panel.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -101,11 +106,43 @@ impl Panel {
     }
 }
 
+/// What a screen of this width over height shows of the room: all panels, seen by somebody who stands in its middle.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Window {
+    /// Tangents of half the angles.
+    sight: DVec2,
+}
+
+impl Window {
+    /// A screen of this width over height.
+    pub fn of(aspect: f64) -> Self {
+        let up = SIGHT.y.max(SIGHT.x / aspect);
+        Self { sight: DVec2::new(up * aspect, up) }
+    }
+
+    /// From the room to WebGL's clip space.
+    pub fn clip_from_room(self) -> DMat4 {
+        let [near, far] = DEPTH;
+        let projection = DMat4::from_cols(
+            DVec4::new(1.0 / self.sight.x, 0.0, 0.0, 0.0),
+            DVec4::new(0.0, 1.0 / self.sight.y, 0.0, 0.0),
+            DVec4::new(0.0, 0.0, (far + near) / (near - far), -1.0),
+            DVec4::new(0.0, 0.0, 2.0 * far * near / (near - far), 0.0),
+        );
+        projection * DMat4::from_translation(-EYES)
+    }
+
+    /// The place of the buttons' panel that is shown at this place of the screen; both from the top left, as parts of width
+    /// and height.
+    pub fn console_at(self, place: DVec2) -> Option<DVec2> {
+        let right_and_up = DVec2::new(2.0 * place.x - 1.0, 1.0 - 2.0 * place.y) * self.sight;
+        Panel::console().hit(EYES, right_and_up.extend(-1.0)).map(|(_, at)| at)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const EYES: DVec3 = DVec3::new(0.0, 1.6, 0.0);
 
     fn all() -> Vec<Panel> {
         let [left, right] = Panel::arm_screens();
@@ -139,6 +176,27 @@ mod tests {
             assert!(edge.abs_diff_eq(SCREEN_AT + DVec3::new(side * 0.73, 0.0, 0.0), 1e-9), "{edge}");
             let far = panel.model().transform_point3(DVec3::new(side * 0.5, 0.0, 0.0));
             assert!(far.z > SCREEN_AT.z, "folded towards the operator");
+        }
+    }
+
+    #[test]
+    fn a_screen_shows_all_panels_and_finds_the_buttons_where_it_shows_them() {
+        for aspect in [0.46, 1.0, 16.0 / 9.0, 3.0] {
+            let window = Window::of(aspect);
+            let shown = |at: DVec3| window.clip_from_room().project_point3(at);
+            for panel in all() {
+                for corner in [[-0.5, -0.5], [-0.5, 0.5], [0.5, -0.5], [0.5, 0.5]] {
+                    let at = shown(panel.model().transform_point3(DVec2::from_array(corner).extend(0.0)));
+                    assert!(at.abs().cmple(DVec3::ONE).all(), "{panel:?} at {aspect}: {at}");
+                }
+            }
+            for place in [DVec2::splat(0.5), DVec2::new(0.1, 0.9)] {
+                let on_panel = DVec3::new(place.x - 0.5, 0.5 - place.y, 0.0);
+                let at = shown(Panel::console().model().transform_point3(on_panel));
+                let found = window.console_at(DVec2::new((at.x + 1.0) / 2.0, (1.0 - at.y) / 2.0)).expect("the panel");
+                assert!(found.abs_diff_eq(place, 1e-9), "{found} for {place}");
+            }
+            assert_eq!(window.console_at(DVec2::new(0.5, 0.3)), None, "the picture is no button");
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the robot has told about itself.
 
-use waldo_protocol::hosted::{CommandFigures, Odom, RobotTelemetry};
+use waldo_protocol::hosted::{CommandFigures, Odom, RobotTelemetry, SpeedMode, Velocities, VideoState};
 
 /// As told by its telemetry.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,6 +27,8 @@ pub struct Robot {
     pub scale: Option<f64>,
     /// Why it holds still.
     pub hold: Option<String>,
+    /// How much of a picture it sends, and why no more.
+    pub video: Option<VideoState>,
 }
 
 impl Robot {
@@ -40,6 +42,7 @@ impl Robot {
         self.camera_stalled = state.video_stalled.unwrap_or(false);
         self.engaged = state.engaged.map(|engaged| [engaged.left, engaged.right]).or(self.engaged);
         self.hold.clone_from(&state.hold);
+        self.video.clone_from(&state.video);
         if settled {
             self.posture = state.posture.clone().or_else(|| self.posture.take());
             self.rage = state.rage.or(self.rage);
@@ -53,6 +56,15 @@ impl Robot {
     pub fn stands(&self) -> bool {
         self.posture.as_deref().is_none_or(|posture| matches!(posture, "StandReady" | "PoseStand"))
     }
+}
+
+/// The same motion for a base that scales by itself: parts of its own speed, which is taken for the page's normal one. Such
+/// bases go up to twice as fast.
+pub fn normalized(velocities: Velocities) -> Velocities {
+    let [linear, angular] = SpeedMode::Normal.speeds();
+    let part = |velocity: f64, speed: f64| (velocity / speed).clamp(-2.0, 2.0);
+    let [x, y, z, roll, pitch, yaw] = velocities;
+    [part(x, linear), part(y, linear), part(z, linear), part(roll, angular), part(pitch, angular), part(yaw, angular)]
 }
 
 /// Where the robot is in the world, if that can be drawn.
@@ -137,6 +149,12 @@ mod tests {
         let with = |posture: Option<&str>| Robot { posture: posture.map(str::to_owned), ..Robot::default() };
         assert!(with(None).stands() && with(Some("StandReady")).stands());
         assert!(!with(Some("Damp")).stands() && !with(Some("StandDown")).stands() && !with(Some("Sit")).stands());
+    }
+
+    #[test]
+    fn a_base_that_scales_by_itself_is_told_parts_of_its_speed_and_at_most_twice_of_it() {
+        assert_eq!(normalized([0.5, -0.25, 0.0, 0.0, 0.0, 0.5]), [1.0, -0.5, 0.0, 0.0, 0.0, 1.0]);
+        assert_eq!(normalized([4.0, 0.0, 0.0, 0.0, 0.0, -1.5]), [2.0, 0.0, 0.0, 0.0, 0.0, -2.0]);
     }
 
     #[test]

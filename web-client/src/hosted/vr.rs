@@ -1,9 +1,9 @@
-//! The headset: poses and sticks up, panels with picture, map, figures and buttons around the operator.
+//! The headset: poses and sticks up, presses of the buttons around the operator.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
-use glam::{DMat4, DQuat, DVec2, DVec3, Mat4};
+use glam::{DVec2, DVec3};
 use waldo_protocol::hosted::{Hand, Pace, STICKS, Velocities, frame_id_of, gamepad_to_joy, sticks_to_velocities};
 use waldo_protocol::lcm::{self, Joy, PoseStamped};
 use wasm_bindgen::prelude::*;
@@ -11,16 +11,16 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::{WebGl2RenderingContext as Gl, XrView, XrViewerPose};
 
 use super::Hosted;
-use super::boards::{ConsoleBoard, FiguresBoard, MapBoard};
 use super::cadence::PERIOD_MS;
 use super::console::{self, Confirm, StopButton};
 use super::panels::Panel;
 use super::ride::Ride;
+use super::stage::Stage;
 use super::summary::Kind;
 use super::words;
 use crate::browser::now;
 use crate::summary::Presence;
-use crate::xr::{self, Frame, HUD_ASPECT, HandInput, Host, HudCanvas, Painter, Texture};
+use crate::xr::{self, Frame, HandInput, Host};
 
 /// Buttons in the order of an XR gamepad.
 const TRIGGER: usize = 0;
@@ -32,14 +32,6 @@ const MENU: usize = 6;
 
 /// After the room's origin moved under the operator nothing is sent for this long: the robot lets go meanwhile.
 const SILENCE_AFTER_ROOM_MOVED_MS: f64 = 1200.0;
-const DARK_ROOM: [f32; 3] = [0.035, 0.047, 0.055];
-const LASER: f64 = 0.003;
-const LASER_COLOUR: [f32; 3] = [0.37, 0.83, 0.75];
-/// The words above the picture.
-const WORDS_WIDTH: f64 = 0.9;
-const WORDS_AT: DVec3 = DVec3::new(0.0, 2.06, -1.6);
-/// A picture that stands still.
-const STALLED: [f32; 3] = [1.0, 0.35, 0.3];
 
 /// What the controllers did so far.
 #[derive(Default)]
@@ -47,26 +39,11 @@ pub(super) struct Controllers {
     stop: Cell<StopButton>,
     /// Triggers that were pulled in the last frame.
     pulled: Cell<[bool; 2]>,
-    confirm: Cell<Confirm>,
+    pub(super) confirm: Cell<Confirm>,
     sent_at: Cell<f64>,
     silent_until: Cell<f64>,
     /// The robot was told that the engage buttons are released.
     let_go: Cell<bool>,
-}
-
-/// Everything drawn in one presentation.
-pub(crate) struct Stage {
-    gl: Gl,
-    painter: Painter,
-    picture: Texture,
-    shown: u64,
-    aspect: f64,
-    words: HudCanvas,
-    words_texture: Texture,
-    map: MapBoard,
-    figures: FiguresBoard,
-    console: ConsoleBoard,
-    passthrough: bool,
 }
 
 impl Host for Hosted {
@@ -74,20 +51,7 @@ impl Host for Hosted {
     type Input = Vec<HandInput>;
 
     fn scene(&self, gl: Gl, passthrough: bool) -> Result<Stage, JsValue> {
-        let painter = Painter::new(gl.clone())?;
-        Ok(Stage {
-            picture: painter.texture()?,
-            words_texture: painter.texture()?,
-            map: MapBoard::new(&painter)?,
-            figures: FiguresBoard::new(&painter)?,
-            console: ConsoleBoard::new(&painter)?,
-            words: HudCanvas::new()?,
-            shown: 0,
-            aspect: 16.0 / 9.0,
-            gl,
-            painter,
-            passthrough,
-        })
+        Stage::new(gl, passthrough)
     }
 
     fn heed(&self, frame: &Frame<'_>) -> Vec<HandInput> {
@@ -111,15 +75,11 @@ impl Host for Hosted {
     ) -> Result<(), JsValue> {
         let Some(ride) = self.ride() else { return Ok(()) };
         let updated = stage.update(&ride);
-        let gl = &stage.gl;
-        gl.bind_framebuffer(Gl::FRAMEBUFFER, frame.layer.framebuffer().as_ref());
-        let ([r, g, b], alpha) = if stage.passthrough { ([0.0; 3], 0.0) } else { (DARK_ROOM, 1.0) };
-        gl.clear_color(r, g, b, alpha);
-        gl.clear(Gl::COLOR_BUFFER_BIT | Gl::DEPTH_BUFFER_BIT);
+        stage.clear(frame.layer.framebuffer().as_ref());
         for view in viewer.views().iter() {
             let view: XrView = view.unchecked_into();
             let Some(viewport) = frame.layer.get_viewport(&view) else { continue };
-            gl.viewport(viewport.x(), viewport.y(), viewport.width(), viewport.height());
+            stage.gl().viewport(viewport.x(), viewport.y(), viewport.width(), viewport.height());
             let projection = xr::matrix(&view.projection_matrix());
             stage.draw(projection * xr::matrix(&view.transform().inverse().matrix()), &ride, hands);
         }
@@ -238,7 +198,7 @@ impl Hosted {
             return;
         }
         let allowed = allowed && ride.robot.borrow().stands();
-        let twist = ride.hands.sticks.borrow_mut().next(wanted, allowed, now);
+        let twist = ride.hands.sticks.borrow_mut().next(ride.in_its_units(wanted), allowed, now);
         if let Some(twist) = twist {
             ride.send_twist(twist, STICKS);
         }
@@ -285,17 +245,24 @@ impl Hosted {
             let Some(hand) = hand.filter(|_| pulled[index] && !before[index]) else { continue };
             // Of a hand that engages, the trigger is the gripper.
             let engages = ride.kind == Kind::Arm && is_pressed(hand, PRIMARY);
-            let Some((_, at)) = pointed_at(hand).filter(|_| !engages) else { continue };
-            let buttons = words::buttons(&ride.summary(), controllers.confirm.get().waiting(now));
-            let panel = Panel::console();
-            let Some(chosen) = console::button_at(at, buttons.len(), panel.size.x / panel.size.y) else { continue };
-            let button = &buttons[chosen];
-            let mut confirm = controllers.confirm.get();
-            let counts = confirm.press(button.control, button.confirmed, now);
-            controllers.confirm.set(confirm);
-            if counts {
-                self.press(button.control);
+            if let Some((_, at)) = pointed_at(hand).filter(|_| !engages) {
+                self.press_at(ride, at, now);
             }
+        }
+    }
+
+    /// Presses the button at this place of the console.
+    pub(super) fn press_at(&self, ride: &Ride, at: DVec2, now: f64) {
+        let controllers = &ride.hands.controllers;
+        let mut confirm = controllers.confirm.get();
+        let buttons = words::buttons(&ride.summary(), confirm.waiting(now));
+        let panel = Panel::console();
+        let Some(chosen) = console::button_at(at, buttons.len(), panel.size.x / panel.size.y) else { return };
+        let button = &buttons[chosen];
+        let counts = confirm.press(button.control, button.confirmed, now);
+        controllers.confirm.set(confirm);
+        if counts {
+            self.press(button.control);
         }
     }
 
@@ -336,81 +303,7 @@ fn is_pressed(hand: &HandInput, index: usize) -> bool {
 }
 
 /// Distance and place at which the hand's laser meets the buttons.
-fn pointed_at(hand: &HandInput) -> Option<(f64, DVec2)> {
+pub(super) fn pointed_at(hand: &HandInput) -> Option<(f64, DVec2)> {
     let ray = hand.ray?;
     Panel::console().hit(ray.position(), ray.orientation() * DVec3::NEG_Z)
-}
-
-impl Stage {
-    fn update(&mut self, ride: &Ride) -> Result<(), JsValue> {
-        let cockpit = ride.summary();
-        let waiting = ride.hands.controllers.confirm.get().waiting(now());
-        let (painter, texture) = (&self.painter, &self.words_texture);
-        let mut outcome = self.words.paint(&words::words(&cockpit), |canvas| painter.upload_canvas(texture, canvas));
-        outcome = outcome.and(self.console.paint(painter, &words::buttons(&cockpit, waiting)));
-        outcome = outcome.and(self.figures.paint(painter, &cockpit.hud));
-        outcome = outcome.and(self.map.paint(painter, ride));
-        let picture = ride.camera.picture();
-        if picture != 0 && picture != self.shown {
-            outcome = outcome.and(painter.upload_video(&self.picture, &ride.camera.element()));
-            self.shown = picture;
-            let (width, height) = cockpit.picture;
-            self.aspect = f64::from(width.max(1)) / f64::from(height.max(1));
-        }
-        outcome
-    }
-
-    fn draw(&self, clip_from_room: Mat4, ride: &Ride, hands: &[HandInput]) {
-        let clip = |model: DMat4| clip_from_room * model.as_mat4();
-        let tint = if ride.gate.get().is_stalled() { STALLED } else { [1.0; 3] };
-        let (_, height) = ride.camera.size();
-        #[expect(clippy::cast_precision_loss, reason = "rows of a picture")]
-        let part = 1.0 - ride.figures.strip() as f32 / height.max(1) as f32;
-        if self.shown != 0 {
-            match ride.kind {
-                Kind::Drive => {
-                    let panel = Panel::screen().fitted(self.aspect);
-                    self.painter.draw_part(clip(panel.model()), &self.picture, [0.0, 1.0, 0.0, part], tint);
-                }
-                Kind::Arm => {
-                    // Two cameras come side by side in one picture.
-                    let wide = self.aspect >= 2.0;
-                    let (aspect, width) = if wide { (self.aspect / 2.0, 0.5) } else { (self.aspect, 1.0) };
-                    let [left, right] = Panel::arm_screens().map(|panel| panel.fitted(aspect).model());
-                    self.painter.draw_part(clip(left), &self.picture, [0.0, width, 0.0, part], tint);
-                    let start = if wide { 0.5 } else { 0.0 };
-                    self.painter.draw_part(clip(right), &self.picture, [start, width, 0.0, part], tint);
-                }
-            }
-        }
-        let whole = [0.0, 1.0];
-        let figures = if ride.kind == Kind::Arm { Panel::arm_figures() } else { Panel::figures() };
-        self.painter.draw_picture(clip(figures.model()), &self.figures.texture, whole);
-        self.painter.draw_picture(clip(Panel::console().model()), &self.console.texture, whole);
-        if ride.kind == Kind::Drive && ride.map.is_there() {
-            self.painter.draw_picture(clip(Panel::map().model()), &self.map.texture, whole);
-        }
-        let size = DVec3::new(WORDS_WIDTH, WORDS_WIDTH / HUD_ASPECT, 1.0);
-        let words = DMat4::from_scale_rotation_translation(size, DQuat::IDENTITY, WORDS_AT);
-        self.painter.draw_picture(clip(words), &self.words_texture, whole);
-        for hand in hands {
-            let Some(ray) = hand.ray else { continue };
-            // A laser that points at nothing is short.
-            let length = pointed_at(hand).map_or(0.25, |(distance, _)| distance);
-            let room_from_ray = DMat4::from_rotation_translation(ray.orientation(), ray.position());
-            let beam = DMat4::from_scale_rotation_translation(
-                DVec3::new(LASER, LASER, length),
-                DQuat::IDENTITY,
-                DVec3::new(0.0, 0.0, -length / 2.0),
-            );
-            self.painter.draw_cube(clip(room_from_ray * beam), LASER_COLOUR);
-        }
-    }
-}
-
-impl Drop for Stage {
-    /// A browser keeps only a few contexts alive; gives this one back.
-    fn drop(&mut self) {
-        xr::release(&self.gl);
-    }
 }

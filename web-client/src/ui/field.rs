@@ -59,7 +59,7 @@ pub(super) fn FieldPage() -> impl IntoView {
                 <section class="card guide">
                     <h2>"How to take part"</h2>
                     <dl>
-                        {BINDINGS.map(|(control, effect)| view! { <dt>{control}</dt><dd>{effect}</dd> }).to_vec()}
+                        {BINDINGS.map(|(control, effect)| view! { <dt>{control}</dt><dd>{effect}</dd> }).into_iter().collect::<Vec<_>>()}
                     </dl>
                 </section>
             </div>

@@ -24,7 +24,7 @@ pub(super) fn Guide() -> impl IntoView {
     });
     view! {
         <h2>"How to drive"</h2>
-        <dl>{rows.to_vec()}</dl>
+        <dl>{rows.into_iter().collect::<Vec<_>>()}</dl>
         <p class="note">"Push a controller along its own ray and the gripper moves along its fingers, wherever you face."</p>
         <p class="note">"Who only wants to watch adds " <code>"#view"</code> " to the address of this page."</p>
     }

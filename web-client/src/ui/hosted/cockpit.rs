@@ -1,7 +1,7 @@
 //! With a robot: its picture over everything, what is wrong on top of it, what can be done beside it.
 
 use leptos::ev::MouseEvent;
-use leptos::html::Div;
+use leptos::html::{Canvas, Div};
 use leptos::prelude::*;
 use waldo_protocol::hosted::{Quality, battery_quality};
 use wasm_bindgen::JsCast;
@@ -15,6 +15,7 @@ use super::map::Map;
 use super::touch::Touch;
 use crate::hosted::Hosted;
 use crate::hosted::summary::{Cockpit, Kind, NoPicture, Summary, Way};
+use crate::target::is_vr_preview;
 
 /// A part of the summary, read anew with every summary.
 pub(super) struct Part<T: 'static> {
@@ -124,6 +125,7 @@ pub(super) fn CockpitView(hosted: HostedHandle, summary: RwSignal<Summary>) -> i
             <div class="stage">
                 <Picture hosted summary />
                 <Map hosted summary swapped viewer />
+                {is_vr_preview().then(|| view! { <Preview hosted /> })}
                 <Notices hosted summary />
                 {touch}
             </div>
@@ -186,6 +188,21 @@ fn Picture(hosted: HostedHandle, summary: RwSignal<Summary>) -> impl IntoView {
     }
 }
 
+/// What a headset would show, over the picture.
+#[component]
+fn Preview(hosted: HostedHandle) -> impl IntoView {
+    let canvas = NodeRef::<Canvas>::new();
+    Effect::new(move |_| {
+        if let Some(canvas) = canvas.get() {
+            hosted.with_value(|hosted| hosted.preview_on(canvas));
+        }
+    });
+    let press: Box<dyn FnMut(MouseEvent)> = Box::new(move |event| {
+        hosted.with_value(|hosted| hosted.press_preview([event.offset_x(), event.offset_y()]));
+    });
+    view! { <canvas id="vr-preview" node_ref=canvas on:click=press></canvas> }
+}
+
 /// What is wrong, over the picture; the first thing that matters hides the rest.
 #[component]
 fn Notices(hosted: HostedHandle, summary: RwSignal<Summary>) -> impl IntoView {
@@ -200,8 +217,11 @@ fn Notices(hosted: HostedHandle, summary: RwSignal<Summary>) -> impl IntoView {
         _ if cockpit.release_first && !cockpit.viewer => ("caution", "Release all keys to go on driving"),
         _ => ("", ""),
     });
-    let hold =
-        part(summary, |cockpit| cockpit.robot.hold.clone().filter(|_| cockpit.way == Way::Live).unwrap_or_default());
+    // A stop says why by itself.
+    let hold = part(summary, |cockpit| {
+        let shown = cockpit.way == Way::Live && !cockpit.stopped;
+        cockpit.robot.hold.clone().filter(|_| shown).unwrap_or_default()
+    });
     let unheard = part(summary, |cockpit| cockpit.stop_unheard);
     let title = move || match way.get() {
         Way::Live => String::new(),

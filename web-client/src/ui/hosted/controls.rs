@@ -17,7 +17,7 @@ pub(super) fn Stop(hosted: HostedHandle, summary: RwSignal<Summary>, viewer: boo
     let note = move || match (stopped.get(), viewer) {
         (true, true) => "Whoever drives can re-arm it.",
         (false, true) => "Stops the robot through the broker.",
-        (false, false) => "Esc stops too. It stays stopped until you re-arm it.",
+        (false, false) => "It stays stopped until you re-arm it.",
         (true, false) => "",
     };
     view! {
@@ -38,7 +38,10 @@ pub(super) fn Stop(hosted: HostedHandle, summary: RwSignal<Summary>, viewer: boo
             >
                 {text(move || if clearing.get() { "Re-arming…" } else { "Re-arm" }.to_owned())}
             </button>
-            <p class="note">{text(move || note().to_owned())}</p>
+            <p class="note" hidden=flag(move || note().is_empty())>
+                <span class="with-keys" hidden=flag(move || viewer || stopped.get())>"Esc stops too. "</span>
+                {text(move || note().to_owned())}
+            </p>
         </section>
     }
 }
