@@ -54,6 +54,7 @@ mod scene;
 mod scene_binary;
 mod scene_decoder;
 mod scene_delta;
+mod scene_delta_read;
 mod scene_encoder;
 mod scene_message;
 mod scene_read;

@@ -11,6 +11,7 @@ mod extensions;
 mod lost_hands;
 mod negotiation;
 mod outbox;
+mod routes;
 mod server;
 mod service;
 mod session;

@@ -28,6 +28,7 @@ impl FieldSocket {
         let stream = TcpStream::connect(addr)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
         let (socket, _) = client(format!("ws://{addr}/"), stream).context("no WebSocket")?;
         Ok(Self(socket))
     }
@@ -147,10 +148,18 @@ impl FieldUser {
     /// # Errors
     /// If the server refuses.
     pub fn join(addr: SocketAddr, user: &str, mode: CharacterMode) -> Result<Self> {
+        Self::join_with(addr, user, mode, &[])
+    }
+
+    /// The same with more extensions.
+    ///
+    /// # Errors
+    /// If the server refuses.
+    pub fn join_with(addr: SocketAddr, user: &str, mode: CharacterMode, ext: &[Extension]) -> Result<Self> {
         let mut socket = FieldSocket::connect(addr)?;
         let join = Join::VrClient { character_mode: mode, user_id: Some(user.to_owned()), requested_arm_count: None };
         let mut hello = Hello::new(join);
-        hello.ext = [Extension::InputSeq].into_iter().collect();
+        hello.ext = ext.iter().copied().chain([Extension::InputSeq]).collect();
         match socket.hello(hello)?.joined {
             Joined::VrClient { arm_ids, .. } => Ok(Self { arms: arm_ids, socket }),
             other => bail!("joined as {other:?}"),

@@ -1,16 +1,18 @@
 //! Reading JSON into values, with the texts of the wire for what does not fit, and nothing built of what is not asked
 //! for.
 
+mod many;
+
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use serde::Deserializer;
-use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Error, IgnoredAny, SeqAccess, Visitor};
 
-use super::{Director, Invalid, ROTATION_NORM};
+pub(super) use self::many::{AnyList, AnyNamed, Directors, Lengths, List, Named, Points, Rotation};
+use super::Invalid;
 
 /// Longest name that is read: ids, keys of maps, bytes.
 pub const MAX_NAME: usize = 256;
@@ -280,123 +282,3 @@ impl<'de, T: Wire<'de> + Copy + Default, const N: usize> Wire<'de> for [T; N] {
         deserializer.deserialize_seq(Array(at, PhantomData))
     }
 }
-
-/// A list of at most `MAX` elements.
-pub(super) struct List<T, const MAX: usize>(pub(super) Vec<T>);
-
-/// A list that only the length of its message bounds.
-pub(super) type AnyList<T> = List<T, { usize::MAX }>;
-
-impl<T, const MAX: usize> From<List<T, MAX>> for Vec<T> {
-    fn from(list: List<T, MAX>) -> Self {
-        list.0
-    }
-}
-
-impl<'de, T: Wire<'de>, const MAX: usize> Wire<'de> for List<T, MAX> {
-    fn read<D: Deserializer<'de>>(at: At, deserializer: D) -> Result<Self, D::Error> {
-        struct Elements<T, const MAX: usize>(At, PhantomData<T>);
-
-        impl<'de, T: Wire<'de>, const MAX: usize> Visitor<'de> for Elements<T, MAX> {
-            type Value = Vec<T>;
-
-            expecting!(self, "{} must be {}", self.0, T::LIST);
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut elements = Vec::new();
-                loop {
-                    let at = if T::PLAIN { self.0 } else { self.0.place(elements.len()) };
-                    let Some(element) = seq.next_element_seed(Seed::at(at))? else { return Ok(elements) };
-                    if elements.len() == MAX {
-                        return Err(A::Error::custom(format_args!("{} must have at most {MAX} elements", self.0)));
-                    }
-                    elements.push(element);
-                }
-            }
-        }
-
-        deserializer.deserialize_seq(Elements::<T, MAX>(at, PhantomData)).map(Self)
-    }
-}
-
-/// At most `MAX` values by name. Of two with one name the later counts.
-pub(super) struct Named<T, const MAX: usize>(pub(super) BTreeMap<String, T>);
-
-/// Values by name that only the length of their message bounds.
-pub(super) type AnyNamed<T> = Named<T, { usize::MAX }>;
-
-impl<T, U: From<T>, const MAX: usize> From<Named<T, MAX>> for BTreeMap<String, U> {
-    fn from(named: Named<T, MAX>) -> Self {
-        named.0.into_iter().map(|(name, value)| (name, value.into())).collect()
-    }
-}
-
-impl<'de, T: Wire<'de>, const MAX: usize> Wire<'de> for Named<T, MAX> {
-    fn read<D: Deserializer<'de>>(at: At, deserializer: D) -> Result<Self, D::Error> {
-        struct Entries<T, const MAX: usize>(At, PhantomData<T>);
-
-        impl<'de, T: Wire<'de>, const MAX: usize> Visitor<'de> for Entries<T, MAX> {
-            type Value = BTreeMap<String, T>;
-
-            expecting!(self, "{} must be an object", self.0);
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut entries = BTreeMap::new();
-                while let Some(name) = map.next_key_seed(Seed::<String>::at(self.0))? {
-                    if entries.len() == MAX && !entries.contains_key(&name) {
-                        return Err(A::Error::custom(format_args!("{} must have at most {MAX} entries", self.0)));
-                    }
-                    let value = map.next_value_seed(Seed::at(self.0))?;
-                    entries.insert(name, value);
-                }
-                Ok(entries)
-            }
-        }
-
-        deserializer.deserialize_map(Entries::<T, MAX>(at, PhantomData)).map(Self)
-    }
-}
-
-/// A quaternion of about unit length.
-#[derive(Clone, Copy)]
-pub(super) struct Rotation([f64; 4]);
-
-impl From<Rotation> for [f64; 4] {
-    fn from(rotation: Rotation) -> Self {
-        rotation.0
-    }
-}
-
-impl<'de> Wire<'de> for Rotation {
-    fn read<D: Deserializer<'de>>(at: At, deserializer: D) -> Result<Self, D::Error> {
-        let rotation = <[f64; 4]>::read(at, deserializer)?;
-        let [x, y, z, w] = rotation;
-        if ROTATION_NORM.contains(&x.hypot(y).hypot(z.hypot(w))) {
-            Ok(Self(rotation))
-        } else {
-            Err(D::Error::custom(format_args!("{at} must be a unit quaternion")))
-        }
-    }
-}
-
-/// Numbers of which none is negative.
-pub(super) struct Lengths(Vec<f64>);
-
-impl From<Lengths> for Vec<f64> {
-    fn from(lengths: Lengths) -> Self {
-        lengths.0
-    }
-}
-
-impl<'de> Wire<'de> for Lengths {
-    fn read<D: Deserializer<'de>>(at: At, deserializer: D) -> Result<Self, D::Error> {
-        let lengths = AnyList::<f64>::read(at, deserializer)?.0;
-        if lengths.iter().any(|length| *length < 0.0) {
-            return Err(D::Error::custom(format_args!("{at} cannot contain negative values")));
-        }
-        Ok(Self(lengths))
-    }
-}
-
-pub(super) type Points = AnyList<[f64; 3]>;
-pub(super) type Directors = AnyList<Director>;

@@ -1,7 +1,8 @@
 //! What is large in a scene is written once, and not again in every frame.
 //!
 //! The scene that is encoded has stand-ins in the place of large clouds of points and of large meshes; in the message their
-//! text takes that place, without being copied. Frames stay cheap to encode whatever publishers put into the scene.
+//! text takes that place, without being copied. Frames stay cheap to encode whatever publishers put into the scene. What
+//! looks like a stand-in has one itself, however small it is.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -27,7 +28,10 @@ const CLOUD: &str = "\"points\":[[-98765432.5,";
 /// How it ends, after the number of the cloud.
 const CLOUD_END: &str = ",0.0]]";
 
-/// How what stands for the data of a mesh begins as text.
+/// How what stands for the data of a mesh begins.
+const MESH_MARK: &str = "waldo-mesh:";
+
+/// The same as text.
 const MESH: &str = "\"asset_uri\":\"waldo-mesh:";
 
 type Points = Arc<[[f64; 3]]>;
@@ -84,9 +88,8 @@ impl AsRef<[u8]> for Shared {
 impl Large {
     /// The scene with stand-ins. A large cloud that is not written yet is as it was before, or is missing.
     pub(super) fn replace(&mut self, scene: &Arc<SceneState>) -> Arc<SceneState> {
-        let is_large = |overlay: &Overlay| overlay.points.len() > FEW;
-        let is_long = |mesh: &Mesh| mesh.asset_uri.as_ref().is_some_and(|uri| uri.len() >= LONG);
-        if !scene.overlay_points.values().any(is_large) && !scene.meshes.values().any(is_long) {
+        let has_long = |mesh: &Mesh| mesh.asset_uri.as_ref().is_some_and(is_long);
+        if !scene.overlay_points.values().any(is_large) && !scene.meshes.values().any(has_long) {
             *self = Self { last: self.last, ..Self::default() };
             return Arc::clone(scene);
         }
@@ -104,7 +107,7 @@ impl Large {
             })
         });
         for (id, mesh) in &mut replaced.meshes {
-            if let Some(uri) = mesh.asset_uri.as_mut().filter(|uri| uri.len() >= LONG)
+            if let Some(uri) = mesh.asset_uri.as_mut().filter(|uri| is_long(uri))
                 && let Some(stand_in) = self.mesh(id, uri)
             {
                 *uri = stand_in;
@@ -153,7 +156,7 @@ impl Large {
     fn next(&self, scene: &SceneState) -> Option<Writing> {
         let is_due = |(id, overlay): &(&String, &Overlay)| {
             let written = self.clouds.get(*id);
-            overlay.points.len() > FEW
+            is_large(overlay)
                 && written.is_none_or(|cloud| {
                     cloud.owner_id != overlay.owner_id || !Arc::ptr_eq(&cloud.points, &overlay.points)
                 })
@@ -181,7 +184,7 @@ impl Large {
             return None;
         }
         let number = self.number();
-        let stand_in: Arc<str> = format!("waldo-mesh:{number}").into();
+        let stand_in: Arc<str> = format!("{MESH_MARK}{number}").into();
         self.texts.insert(mesh_number(number), Bytes::from_owner(Shared(Arc::clone(uri))));
         let data = Data { uri: Arc::clone(uri), stand_in: Arc::clone(&stand_in), number };
         if let Some(before) = self.meshes.insert(id.to_owned(), data) {
@@ -211,7 +214,7 @@ impl Large {
 
     /// Length of the data of a mesh, bytes, whether or not something stands for it.
     pub(super) fn len(&self, uri: &str) -> usize {
-        let text = uri.strip_prefix("waldo-mesh:").and_then(|number| self.texts.get(&format!("m{number}")));
+        let text = uri.strip_prefix(MESH_MARK).and_then(|number| self.texts.get(&format!("m{number}")));
         text.map_or(uri.len(), Bytes::len)
     }
 
@@ -247,6 +250,15 @@ impl Large {
         parts.push(message.slice(copied..));
         parts
     }
+}
+
+fn is_large(overlay: &Overlay) -> bool {
+    let mut first = overlay.points.iter().take(1).flatten();
+    overlay.points.len() > FEW || first.next().is_some_and(|x| x.to_bits() == MARK.to_bits())
+}
+
+fn is_long(uri: &Arc<str>) -> bool {
+    uri.len() >= LONG || uri.starts_with(MESH_MARK)
 }
 
 /// As it stands in a message.
@@ -312,6 +324,20 @@ mod tests {
         scene.overlay_points.clear();
         assert_eq!(shown(&mut large, &scene).1, scene.encode(&MeshData::Whole, true).unwrap());
         assert!(large.texts.is_empty() && large.clouds.is_empty() && large.meshes.is_empty());
+    }
+
+    #[test]
+    fn what_looks_like_a_stand_in_is_what_it_is() {
+        let mut scene = scene([overlay("a", 1000), overlay("b", 1)]);
+        scene.meshes.insert("m".to_owned(), Mesh::new("m", "rig", "A".repeat(LONG).into()));
+        let mut large = Large::default();
+        for number in 0..8 {
+            let point = [MARK, f64::from(number), 0.0];
+            scene.overlay_points.get_mut("b").unwrap().points = [point].into();
+            let uri = format!("{MESH_MARK}{number}");
+            scene.meshes.insert("n".to_owned(), Mesh::new("n", "rig", uri.into()));
+            assert_eq!(shown(&mut large, &scene).1, scene.encode(&MeshData::Whole, true).unwrap());
+        }
     }
 
     #[test]

@@ -6,20 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{State, WebSocketUpgrade};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use rustls_pki_types::CertificateDer;
-use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
-use waldo_protocol::vr::{HoldReason, Mode, MotionScale, ServerMessage, VrFrame, VrState};
+use waldo_protocol::vr::{Mode, MotionScale, ServerMessage, VrFrame, VrState};
 
-use super::connection::{self, MAX_MESSAGE};
 use super::outbox::Outgoing;
+use super::routes::{MAX_CLIENTS, Sockets, health, upgrade};
 use super::service::{EpisodeEvent, OnFrame, Service, lock};
 use crate::config::{PortRange, Settings};
 use crate::control::{Arbiter, Event};
@@ -30,10 +26,6 @@ use crate::rtc::{Network, RtcError};
 use crate::sensors::SensorHub;
 use crate::tls::{Identity, ServerTls, TlsError};
 use crate::video::{Feed, VideoSource};
-
-/// Clients at a time: several times what one robot's operators, their cables and everybody who watches open. One more is
-/// told so instead of taking processor time and network from those who drive.
-const MAX_CLIENTS: usize = 64;
 
 /// Period of the watchdogs and of what is told to operators about holds.
 const TICK: Duration = Duration::from_millis(100);
@@ -391,49 +383,6 @@ impl VrServer {
     pub fn set_video_expected(&self, expected: bool) {
         self.0.service.set_video(|video| video.expected = expected);
     }
-}
-
-#[derive(Clone)]
-struct Sockets {
-    service: Arc<Service>,
-    places: Arc<Semaphore>,
-    tasks: TaskTracker,
-    shutdown: CancellationToken,
-}
-
-async fn upgrade(State(sockets): State<Sockets>, upgrade: WebSocketUpgrade) -> Response {
-    let Sockets { service, places, tasks, shutdown } = sockets;
-    let Ok(place) = places.try_acquire_owned() else {
-        service.metrics.http_refusal("clients");
-        tracing::debug!("refused: {MAX_CLIENTS} clients are connected");
-        let text =
-            format!("This robot has {MAX_CLIENTS} clients already: close a page that watches it, then try again.\n");
-        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
-    };
-    upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE).on_upgrade(move |socket| {
-        tasks.track_future(async move {
-            connection::serve(service, socket, shutdown).await;
-            drop(place);
-        })
-    })
-}
-
-fn health(service: &Arc<Service>) -> Arc<dyn Fn() -> serde_json::Value + Send + Sync> {
-    let service = Arc::clone(service);
-    Arc::new(move || {
-        let status = match service.hold() {
-            Some(HoldReason::Fault) => "fault",
-            Some(HoldReason::Stopped) => "stopped",
-            _ => "ok",
-        };
-        let session = service.session();
-        let mut health = json!({ "status": status, "clients": session.clients.len(), "engaged": session.tracking });
-        drop(session);
-        for (name, value) in lock(&service.health).iter() {
-            health[*name] = value();
-        }
-        health
-    })
 }
 
 async fn watch(service: Arc<Service>, shutdown: CancellationToken) {
