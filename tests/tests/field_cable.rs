@@ -54,8 +54,8 @@ fn who_is_cut_off_stands_at_once_and_is_gone_soon_and_the_others_notice_nothing(
     let port = server.addr().unwrap().port();
     let plug_in = |user: &str, mode, ext: &[Extension]| {
         let cable = Cable::lay(&Conditions::default(), 1).unwrap();
-        let addr = SocketAddr::new(cable.robot.into(), port);
-        let user = cable.headset.run(|| FieldUser::join_with(addr, user, mode, ext)).unwrap();
+        let addr = SocketAddr::new(cable.near.into(), port);
+        let user = cable.far.run(|| FieldUser::join_with(addr, user, mode, ext)).unwrap();
         (cable, user)
     };
     let (cut, amy) = plug_in("amy", CharacterMode::CathyForaging, &[Extension::Deadman]);
