@@ -28,7 +28,7 @@ fn play(command: &str, mut sound: Receiver<Arc<[i16]>>) {
             Err(RecvError::Lagged(_)) => continue,
             Err(RecvError::Closed) => return,
         };
-        if player.is_none() && !ended.is_some_and(|ended: MonoTime| clock::now().since(ended) < AGAIN) {
+        if player.is_none() && ended.is_none_or(|ended: MonoTime| clock::now().since(ended) >= AGAIN) {
             match Player::start(command) {
                 Ok(started) => player = Some(started),
                 Err(error) => {

@@ -62,18 +62,21 @@ impl Goodbye {
     }
 
     async fn wait(self) {
-        let waiting = Waiting(self.given_up);
+        let mut waiting = Waiting { given_up: self.given_up, answered: false };
         self.answered.notified().await;
-        std::mem::forget(waiting);
+        waiting.answered = true;
     }
 }
 
 /// Notes that it was not waited for to the end.
-struct Waiting(Arc<AtomicBool>);
+struct Waiting {
+    given_up: Arc<AtomicBool>,
+    answered: bool,
+}
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.given_up.fetch_or(!self.answered, Ordering::Relaxed);
     }
 }
 

@@ -194,6 +194,7 @@ async fn an_operator_whose_network_loses_packets_is_sent_less_and_told_why() {
     stage.waldo.stop().await;
 }
 
+#[expect(clippy::print_stdout, reason = "the figures themselves, for who runs it on a quiet machine")]
 #[tokio::test(flavor = "multi_thread")]
 async fn the_control_loop_keeps_its_rate_whether_or_not_anybody_asks_for_anything() {
     let stage = Stage::new(HostedKind::Arm).await;

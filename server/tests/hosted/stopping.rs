@@ -139,7 +139,7 @@ async fn with_the_sfu_in_a_broker_that_says_nothing_a_base_stands_whatever_its_o
     // Back and forth, for longer than the robot goes on believing that somebody would tell it.
     while stood < 100 {
         assert!(begin.elapsed() < LIMIT, "it goes on");
-        let speed = if begin.elapsed().as_millis() / 800 % 2 == 0 { 0.5 } else { -0.5 };
+        let speed = if (begin.elapsed().as_millis() / 800).is_multiple_of(2) { 0.5 } else { -0.5 };
         operator.command(&twist(DVec3::X * speed, DVec3::ZERO)).await;
         sleep(STEP).await;
         stood = if (stage.way() - last).abs() < 1e-9 { stood + 1 } else { 0 };
