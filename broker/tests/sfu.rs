@@ -4,6 +4,8 @@
 
 #[path = "sfu/channels.rs"]
 mod channels;
+#[path = "sfu/every_engine.rs"]
+mod every_engine;
 #[path = "sfu/limits.rs"]
 mod limits;
 #[path = "sfu/media.rs"]
