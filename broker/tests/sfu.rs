@@ -4,6 +4,10 @@
 
 #[path = "sfu/channels.rs"]
 mod channels;
+#[path = "sfu/every_engine.rs"]
+mod every_engine;
+#[path = "sfu/limits.rs"]
+mod limits;
 #[path = "sfu/media.rs"]
 mod media;
 #[allow(unreachable_pub, reason = "other test programs use more of it")]
@@ -12,6 +16,8 @@ mod peer;
 mod presence;
 #[path = "sfu/process.rs"]
 mod process;
+#[path = "sfu/tcp.rs"]
+mod tcp;
 
 use std::net::Ipv4Addr;
 

@@ -52,7 +52,7 @@ mod video_stats;
 
 pub use arm::{ArmSettings, ArmTeleop, ArmTick, MAX_TELEOP_SCALE, MIN_TELEOP_SCALE, StampedDelta};
 pub use buttons::Buttons;
-pub use channel::{ChannelLabel, Direction};
+pub use channel::{CONTROL_ID, CONTROL_LABEL, ChannelLabel, Direction};
 pub use clock_sync::{ClockEstimate, ClockSync};
 pub use dead_man::DeadMan;
 pub use engage::{Engage, EngageBy};

@@ -7,6 +7,7 @@ pub mod network;
 pub mod policy;
 mod pose_stream;
 mod poses;
+pub mod sfu;
 mod wire;
 
 pub use camera::PaintedCameras;

@@ -24,6 +24,8 @@ pub(crate) enum Bench {
     Policy,
     /// Commands and pictures of hosted teleoperation over routes around the world, and without the broker.
     World,
+    /// Commands and pictures through the SFU of far operators, beside peers that are connected directly.
+    Sfu,
 }
 
 /// Builds the benchmark, then becomes it.
@@ -37,6 +39,7 @@ pub(crate) fn run(bench: Bench, args: &[OsString]) -> Result<()> {
         Bench::Crowd => (&["bench-crowd"], setup::NATIVE.to_vec()),
         Bench::Field => (&["bench-field"], setup::NATIVE.to_vec()),
         Bench::Policy => (&["bench-policy"], setup::NATIVE.to_vec()),
+        Bench::Sfu => (&["bench-sfu"], setup::NATIVE.to_vec()),
         Bench::Video => (&["bench-video"], browser),
         Bench::World => {
             // The broker serves its page to the operator.

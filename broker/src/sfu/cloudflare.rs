@@ -298,6 +298,14 @@ impl Engine for Cloudflare {
     async fn close_bridge(&self, robot: &PeerId, operator: &PeerId, bridge: &Bridge) -> Result<bool, EngineError> {
         let (at_operator, at_robot) =
             ([bridge.operator.cmd, bridge.operator.state], [bridge.robot.state_back, bridge.robot.map]);
+        let is_another = {
+            let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+            opened.get(operator).is_some_and(|open| !open.channels.is_empty() && open.channels != at_operator)
+        };
+        if is_another {
+            // What the operator has now belongs to a later bridge.
+            return self.close_channels(robot, &at_robot).await.map(|()| false);
+        }
         let (operator, robot) =
             tokio::join!(self.close_operator(operator, &at_operator), self.close_channels(robot, &at_robot));
         robot.and(operator)

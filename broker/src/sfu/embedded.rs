@@ -1,4 +1,5 @@
-//! The engine inside of this program: WebRTC by str0m, one thread, one UDP port for all peers.
+//! The engine inside of this program: WebRTC by str0m, one thread, one UDP port for all peers, and the
+//! same of TCP for those whose network lets no UDP through.
 
 mod channels;
 mod core;
@@ -6,10 +7,12 @@ mod driver;
 mod media;
 mod peer;
 mod sdp;
+mod stun;
+mod tcp;
 mod udp;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
@@ -18,9 +21,10 @@ use async_trait::async_trait;
 use mio::Waker;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use self::core::{Command, Core};
-use self::driver::Driver;
+use self::core::{Command, Core, Limits};
+use self::driver::{Driver, TCP};
 use self::peer::{Addresses, Peer};
+use self::tcp::Tcp;
 use self::udp::Udp;
 use super::{
     Attached, Bridge, Capabilities, Engine, EngineError, EngineEvent, LegIds, NewPeer, PeerId, PeerState, Track,
@@ -38,16 +42,26 @@ const EVENTS: usize = 4096;
 pub struct Settings {
     /// Where its UDP socket is bound. Port 0 takes any free one.
     pub bind: SocketAddr,
+    /// Whether peers may come by TCP too, on the same address and port.
+    pub tcp: bool,
     /// The addresses peers are told, for instance the public one behind address translation. Empty: those of this machine's interfaces, or
     /// the one of `bind`.
     pub addresses: Vec<IpAddr>,
     /// How many peers there may be at a time.
     pub most_peers: usize,
+    /// How many of them may be one tenant's. None for a quarter, so that nobody alone keeps the others out.
+    pub most_peers_of_a_tenant: Option<usize>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { bind: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), addresses: Vec::new(), most_peers: 1024 }
+        Self {
+            bind: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            tcp: true,
+            addresses: Vec::new(),
+            most_peers: 1024,
+            most_peers_of_a_tenant: None,
+        }
     }
 }
 
@@ -60,12 +74,12 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Binds the socket and starts the thread.
+    /// Binds the sockets and starts the thread.
     ///
     /// # Errors
-    /// If the socket cannot be bound, or no address is found to tell peers.
+    /// If a socket cannot be bound, or no address is found to tell peers.
     pub fn start(settings: &Settings) -> io::Result<Self> {
-        let socket = Udp::bind(settings.bind)?;
+        let (socket, listener) = bind(settings)?;
         let bound = socket.local_addr()?;
         let local = interfaces()?;
         let announced: Vec<SocketAddr> =
@@ -76,11 +90,18 @@ impl Embedded {
         }
         let (events, _) = broadcast::channel(EVENTS);
         let (commands, received) = mpsc::channel(COMMANDS);
-        let core = Core::new(events.clone(), settings.most_peers, Instant::now());
-        let (driver, waker) = Driver::new(Udp::new(socket, announced.clone(), local)?, core, received)?;
+        let now = Instant::now();
+        let peers_of_a_tenant = settings.most_peers_of_a_tenant.unwrap_or(settings.most_peers.div_ceil(4));
+        let limits = Limits { peers: settings.most_peers, peers_of_a_tenant };
+        let addresses =
+            Addresses { tcp: if listener.is_some() { announced.clone() } else { Vec::new() }, udp: announced.clone() };
+        let tcp = listener.map(|listener| Tcp::new(listener, announced.clone(), TCP, settings.most_peers, now));
+        let core = Core::new(events.clone(), limits, now);
+        let udp = Udp::new(socket, announced.clone(), local)?;
+        let (driver, waker) = Driver::new(udp, tcp.transpose()?, core, received)?;
         thread::Builder::new().name("sfu".to_owned()).spawn(move || driver.run())?;
-        tracing::info!(addresses = ?announced, "the SFU listens");
-        Ok(Self { commands, waker, events, addresses: Addresses { udp: announced, tcp: Vec::new() } })
+        tracing::info!(addresses = ?announced, tcp = settings.tcp, "the SFU listens");
+        Ok(Self { commands, waker, events, addresses })
     }
 
     /// The addresses peers are told.
@@ -192,6 +213,27 @@ impl Engine for Embedded {
     }
 }
 
+/// How often another free port is taken if TCP does not have the same.
+const PORTS: usize = 32;
+
+/// The UDP socket, and the TCP listener of the same port if it is wanted.
+fn bind(settings: &Settings) -> io::Result<(UdpSocket, Option<TcpListener>)> {
+    let mut tries = PORTS;
+    loop {
+        let socket = Udp::bind(settings.bind)?;
+        if !settings.tcp {
+            return Ok((socket, None));
+        }
+        let address = socket.local_addr()?;
+        tries -= 1;
+        match TcpListener::bind(address) {
+            Ok(listener) => return Ok((socket, Some(listener))),
+            Err(error) if settings.bind.port() == 0 && tries > 0 && error.kind() == io::ErrorKind::AddrInUse => {}
+            Err(error) => return Err(io::Error::new(error.kind(), format!("TCP {address}: {error}"))),
+        }
+    }
+}
+
 /// The addresses of this machine.
 fn interfaces() -> io::Result<Vec<IpAddr>> {
     Ok(if_addrs::get_if_addrs()?.into_iter().map(|interface| interface.ip()).collect())
@@ -216,4 +258,21 @@ fn announced(settings: &Settings, bound: SocketAddr, local: &[IpAddr]) -> Vec<Ip
         others = loopback;
     }
     others
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_fault_costs_the_peers_and_not_the_engine() {
+        let engine =
+            Embedded::start(&Settings { bind: (Ipv4Addr::LOCALHOST, 0).into(), ..Settings::default() }).unwrap();
+        let mut events = engine.events();
+        engine.commands.send(Command::Fault).await.unwrap();
+        engine.waker.wake().unwrap();
+        assert_eq!(events.recv().await.unwrap(), EngineEvent::Missed);
+        let unknown = engine.peer_state(&PeerId::new("somebody")).await;
+        assert!(matches!(unknown, Err(EngineError::Gone { .. })), "{unknown:?}");
+    }
 }

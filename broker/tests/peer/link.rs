@@ -1,18 +1,19 @@
 //! One connection and its socket, driven by whoever has it.
 
-use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use mio::net::UdpSocket;
-use mio::{Interest, Registry, Token};
+use mio::{Registry, Token};
+use str0m::bwe::BweKind;
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::format::{Codec, FormatParams};
 use str0m::media::{Direction, Frequency, KeyframeRequestKind, MediaKind, Mid};
-use str0m::net::{Protocol, Receive};
+use str0m::net::Receive;
 use str0m::rtp::{RtpPacket, RtpWrite};
-use str0m::{Candidate, Event, Input, Output, Rtc};
+use str0m::{Event, Input, Output, Rtc};
+
+use super::way::Way;
 
 /// What a peer offers.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +30,12 @@ impl Wanted {
     /// A camera, and a speaker.
     pub fn robot() -> Self {
         let media = vec![(MediaKind::Video, Direction::SendOnly), (MediaKind::Audio, Direction::RecvOnly)];
+        Self { media, ..Self::default() }
+    }
+
+    /// A picture, and a microphone.
+    pub fn operator() -> Self {
+        let media = vec![(MediaKind::Video, Direction::RecvOnly), (MediaKind::Audio, Direction::SendOnly)];
         Self { media, ..Self::default() }
     }
 }
@@ -48,27 +55,44 @@ pub enum Happening {
     Packet { mid: Mid, packet: Box<RtpPacket> },
     /// A key frame is asked for.
     KeyFrame,
+    /// The other side says how many bits a second it takes.
+    Bitrate(u64),
 }
 
 pub struct Link {
     rtc: Rtc,
-    socket: UdpSocket,
+    way: Way,
     local: SocketAddr,
     pending: Option<SdpPendingOffer>,
     channels: Vec<(String, ChannelId)>,
     media: Vec<(MediaKind, Mid)>,
     sequence: u64,
     deaf: bool,
+    only_checks: bool,
 }
 
 impl Link {
     /// A connection from this address that has made an offer.
     pub fn offering(wanted: &Wanted, address: IpAddr) -> (Self, String) {
-        let socket = UdpSocket::bind(SocketAddr::new(address, 0)).unwrap();
-        let local = socket.local_addr().unwrap();
+        Self::new(wanted.vp8, Way::udp(address)).offer(wanted)
+    }
+
+    /// The same over TCP, to this address and to no other.
+    pub fn offering_by_tcp(wanted: &Wanted, to: SocketAddr) -> (Self, String) {
+        Self::new(wanted.vp8, Way::tcp(to)).offer(wanted)
+    }
+
+    /// A connection from this address that takes an offer, and its answer.
+    pub fn answering(offer: &str, address: IpAddr) -> (Self, String) {
+        let mut link = Self::new(false, Way::udp(address));
+        let answer = link.answer(offer);
+        (link, answer)
+    }
+
+    fn new(vp8: bool, way: Way) -> Self {
         let mut config = Rtc::builder().set_rtp_mode(true).clear_codecs().enable_opus(true, false);
         let codecs = config.codec_config();
-        if !wanted.vp8 {
+        if !vp8 {
             codecs.add_h264(102.into(), Some(103.into()), true, 0x0042_e01f);
         }
         codecs.add_config(
@@ -80,9 +104,15 @@ impl Link {
             FormatParams::default(),
         );
         let mut rtc = config.build(Instant::now());
-        rtc.add_local_candidate(Candidate::host(local, "udp").unwrap());
-        let mut api = rtc.sdp_api();
-        let media: Vec<_> = wanted
+        rtc.add_local_candidate(way.candidate());
+        let local = way.local();
+        let (channels, media) = (Vec::new(), Vec::new());
+        Self { rtc, way, local, pending: None, channels, media, sequence: 1000, deaf: false, only_checks: false }
+    }
+
+    fn offer(mut self, wanted: &Wanted) -> (Self, String) {
+        let mut api = self.rtc.sdp_api();
+        self.media = wanted
             .media
             .iter()
             .map(|&(kind, direction)| (kind, api.add_media(kind, direction, None, None, None)))
@@ -93,21 +123,13 @@ impl Link {
             ..ChannelConfig::default()
         });
         let (offer, pending) = api.apply().unwrap();
-        let link = Self {
-            rtc,
-            socket,
-            local,
-            pending: Some(pending),
-            channels: vec![("_sctp_init".to_owned(), init)],
-            media,
-            sequence: 1000,
-            deaf: false,
-        };
-        (link, offer.to_sdp_string())
+        self.pending = Some(pending);
+        self.channels.push(("_sctp_init".to_owned(), init));
+        (self, offer.to_sdp_string())
     }
 
     pub fn register(&mut self, registry: &Registry, token: Token) {
-        registry.register(&mut self.socket, token, Interest::READABLE).unwrap();
+        self.way.register(registry, token);
     }
 
     pub fn rtc(&mut self) -> &mut Rtc {
@@ -124,7 +146,11 @@ impl Link {
         answer.to_sdp_string()
     }
 
-    pub fn open(&mut self, label: &str, id: u16, lossy: bool) {
+    /// Opens a channel; false while one from before has its id, which the other side has not closed to the end yet.
+    pub fn open(&mut self, label: &str, id: u16, lossy: bool) -> bool {
+        if self.rtc.direct_api().channel_id_by_sctp_stream_id(id).is_some() {
+            return false;
+        }
         let reliability = if lossy { Reliability::MaxRetransmits { retransmits: 0 } } else { Reliability::Reliable };
         let channel = self.rtc.direct_api().create_data_channel(ChannelConfig {
             label: label.to_owned(),
@@ -135,6 +161,7 @@ impl Link {
         });
         self.channels.retain(|(name, _)| name != label);
         self.channels.push((label.to_owned(), channel));
+        true
     }
 
     pub fn close_channel(&mut self, label: &str) {
@@ -176,6 +203,14 @@ impl Link {
         }
     }
 
+    /// Says how many bits a second of the picture it takes.
+    pub fn take_at_most(&mut self, bitrate: u64) {
+        let Some(mid) = self.mid(MediaKind::Video) else { return };
+        if let Some(stream) = self.rtc.direct_api().stream_rx_by_mid(mid, None) {
+            stream.request_remb(bitrate.into());
+        }
+    }
+
     /// From now on nothing is heard, and so nothing is said: the network is gone.
     pub fn cut(&mut self) {
         self.deaf = true;
@@ -186,27 +221,29 @@ impl Link {
         self.deaf = false;
     }
 
-    /// Reads, sends and tells what there is, and when to come again at the latest.
-    pub fn poll(&mut self, now: Instant, tell: &mut impl FnMut(Happening)) -> Instant {
-        let mut deadline = self.drain(now, tell);
-        let mut buffer = [0; 2048];
-        loop {
-            match self.socket.recv_from(&mut buffer) {
-                Ok((size, source)) if !self.deaf => {
-                    if let Ok(received) = Receive::new(Protocol::Udp, source, self.local, &buffer[..size]) {
-                        let _ = self.rtc.handle_input(Input::Receive(Instant::now(), received));
-                        deadline = self.drain(now, tell);
-                    }
-                }
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return deadline,
-                // Answers of ports that nobody listens on.
-                Err(_) => {}
-            }
-        }
+    /// Whether only connectivity checks are heard from now on: present, and taking nothing.
+    pub fn take_only_checks(&mut self, only: bool) {
+        self.only_checks = only;
     }
 
-    fn drain(&mut self, _now: Instant, tell: &mut impl FnMut(Happening)) -> Instant {
+    /// Reads, sends and tells what there is, and when to come again at the latest.
+    pub fn poll(&mut self, tell: &mut impl FnMut(Happening)) -> Instant {
+        let mut deadline = self.flush(tell);
+        let mut buffer = [0; 2048];
+        while let Ok((size, source)) = self.way.receive(&mut buffer) {
+            if self.deaf || (self.only_checks && buffer[0] > 1) {
+                continue;
+            }
+            if let Ok(received) = Receive::new(self.way.protocol(), source, self.local, &buffer[..size]) {
+                let _ = self.rtc.handle_input(Input::Receive(Instant::now(), received));
+                deadline = self.flush(tell);
+            }
+        }
+        deadline
+    }
+
+    /// The same without reading.
+    pub fn flush(&mut self, tell: &mut impl FnMut(Happening)) -> Instant {
         let mut turned = false;
         loop {
             match self.rtc.poll_output() {
@@ -222,7 +259,7 @@ impl Link {
                 }
                 Ok(Output::Transmit(transmit)) => {
                     if !self.deaf {
-                        let _ = self.socket.send_to(&transmit.contents, transmit.destination);
+                        self.way.send(&transmit.contents, transmit.destination);
                     }
                 }
                 Ok(Output::Event(event)) => self.tell(event, tell),
@@ -244,6 +281,9 @@ impl Link {
             Event::ChannelClose(id) => tell(Happening::ChannelClosed(label(&self.channels, id))),
             Event::MediaAdded(added) => self.media.push((added.kind, added.mid)),
             Event::KeyframeRequest(_) => tell(Happening::KeyFrame),
+            Event::EgressBitrateEstimate(BweKind::Remb { estimate, .. }) => {
+                tell(Happening::Bitrate(estimate.as_u64()));
+            }
             Event::RtpPacket(packet) => {
                 let mid = self.rtc.direct_api().stream_rx(&packet.header.ssrc).map(|stream| stream.mid());
                 if let Some(mid) = mid {

@@ -6,8 +6,9 @@
 #![allow(dead_code)]
 
 mod link;
+mod way;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TryRecvError, sync_channel};
 use std::thread;
@@ -42,6 +43,12 @@ impl Peer {
         (Self::run(link), offer)
     }
 
+    /// The same by TCP to this address, and in no other way.
+    pub fn offering_by_tcp(wanted: &Wanted, to: SocketAddr) -> (Self, String) {
+        let (link, offer) = Link::offering_by_tcp(wanted, to);
+        (Self::run(link), offer)
+    }
+
     /// A robot with a camera, which takes a voice.
     pub fn robot() -> (Self, String) {
         Self::offering(&Wanted::robot())
@@ -49,10 +56,7 @@ impl Peer {
 
     /// An operator who wants a picture and has a microphone.
     pub fn operator() -> (Self, String) {
-        Self::offering(&Wanted {
-            media: vec![(MediaKind::Video, Direction::RecvOnly), (MediaKind::Audio, Direction::SendOnly)],
-            ..Wanted::default()
-        })
+        Self::offering(&Wanted::operator())
     }
 
     /// A viewer who wants a picture.
@@ -69,8 +73,7 @@ impl Peer {
         thread::spawn(move || {
             let mut events = Events::with_capacity(8);
             loop {
-                let now = Instant::now();
-                let deadline = link.poll(now, &mut |happening| {
+                let deadline = link.poll(&mut |happening| {
                     // A test that does not read has no use for them.
                     let _ = tell.try_send(happening);
                 });
@@ -80,7 +83,7 @@ impl Peer {
                     match received.try_recv() {
                         Ok(job) => {
                             job(&mut link);
-                            link.poll(Instant::now(), &mut |happening| {
+                            link.poll(&mut |happening| {
                                 let _ = tell.try_send(happening);
                             });
                         }
@@ -119,7 +122,12 @@ impl Peer {
 
     /// Opens a channel whose id both sides know.
     pub async fn open(&self, label: &'static str, id: u16, lossy: bool) {
-        self.with(move |link| link.open(label, id, lossy)).await;
+        let opened = async {
+            while !self.with(move |link| link.open(label, id, lossy)).await {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, opened).await.expect("the id stays taken");
     }
 
     /// Sends a message, as soon as the channel takes it.

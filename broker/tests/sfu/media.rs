@@ -5,13 +5,13 @@ use std::time::Duration;
 use str0m::media::MediaKind;
 use str0m::rtp::RtpPacket;
 use waldo_broker::sfu::embedded::Embedded;
-use waldo_broker::sfu::{Engine, PeerKind, Track, VideoStatus};
+use waldo_broker::sfu::{Engine, EngineError, PeerKind, Track, VideoStatus};
 
 use crate::peer::{Happening, Peer, Wanted};
 use crate::{Pair, engine, join};
 
 /// Sends this many packets of one track, marked and numbered in their first four bytes, about 2 ms apart.
-async fn stream(peer: &Peer, kind: MediaKind, count: u32) {
+pub(crate) async fn stream(peer: &Peer, kind: MediaKind, count: u32) {
     for index in 0..count {
         let sent = peer.with(move |link| {
             let mut payload = index.to_be_bytes().to_vec();
@@ -31,13 +31,13 @@ async fn packet(peer: &mut Peer) -> Box<RtpPacket> {
     .await
 }
 
-async fn track(peer: &Peer, kind: MediaKind) -> Track {
+pub(crate) async fn track(peer: &Peer, kind: MediaKind) -> Track {
     let mid = peer.with(move |link| link.mid(kind)).await.expect("an m-section");
     Track { mid: mid.to_string(), name: "camera".to_owned() }
 }
 
 /// The next packets are the robot's, in order and without a gap, in numbers of the receiver's own.
-async fn expect_picture(receiver: &mut Peer, count: usize) {
+pub(crate) async fn expect_picture(receiver: &mut Peer, count: usize) {
     let mut last: Option<Box<RtpPacket>> = None;
     for _ in 0..count {
         let packet = packet(receiver).await;
@@ -55,7 +55,7 @@ async fn expect_picture(receiver: &mut Peer, count: usize) {
     }
 }
 
-async fn attach(engine: &Embedded, pair: &Pair) -> Option<String> {
+pub(crate) async fn attach(engine: &Embedded, pair: &Pair) -> Option<String> {
     let track = track(&pair.robot, MediaKind::Video).await;
     let attached = engine.attach_video(&pair.robot_id, &track, &pair.operator_id).await;
     assert_eq!(attached.status, VideoStatus::Ok);
@@ -85,6 +85,10 @@ async fn an_operator_without_a_video_section_gets_one_offered() {
     pair.bridge(&engine, 1).await;
     let offer = attach(&engine, &pair).await.expect("an offer");
     let answer = pair.operator.answer(&offer).await;
+    // One that does not fit leaves the way open for the one that does.
+    let wrong = answer.replace("a=mid:", "a=mid:x");
+    let refused = engine.submit_answer(&pair.operator_id, &wrong).await;
+    assert!(matches!(refused, Err(EngineError::Malformed(_))), "{refused:?}");
     engine.submit_answer(&pair.operator_id, &answer).await.unwrap();
     assert!(engine.submit_answer(&pair.operator_id, &answer).await.is_err(), "no second answer is waited for");
     let ((), ()) = tokio::join!(stream(&pair.robot, MediaKind::Video, 100), expect_picture(&mut pair.operator, 80));
@@ -178,4 +182,28 @@ async fn a_robot_without_a_camera_is_named_as_such() {
     let attached = engine.attach_video(&robot_id, &track, &operator_id).await;
     assert_eq!((attached.status, attached.offer), (VideoStatus::NoPublishedTrack, None));
     drop(robot);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_robot_is_told_what_its_operator_can_take_and_not_what_a_viewer_can() {
+    let engine = engine();
+    let mut pair = Pair::connect(&engine, "a").await;
+    let (mut viewer, viewer_id) = join(&engine, PeerKind::Viewer, "a", Peer::viewer()).await;
+    pair.bridge(&engine, 1).await;
+    attach(&engine, &pair).await;
+    let track = track(&pair.robot, MediaKind::Video).await;
+    engine.attach_video(&pair.robot_id, &track, &viewer_id).await;
+    stream(&pair.robot, MediaKind::Video, 10).await;
+    packet(&mut pair.operator).await;
+    packet(&mut viewer).await;
+
+    viewer.with(|link| link.take_at_most(100_000)).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    pair.operator.with(|link| link.take_at_most(700_000)).await;
+    let told = pair.robot.next(|happening| match happening {
+        Happening::Bitrate(bitrate) => Some(bitrate),
+        _ => None,
+    });
+    let told = told.await;
+    assert!((690_000..=710_000).contains(&told), "{told}");
 }

@@ -265,3 +265,31 @@ async fn offers_that_make_no_sense_are_refused_and_cost_nobody_anything() {
     pair.robot.send("state_reliable_back", true, "here").await;
     assert_eq!(pair.operator.message().await.2, b"here");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_are_complete_and_bundle_everything_on_one_transport() {
+    let engine = engine();
+    for (kind, (_peer, offer)) in
+        [(PeerKind::Robot, Peer::robot()), (PeerKind::Operator, Peer::operator()), (PeerKind::Viewer, Peer::viewer())]
+    {
+        let (_, answer) = engine.create_peer(crate::new(kind, "a", offer)).await.unwrap();
+        let (session, media) = answer.split_at(answer.find("m=").unwrap());
+        let sections: Vec<&str> = media.split("m=").skip(1).collect();
+        let attribute = |section: &str, name: &str| {
+            section.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned()
+        };
+        let mids: Vec<String> = sections.iter().map(|section| attribute(section, "a=mid:")).collect();
+        assert_eq!(attribute(session, "a=group:BUNDLE "), mids.join(" "), "{answer}");
+        for section in &sections {
+            assert!(section.contains("\na=end-of-candidates"), "{section}");
+            assert!(["passive", "active"].contains(&&*attribute(section, "a=setup:")), "{section}");
+            let is_channels = section.starts_with("application");
+            assert!(is_channels || section.contains("\na=rtcp-mux"), "{section}");
+            if is_channels {
+                assert_eq!(attribute(section, "a=sctp-port:"), "5000");
+                assert!(attribute(section, "a=max-message-size:").parse::<u32>().unwrap() >= 65_536, "{section}");
+            }
+        }
+        assert!(!answer.contains("trickle"), "{answer}");
+    }
+}

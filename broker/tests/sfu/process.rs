@@ -72,3 +72,34 @@ async fn nobody_gets_in_without_the_secret() {
     let failed = Client::new(&url, SECRET).peer_state(&PeerId::new("x")).await;
     assert!(matches!(failed, Err(EngineError::Unavailable(_))), "{failed:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_process_is_noticed_at_once() {
+    let (first, url) = serve().await;
+    let address = first.address();
+    let client = Client::new(&url, SECRET);
+    let mut events = client.events();
+    let (mut robot, offer) = Peer::robot();
+    let (_, answer) = client.create_peer(crate::new(PeerKind::Robot, "a", offer)).await.unwrap();
+    robot.accept(&answer).await;
+    robot.connected().await;
+    let wait = async |events: &mut tokio::sync::broadcast::Receiver<EngineEvent>, wanted: fn(&EngineEvent) -> bool| {
+        let found = async { while !wanted(&events.recv().await.unwrap()) {} };
+        tokio::time::timeout(PATIENCE, found).await.expect("no such event");
+    };
+    wait(&mut events, |event| matches!(event, EngineEvent::PeerConnected { .. })).await;
+    // The next request for events, of what comes after this one, is under way now.
+    first.stop().await;
+    let started = async {
+        loop {
+            if let Ok(server) = Server::start(address, SECRET, Arc::new(engine())).await {
+                return server;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let _second = tokio::time::timeout(PATIENCE, started).await.expect("the address stays taken");
+    wait(&mut events, |event| *event == EngineEvent::Missed).await;
+    let gone = client.peer_state(&PeerId::new("of the first")).await;
+    assert!(matches!(gone, Err(EngineError::Gone { .. })), "{gone:?}");
+}

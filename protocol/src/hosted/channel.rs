@@ -15,6 +15,13 @@ pub enum ChannelLabel {
     MapUnreliable,
 }
 
+/// The channel beside the four by which a robot that asked for pushes (`push/1`) is told its ids, as text; both sides open it, as
+/// reliable as can be, with [`CONTROL_ID`].
+pub const CONTROL_LABEL: &str = "ctl_reliable";
+
+/// The SCTP id of [`CONTROL_LABEL`].
+pub const CONTROL_ID: u16 = 2;
+
 /// Which way a channel goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {

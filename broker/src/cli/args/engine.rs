@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{ArgAction, Args};
 
 use super::DataArgs;
 use crate::engine::SfuSettings;
@@ -51,20 +51,33 @@ pub(in crate::cli) struct EngineArgs {
 /// Of the embedded SFU.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct EmbeddedArgs {
-    /// UDP address and port of the embedded SFU; port 0 takes a free one
+    /// UDP and TCP address and port of the embedded SFU; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:0")]
     sfu_bind: SocketAddr,
     /// Addresses that peers are told, by commas, for instance the public one [default: those of this machine]
     #[arg(long, value_name = "ADDRESSES", value_delimiter = ',')]
     sfu_address: Vec<IpAddr>,
+    /// Let peers come to the embedded SFU by TCP too, where UDP is blocked
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+        default_value_t = true, default_missing_value = "true")]
+    sfu_tcp: bool,
     /// Peers of the embedded SFU
     #[arg(long, value_name = "NUMBER", default_value_t = 1024)]
     sfu_peers: usize,
+    /// How many of them one owner may have [default: a quarter]
+    #[arg(long, value_name = "NUMBER")]
+    sfu_owner_peers: Option<usize>,
 }
 
 impl EmbeddedArgs {
     pub(in crate::cli) fn settings(&self) -> embedded::Settings {
-        embedded::Settings { bind: self.sfu_bind, addresses: self.sfu_address.clone(), most_peers: self.sfu_peers }
+        embedded::Settings {
+            bind: self.sfu_bind,
+            tcp: self.sfu_tcp,
+            addresses: self.sfu_address.clone(),
+            most_peers: self.sfu_peers,
+            most_peers_of_a_tenant: self.sfu_owner_peers,
+        }
     }
 }
 

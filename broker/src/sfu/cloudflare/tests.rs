@@ -1,5 +1,7 @@
 //! The engine against a service that knows the calls of the specification and no others.
 
+#[path = "../../../tests/sfu/list.rs"]
+mod list;
 mod service;
 
 use serde_json::{Value, json};
@@ -300,4 +302,55 @@ async fn a_service_that_does_not_answer_is_unavailable() {
     let failed = engine.open_bridge(&robot, &operator, 1, None).await;
     assert!(matches!(&failed, Err(EngineError::Unavailable(detail)) if !detail.contains("secret")), "{failed:?}");
     assert_eq!(engine.attach_video(&robot, &camera(), &operator).await.status, VideoStatus::PublishError);
+}
+
+/// What every engine shows, as far as it can be seen from here.
+mod every_engine {
+    use super::list::{Stage, the_list};
+    use super::*;
+
+    struct Served {
+        fake: Fake,
+        engine: Cloudflare,
+        robot: PeerId,
+        operator: PeerId,
+    }
+
+    impl Served {
+        async fn start() -> Self {
+            let fake = Fake::start().await;
+            let (engine, (robot, operator)) = (fake.engine(), peers());
+            Self { fake, engine, robot, operator }
+        }
+    }
+
+    impl Stage for Served {
+        fn engine(&self) -> &dyn Engine {
+            &self.engine
+        }
+
+        fn robot(&self) -> &PeerId {
+            &self.robot
+        }
+
+        fn operator(&self) -> &PeerId {
+            &self.operator
+        }
+
+        fn camera(&self) -> Track {
+            camera()
+        }
+
+        /// Media never comes near the service here; the channels of the bridge have to be published.
+        async fn exchange(&mut self, bridge: &Bridge) {
+            let service = self.fake.service.lock().unwrap();
+            let id = |session: &PeerId, name| service.sessions[session.as_str()].published.get(name).copied();
+            assert_eq!(id(&self.operator, "cmd_unreliable"), Some(bridge.operator.cmd));
+            assert_eq!(id(&self.operator, "state_reliable"), Some(bridge.operator.state));
+            assert_eq!(id(&self.robot, "state_reliable_back"), Some(bridge.robot.state_back));
+            assert_eq!(id(&self.robot, "map_unreliable"), Some(bridge.robot.map));
+        }
+    }
+
+    the_list!(Served::start());
 }

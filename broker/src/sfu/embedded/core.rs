@@ -3,13 +3,14 @@
 mod bridges;
 mod commands;
 mod presence;
+mod tracks;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use str0m::bwe::{Bitrate, BweKind};
 use str0m::channel::ChannelId;
-use str0m::ice::StunMessage;
 use str0m::media::{KeyframeRequestKind, Mid};
 use str0m::net::{Protocol, Receive, Transmit};
 use str0m::rtp::RtpPacket;
@@ -20,9 +21,9 @@ use waldo_protocol::hosted::ChannelLabel;
 use self::bridges::Bridged;
 use self::commands::Waiting;
 use super::channels::Message;
-use super::media::{self, Source};
 use super::peer::Peer;
-use crate::sfu::{EngineEvent, PeerId, PeerState};
+use super::stun::Datagram;
+use crate::sfu::{EngineEvent, PeerId};
 
 pub(super) use self::commands::{Command, OpenBridge};
 
@@ -32,6 +33,16 @@ const TICK: Duration = Duration::from_millis(100);
 /// Addresses from which one peer may be heard; the oldest makes room.
 const ADDRESSES: usize = 16;
 
+/// An address from which a peer was heard within this time is not given to another, whoever claims it.
+const OWNED: Duration = Duration::from_secs(1);
+
+/// How many there may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) peers: usize,
+    pub(super) peers_of_a_tenant: usize,
+}
+
 pub(super) struct Core {
     peers: HashMap<u64, Peer>,
     names: HashMap<PeerId, u64>,
@@ -39,6 +50,8 @@ pub(super) struct Core {
     addresses: HashMap<(Protocol, SocketAddr), u64>,
     timers: BTreeSet<(Instant, u64)>,
     bridges: HashMap<u64, Bridged>,
+    /// Operators of open bridges, and their robots.
+    operators: HashMap<u64, u64>,
     viewers: HashMap<u64, Vec<u64>>,
     waiting: Vec<Waiting>,
     work: VecDeque<Work>,
@@ -47,7 +60,7 @@ pub(super) struct Core {
     events: broadcast::Sender<EngineEvent>,
     next_key: u64,
     last_tick: Instant,
-    most_peers: usize,
+    limits: Limits,
 }
 
 /// What one peer's packet leads to.
@@ -55,12 +68,13 @@ enum Work {
     Data { from: u64, channel: ChannelId, message: Message },
     Rtp { from: u64, packet: RtpPacket },
     KeyFrame { receiver: u64, sink: Mid, kind: KeyframeRequestKind },
+    Remb { receiver: u64, sink: Mid, bitrate: Bitrate },
     Connected(u64),
     Closed(u64),
 }
 
 impl Core {
-    pub(super) fn new(events: broadcast::Sender<EngineEvent>, most_peers: usize, now: Instant) -> Self {
+    pub(super) fn new(events: broadcast::Sender<EngineEvent>, limits: Limits, now: Instant) -> Self {
         Self {
             peers: HashMap::new(),
             names: HashMap::new(),
@@ -68,6 +82,7 @@ impl Core {
             addresses: HashMap::new(),
             timers: BTreeSet::new(),
             bridges: HashMap::new(),
+            operators: HashMap::new(),
             viewers: HashMap::new(),
             waiting: Vec::new(),
             work: VecDeque::new(),
@@ -76,59 +91,72 @@ impl Core {
             events,
             next_key: 0,
             last_tick: now,
-            most_peers,
+            limits,
         }
     }
 
-    /// A datagram that came from `source` to one of our addresses. What it is not is left out without a word: anybody can send anything.
+    /// A datagram that came from `source` to one of our addresses; [`Core::settle`] does what it leads to, once for many. Tells whether it is
+    /// a peer's: what is not is left out without a word, since anybody can send anything.
     pub(super) fn receive(
         &mut self,
         protocol: Protocol,
         source: SocketAddr,
         destination: SocketAddr,
-        datagram: &[u8],
+        bytes: &[u8],
         now: Instant,
-    ) {
-        let Ok(received) = Receive::new(protocol, source, destination, datagram) else { return };
+    ) -> bool {
+        let from = (protocol, source);
+        let known = self.addresses.get(&from).copied();
+        // Only what may be a peer's is read in full.
+        let key = match Datagram::of(bytes) {
+            Datagram::Check(fragment) => self.fragments.get(fragment).copied(),
+            Datagram::Other => known,
+            Datagram::Nonsense => None,
+        };
+        let Some(key) = key else { return false };
+        let Ok(received) = Receive::new(protocol, source, destination, bytes) else { return false };
         let input = Input::Receive(now, received);
-        let Some(key) = self.whose(protocol, source, datagram, &input) else { return };
-        let Some(peer) = self.peers.get_mut(&key) else { return };
+        if known != Some(key) && !self.take_address(from, key, &input, now) {
+            return false;
+        }
+        let Some(peer) = self.peers.get_mut(&key) else { return false };
         peer.heard = now;
         if let Some(Err(error)) = peer.guard(|peer| peer.rtc.handle_input(input)) {
             tracing::debug!(peer = %peer.id, %error, "a datagram is left out");
         }
         self.drain(key);
-        self.settle(now);
+        true
     }
 
-    /// The peer that a datagram belongs to: checks name it, everything else comes from an address that a check came from.
-    fn whose(&mut self, protocol: Protocol, source: SocketAddr, datagram: &[u8], input: &Input<'_>) -> Option<u64> {
-        let known = self.addresses.get(&(protocol, source)).copied();
-        let is_check = datagram.first().is_some_and(|first| *first < 2);
-        if !is_check {
-            return known;
+    /// Gives an address to the peer that a check from there is for, unless another one is there.
+    fn take_address(&mut self, from: (Protocol, SocketAddr), key: u64, check: &Input<'_>, now: Instant) -> bool {
+        let other = self.addresses.get(&from).copied();
+        let heard = other.and_then(|other| self.peers.get(&other)).map(|other| other.heard);
+        if heard.is_some_and(|heard| now.saturating_duration_since(heard) < OWNED) {
+            return false;
         }
-        let message = StunMessage::parse(datagram).ok()?;
-        let Some((fragment, _)) = message.split_username() else { return known };
-        let key = self.fragments.get(fragment).copied()?;
-        if known == Some(key) {
-            return known;
+        let Some(peer) = self.peers.get_mut(&key) else { return false };
+        if peer.guard(|peer| peer.rtc.accepts(check)) != Some(true) {
+            return false;
         }
-        let peer = self.peers.get_mut(&key)?;
-        if !peer.guard(|peer| peer.rtc.accepts(input))? {
-            return None;
-        }
-        if let Some(other) = known.and_then(|other| self.peers.get_mut(&other)) {
-            other.addresses.retain(|address| *address != (protocol, source));
-        }
-        let peer = self.peers.get_mut(&key)?;
-        peer.addresses.push((protocol, source));
+        peer.addresses.push(from);
         if peer.addresses.len() > ADDRESSES {
             let oldest = peer.addresses.remove(0);
             self.addresses.remove(&oldest);
         }
-        self.addresses.insert((protocol, source), key);
-        Some(key)
+        if let Some(other) = other.and_then(|other| self.peers.get_mut(&other)) {
+            other.addresses.retain(|address| *address != from);
+        }
+        self.addresses.insert(from, key);
+        true
+    }
+
+    /// Nothing will come from this address any more.
+    pub(super) fn forget(&mut self, protocol: Protocol, source: SocketAddr) {
+        let from = (protocol, source);
+        if let Some(peer) = self.addresses.remove(&from).and_then(|key| self.peers.get_mut(&key)) {
+            peer.addresses.retain(|address| *address != from);
+        }
     }
 
     /// When [`Core::advance`] is to be called at the latest.
@@ -158,7 +186,9 @@ impl Core {
 
     fn time_out(&mut self, key: u64, now: Instant) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
-        peer.deadline = None;
+        if let Some(at) = peer.deadline.take() {
+            self.timers.remove(&(at, key));
+        }
         if let Some(Err(error)) = peer.guard(|peer| peer.rtc.handle_input(Input::Timeout(now))) {
             tracing::debug!(peer = %peer.id, %error, "a timer failed");
         }
@@ -205,7 +235,7 @@ impl Core {
     }
 
     /// Does what packets led to, until nothing is left to do.
-    fn settle(&mut self, now: Instant) {
+    pub(super) fn settle(&mut self, now: Instant) {
         loop {
             while let Some(work) = self.work.pop_front() {
                 self.work_on(work, now);
@@ -226,6 +256,7 @@ impl Core {
                 let Some((source, mid)) = self.source_of(receiver, sink) else { return };
                 self.want_key_frame(source, mid, kind, now);
             }
+            Work::Remb { receiver, sink, bitrate } => self.limit_bitrate(receiver, sink, bitrate),
             Work::Connected(key) => self.connected(key, now),
             Work::Closed(key) => self.hung_up(key, now),
         }
@@ -240,80 +271,15 @@ impl Core {
         }
     }
 
+    /// As after a start, for listeners who know of peers that are gone.
+    pub(super) fn begin_anew(&mut self, now: Instant) {
+        *self = Self::new(self.events.clone(), self.limits, now);
+        self.tell(EngineEvent::Missed);
+    }
+
     fn tell(&self, event: EngineEvent) {
         // Nobody listens before the broker does.
         let _ = self.events.send(event);
-    }
-
-    /// Sends a packet to all who receive its track.
-    fn forward_packet(&mut self, from: u64, packet: &RtpPacket, now: Instant) {
-        let Some(peer) = self.peers.get_mut(&from) else { return };
-        let ssrc = packet.header.ssrc;
-        let known = peer.sources.iter().position(|source| source.ssrc == Some(ssrc));
-        let Some(index) = known.or_else(|| peer.note_ssrc(ssrc)) else { return };
-        let source = &mut peer.sources[index];
-        source.heard = Some(now);
-        let mid = source.mid;
-        if !source.active {
-            source.active = true;
-            let event = EngineEvent::TrackActive { peer: peer.id.clone(), mid: mid.to_string() };
-            let _ = self.events.send(event);
-        }
-        if peer.ask_for_key_frame(index, now) && !peer.dirty {
-            peer.dirty = true;
-            self.dirty.push(from);
-        }
-        if peer.subscriptions.is_empty() {
-            return;
-        }
-        let pt = packet.header.payload_type;
-        let Some(spec) =
-            peer.rtc.codec_config().params().iter().find(|param| param.pt() == pt).map(|param| param.spec())
-        else {
-            return;
-        };
-        // The list is out while others are written to.
-        let mut subscriptions = std::mem::take(&mut peer.subscriptions);
-        let mut needs_key_frame = false;
-        for subscription in subscriptions.iter_mut().filter(|subscription| subscription.source == mid) {
-            let Some(receiver) = self.peers.get_mut(&subscription.receiver) else { continue };
-            if receiver.state != PeerState::Connected {
-                continue;
-            }
-            let Some(out) = subscription.payload_type(pt, spec, &receiver.rtc) else { continue };
-            let written = receiver.guard(|peer| {
-                let sink = peer.sinks.iter_mut().find(|sink| sink.mid == subscription.sink)?;
-                let written = media::write(&mut peer.rtc, sink, out, packet, spec, now);
-                needs_key_frame |= std::mem::take(&mut sink.needs_key_frame) && spec.codec.is_video();
-                Some(written)
-            });
-            if written == Some(Some(true)) && !receiver.dirty {
-                receiver.dirty = true;
-                self.dirty.push(subscription.receiver);
-            }
-        }
-        if let Some(peer) = self.peers.get_mut(&from) {
-            peer.subscriptions = subscriptions;
-        }
-        if needs_key_frame {
-            self.want_key_frame(from, mid, KeyframeRequestKind::Pli, now);
-        }
-    }
-
-    fn source_of(&self, receiver: u64, sink: Mid) -> Option<(u64, Mid)> {
-        self.peers.iter().find_map(|(key, peer)| {
-            let subscription = peer.subscriptions.iter().find(|one| one.receiver == receiver && one.sink == sink)?;
-            Some((*key, subscription.source))
-        })
-    }
-
-    fn want_key_frame(&mut self, key: u64, mid: Mid, kind: KeyframeRequestKind, now: Instant) {
-        let Some(peer) = self.peers.get_mut(&key) else { return };
-        let Some(index) = peer.sources.iter().position(|source| source.mid == mid) else { return };
-        peer.sources[index].want_key_frame(kind);
-        if peer.ask_for_key_frame(index, now) {
-            self.touch(key);
-        }
     }
 }
 
@@ -329,6 +295,9 @@ impl Work {
             Event::KeyframeRequest(request) => {
                 Some(Self::KeyFrame { receiver: key, sink: request.mid, kind: request.kind })
             }
+            Event::EgressBitrateEstimate(BweKind::Remb { estimate, mid }) => {
+                Some(Self::Remb { receiver: key, sink: mid, bitrate: estimate })
+            }
             Event::MediaAdded(added) => {
                 peer.add_media(added.mid, added.kind, added.direction);
                 None
@@ -337,21 +306,6 @@ impl Work {
             Event::Closed => Some(Self::Closed(key)),
             _ => None,
         }
-    }
-}
-
-impl Peer {
-    /// Notes which of its tracks a new stream belongs to.
-    fn note_ssrc(&mut self, ssrc: str0m::rtp::Ssrc) -> Option<usize> {
-        let mid = self.rtc.direct_api().stream_rx(&ssrc)?.mid();
-        let index = self.sources.iter().position(|source| source.mid == mid)?;
-        self.sources[index].ssrc = Some(ssrc);
-        Some(index)
-    }
-
-    fn ask_for_key_frame(&mut self, index: usize, now: Instant) -> bool {
-        let Self { sources, rtc, .. } = self;
-        sources.get_mut(index).is_some_and(|source: &mut Source| source.ask(rtc, now))
     }
 }
 

@@ -25,6 +25,13 @@ pub(super) struct Subscription {
     payload: Option<(Pt, Option<Pt>)>,
 }
 
+/// What feeds an m-section in which a peer receives; true only while the publisher has the subscription too.
+pub(super) struct Feed {
+    pub(super) sink: Mid,
+    pub(super) publisher: u64,
+    pub(super) source: Mid,
+}
+
 /// An m-section that a peer receives in. Its numbers go on, whoever sends.
 pub(super) struct Sink {
     pub(super) mid: Mid,

@@ -9,14 +9,12 @@ use str0m::format::{Codec, FormatParams};
 use str0m::media::{Direction, Frequency, MediaKind, Mid};
 use str0m::net::{Protocol, TcpType};
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
+use waldo_protocol::hosted::{CONTROL_ID, CONTROL_LABEL};
 
 use super::channels::{self, Leg};
-use super::media::{Sink, Source, Subscription};
+use super::media::{Feed, Sink, Source, Subscription};
 use super::sdp;
 use crate::sfu::{EngineError, NewPeer, PeerId, PeerKind, PeerState};
-
-/// The SCTP id of the channel for pushes.
-const CTL: u16 = 2;
 
 /// Connectivity checks to a peer follow one another this quickly, so that a missing answer is noticed.
 const CHECKS_OPERATOR: Duration = Duration::from_millis(200);
@@ -25,11 +23,24 @@ const CHECKS_OTHERS: Duration = Duration::from_millis(500);
 /// Packets kept for those who ask for them again: about three seconds of a picture.
 const RESEND: usize = 512;
 
+/// M-sections of one offer. Each costs time whenever the peer is looked at.
+const SECTIONS: usize = 16;
+
 /// Where peers reach this engine.
 #[derive(Clone, Debug)]
 pub(super) struct Addresses {
     pub(super) udp: Vec<std::net::SocketAddr>,
     pub(super) tcp: Vec<std::net::SocketAddr>,
+}
+
+/// An offer of ours that waits for its answer.
+pub(super) struct Pending {
+    pub(super) changes: SdpPendingOffer,
+    /// The m-section that it adds.
+    pub(super) mid: Mid,
+    pub(super) kind: MediaKind,
+    /// Its m-sections, as an answer has to have them.
+    pub(super) mids: Vec<String>,
 }
 
 pub(super) struct Peer {
@@ -54,8 +65,12 @@ pub(super) struct Peer {
     pub(super) subscriptions: Vec<Subscription>,
     /// The m-sections it receives in.
     pub(super) sinks: Vec<Sink>,
+    /// What feeds them, or did.
+    pub(super) feeds: Vec<Feed>,
     pub(super) leg: Option<Leg>,
-    pub(super) pending: Option<(SdpPendingOffer, Mid, MediaKind)>,
+    /// The number of its last bridge.
+    pub(super) generation: u64,
+    pub(super) pending: Option<Pending>,
     /// Something was written that waits to be sent.
     pub(super) dirty: bool,
 }
@@ -70,6 +85,9 @@ impl Peer {
     fn make(new: NewPeer, addresses: &Addresses, now: Instant) -> Result<(Self, String), EngineError> {
         let malformed = |error: &dyn std::fmt::Display| EngineError::Malformed(format!("the offer: {error}"));
         let NewPeer { kind, tenant, offer, push } = new;
+        if sdp::sections(&offer) > SECTIONS {
+            return Err(malformed(&format!("it has more than {SECTIONS} m-sections")));
+        }
         let offer = sdp::restricted(&offer, kind);
         let has_channels = sdp::has_channels(&offer);
         let offer = SdpOffer::from_sdp_string(&offer).map_err(|error| malformed(&error))?;
@@ -89,7 +107,8 @@ impl Peer {
         let answer = rtc.sdp_api().accept_offer(offer).map_err(|error| malformed(&error))?;
         let answer = sdp::complete(&answer.to_sdp_string());
         let push = push && has_channels && kind == PeerKind::Robot;
-        let ctl = push.then(|| rtc.direct_api().create_data_channel(channels::negotiated("ctl_reliable", CTL, false)));
+        let ctl =
+            push.then(|| rtc.direct_api().create_data_channel(channels::negotiated(CONTROL_LABEL, CONTROL_ID, false)));
         let peer = Self {
             id: PeerId::new(uuid::Uuid::new_v4().to_string()),
             kind,
@@ -106,7 +125,9 @@ impl Peer {
             sources: Vec::new(),
             subscriptions: Vec::new(),
             sinks: Vec::new(),
+            feeds: Vec::new(),
             leg: None,
+            generation: 0,
             pending: None,
             dirty: false,
         };

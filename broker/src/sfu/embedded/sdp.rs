@@ -1,12 +1,25 @@
 //! The texts of offers and answers, where str0m and the hosted wire differ.
 
+use std::collections::HashSet;
+
 use crate::sfu::PeerKind;
 
-/// An offer as str0m shall read it: what a peer of this kind may not do is taken out of its directions, so that the answer refuses it.
+/// Candidates of one offer that count. Each is an address to which checks go.
+const CANDIDATES: usize = 32;
+
+/// An offer as str0m shall read it: what a peer of this kind may not do is taken out of its directions, so that the answer refuses it, and
+/// candidates beyond a few are left out.
 pub(super) fn restricted(offer: &str, kind: PeerKind) -> String {
     let mut media = Media::Session;
     let mut text = String::with_capacity(offer.len() + 16);
+    let mut candidates = HashSet::new();
     for line in offer.lines() {
+        if line.starts_with("a=candidate:") && !candidates.contains(line) {
+            if candidates.len() == CANDIDATES {
+                continue;
+            }
+            candidates.insert(line);
+        }
         media = Media::of(line).unwrap_or(media);
         let line = line.strip_prefix("a=").and_then(|word| allowed(word, media, kind)).unwrap_or(line);
         text.push_str(line);
@@ -39,6 +52,16 @@ pub(super) fn complete(description: &str) -> String {
     }
     end(&mut text, open);
     text
+}
+
+/// How many m-sections a description has.
+pub(super) fn sections(description: &str) -> usize {
+    description.lines().filter(|line| line.starts_with("m=")).count()
+}
+
+/// The names of its m-sections, in order.
+pub(super) fn mids(description: &str) -> Vec<String> {
+    description.lines().filter_map(|line| Some(line.strip_prefix("a=mid:")?.trim_end().to_owned())).collect()
 }
 
 /// Whether a description has a section for data channels that is not refused.
@@ -110,6 +133,18 @@ mod tests {
                 "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\n{candidates}m=audio 0 UDP/TLS/RTP/SAVPF 111\r\na=mid:1\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:2\r\n{candidates}"
             )
         );
+    }
+
+    #[test]
+    fn only_so_many_candidates_count_wherever_they_stand() {
+        let candidates: String =
+            (0..100).map(|port| format!("a=candidate:1 1 udp 1 192.0.2.1 {port} typ host\r\n")).collect();
+        let offer = OFFER.replace("a=mid:0\r\n", &format!("a=mid:0\r\n{candidates}")) + &candidates;
+        let text = restricted(&offer, PeerKind::Robot);
+        let kept: Vec<&str> = text.lines().filter(|line| line.starts_with("a=candidate:")).collect();
+        assert_eq!(kept.len(), 2 * CANDIDATES);
+        assert_eq!(kept[..CANDIDATES], kept[CANDIDATES..]);
+        assert_eq!((sections(&text), mids(&text)), (3, vec!["0".to_owned(), "1".to_owned(), "2".to_owned()]));
     }
 
     #[test]

@@ -131,7 +131,7 @@ impl Udp {
 }
 
 /// Which of the announced addresses a datagram came to. Behind address translation it is the first of its family.
-fn destination(announced: &[SocketAddr], to: Option<IpAddr>, from: SocketAddr) -> Option<SocketAddr> {
+pub(super) fn destination(announced: &[SocketAddr], to: Option<IpAddr>, from: SocketAddr) -> Option<SocketAddr> {
     let to = to.map(|ip| ip.to_canonical());
     announced
         .iter()
@@ -141,6 +141,6 @@ fn destination(announced: &[SocketAddr], to: Option<IpAddr>, from: SocketAddr) -
 }
 
 /// An IPv4 address as such, also where the socket speaks both families.
-fn canonical(address: SocketAddr) -> SocketAddr {
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }

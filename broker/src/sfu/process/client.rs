@@ -75,7 +75,7 @@ impl Remote {
         let mut known: Option<(String, u64)> = None;
         let mut pause = RETRY.0;
         loop {
-            match self.poll(known.as_ref().map(|(_, last)| *last)).await {
+            match self.poll(known.as_ref()).await {
                 Ok(news) => {
                     pause = RETRY.0;
                     let other = known.as_ref().is_some_and(|(process, _)| *process != news.process);
@@ -97,8 +97,8 @@ impl Remote {
         }
     }
 
-    async fn poll(&self, after: Option<u64>) -> reqwest::Result<Events> {
-        let query = after.map_or(String::new(), |after| format!("?after={after}"));
+    async fn poll(&self, known: Option<&(String, u64)>) -> reqwest::Result<Events> {
+        let query = known.map_or(String::new(), |(process, last)| format!("?after={last}&process={process}"));
         let request = self.polls.get(format!("{}/v1/events{query}", self.url)).bearer_auth(&self.secret);
         request.send().await?.error_for_status()?.json().await
     }

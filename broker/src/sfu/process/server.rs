@@ -42,6 +42,7 @@ struct Service {
     process: String,
     kept: Mutex<Kept>,
     last: watch::Sender<u64>,
+    stop: CancellationToken,
 }
 
 #[derive(Default)]
@@ -62,12 +63,14 @@ impl Server {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let events = engine.events();
+        let stop = CancellationToken::new();
         let service = Arc::new(Service {
             engine,
             secret: Sha256::digest(secret.as_bytes()).into(),
             process: uuid::Uuid::new_v4().to_string(),
             kept: Mutex::default(),
             last: watch::Sender::new(0),
+            stop: stop.clone(),
         });
         let collect = tokio::spawn(Arc::clone(&service).collect(events));
         let router = Router::new()
@@ -76,7 +79,6 @@ impl Server {
             .layer(DefaultBodyLimit::max(BODY))
             .layer(middleware::from_fn_with_state(Arc::clone(&service), admit))
             .with_state(service);
-        let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
         let task = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
@@ -149,13 +151,25 @@ async fn call(State(service): State<Arc<Service>>, Json(call): Json<Call>) -> Re
 #[derive(Deserialize)]
 struct After {
     after: Option<u64>,
+    /// The process that counted so.
+    process: Option<String>,
 }
 
-async fn poll(State(service): State<Arc<Service>>, Query(After { after }): Query<After>) -> Json<Events> {
+async fn poll(State(service): State<Arc<Service>>, Query(After { after, process }): Query<After>) -> Json<Events> {
     let mut last = service.last.subscribe();
-    let after = after.unwrap_or(*last.borrow());
+    let now = *last.borrow();
+    let other = process.is_some_and(|process| process != service.process) || after.is_some_and(|after| after > now);
+    if other {
+        // What another process counted says nothing here: all that this one has kept is news.
+        return Json(Events { missed: true, ..service.since(0) });
+    }
+    let after = after.unwrap_or(now);
     // Nothing for so long is an answer as well.
-    let _ = tokio::time::timeout(Duration::from_secs(POLL), last.wait_for(|last| *last > after)).await;
+    tokio::select! {
+        _ = last.wait_for(|last| *last > after) => {}
+        () = tokio::time::sleep(Duration::from_secs(POLL)) => {}
+        () = service.stop.cancelled() => {}
+    }
     Json(service.since(after))
 }
 
@@ -185,8 +199,7 @@ impl Service {
         let new = usize::try_from(kept.last.saturating_sub(after)).unwrap_or(usize::MAX);
         let skip = kept.events.len().saturating_sub(new);
         let events = kept.events.iter().skip(skip).cloned().collect();
-        // A number of another process says nothing here.
-        let missed = new > kept.events.len() || after > kept.last;
+        let missed = new > kept.events.len();
         Events { process: self.process.clone(), last: kept.last, missed, events }
     }
 }

@@ -13,8 +13,8 @@ use crate::sfu::{Bridge, EngineError, EngineEvent, LegIds, PeerKind, ViewerIds};
 /// Where an operator's ids begin within their slot.
 const OPERATOR: u16 = 4;
 
-/// Messages on `state_reliable` that wait for the robot to open its channel, and how old they may get.
-const HELD: usize = 64;
+/// Messages on `state_reliable` that wait for the robot to open its channel, with their bytes, and how old they may get.
+const HELD: (usize, usize) = (64, 512 << 10);
 const HELD_AGE: Duration = Duration::from_secs(2);
 
 /// After this time it is taken to be open anyhow, while the first of them are not too old.
@@ -34,6 +34,29 @@ pub(super) struct Bridged {
 struct Held {
     until: Instant,
     messages: VecDeque<(Instant, Message)>,
+    bytes: usize,
+}
+
+impl Held {
+    /// Lets a message wait; the oldest make room.
+    fn push(&mut self, message: Message, now: Instant) {
+        self.bytes += message.data.len();
+        self.messages.push_back((now, message));
+        while self.messages.len() > HELD.0 || (self.bytes > HELD.1 && self.messages.len() > 1) {
+            let Some((_, oldest)) = self.messages.pop_front() else { return };
+            self.bytes -= oldest.data.len();
+        }
+    }
+
+    /// Puts a message before all that wait; the newest of those make room.
+    fn push_first(&mut self, message: Message, now: Instant) {
+        self.bytes += message.data.len();
+        self.messages.push_front((now, message));
+        while self.messages.len() > HELD.0 || (self.bytes > HELD.1 && self.messages.len() > 1) {
+            let Some((_, newest)) = self.messages.pop_back() else { return };
+            self.bytes -= newest.data.len();
+        }
+    }
 }
 
 impl Core {
@@ -45,13 +68,21 @@ impl Core {
         previous: Option<LegIds>,
         now: Instant,
     ) -> Result<Bridge, EngineError> {
+        let last = self.peers.get(&robot).map_or(0, |peer| peer.generation);
+        if generation <= last {
+            return Err(EngineError::Refused(format!("bridge {generation} comes after bridge {last}")));
+        }
         self.end_bridge(robot);
         self.end_bridges_of(operator);
         let stale = |id: u16| previous.is_some_and(|ids| [ids.cmd, ids.state, ids.state_back, ids.map].contains(&id));
         let robot_ids = self.open_leg(robot, generation, 0, &ChannelLabel::ALL, stale)?.ids();
         let operator_ids = self.open_leg(operator, generation, OPERATOR, &ChannelLabel::ALL, |_| false)?.ids();
-        let held = Held { until: now + HELD_FOR, messages: VecDeque::new() };
+        let held = Held { until: now + HELD_FOR, messages: VecDeque::new(), bytes: 0 };
         self.bridges.insert(robot, Bridged { operator, generation, held: Some(held) });
+        self.operators.insert(operator, robot);
+        if let Some(peer) = self.peers.get_mut(&robot) {
+            peer.generation = generation;
+        }
         let bridge = Bridge { generation, robot: robot_ids, operator: operator_ids };
         self.push_ids(robot, Some(&bridge), generation);
         Ok(bridge)
@@ -105,6 +136,7 @@ impl Core {
     pub(super) fn end_bridge(&mut self, robot: u64) -> Option<Bridged> {
         let bridged = self.bridges.remove(&robot)?;
         let operator = bridged.operator;
+        self.operators.remove(&operator);
         if let Some(peer) = self.peers.get_mut(&operator) {
             peer.subscriptions.retain(|one| one.receiver != robot);
             if let Some(leg) = peer.leg.take() {
@@ -138,7 +170,7 @@ impl Core {
 
     /// The robot that an operator is bridged to.
     pub(super) fn robot_of(&self, operator: u64) -> Option<u64> {
-        self.bridges.iter().find(|(_, bridged)| bridged.operator == operator).map(|(robot, _)| *robot)
+        self.operators.get(&operator).copied()
     }
 
     pub(super) fn forward_message(&mut self, from: u64, channel: ChannelId, message: Message, now: Instant) {
@@ -158,10 +190,7 @@ impl Core {
         if label == ChannelLabel::StateReliable
             && let Some(held) = self.bridges.get_mut(&robot).and_then(|bridged| bridged.held.as_mut())
         {
-            if held.messages.len() == HELD {
-                held.messages.pop_front();
-            }
-            held.messages.push_back((now, message));
+            held.push(message, now);
             return;
         }
         if self.send(robot, label, message, now) == Sent::Stuck {
@@ -186,8 +215,7 @@ impl Core {
         let held = self.bridges.get_mut(&robot).and_then(|bridged| bridged.held.as_mut());
         let waits = held.is_some();
         if let Some(held) = held {
-            held.messages.truncate(HELD - 1);
-            held.messages.push_front((now, message()));
+            held.push_first(message(), now);
         }
         match is_open {
             Some(true) => Ok(self.send(robot, ChannelLabel::StateReliable, message(), now)),
@@ -281,5 +309,30 @@ impl Core {
             tracing::debug!(peer = %peer.id, "a push is left to the next heartbeat");
         }
         self.touch(robot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_for_a_robot_is_bounded_in_number_and_bytes() {
+        let now = Instant::now();
+        let mut held = Held { until: now, messages: VecDeque::new(), bytes: 0 };
+        let message = |size| Message { binary: false, data: vec![0; size] };
+        for _ in 0..3 {
+            held.push(message(200 << 10), now);
+        }
+        assert_eq!((held.messages.len(), held.bytes), (2, 400 << 10));
+        for size in 0..100 {
+            held.push(message(size), now);
+        }
+        assert_eq!(held.messages.len(), HELD.0);
+        assert_eq!(held.messages.back().map(|(_, message)| message.data.len()), Some(99));
+        held.push_first(message(7), now);
+        assert_eq!(held.messages.len(), HELD.0);
+        assert_eq!(held.messages.front().map(|(_, message)| message.data.len()), Some(7));
+        assert_eq!(held.bytes, held.messages.iter().map(|(_, message)| message.data.len()).sum::<usize>());
     }
 }

@@ -8,8 +8,8 @@ use tokio::sync::oneshot;
 
 use super::Core;
 use crate::sfu::embedded::channels::Sent;
-use crate::sfu::embedded::media::Subscription;
-use crate::sfu::embedded::peer::Peer;
+use crate::sfu::embedded::media::{Feed, Subscription};
+use crate::sfu::embedded::peer::{Peer, Pending};
 use crate::sfu::embedded::sdp;
 use crate::sfu::{
     Attached, Bridge, EngineError, Leg, LegIds, PeerId, PeerKind, PeerState, Track, VideoStatus, ViewerIds,
@@ -22,18 +22,64 @@ type Reply<T> = oneshot::Sender<T>;
 
 /// One request to the engine. A reply that nobody waits for any more is left out.
 pub(in crate::sfu::embedded) enum Command {
-    Insert { peer: Box<Peer>, reply: Reply<Result<(), EngineError>> },
-    State { peer: PeerId, reply: Reply<Result<PeerState, EngineError>> },
+    Insert {
+        peer: Box<Peer>,
+        reply: Reply<Result<(), EngineError>>,
+    },
+    State {
+        peer: PeerId,
+        reply: Reply<Result<PeerState, EngineError>>,
+    },
     OpenBridge(OpenBridge),
-    CloseBridge { robot: PeerId, operator: PeerId, generation: u64, reply: Reply<bool> },
-    BridgeIsOpen { robot: PeerId, operator: PeerId, generation: u64, reply: Reply<bool> },
-    AttachVideo { robot: PeerId, track: Track, receiver: PeerId, reply: Reply<Attached> },
-    AttachAudio { operator: PeerId, track: Track, robot: PeerId, reply: Reply<Option<String>> },
-    AttachViewer { robot: PeerId, viewer: PeerId, reply: Reply<Result<ViewerIds, EngineError>> },
-    Answer { peer: PeerId, sdp: String, reply: Reply<Result<(), EngineError>> },
-    Close { peer: PeerId, reply: Reply<()> },
-    Inject { robot: PeerId, text: String, reply: Reply<Result<(), EngineError>> },
-    Told { robot: PeerId, generation: u64 },
+    CloseBridge {
+        robot: PeerId,
+        operator: PeerId,
+        generation: u64,
+        reply: Reply<bool>,
+    },
+    BridgeIsOpen {
+        robot: PeerId,
+        operator: PeerId,
+        generation: u64,
+        reply: Reply<bool>,
+    },
+    AttachVideo {
+        robot: PeerId,
+        track: Track,
+        receiver: PeerId,
+        reply: Reply<Attached>,
+    },
+    AttachAudio {
+        operator: PeerId,
+        track: Track,
+        robot: PeerId,
+        reply: Reply<Option<String>>,
+    },
+    AttachViewer {
+        robot: PeerId,
+        viewer: PeerId,
+        reply: Reply<Result<ViewerIds, EngineError>>,
+    },
+    Answer {
+        peer: PeerId,
+        sdp: String,
+        reply: Reply<Result<(), EngineError>>,
+    },
+    Close {
+        peer: PeerId,
+        reply: Reply<()>,
+    },
+    Inject {
+        robot: PeerId,
+        text: String,
+        reply: Reply<Result<(), EngineError>>,
+    },
+    Told {
+        robot: PeerId,
+        generation: u64,
+    },
+    #[cfg(test)]
+    Fault,
 }
 
 pub(in crate::sfu::embedded) struct OpenBridge {
@@ -89,13 +135,18 @@ impl Core {
                     self.told(key, generation, now);
                 }
             }
+            #[cfg(test)]
+            Command::Fault => panic!("a fault, for a test"),
         }
         self.settle(now);
     }
 
     fn insert(&mut self, peer: Peer, now: Instant) -> Result<(), EngineError> {
-        if self.peers.len() >= self.most_peers {
+        if self.peers.len() >= self.limits.peers {
             return Err(EngineError::Refused("too many peers".to_owned()));
+        }
+        if self.peers.values().filter(|one| one.tenant == peer.tenant).count() >= self.limits.peers_of_a_tenant {
+            return Err(EngineError::Refused("too many peers of this owner".to_owned()));
         }
         self.next_key += 1;
         let key = self.next_key;
@@ -208,13 +259,9 @@ impl Core {
         kind: MediaKind,
         name: &str,
     ) -> Result<Option<String>, EngineError> {
-        let taken: Vec<Mid> = self
-            .peers
-            .values()
-            .flat_map(|peer| &peer.subscriptions)
-            .filter(|one| one.receiver == receiver)
-            .map(|one| one.sink)
-            .collect();
+        let feeds = self.peers.get(&receiver).map_or(&[][..], |peer| &peer.feeds);
+        let taken: Vec<Mid> =
+            feeds.iter().map(|feed| feed.sink).filter(|sink| self.source_of(receiver, *sink).is_some()).collect();
         let old = self.peers.get_mut(&source).and_then(|peer| {
             let index = peer.subscriptions.iter().position(|one| one.receiver == receiver && one.source == mid)?;
             Some(peer.subscriptions.swap_remove(index))
@@ -234,6 +281,8 @@ impl Core {
                 (sink, Some(offer))
             }
         };
+        peer.feeds.retain(|feed| feed.sink != sink && peer.sinks.iter().any(|one| one.mid == feed.sink));
+        peer.feeds.push(Feed { sink, publisher: source, source: mid });
         self.touch(receiver);
         let subscription = match old {
             Some(old) if old.sink == sink => old,
@@ -259,12 +308,16 @@ impl Core {
         let malformed = |error: String| EngineError::Malformed(format!("the answer: {error}"));
         let answer = SdpAnswer::from_sdp_string(sdp).map_err(|error| malformed(error.to_string()))?;
         let peer = self.peers.get_mut(&key).ok_or_else(|| EngineError::Unavailable("the peer failed".to_owned()))?;
-        let Some((pending, mid, kind)) = peer.pending.take() else {
+        // One that does not fit leaves the offer open for one that does.
+        if peer.pending.as_ref().is_some_and(|pending| pending.mids != sdp::mids(sdp)) {
+            return Err(malformed("its m-sections are not those of the offer".to_owned()));
+        }
+        let Some(Pending { changes, mid, kind, .. }) = peer.pending.take() else {
             return Err(EngineError::Refused("no offer waits for an answer".to_owned()));
         };
         let taken = peer
             .guard(|peer| {
-                peer.rtc.sdp_api().accept_answer(pending, answer).map_err(|error| malformed(error.to_string()))
+                peer.rtc.sdp_api().accept_answer(changes, answer).map_err(|error| malformed(error.to_string()))
             })
             .unwrap_or_else(|| Err(malformed("it does not fit the offer".to_owned())));
         if taken.is_ok() {
@@ -296,8 +349,9 @@ impl Peer {
     fn offer(&mut self, kind: MediaKind, name: &str) -> Option<(Mid, String)> {
         let mut api = self.rtc.sdp_api();
         let sink = api.add_media(kind, Direction::SendOnly, Some("waldo".to_owned()), Some(name.to_owned()), None);
-        let (offer, pending) = api.apply()?;
-        self.pending = Some((pending, sink, kind));
-        Some((sink, sdp::complete(&offer.to_sdp_string())))
+        let (offer, changes) = api.apply()?;
+        let offer = sdp::complete(&offer.to_sdp_string());
+        self.pending = Some(Pending { changes, mid: sink, kind, mids: sdp::mids(&offer) });
+        Some((sink, offer))
     }
 }
