@@ -208,17 +208,19 @@ fn link(session: &Session, robot: Option<RobotId>, search: &Search) -> Result<(L
     let (lost, lost_too) = watch::channel(None);
     let lost = Arc::new(lost);
     let (inbox, receiver) = inbox(lost_too.clone());
-    let incoming = Arc::new(Incoming { inbox, pool: Pool::default(), lost: Arc::clone(&lost) });
+    let memory = if robot.is_some() && search.share { memory() } else { None };
+    let incoming = Arc::new(Incoming { inbox, pool: Pool::default(), lost: Arc::clone(&lost), memory });
     let arriving = Arc::clone(&incoming);
     let subscriber = session.declare_subscriber(keys.s2c.clone()).allowed_origin(Locality::Remote);
     let subscriber = subscriber.callback(move |sample: Sample| {
+        arriving.came();
         let no_memory = || Lost::Network("no memory for what comes".to_owned());
         arriving.take(contiguous(&arriving.pool, sample.payload()).ok_or_else(no_memory).map(Some));
     });
     let subscriber = subscriber.wait().map_err(DialError::later)?;
     let shared = match &robot {
-        Some(robot) if search.share => share(session, robot, search, incoming)?,
-        _ => None,
+        Some(robot) => notices(session, robot, search, incoming)?,
+        None => None,
     };
     let (notices, offer) = shared.unzip();
     let requests = publisher(session, &keys, Priority::DEFAULT)?;
@@ -263,9 +265,18 @@ struct Incoming {
     inbox: Inbox,
     pool: Pool,
     lost: Arc<watch::Sender<Option<Lost>>>,
+    /// That is shared with the robot.
+    memory: Option<Memory>,
 }
 
 impl Incoming {
+    /// Something came; said before it is handed on, as the answer to it may be quick.
+    fn came(&self) {
+        if let Some(memory) = &self.memory {
+            memory.came();
+        }
+    }
+
     /// A frame came, or none that counts, or something that ends the link.
     fn take(&self, frame: Result<Option<Bytes>, Lost>) {
         let taken = frame.and_then(|frame| frame.map_or(Ok(()), |frame| self.inbox.take(frame)));
@@ -275,23 +286,24 @@ impl Incoming {
     }
 }
 
-/// Makes memory to share with the robot and listens for what comes through it. `None` if this system has no such memory.
-fn share(
+/// Memory to share with the robot; `None` if this system has no such memory.
+fn memory() -> Option<Memory> {
+    Memory::new().inspect_err(|error| tracing::debug!(%error, "no memory to share with robots on this computer")).ok()
+}
+
+/// Listens for what comes through the memory, if there is one to be offered.
+fn notices(
     session: &Session,
     robot: &RobotId,
     search: &Search,
     incoming: Arc<Incoming>,
 ) -> Result<Option<(Subscriber<()>, MemoryOffer)>, DialError> {
-    let memory = match Memory::new() {
-        Ok(memory) => memory,
-        Err(error) => {
-            tracing::debug!(%error, "no memory to share with robots on this computer");
-            return Ok(None);
-        }
-    };
-    let (offer, limit) = (memory.offer(), search.limit);
+    let Some(offer) = incoming.memory.as_ref().map(Memory::offer) else { return Ok(None) };
+    let limit = search.limit;
     let notices = session.declare_subscriber(notice_key(robot, &search.client)).allowed_origin(Locality::Remote);
     let notices = notices.callback(move |sample: Sample| {
+        let Some(memory) = &incoming.memory else { return };
+        incoming.came();
         let nonsense = || Lost::Protocol("a frame outside of the shared memory".to_owned());
         let notice = MemoryNotice::decode(&sample.payload().to_bytes()).ok_or_else(nonsense);
         incoming.take(notice.and_then(|notice| {

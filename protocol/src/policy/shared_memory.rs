@@ -7,6 +7,9 @@
 //! The memory has [`SLOTS`] places for one frame each. The robot writes to a place that is free; the client copies the
 //! frame out and writes the number of the notice to the beginning of the memory, which makes the place free again. While
 //! none is, frames come as they always did. All numbers are little endian.
+//!
+//! The client also writes there how many frames have come. So a robot knows when nothing that it has sent is under way
+//! any more, and that what it sends next meets no queue.
 
 use super::ids::{ClientId, RobotId};
 
@@ -57,6 +60,10 @@ pub const fn slot_at(slot: usize) -> u64 {
 pub const fn taken_at(slot: usize) -> u64 {
     slot as u64 * 8
 }
+
+/// Where in the memory the client writes how many frames and notices of its robot have come, before it hands them on: 8
+/// bytes. Clients that do not know of it leave 0 there.
+pub const ARRIVED_AT: u64 = taken_at(SLOTS);
 
 /// Memory that a client shares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,7 +202,7 @@ mod tests {
 
     #[test]
     fn slots_lie_inside_and_apart() {
-        assert!(taken_at(SLOTS) <= slot_at(0));
+        assert!(ARRIVED_AT + 8 <= slot_at(0) && ARRIVED_AT >= taken_at(SLOTS - 1) + 8);
         assert_eq!(slot_at(1) - slot_at(0), SLOT_BYTES);
         assert_eq!(slot_at(SLOTS), MEMORY_BYTES);
     }

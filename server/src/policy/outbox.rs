@@ -26,12 +26,17 @@ pub(crate) enum Outgoing {
     Close(Close),
 }
 
+/// Sends a frame at once, on the thread that brings it, which must not have to wait; otherwise gives it back.
+pub(crate) type Shortcut = Box<dyn Fn(Frame) -> Result<(), Frame> + Send + Sync>;
+
 /// The frames that wait for one client, in order; a bounded number of them.
 #[derive(Default)]
 pub(crate) struct Outbox {
     waiting: Mutex<Waiting>,
     news: Notify,
     space: Notify,
+    /// For frames that have nothing before them.
+    shortcut: OnceLock<Shortcut>,
     /// Called when the client is behind no more.
     refill: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
@@ -43,9 +48,19 @@ struct Waiting {
     /// Frames among them that share what others want to write to.
     pictures: usize,
     close: Option<Close>,
+    /// The last frame that was taken is being sent, as far as is known.
+    sending: bool,
+    /// One takes the shortcut: until it is through, none is taken.
+    passing: bool,
 }
 
 impl Waiting {
+    fn add(&mut self, frame: Frame, first: bool) {
+        self.bytes += frame.len();
+        self.pictures += usize::from(frame.is_shared());
+        if first { self.frames.push_front(frame) } else { self.frames.push_back(frame) }
+    }
+
     fn clear(&mut self) {
         self.frames.clear();
         (self.bytes, self.pictures) = (0, 0);
@@ -86,19 +101,40 @@ impl Outbox {
         self.waiting().close.is_some()
     }
 
+    /// How frames that have nothing before them may be sent without the thread that sends. Can be set once.
+    #[cfg(feature = "zenoh")]
+    pub(crate) fn set_shortcut(&self, shortcut: Shortcut) {
+        let _ = self.shortcut.set(shortcut);
+    }
+
     /// Queues a frame. One too many ends the connection; after its end nothing more is taken.
-    pub(crate) fn push(&self, frame: Frame) {
+    pub(crate) fn push(&self, mut frame: Frame) {
         let mut waiting = self.waiting();
         if waiting.close.is_some() {
             return;
+        }
+        let free = !waiting.sending && !waiting.passing && waiting.frames.is_empty();
+        if let Some(shortcut) = self.shortcut.get().filter(|_| free) {
+            waiting.passing = true;
+            drop(waiting);
+            let passed = shortcut(frame);
+            waiting = self.waiting();
+            waiting.passing = false;
+            match passed {
+                Ok(()) if waiting.frames.is_empty() && waiting.close.is_none() => return,
+                Ok(()) => return self.news.notify_one(),
+                Err(back) => frame = back,
+            }
+            // What came meanwhile is behind it.
+            waiting.add(frame, true);
+            drop(waiting);
+            return self.news.notify_one();
         }
         if waiting.frames.len() == MAX_FRAMES {
             waiting.close = Some(Close::new(1008, "the client reads too slowly"));
             waiting.clear();
         } else {
-            waiting.bytes += frame.len();
-            waiting.pictures += usize::from(frame.is_shared());
-            waiting.frames.push_back(frame);
+            waiting.add(frame, false);
         }
         drop(waiting);
         self.news.notify_one();
@@ -131,10 +167,15 @@ impl Outbox {
 
     fn pop(&self) -> Option<Outgoing> {
         let mut waiting = self.waiting();
+        waiting.sending = false;
+        if waiting.passing {
+            return None;
+        }
         let (had_room, was_behind) = (waiting.has_room(), waiting.is_behind());
         let Some(frame) = waiting.frames.pop_front() else {
             return waiting.close.clone().map(Outgoing::Close);
         };
+        waiting.sending = true;
         waiting.bytes -= frame.len();
         waiting.pictures -= usize::from(frame.is_shared());
         let refill = was_behind && !waiting.is_behind();
@@ -197,6 +238,43 @@ mod tests {
         }
         let Outgoing::Close(close) = outbox.next().await else { panic!() };
         assert_eq!(close, Close::new(1011, "first"));
+    }
+
+    #[cfg(feature = "zenoh")]
+    #[tokio::test]
+    async fn frames_with_nothing_before_them_take_the_shortcut_and_none_overtakes() {
+        let outbox = std::sync::Arc::new(Outbox::default());
+        let passed = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let (passing, through) = (std::sync::Arc::downgrade(&outbox), std::sync::Arc::clone(&passed));
+        outbox.set_shortcut(Box::new(move |frame| match frame.len() {
+            // Another comes meanwhile.
+            1 => {
+                passing.upgrade().unwrap().push(Frame::new("22"));
+                Err(frame)
+            }
+            4.. => {
+                through.lock().unwrap().push(frame.len());
+                Ok(())
+            }
+            _ => Err(frame),
+        }));
+        outbox.push(Frame::new("4444"));
+        assert_eq!((outbox.len(), passed.lock().unwrap().len()), (0, 1));
+        outbox.push(Frame::new("1"));
+        outbox.push(Frame::new("55555"));
+        let mut lengths = Vec::new();
+        while outbox.len() > 0 {
+            let Outgoing::Frame(frame) = outbox.next().await else { panic!() };
+            lengths.push(frame.len());
+        }
+        assert_eq!(lengths, [1, 2, 5], "what is not first waits");
+        outbox.push(Frame::new("666666"));
+        assert_eq!(outbox.len(), 1, "the last one may still be on its way");
+        assert!(matches!(outbox.next().await, Outgoing::Frame(_)));
+        outbox.close(Close::new(1001, "the end"));
+        assert!(matches!(outbox.next().await, Outgoing::Close(_)));
+        outbox.push(Frame::new("too late"));
+        assert_eq!(*passed.lock().unwrap(), [4]);
     }
 
     #[tokio::test]

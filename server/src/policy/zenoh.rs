@@ -298,7 +298,7 @@ impl Network {
     fn send(self: &Arc<Self>, session: &zenoh::Session, client: &Arc<Client>) -> zenoh::Result<()> {
         let publisher = session.declare_publisher(client.whose.keys(&self.robot).s2c);
         let publisher = publisher.congestion_control(CongestionControl::Block).express(true);
-        let publisher = publisher.allowed_destination(Locality::Remote).wait()?;
+        let publisher = Arc::new(publisher.allowed_destination(Locality::Remote).wait()?);
         let (network, weak) = (Arc::clone(self), Arc::downgrade(client));
         let left = publisher.matching_listener().callback(move |status| {
             if let (false, Some(client)) = (status.matching(), weak.upgrade()) {
@@ -315,6 +315,10 @@ impl Network {
                 return Ok(());
             }
             thread::sleep(LOOK_EVERY);
+        }
+        // Behind a router others would use the batches too.
+        if session.info().routers_zid().wait().next().is_none() {
+            client.pass_on(&publisher);
         }
         // Of the same priority as the replies, so that the order is kept.
         let notices = client.whose.notices(&self.robot);

@@ -5,11 +5,12 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{Ordering, fence};
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::process::{Resource, getrlimit};
-use waldo_protocol::policy::shared_memory::{MEMORY_BYTES, MemoryNotice, MemoryOffer, slot_at, taken_at};
+use waldo_protocol::policy::shared_memory::{ARRIVED_AT, MEMORY_BYTES, MemoryNotice, MemoryOffer, slot_at, taken_at};
 
 use self::mapping::Mapping;
 use crate::link::pool::Pool;
@@ -21,6 +22,8 @@ pub(super) struct Memory {
     offer: MemoryOffer,
     file: File,
     mapping: Mapping,
+    /// Frames and notices so far.
+    arrived: Mutex<u64>,
 }
 
 impl Memory {
@@ -39,12 +42,21 @@ impl Memory {
         file.set_len(MEMORY_BYTES)?;
         fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
         let mapping = Mapping::new(&file)?;
-        Ok(Self { offer, file, mapping })
+        Ok(Self { offer, file, mapping, arrived: Mutex::default() })
     }
 
     /// What to tell the robot.
     pub(super) fn offer(&self) -> MemoryOffer {
         self.offer
+    }
+
+    /// A frame or a notice came, which the robot may know. If it does not get to know it, it only sends more slowly.
+    pub(super) fn came(&self) {
+        let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
+        *arrived += 1;
+        if let Err(error) = self.file.write_all_at(&arrived.to_le_bytes(), ARRIVED_AT) {
+            tracing::debug!(%error, "cannot write to the memory that is shared");
+        }
     }
 
     /// Copies a frame out, with the arrays aligned, and makes its slot free. `None` if it is longer than `limit`, if there is
@@ -109,6 +121,20 @@ mod tests {
             assert!(came == frame);
             assert_eq!(came[104..].as_ptr().align_offset(64), 0, "the payload can be seen as an array");
             assert_eq!(taken(&memory, slot), number);
+        }
+    }
+
+    #[test]
+    fn the_robot_can_read_how_much_has_come() {
+        let memory = Memory::new().unwrap();
+        let arrived = || {
+            let mut number = [0; 8];
+            memory.file.read_exact_at(&mut number, ARRIVED_AT).unwrap();
+            u64::from_le_bytes(number)
+        };
+        for count in 0..3 {
+            assert_eq!(arrived(), count);
+            memory.came();
         }
     }
 

@@ -1,15 +1,21 @@
 //! One client on Zenoh: whose keys it has, and its session.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::{Buf, Bytes};
 use waldo_protocol::policy::shared_memory::{MemoryNotice, MemoryOffer, WORTH_SHARING, notice_key};
 use waldo_protocol::policy::{ClientId, RobotId, ZenohKeys};
+use zenoh::Wait;
+use zenoh::pubsub::Publisher;
 
 use super::everybody::{Repetition, Verdict, moves};
 use super::memory::Memory;
+use super::payload;
 use crate::policy::session::Session;
 use crate::websocket::Frame;
+
+/// Bytes that surely fit into one batch of Zenoh.
+const BATCH: usize = 32 << 10;
 
 /// Whose messages they are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,12 +54,12 @@ pub(super) struct Client {
     /// Frames of one client are taken in one after the other, though they may come over several connections.
     repetition: Mutex<Repetition>,
     /// That it shares with us, if it runs on this computer.
-    memory: Mutex<Option<Memory>>,
+    memory: Arc<Mutex<Option<Memory>>>,
 }
 
 impl Client {
     pub(super) fn new(whose: Whose, session: Session) -> Self {
-        Self { whose, session, repetition: Mutex::default(), memory: Mutex::default() }
+        Self { whose, session, repetition: Mutex::default(), memory: Arc::default() }
     }
 
     /// A frame of this client; `conflict` tells why nothing of it may move the robot, if so.
@@ -78,11 +84,30 @@ impl Client {
         Ok(())
     }
 
-    /// A frame goes out to it.
+    /// A frame goes out to it, or a notice of one.
     pub(super) fn goes(&self, frame: &Frame) {
         if self.whose.legacy() {
             self.repetition().goes(frame.chunk());
+        } else if let Some(memory) = &mut *self.memory() {
+            memory.goes();
         }
+    }
+
+    /// Lets short frames go out without the thread that sends to it, where that can keep nobody waiting: from request to
+    /// reply, each thread on the way takes its time to wake up.
+    pub(super) fn pass_on(&self, publisher: &Arc<Publisher<'static>>) {
+        let (gate, publisher) = (Gate(Arc::downgrade(&self.memory)), Arc::downgrade(publisher));
+        self.session.outbox().set_shortcut(Box::new(move |frame| {
+            let Some(publisher) = publisher.upgrade() else { return Err(frame) };
+            if !gate.opens_for(&frame) {
+                return Err(frame);
+            }
+            // It fails when the session with the network is closed, and with it everything.
+            if let Err(error) = publisher.put(payload(frame)).wait() {
+                tracing::debug!(%error, "sending over Zenoh");
+            }
+            Ok(())
+        }));
     }
 
     /// It offers memory; what it offered before does no longer count.
@@ -115,5 +140,20 @@ impl Client {
 
     fn repetition(&self) -> MutexGuard<'_, Repetition> {
         self.repetition.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells which frames surely do not have to wait in Zenoh: short ones need one of its batches, and none of them is in use
+/// when all that was sent has come.
+struct Gate(Weak<Mutex<Option<Memory>>>);
+
+impl Gate {
+    /// Whether this frame may go out now; then it counts as sent.
+    fn opens_for(&self, frame: &Frame) -> bool {
+        let Some(memory) = self.0.upgrade().filter(|_| frame.len() <= BATCH) else { return false };
+        let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(memory) = memory.as_mut().filter(|memory| memory.all_came()) else { return false };
+        memory.goes();
+        true
     }
 }

@@ -10,7 +10,9 @@ use std::sync::atomic::{Ordering, fence};
 
 use rustix::fs::{OFlags, SealFlags, fcntl_get_seals};
 use rustix::process::{Resource, getrlimit};
-use waldo_protocol::policy::shared_memory::{MEMORY_BYTES, MemoryNotice, MemoryOffer, SLOTS, slot_at, taken_at};
+use waldo_protocol::policy::shared_memory::{
+    ARRIVED_AT, MEMORY_BYTES, MemoryNotice, MemoryOffer, SLOTS, slot_at, taken_at,
+};
 
 use crate::websocket::Frame;
 
@@ -22,6 +24,8 @@ pub(super) struct Memory {
     number: u64,
     /// Number of the last notice for each slot.
     last: [u64; SLOTS],
+    /// Frames and notices that went out since the client offered the memory.
+    sent: u64,
 }
 
 impl Memory {
@@ -44,7 +48,23 @@ impl Memory {
         if getrlimit(Resource::Fsize).current.is_some_and(|most| most < MEMORY_BYTES) {
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "files may not be so long"));
         }
-        Ok(Self { file, tag: offer.tag, number: 0, last: [0; SLOTS] })
+        Ok(Self { file, tag: offer.tag, number: 0, last: [0; SLOTS], sent: 0 })
+    }
+
+    /// A frame or a notice goes out.
+    pub(super) fn goes(&mut self) {
+        self.sent += 1;
+    }
+
+    /// Whether all that went out has come, as far as the client says.
+    pub(super) fn all_came(&self) -> bool {
+        self.number_at(ARRIVED_AT).is_ok_and(|arrived| arrived == self.sent)
+    }
+
+    fn number_at(&self, place: u64) -> io::Result<u64> {
+        let mut number = [0; 8];
+        self.file.read_exact_at(&mut number, place)?;
+        Ok(u64::from_le_bytes(number))
     }
 
     /// Writes a frame; `None` if no slot is free, or it is too long for one.
@@ -69,9 +89,7 @@ impl Memory {
     /// The first slot of which the client has taken the last frame: as often as not the same one, which is in the caches.
     fn free(&self) -> io::Result<Option<usize>> {
         for (slot, last) in self.last.iter().enumerate() {
-            let mut taken = [0; 8];
-            self.file.read_exact_at(&mut taken, taken_at(slot))?;
-            if u64::from_le_bytes(taken) == *last {
+            if self.number_at(taken_at(slot))? == *last {
                 // The client's reading before our writing.
                 fence(Ordering::SeqCst);
                 return Ok(Some(slot));
@@ -132,6 +150,19 @@ mod tests {
         for nonsense in [2_u64, 4, u64::MAX] {
             file.write_all_at(&nonsense.to_le_bytes(), taken_at(1)).unwrap();
             assert_eq!(write(b"four"), None);
+        }
+    }
+
+    #[test]
+    fn the_client_tells_when_nothing_is_under_way() {
+        let (file, offer) = proper();
+        let mut memory = Memory::reach(offer).unwrap();
+        assert!(memory.all_came(), "nothing went out");
+        memory.goes();
+        assert!(!memory.all_came());
+        for (arrived, all) in [(1_u64, true), (2, false), (u64::MAX, false), (1, true)] {
+            file.write_all_at(&arrived.to_le_bytes(), ARRIVED_AT).unwrap();
+            assert_eq!(memory.all_came(), all, "{arrived}");
         }
     }
 
