@@ -65,9 +65,6 @@ pub(super) struct HostedArgs {
     /// The cameras that operators choose from as cam1 and cam2, by commas [default: the first two]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     hosted_cameras: Vec<String>,
-    /// Heartbeats per second
-    #[arg(long, value_name = "HZ", default_value_t = 1.0, value_parser = rate)]
-    heartbeat_hz: f64,
     /// Plays the operator's voice: a program that takes 48 kHz stereo of signed 16 bit, such as
     /// `aplay -q -t raw -f S16_LE -r 48000 -c 2` [default: nobody hears it]
     #[arg(long, value_name = "COMMAND")]
@@ -204,7 +201,6 @@ impl HostedArgs {
         settings.damp_on_operator_lost = self.damp_on_operator_lost;
         (settings.telemetry_hz, settings.map_hz, settings.odom_hz) = (self.telemetry_hz, self.map_hz, self.odom_hz);
         settings.cameras.clone_from(&self.hosted_cameras);
-        settings.heartbeat_hz = self.heartbeat_hz;
         settings.speaker.clone_from(&self.hosted_speaker);
         settings.task_names = self.task_names.clone().unwrap_or_default();
         self.limits.apply(&mut settings);
