@@ -112,6 +112,7 @@ async fn the_edges_of_the_wire_are_where_they_were() {
             let owner = if speaker == "publisher2" { other.insert(setup.publisher("rig").await) } else { &mut client };
             owner.send("add_mesh", mesh).await;
             assert_eq!(owner.reply().await["type"], "mesh_ack");
+            until("the mesh is in the scene", || setup.server.scene().meshes.contains_key("m")).await;
             before = other;
         }
         client.send_text(text(message)).await;
