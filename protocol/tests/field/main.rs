@@ -4,7 +4,7 @@
 
 mod control_handling;
 mod control_vectors;
-#[path = "../shared/json.rs"]
+#[path = "../common/json.rs"]
 mod json;
 mod limits;
 mod scenes;
@@ -14,7 +14,7 @@ mod world;
 #[cfg(not(target_arch = "wasm32"))]
 mod control_properties;
 #[cfg(not(target_arch = "wasm32"))]
-#[path = "../shared/corpus.rs"]
+#[path = "../common/corpus.rs"]
 mod corpus;
 #[cfg(not(target_arch = "wasm32"))]
 mod encode;

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../shared/json.rs"]
+#[path = "../common/json.rs"]
 mod json;
 mod lcm;
 mod messages;
@@ -12,7 +12,7 @@ mod rest;
 mod vectors;
 
 #[cfg(not(target_arch = "wasm32"))]
-#[path = "../shared/corpus.rs"]
+#[path = "../common/corpus.rs"]
 mod corpus;
 #[cfg(not(target_arch = "wasm32"))]
 mod encode;

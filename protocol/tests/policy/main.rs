@@ -4,13 +4,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod encode;
-#[path = "../shared/json.rs"]
+#[path = "../common/json.rs"]
 mod json;
 mod limits;
 mod vectors;
 
 #[cfg(not(target_arch = "wasm32"))]
-#[path = "../shared/corpus.rs"]
+#[path = "../common/corpus.rs"]
 mod corpus;
 #[cfg(not(target_arch = "wasm32"))]
 mod properties;
