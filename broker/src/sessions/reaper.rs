@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Inner, Refusal, ms};
-use crate::sfu::PeerId;
+use crate::sfu::{EngineError, PeerId};
 use crate::store::now_ms;
 
 /// One process reaps at a time; another may after this.
@@ -91,11 +91,15 @@ async fn close_again(inner: &Inner) -> Result<(), Refusal> {
         return Ok(());
     }
     for peer in inner.store.unclosed().await? {
-        if let Err(error) = inner.engine.close_peer(&PeerId::new(&peer)).await {
-            tracing::warn!(peer, "a peer may still be there: {error}");
-            break;
+        match inner.engine.close_peer(&PeerId::new(&peer)).await {
+            Ok(()) => inner.store.remove_unclosed(&peer).await?,
+            // Nor does it answer for the others.
+            Err(error @ EngineError::Unavailable(_)) => {
+                tracing::warn!(peer, "peers may still be there: {error}");
+                break;
+            }
+            Err(error) => tracing::warn!(peer, "a peer may still be there: {error}"),
         }
-        inner.store.remove_unclosed(&peer).await?;
     }
     Ok(inner.store.forget_unclosed(now_ms() - ms(UNCLOSED)).await?)
 }

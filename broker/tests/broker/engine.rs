@@ -35,6 +35,8 @@ pub(crate) struct Script {
     pub(crate) told_delay: Duration,
     /// It cannot be reached when peers and bridges are to be closed.
     pub(crate) no_close: bool,
+    /// Peers that it refuses to close.
+    pub(crate) stuck: HashSet<String>,
     /// It has closed all bridges by itself.
     pub(crate) no_bridges: bool,
     /// Peers that are silent.
@@ -162,8 +164,12 @@ impl Engine for Scripted {
 
     async fn close_peer(&self, peer: &PeerId) -> Result<(), EngineError> {
         self.note(format!("close {peer}"));
-        if self.script.lock().unwrap().no_close {
+        let script = self.script.lock().unwrap();
+        if script.no_close {
             return Err(EngineError::Unavailable("down".to_owned()));
+        }
+        if script.stuck.contains(peer.as_str()) {
+            return Err(EngineError::Refused("stuck".to_owned()));
         }
         self.peers.lock().unwrap().remove(peer.as_str());
         Ok(())

@@ -210,6 +210,22 @@ pub(crate) async fn unclosed() {
 }
 
 #[tokio::test]
+async fn who_cannot_be_cut_off_keeps_the_engine_from_nobody_else() {
+    let world = world_with(|settings| settings.timers.reap_every = Duration::from_millis(50)).await;
+    let alice = world.log_in(ALICE).await;
+    let mut peers = Vec::new();
+    world.engine.set(|script| script.no_close = true);
+    for robot in ["a", "b"] {
+        let id = world.register_as(robot).await;
+        peers.push(world.join(&alice, &id).await.ok()["cf_session_id"].as_str().unwrap().to_owned());
+        world.leave(&alice, &id).await.ok();
+    }
+    world.engine.set(|script| (script.no_close, script.stuck) = (false, [peers[0].clone()].into()));
+    until("the other one is gone", || !world.engine.has(&peers[1])).await;
+    assert!(world.engine.has(&peers[0]));
+}
+
+#[tokio::test]
 async fn a_heartbeats_reply_waits_for_no_engine() {
     let world = world().await;
     let alice = world.log_in(ALICE).await;
