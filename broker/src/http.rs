@@ -5,7 +5,6 @@ mod pages;
 mod serve;
 mod tls;
 
-pub(crate) use self::bounded::network;
 pub(crate) use self::pages::pages;
 pub(crate) use self::serve::{Listener, Secure};
 pub use self::tls::{Tls, TlsError};

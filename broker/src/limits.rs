@@ -1,11 +1,20 @@
-//! How often a caller may do what is expensive: token buckets.
+//! How often a caller may do what is expensive: token buckets; and who counts as one caller.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Most callers remembered; a bucket that is full again is forgotten first.
 const MAX_BUCKETS: usize = 20_000;
+
+/// What of an address stands for who has it: of IPv6 the network, as everybody has many addresses there.
+pub(crate) fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
+        v4 => v4,
+    }
+}
 
 /// Classes of routes that share a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -107,6 +116,14 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_network_of_ipv6_counts_as_one_address() {
+        let [a, b, c] = ["2001:db8::1", "2001:db8::2:3", "2001:db8:0:1::1"].map(|ip| network(ip.parse().unwrap()));
+        assert!(a == b && b != c);
+        let [a, b] = ["192.0.2.1", "192.0.2.2"].map(|ip| network(ip.parse().unwrap()));
+        assert_ne!(a, b);
+    }
 
     #[test]
     fn a_burst_passes_and_then_as_many_a_minute() {

@@ -20,8 +20,7 @@ use super::Api;
 use super::error::ApiError;
 use super::ids::text;
 use crate::auth::hex;
-use crate::http::network;
-use crate::limits::Class;
+use crate::limits::{Class, network};
 
 /// Hex digits that stand for a caller.
 const CALLER: usize = 16;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::future::{Future, Ready, ready};
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -14,6 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
+
+use crate::limits::network;
 
 /// How long a client may take nothing of its reply.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,14 +29,6 @@ const FEWEST: usize = 16;
 
 /// How many places each network has.
 type Counts = Arc<Mutex<HashMap<IpAddr, usize>>>;
-
-/// What of an address stands for who has it: of IPv6 the network, as everybody has many addresses there.
-pub(crate) fn network(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
-        v4 => v4,
-    }
-}
 
 /// Gives each connection a place for as long as it lasts. One too many is closed at once.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
@@ -15,6 +15,7 @@ use socket2::SockRef;
 use str0m::net::Transmit;
 
 use super::udp::{canonical, destination};
+use crate::limits::network;
 
 /// Bytes of one datagram.
 const FRAME: usize = 2048;
@@ -324,26 +325,5 @@ impl Connection {
         };
         self.output.drain(..done);
         written
-    }
-}
-
-/// What counts as one address: of IPv6 the network, which one user has whole.
-fn network(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) & !u128::from(u64::MAX))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_network_of_ipv6_counts_as_one_address() {
-        let [a, b, c] = ["2001:db8::1", "2001:db8::2:3", "2001:db8:0:1::1"].map(|ip| network(ip.parse().unwrap()));
-        assert!(a == b && b != c);
-        let [a, b] = ["192.0.2.1", "192.0.2.2"].map(|ip| network(ip.parse().unwrap()));
-        assert_ne!(a, b);
     }
 }
