@@ -33,14 +33,18 @@ pub(crate) fn random_number() -> u64 {
 }
 
 /// Resolves after `ms` milliseconds.
-pub(crate) async fn sleep(ms: i32) {
-    let promise = js_sys::Promise::new(&mut |resolve, _| {
+pub(crate) fn timer(ms: i32) -> js_sys::Promise {
+    js_sys::Promise::new(&mut |resolve, _| {
         // Without a timer the promise would hang for ever.
         if window().set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, ms).is_err() {
             let _ = resolve.call0(&JsValue::UNDEFINED);
         }
-    });
-    let _ = JsFuture::from(promise).await;
+    })
+}
+
+/// Returns after `ms` milliseconds.
+pub(crate) async fn sleep(ms: i32) {
+    let _ = JsFuture::from(timer(ms)).await;
 }
 
 /// Whether a request for this address of the page's own server is answered, however.

@@ -6,6 +6,8 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{MediaStream, MediaStreamConstraints, MediaStreamTrack};
 
+use crate::browser::timer;
+
 /// A person may take this long to allow it.
 const LIMIT_MS: i32 = 20_000;
 
@@ -15,10 +17,7 @@ pub(super) async fn take() -> Option<MediaStreamTrack> {
     let constraints = MediaStreamConstraints::new();
     constraints.set_audio(&JsValue::TRUE);
     let asked = devices.get_user_media_with_constraints(&constraints).ok()?;
-    let late = js_sys::Promise::new(&mut |resolve, _| {
-        let _ = window().set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, LIMIT_MS);
-    });
-    let first = js_sys::Promise::race(&Array::of2(&asked, &late));
+    let first = js_sys::Promise::race(&Array::of2(&asked, &timer(LIMIT_MS)));
     let stream: MediaStream = JsFuture::from(first).await.ok()?.dyn_into().ok()?;
     let track: MediaStreamTrack = stream.get_audio_tracks().get(0).dyn_into().ok()?;
     track.set_enabled(false);

@@ -42,7 +42,7 @@ impl Held {
     fn push(&mut self, message: Message, now: Instant) {
         self.bytes += message.data.len();
         self.messages.push_back((now, message));
-        while self.messages.len() > HELD.0 || (self.bytes > HELD.1 && self.messages.len() > 1) {
+        while self.is_too_much() {
             let Some((_, oldest)) = self.messages.pop_front() else { return };
             self.bytes -= oldest.data.len();
         }
@@ -52,10 +52,15 @@ impl Held {
     fn push_first(&mut self, message: Message, now: Instant) {
         self.bytes += message.data.len();
         self.messages.push_front((now, message));
-        while self.messages.len() > HELD.0 || (self.bytes > HELD.1 && self.messages.len() > 1) {
+        while self.is_too_much() {
             let Some((_, newest)) = self.messages.pop_back() else { return };
             self.bytes -= newest.data.len();
         }
+    }
+
+    /// One message may wait however large it is.
+    fn is_too_much(&self) -> bool {
+        self.messages.len() > HELD.0 || (self.bytes > HELD.1 && self.messages.len() > 1)
     }
 }
 
