@@ -55,6 +55,12 @@ impl Pair {
         open(&self.operator, bridge.operator).await;
         bridge
     }
+
+    /// The operator hears what the robot says.
+    async fn flows(&mut self) {
+        self.robot.send("state_reliable_back", true, "here").await;
+        assert_eq!(self.operator.message().await.2, b"here");
+    }
 }
 
 async fn join(engine: &dyn Engine, kind: PeerKind, tenant: &str, (mut peer, offer): (Peer, String)) -> (Peer, PeerId) {

@@ -50,8 +50,7 @@ async fn a_bridge_that_comes_late_does_not_replace_a_newer_one() {
         let refused = engine.open_bridge(&pair.robot_id, &pair.operator_id, late, None).await;
         assert!(matches!(refused, Err(EngineError::Refused(_))), "{refused:?}");
     }
-    pair.robot.send("state_reliable_back", true, "here").await;
-    assert_eq!(pair.operator.message().await.2, b"here");
+    pair.flows().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,8 +61,7 @@ async fn a_receiver_that_takes_nothing_misses_the_oldest_of_a_lossy_channel_and_
     let mut other = Pair::connect(&engine, "b").await;
     slow.bridge(&engine, 1).await;
     other.bridge(&engine, 1).await;
-    other.robot.send("state_reliable_back", true, "here").await;
-    other.operator.message().await;
+    other.flows().await;
     slow.robot.send("map_unreliable", true, numbered(0, 8)).await;
     slow.operator.message().await;
 
@@ -97,8 +95,7 @@ async fn a_receiver_that_takes_nothing_of_a_reliable_channel_loses_its_bridge() 
     let mut events = engine.events();
     let mut pair = Pair::connect(&engine, "a").await;
     pair.bridge(&engine, 1).await;
-    pair.robot.send("state_reliable_back", true, "here").await;
-    pair.operator.message().await;
+    pair.flows().await;
 
     pair.operator.with(|link| link.take_only_checks(true)).await;
     let data = Arc::new(numbered(0, 60_000));

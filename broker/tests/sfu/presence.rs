@@ -34,8 +34,7 @@ async fn nothing_is_forwarded_after_a_bridge_was_closed() {
     let engine = engine();
     let mut pair = Pair::connect(&engine, "a").await;
     let bridge = pair.bridge(&engine, 1).await;
-    pair.robot.send("state_reliable_back", true, "here").await;
-    pair.operator.message().await;
+    pair.flows().await;
     pair.operator.send("cmd_unreliable", true, "drive").await;
     assert_eq!(pair.robot.message().await.2, b"drive");
 
@@ -87,8 +86,7 @@ async fn the_robot_learns_of_an_operator_who_falls_silent() {
     let mut events = engine.events();
     let mut pair = Pair::connect(&engine, "a").await;
     pair.bridge(&engine, 1).await;
-    pair.robot.send("state_reliable_back", true, "here").await;
-    pair.operator.message().await;
+    pair.flows().await;
 
     pair.operator.with(|link| link.cut()).await;
     let cut = Instant::now();
@@ -262,8 +260,7 @@ async fn offers_that_make_no_sense_are_refused_and_cost_nobody_anything() {
         let made = engine.create_peer(crate::new(PeerKind::Robot, "a", offer.clone())).await;
         assert!(matches!(made, Err(EngineError::Malformed(_))), "{offer}: {made:?}");
     }
-    pair.robot.send("state_reliable_back", true, "here").await;
-    assert_eq!(pair.operator.message().await.2, b"here");
+    pair.flows().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

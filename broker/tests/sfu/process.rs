@@ -25,8 +25,7 @@ async fn what_was_bridged_goes_on_when_the_broker_dies_and_is_known_to_the_next(
     let bridge = pair.bridge(&first, 1).await;
     drop(first);
 
-    pair.robot.send("state_reliable_back", true, "here").await;
-    assert_eq!(pair.operator.message().await.2, b"here");
+    pair.flows().await;
     pair.operator.send("cmd_unreliable", true, "drive").await;
     assert_eq!(pair.robot.message().await.2, b"drive");
 

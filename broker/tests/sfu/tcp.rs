@@ -30,8 +30,7 @@ async fn commands_and_pictures_go_by_tcp_where_there_is_nothing_else() {
         let engine = engine();
         let mut pair = pair(&engine, robot, operator).await;
         pair.bridge(&engine, 1).await;
-        pair.robot.send("state_reliable_back", true, "here").await;
-        assert_eq!(pair.operator.message().await.2, b"here");
+        pair.flows().await;
         for index in 0..50 {
             pair.operator.send("cmd_unreliable", true, format!("{index}")).await;
             assert_eq!(pair.robot.message().await.2, format!("{index}").into_bytes());
@@ -91,8 +90,7 @@ async fn strangers_at_the_tcp_port_keep_nobody_out() {
     let mut silent: Vec<TcpStream> = (0..40).map(|_| stranger(to)).collect();
     let mut pair = pair(&engine, true, true).await;
     pair.bridge(&engine, 1).await;
-    pair.robot.send("state_reliable_back", true, "here").await;
-    assert_eq!(pair.operator.message().await.2, b"here");
+    pair.flows().await;
 
     // Those who came first made room; and whoever comes now takes no place of a peer.
     assert!(is_closed(&mut silent[0]));
@@ -117,6 +115,5 @@ async fn who_sends_something_else_than_a_check_of_a_peer_is_hung_up_on() {
         assert!(is_closed(&mut stream), "{nonsense:?}");
     }
     tokio::time::sleep(Duration::from_millis(50)).await;
-    pair.robot.send("state_reliable_back", true, "here").await;
-    assert_eq!(pair.operator.message().await.2, b"here");
+    pair.flows().await;
 }
