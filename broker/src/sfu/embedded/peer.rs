@@ -20,6 +20,10 @@ use crate::sfu::{EngineError, NewPeer, PeerId, PeerKind, PeerState};
 const CHECKS_OPERATOR: Duration = Duration::from_millis(200);
 const CHECKS_OTHERS: Duration = Duration::from_millis(500);
 
+/// So many unanswered checks until the way to a peer is given up: operators may be away for twenty seconds and come back.
+/// Not more than str0m can double its pauses.
+const CHECKS: usize = 100;
+
 /// Packets kept for those who ask for them again: about three seconds of a picture.
 const RESEND: usize = 512;
 
@@ -169,7 +173,7 @@ fn config(kind: PeerKind) -> RtcConfig {
     let checks = if kind == PeerKind::Operator { CHECKS_OPERATOR } else { CHECKS_OTHERS };
     config.set_initial_stun_rto(checks.min(Duration::from_millis(250)));
     config.set_max_stun_rto(checks);
-    config.set_max_stun_retransmits(20);
+    config.set_max_stun_retransmits(CHECKS);
     let codecs = config.codec_config();
     codecs.add_h264(108.into(), Some(109.into()), true, 0x0042_e01f);
     codecs.add_h264(127.into(), Some(121.into()), true, 0x0042_001f);
