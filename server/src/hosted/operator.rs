@@ -258,6 +258,11 @@ impl Operator {
         }
     }
 
+    /// Whether a key or stick is held that counts only after it was let go.
+    pub(super) fn awaits_release(&self) -> bool {
+        self.gate.waits()
+    }
+
     /// Whether the robot does what the operator asks for.
     pub(super) fn heeded(&self) -> bool {
         self.heeded

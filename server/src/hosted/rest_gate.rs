@@ -44,6 +44,11 @@ impl RestGate {
         }
     }
 
+    /// Whether something is held that counts only after it was let go.
+    pub(super) fn waits(&self) -> bool {
+        self.closed && self.asked.is_some()
+    }
+
     /// Whether a command that counts otherwise does.
     pub(super) fn passes(&mut self, moves: bool) -> bool {
         if !moves {

@@ -13,6 +13,9 @@ use waldo_protocol::hosted::{
 use super::service::{Service, now};
 use crate::config::HostedKind;
 
+/// Why nothing moves for what was held all along.
+const RELEASE_FIRST: &str = "let go of what you hold, then press again";
+
 impl Service {
     /// How the robot is.
     pub(super) fn telemetry(&self, now: Now) -> RobotTelemetry {
@@ -20,6 +23,7 @@ impl Service {
         let chosen = self.chosen.borrow().clone();
         let cams = chosen.iter().filter_map(|at| self.cameras.get(*at).cloned()).collect();
         let state = self.state();
+        let hold = hold.or_else(|| state.operator.awaits_release().then(|| RELEASE_FIRST.to_owned()));
         let statistics = state.operator.statistics();
         let counters = statistics.counters();
         let cmd = statistics.figures().map(|figures| CommandFigures {

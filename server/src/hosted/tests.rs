@@ -350,7 +350,9 @@ fn others_in_the_robot_hear_of_velocities_only_while_the_robot_itself_heeds_them
         drive(&mut operator, 0.3, Some(&base));
     }
     assert!(velocities().is_empty(), "held all along");
+    assert!(operator.awaits_release());
     drive(&mut operator, 0.0, Some(&base));
+    assert!(!operator.awaits_release());
     drive(&mut operator, 0.3, Some(&base));
     assert_eq!(velocities(), [0.0, 0.3]);
     // It sits, or lies.

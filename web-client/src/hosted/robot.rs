@@ -33,7 +33,7 @@ pub struct Robot {
 
 impl Robot {
     /// Takes a report. `settled`: no command is under way, so that what the report says is what the page shall show;
-    /// otherwise it may be older than the command. A stop is always taken.
+    /// otherwise it may be older than the command. A stop is always taken, with what it did to the robot.
     pub fn apply(&mut self, report: &RobotTelemetry, settled: bool) {
         self.battery = report.soc.and_then(|soc| i32::try_from(soc).ok()).or(self.battery);
         self.commands = report.cmd;
@@ -43,7 +43,7 @@ impl Robot {
         self.engaged = state.engaged.map(|engaged| [engaged.left, engaged.right]).or(self.engaged);
         self.hold.clone_from(&state.hold);
         self.video.clone_from(&state.video);
-        if settled {
+        if settled || self.stopped {
             self.posture = state.posture.clone().or_else(|| self.posture.take());
             self.rage = state.rage.or(self.rage);
             self.avoidance = state.obstacle_avoidance.or(self.avoidance);
@@ -139,9 +139,11 @@ mod tests {
     #[test]
     fn a_report_does_not_undo_a_command_that_is_under_way() {
         let mut robot = Robot { light: Some(1.0), ..Robot::default() };
-        let state = RobotState { light: Some(0.0), estopped: Some(true), ..RobotState::default() };
-        robot.apply(&report(state), false);
-        assert_eq!((robot.light, robot.stopped), (Some(1.0), true), "but a stop counts");
+        robot.apply(&report(RobotState { light: Some(0.0), ..RobotState::default() }), false);
+        assert_eq!(robot.light, Some(1.0));
+        let posture = Some("Damp".to_owned());
+        robot.apply(&report(RobotState { posture, estopped: Some(true), ..RobotState::default() }), false);
+        assert!(robot.stopped && !robot.stands(), "but a stop counts");
     }
 
     #[test]
