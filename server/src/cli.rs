@@ -24,7 +24,7 @@ use crate::robot::sim::{SimOptions, SimRobot};
 pub use self::welcome::welcome;
 
 /// Variables that existing installations of this wire have set.
-const ALIASES: [(&str, &str); 11] = [
+const ALIASES: [(&str, &str); 13] = [
     ("ice-server", "AXOL_TURN_URL"),
     ("ice-username", "AXOL_TURN_USERNAME"),
     ("ice-credential", "AXOL_TURN_PASSWORD"),
@@ -33,6 +33,8 @@ const ALIASES: [(&str, &str); 11] = [
     ("hosted-id", "TELEOP_ROBOT_ID"),
     ("hosted-name", "TRANSPORTS__BROKER__ROBOT_NAME"),
     ("hosted-name", "TELEOP_ROBOT_NAME"),
+    ("hosted-robot-type", "TRANSPORTS__BROKER__ROBOT_TYPE"),
+    ("hosted-stun", "TRANSPORTS__BROKER__STUN_URL"),
     ("heartbeat-hz", "TRANSPORTS__BROKER__HEARTBEAT_HZ"),
     ("ordered", "TRANSPORTS__BROKER__ORDERED"),
     ("max-retransmits", "TRANSPORTS__BROKER__MAX_RETRANSMITS"),
@@ -275,6 +277,11 @@ mod tests {
         let settings = hosted(&words, &env);
         assert_eq!((settings.drive.units, settings.record), (TwistUnits::Normalized, Some(Place::Teleop)));
         assert_eq!((settings.pictures.max_width, settings.pictures.max_fps), (640, 15.0));
+        assert_eq!((settings.robot_type, settings.stun), (None, None));
+        let words = "waldo run teleop-hosted-go2 --simulation --transports.broker.stun_url=stun:a:1 \
+            --transports.broker.robot_type=spot";
+        let settings = hosted(words, &BROKER);
+        assert_eq!((settings.robot_type.as_deref(), settings.stun.as_deref()), (Some("spot"), Some("stun:a:1")));
     }
 
     #[test]

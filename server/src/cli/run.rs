@@ -18,8 +18,16 @@ const MODULES: [(&str, &str, &str); 2] =
     [("hosted-teleop-recorder", "record", "hosted"), ("teleop-recorder", "record", "teleop")];
 
 /// Options of DimOS that have other names here.
-const RENAMED: [(&str, &str); 3] =
-    [("broker-url", "hosted-broker"), ("robot-id", "hosted-id"), ("robot-name", "hosted-name")];
+const RENAMED: [(&str, &str); 5] = [
+    ("broker-url", "hosted-broker"),
+    ("robot-id", "hosted-id"),
+    ("robot-name", "hosted-name"),
+    ("robot-type", "hosted-robot-type"),
+    ("stun-url", "hosted-stun"),
+];
+
+/// The one encoding of pictures for operators far away.
+const CODEC: &str = "h264";
 
 /// Blueprints that begin with another one, one after the other, at most.
 const MAX_DEPTH: usize = 8;
@@ -68,7 +76,7 @@ pub(super) fn expand(args: &[OsString]) -> Result<Option<Expanded>, NoRun> {
     let mut expanded = vec![program.clone()];
     expanded.extend(blueprint.command.iter().map(OsString::from));
     for arg in rest {
-        expanded.push(renamed(arg)?);
+        expanded.extend(renamed(arg)?);
     }
     let settings = (blueprint.file, blueprint.settings);
     Ok(Some(Expanded { args: expanded, settings }))
@@ -79,11 +87,12 @@ fn which(question: &str) -> String {
     format!("{question} There are {}, and files that end in .toml", names().join(", "))
 }
 
-/// `--module.some_option=value`, as DimOS writes options, as `--some-option=value`.
-fn renamed(arg: &OsStr) -> Result<OsString, NoRun> {
-    let Some(option) = arg.to_str().and_then(|arg| arg.strip_prefix("--")) else { return Ok(arg.to_owned()) };
+/// `--module.some_option=value`, as DimOS writes options, as `--some-option=value`; none for what is so anyway.
+fn renamed(arg: &OsStr) -> Result<Option<OsString>, NoRun> {
+    let unchanged = || Ok(Some(arg.to_owned()));
+    let Some(option) = arg.to_str().and_then(|arg| arg.strip_prefix("--")) else { return unchanged() };
     let (key, value) = option.split_once('=').map_or((option, None), |(key, value)| (key, Some(value)));
-    let Some((_, key)) = key.rsplit_once('.') else { return Ok(arg.to_owned()) };
+    let Some((_, key)) = key.rsplit_once('.') else { return unchanged() };
     let key = key.replace('_', "-");
     if key == "api-key" {
         return Err(NoRun(
@@ -92,8 +101,12 @@ fn renamed(arg: &OsStr) -> Result<OsString, NoRun> {
                 .to_owned(),
         ));
     }
+    if key == "video-codec" {
+        let fits = value.is_some_and(|value| value.eq_ignore_ascii_case(CODEC));
+        return if fits { Ok(None) } else { Err(NoRun(format!("operators far away get {CODEC} and nothing else"))) };
+    }
     let key = RENAMED.iter().find(|(theirs, _)| *theirs == key).map_or(key.as_str(), |(_, ours)| ours);
-    Ok(value.map_or_else(|| format!("--{key}"), |value| format!("--{key}={value}")).into())
+    Ok(Some(value.map_or_else(|| format!("--{key}"), |value| format!("--{key}={value}")).into()))
 }
 
 fn built_in() -> Table {
@@ -223,12 +236,15 @@ mod tests {
             "--simulation",
             "--hostedstatsmodule.telemetry-hz=5",
             "--transports.broker.robot_name=r2",
+            "--transports.broker.video_codec=h264",
             "--map-hz",
             "1.5",
         ]);
         assert_eq!(args, "waldo hosted twist --telemetry-hz=5 --hosted-name=r2 --map-hz 1.5");
         let error = run(&["teleop-hosted-go2", "--simulation", "--transports.broker.api_key=dtk_live_x"]).unwrap_err();
         assert!(error.0.contains("TRANSPORTS__BROKER__API_KEY") && !error.0.contains("dtk_live"), "{error}");
+        let error = run(&["teleop-hosted-go2", "--simulation", "--transports.broker.video_codec=vp8"]).unwrap_err();
+        assert!(error.0.contains("h264"), "{error}");
     }
 
     #[test]

@@ -74,6 +74,10 @@ pub struct HostedSettings {
     pub id: String,
     /// What operators move.
     pub kind: HostedKind,
+    /// What registrations say the robot is, and pages choose their view by; by its kind if there is none.
+    pub robot_type: Option<String>,
+    /// A STUN server (`stun:host:port`) for when the broker names none.
+    pub stun: Option<String>,
     /// Certificates (PEM) to trust beside the system's, for a broker with one of its own.
     pub ca: Option<PathBuf>,
     /// How commands for the arms are judged.
@@ -124,6 +128,8 @@ impl HostedSettings {
             name: "robot".into(),
             id: String::new(),
             kind,
+            robot_type: None,
+            stun: None,
             ca: None,
             arm: ArmSettings::default(),
             jog_hand: Hand::Right,

@@ -322,7 +322,7 @@ impl Dialer {
 
     async fn link(&self) -> Result<Link, Ended> {
         // Before the connection is made, which cannot learn of them later.
-        let servers = match self.broker.ice_servers().await {
+        let mut servers = match self.broker.ice_servers().await {
             Ok(servers) => servers,
             Err(error) if error.status() == Some(401) => return Err(error.into()),
             Err(error) => {
@@ -330,6 +330,9 @@ impl Dialer {
                 Vec::new()
             }
         };
+        if servers.is_empty() {
+            servers.extend(self.service.settings.stun.clone().map(IceServer::stun));
+        }
         let now = clock::now();
         let renewal = Renewal::new(&servers, now, clock::unix_time(now));
         let network = self.network.of_broker(servers.into_iter().map(named).collect());

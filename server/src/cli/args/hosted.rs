@@ -29,6 +29,12 @@ pub(super) struct HostedArgs {
     /// Tells robots with the same key apart; a new one takes the place of an older one with the same
     #[arg(long, value_name = "ID", default_value = "")]
     hosted_id: String,
+    /// What operators' pages take the robot for: arm, go2 [default: by what they move]
+    #[arg(long, value_name = "TYPE")]
+    hosted_robot_type: Option<String>,
+    /// A STUN server for when the broker names none: `stun:stun.example.org:3478` [default: none]
+    #[arg(long, value_name = "URL", value_parser = stun)]
+    hosted_stun: Option<String>,
     /// Certificates (PEM) to trust beside the system's, for a broker that made its own
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     hosted_ca: Option<PathBuf>,
@@ -190,6 +196,8 @@ impl HostedArgs {
         let mut settings = HostedSettings::new(broker.clone(), key, kind);
         settings.name.clone_from(&self.hosted_name);
         settings.id.clone_from(&self.hosted_id);
+        settings.robot_type.clone_from(&self.hosted_robot_type);
+        settings.stun.clone_from(&self.hosted_stun);
         settings.ca.clone_from(&self.hosted_ca);
         settings.drive.units = match self.twist_units {
             UnitsArg::Si => TwistUnits::Si,
@@ -248,6 +256,11 @@ impl HostedRunArgs {
             ..self.data.settings()
         })
     }
+}
+
+fn stun(text: &str) -> Result<String, String> {
+    let names_a_host = text.strip_prefix("stun:").is_some_and(|host| !host.is_empty());
+    names_a_host.then(|| text.to_owned()).ok_or_else(|| format!("`{text}` is no `stun:HOST` or `stun:HOST:PORT`"))
 }
 
 fn speed(text: &str) -> Result<f64, String> {
