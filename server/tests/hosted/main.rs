@@ -5,6 +5,7 @@
 mod arms;
 mod broker;
 mod driving;
+mod pictures;
 mod registering;
 mod sfu;
 mod stage;

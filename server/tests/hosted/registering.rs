@@ -45,28 +45,6 @@ async fn a_robot_asks_for_servers_offers_picture_voice_and_channels_and_then_bea
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pictures_come_from_the_first_moment_and_the_operator_chooses_the_camera() {
-    let mut stage = Stage::with(HostedKind::Arm, |settings| settings.cameras = Vec::new()).await;
-    let mut video = in_time("video", stage.sfu.video()).await;
-    for _ in 0..10 {
-        assert_eq!(video.picture().await, (128, 96));
-    }
-    let operator = stage.operator().await;
-    operator.say_raw(r#"{"type":"camera_select","cams":["cam2"]}"#).await;
-    let cams = operator
-        .hear_until(|message| match message {
-            waldo_protocol::hosted::ToOperator::Telemetry(told) => told.state.cams.filter(|cams| cams[0] == "cam2"),
-            _ => None,
-        })
-        .await;
-    assert_eq!(cams, ["cam2"]);
-    for _ in 0..10 {
-        assert_eq!(video.picture().await, (128, 96));
-    }
-    stage.waldo.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn after_five_refusals_in_a_row_the_robot_registers_anew() {
     let mut stage = Stage::with(HostedKind::Arm, |settings| settings.id = "r1".into()).await;
     stage.broker.announce("resume/1");

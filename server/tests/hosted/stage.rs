@@ -8,6 +8,7 @@ use tokio::time::{sleep, timeout};
 use waldo_protocol::lcm::{Header, Joy, Pose, PoseStamped, Time, Twist, TwistStamped};
 use waldo_server::clock;
 use waldo_server::config::{FieldSettings, HostedKind, HostedSettings, PolicySettings, RobotKey, Settings};
+use waldo_server::robot::Robot;
 use waldo_server::robot::sim::{SimOptions, SimRobot};
 use waldo_server::serve::Waldo;
 
@@ -47,9 +48,18 @@ impl Stage {
         Self::at(Broker::start().await, kind, change).await
     }
 
-    pub(crate) async fn at(mut broker: Broker, kind: HostedKind, change: impl FnOnce(&mut HostedSettings)) -> Self {
+    pub(crate) async fn at(broker: Broker, kind: HostedKind, change: impl FnOnce(&mut HostedSettings)) -> Self {
+        Self::of(robot(), broker, kind, change).await
+    }
+
+    pub(crate) async fn of(
+        robot: Box<dyn Robot>,
+        mut broker: Broker,
+        kind: HostedKind,
+        change: impl FnOnce(&mut HostedSettings),
+    ) -> Self {
         let data = tempfile::tempdir().unwrap();
-        let waldo = Waldo::start(settings(&broker, data.path(), kind, change), robot()).await.unwrap();
+        let waldo = Waldo::start(settings(&broker, data.path(), kind, change), robot).await.unwrap();
         let mut sfu = broker.sfu().await;
         sfu.connected().await;
         Self { waldo, broker, sfu, _data: data }
