@@ -8,16 +8,13 @@ use mio::{Events, Poll, Token};
 use tokio::runtime::Handle;
 use waldo_broker::sfu::PeerKind;
 use waldo_broker::sfu::process::Client;
+use waldo_protocol::hosted::ToRobot;
 
 use super::link::{Happening, Link, Wanted};
 use super::{COMMAND, bridge, join, nanoseconds};
 
 /// A command that has not come after this time is lost.
 const LOST: Duration = Duration::from_millis(500);
-
-/// How a robot is told that its operator is lost.
-const LOST_WORD: &[u8] = br#"{"type":"operator_lost"#;
-
 /// Until everything is connected.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -154,7 +151,7 @@ impl Probe {
         let (connected, came, told) = (&mut self.connected, &mut self.came, &mut self.told);
         let mut note = |happening| match happening {
             Happening::Connected => *connected += 1,
-            Happening::Message { data, .. } if data.starts_with(LOST_WORD) => *told = true,
+            Happening::Message { data, .. } if is_loss(&data) => *told = true,
             Happening::Message { data, .. } => {
                 *came = data.first_chunk().map(|stamp| u64::from_be_bytes(*stamp));
             }
@@ -174,4 +171,9 @@ impl Probe {
         }
         Ok(())
     }
+}
+
+/// Whether a robot is told that its operator is lost.
+fn is_loss(message: &[u8]) -> bool {
+    message.first() == Some(&b'{') && matches!(ToRobot::decode(message), Ok(ToRobot::OperatorLost { .. }))
 }
