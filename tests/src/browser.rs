@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What works as root, in a container, on software WebGL, with a self-signed certificate and WebRTC on one host.
-const FLAGS: [&str; 15] = [
+const FLAGS: [&str; 12] = [
     "no-sandbox",
     "disable-dev-shm-usage",
     "disable-quic",
@@ -25,9 +25,6 @@ const FLAGS: [&str; 15] = [
     "disable-background-networking",
     "disable-component-update",
     "disable-sync",
-    "use-angle=swiftshader",
-    "enable-unsafe-swiftshader",
-    "ignore-gpu-blocklist",
     "ignore-certificate-errors",
     "disable-features=WebRtcHideLocalIpsWithMdns",
     "autoplay-policy=no-user-gesture-required",
@@ -35,6 +32,10 @@ const FLAGS: [&str; 15] = [
     "use-fake-device-for-media-stream",
     "use-fake-ui-for-media-stream",
 ];
+
+/// WebGL, drawn by the processor.
+const WITH_GL: [&str; 3] = ["use-angle=swiftshader", "enable-unsafe-swiftshader", "ignore-gpu-blocklist"];
+const WITHOUT_GL: [&str; 1] = ["disable-gpu"];
 
 /// A browser of its own profile; ends with the value.
 pub struct Chromium {
@@ -46,6 +47,15 @@ pub struct Chromium {
 impl Chromium {
     /// Starts headless Chromium (`CHROMIUM`, else `/usr/bin/chromium`).
     pub async fn launch(width: u32, height: u32) -> Result<Self> {
+        Self::start(width, height, &WITH_GL).await
+    }
+
+    /// The same without WebGL, which takes two cores to draw a page without it.
+    pub async fn launch_without_gl(width: u32, height: u32) -> Result<Self> {
+        Self::start(width, height, &WITHOUT_GL).await
+    }
+
+    async fn start(width: u32, height: u32, drawing: &[&'static str]) -> Result<Self> {
         let profile = TempDir::new()?;
         let executable = std::env::var_os("CHROMIUM").map_or_else(|| PathBuf::from("/usr/bin/chromium"), PathBuf::from);
         let config = BrowserConfig::builder()
@@ -56,6 +66,7 @@ impl Chromium {
             .window_size(width, height)
             .viewport(None)
             .args(FLAGS)
+            .args(drawing.iter().copied())
             .build()
             .map_err(|e| anyhow!("{e}; `cargo xtask setup` installs Chromium"))?;
         let (browser, mut handler) = Browser::launch(config).await.context("starting Chromium")?;

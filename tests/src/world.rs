@@ -69,7 +69,8 @@ impl World {
         self.operator.drive(true).await?;
         let moves = self.robot.until("motion", |heard| heard.forward() > MOVES).await;
         if let Err(error) = moves {
-            let page: String = self.operator.tab.eval("JSON.stringify(document.body.dataset)").await?;
+            let page: String =
+                self.operator.tab.eval("JSON.stringify([document.body.dataset, world.channels()])").await?;
             bail!("{error}; the page: {page}");
         }
         Ok(())

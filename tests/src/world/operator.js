@@ -27,6 +27,7 @@
     driving: false,
     sent: 0,
     trips: [],
+    waits: [],
     pictures: [],
     unreadable: 0,
   });
@@ -98,6 +99,10 @@
     window.dispatchEvent(new KeyboardEvent(down ? 'keydown' : 'keyup', { code: 'KeyW', cancelable: true }));
   }
 
+  // How long whatever comes waits for the page's one thread, which draws the picture as well.
+  const own = new MessageChannel();
+  own.port1.onmessage = ({ data }) => world.waits.push(performance.now() - data);
+
   setInterval(() => {
     const video = document.querySelector('video');
     if (video && video !== watched) look((watched = video));
@@ -109,6 +114,7 @@
       asked.set(at, performance.now());
       say.call(channel, JSON.stringify({ type: 'ping', client_ts: at }));
     }
+    setTimeout(() => own.port2.postMessage(performance.now()), Math.random() * EVERY);
     if (world.driving === null) return;
     const { way, blocked, twist } = document.body.dataset;
     const counts = /[1-9]/.test(twist);
@@ -117,6 +123,12 @@
     const wanted = world.driving && way === 'Live' && blocked === 'false' && vain < VAIN;
     if (wanted !== held) key(wanted);
   }, EVERY);
+
+  /** What the channels to the robot are like, for whoever waits in vain. */
+  world.channels = () =>
+    Object.values(channels).map(
+      ({ label, id, readyState, bufferedAmount }) => `${label} ${id} ${readyState} ${bufferedAmount} B wait`,
+    );
 
   async function counters() {
     const all = [...(await connection.getStats()).values()];
@@ -160,16 +172,17 @@
 
   world.begin = async () => {
     from = await counters();
-    Object.assign(world, { trips: [], pictures: [], unreadable: 0 });
+    Object.assign(world, { trips: [], waits: [], pictures: [], unreadable: 0 });
     return true;
   };
 
   world.end = async () => {
     const to = await counters();
     const seconds = (to.at - from.at) / 1000;
-    const { trips, pictures, unreadable } = world;
+    const { trips, waits, pictures, unreadable } = world;
     return {
       trips,
+      waits,
       pictures,
       unreadable,
       fps: (to.framesDecoded - from.framesDecoded) / seconds,

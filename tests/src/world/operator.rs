@@ -22,6 +22,8 @@ pub struct Operator {
 pub struct Ride {
     /// From a ping to its pong, on the channels of commands that must arrive.
     pub trips: Vec<f64>,
+    /// How long whatever came waited for the page's one thread.
+    pub waits: Vec<f64>,
     /// Pictures on the screen.
     pub pictures: Vec<Picture>,
     /// Those that did not say when they were taken.
@@ -73,7 +75,7 @@ impl Operator {
         let page = format!("{url}/");
         let (chromium, tab) = inside
             .run(async move {
-                let chromium = Chromium::launch(1280, 800).await?;
+                let chromium = Chromium::launch_without_gl(1280, 800).await?;
                 let tab = chromium.tab().await?;
                 tab.page.add_init_script(include_str!("operator.js")).await?;
                 tab.page.goto(page).await?;

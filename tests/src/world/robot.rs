@@ -38,6 +38,8 @@ pub struct Heard {
     pub ages: Vec<(f64, f64)>,
     /// Commands that arrived, and that did not, so far.
     pub counted: Option<[u64; 2]>,
+    /// What the robot said of itself last.
+    pub telemetry: Value,
 }
 
 impl Heard {
@@ -72,8 +74,8 @@ impl Heard {
             }
             Stream::CmdVelStamped => self.ages.extend(output.stamp.map(|stamp| (at, at - stamp * 1000.0))),
             Stream::Telemetry => {
-                let told: Value = serde_json::from_slice(&output.data).unwrap_or_default();
-                let count = |name: &str| told["cmd"][name].as_u64();
+                self.telemetry = serde_json::from_slice(&output.data).unwrap_or_default();
+                let count = |name: &str| self.telemetry["cmd"][name].as_u64();
                 self.counted = count("received").zip(count("lost")).map(|(received, lost)| [received, lost]);
             }
             _ => {}
@@ -133,7 +135,12 @@ impl FarRobot {
         let start = Instant::now();
         while !done(&self.heard()) {
             if start.elapsed() > PATIENCE {
-                bail!("waited in vain for {what}; the robot's base goes {} m/s", self.heard().forward());
+                let heard = self.heard();
+                bail!(
+                    "waited in vain for {what}; the base goes {} m/s, its robot says {}",
+                    heard.forward(),
+                    heard.telemetry
+                );
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

@@ -34,6 +34,11 @@ impl Route {
         self.figures()[0]
     }
 
+    /// At most, each way, ms.
+    pub fn jitter_ms(self) -> f64 {
+        self.figures()[1]
+    }
+
     /// Round trip, ms; jitter each way, ms: uniformly between none and this, around the mean; share lost each way.
     fn figures(self) -> [f64; 3] {
         match self {
