@@ -22,6 +22,8 @@ mod board;
 #[cfg(target_arch = "wasm32")]
 mod boards;
 #[cfg(target_arch = "wasm32")]
+mod channel;
+#[cfg(target_arch = "wasm32")]
 mod commands;
 #[cfg(target_arch = "wasm32")]
 mod engine;
@@ -33,6 +35,8 @@ mod hands;
 mod leg;
 #[cfg(target_arch = "wasm32")]
 mod map;
+#[cfg(target_arch = "wasm32")]
+mod mend;
 #[cfg(target_arch = "wasm32")]
 mod microphone;
 #[cfg(target_arch = "wasm32")]

@@ -30,8 +30,9 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(15);
 /// Without a connection for so long, the robot dials again.
 const LONGEST_INTERRUPTION: Duration = Duration::from_secs(15);
 
-/// The same if the broker answers: then it is the SFU that is gone, or has forgotten this robot.
-const INTERRUPTION: Duration = Duration::from_secs(2);
+/// The same since the broker answers: then it is the SFU that is gone, or has forgotten this robot. A network that comes
+/// back gets to both of them one after the other.
+const ALONE: Duration = Duration::from_secs(1);
 
 /// Heartbeats that wait for their reply at a time.
 const BEATS_UNDER_WAY: usize = 3;
@@ -115,7 +116,7 @@ impl Link {
         let robot = RegisterRobot {
             robot_name: settings.name.clone(),
             robot_id: settings.id.clone(),
-            robot_type: Some(settings.kind.robot_type().to_owned()),
+            robot_type: settings.robot_type.clone().or_else(|| Some(settings.kind.robot_type().to_owned())),
             transport: Transport::Cloudflare,
             sdp_offer: Some(offer),
             twist_units: Some(settings.drive.units),
@@ -173,6 +174,8 @@ impl Link {
         looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut bytes_before: Option<(MonoTime, u64)> = None;
         let mut interrupted: Option<MonoTime> = None;
+        // Since when the broker answers while the SFU does not.
+        let mut alone: Option<MonoTime> = None;
         let mut state = self.peer.state();
         let control = self.control.clone();
         loop {
@@ -182,6 +185,9 @@ impl Link {
                     self.look(&mut beats, state);
                     if interrupted.is_some_and(|since| clock::now().since(since) >= LONGEST_INTERRUPTION) {
                         return Ended::Lost("the connection to the SFU is interrupted".into());
+                    }
+                    if alone.is_some_and(|since| clock::now().since(since) >= ALONE) {
+                        return Ended::Lost("the SFU is gone, though the broker is there".into());
                     }
                     let operated = self.channels.contains_key(&ChannelLabel::CmdUnreliable);
                     if self.renewal.is_some_and(|renewal| renewal.due(clock::now(), operated)) {
@@ -215,8 +221,8 @@ impl Link {
                     }
                     let Ok(ack) = reply else { continue };
                     self.look(&mut beats, state);
-                    if interrupted.is_some_and(|since| clock::now().since(since) >= INTERRUPTION) {
-                        return Ended::Lost("the SFU is gone, though the broker is there".into());
+                    if interrupted.is_some() {
+                        alone.get_or_insert(clock::now());
                     }
                     // One that was overtaken says how it was before.
                     if number > newest {
@@ -237,7 +243,7 @@ impl Link {
                 next = self.peer.left(state) => {
                     state = next;
                     match state {
-                        PeerState::Connected => interrupted = None,
+                        PeerState::Connected => (interrupted, alone) = (None, None),
                         PeerState::Connecting => {
                             interrupted.get_or_insert(clock::now());
                             self.service.lost("the robot's own connection is interrupted");

@@ -51,6 +51,11 @@ impl Acks {
         self.pending.push(Command { control, nonce, until: now + limit });
     }
 
+    /// What the answer that this control waits for will carry.
+    pub fn nonce_of(&self, control: &str) -> Option<&Nonce> {
+        self.pending.iter().find(|command| command.control == control).map(|command| &command.nonce)
+    }
+
     /// A command could not even be sent.
     pub fn failed(&mut self, control: &'static str, now: f64) {
         self.show(control, Progress::Failed, now);
@@ -141,7 +146,9 @@ mod tests {
         let mut acks = Acks::default();
         acks.sent("light", nonce(1), ACK_LIMIT_MS, 0.0);
         acks.sent("light", nonce(2), ACK_LIMIT_MS, 10.0);
+        assert_eq!(acks.nonce_of("light"), Some(&nonce(2)));
         assert_eq!(acks.on_ack(&nonce(1), false, 20.0), None);
         assert_eq!(acks.on_ack(&nonce(2), true, 20.0), Some("light"));
+        assert_eq!(acks.nonce_of("light"), None);
     }
 }

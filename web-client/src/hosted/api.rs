@@ -22,6 +22,8 @@ const TOKEN_KEY: &str = "waldo.hosted.token";
 pub(super) const DEVELOPMENT_TOKEN: &str = "dev-token";
 /// No answer takes longer, milliseconds.
 const LIMIT_MS: u32 = 10_000;
+/// An answer to the question whether it is there.
+const THERE_LIMIT_MS: u32 = 1000;
 /// A renewal that failed is tried again after this.
 const RENEW_EVERY_MS: f64 = 10_000.0;
 /// Those that need the SFU do.
@@ -150,6 +152,14 @@ impl Api {
         if let Ok(renewed) = answer {
             self.set_token(Some(renewed.token));
         }
+    }
+
+    /// Whether the broker answers, whatever it says. A connection that hangs is given up soon, and the next question takes
+    /// another one.
+    pub(super) async fn is_there(&self) -> bool {
+        let request = Request { limit_ms: THERE_LIMIT_MS, ..Request::get("/health") };
+        let answer = self.fetch(&request, &format!("{}/health", self.origin)).await;
+        !matches!(answer, Err(Trouble::Unreachable))
     }
 
     /// Whether the broker is in development mode.

@@ -10,8 +10,9 @@ use crate::browser::{now, random_number};
 
 /// The names of the cameras on the wire.
 const CAMERAS: [&str; 2] = ["cam1", "cam2"];
-/// A stop is said again this often until the robot has heard it.
-const INSIST_EVERY_MS: f64 = 500.0;
+/// A stop is said again this often until the robot has heard it. What follows a lost packet makes it be sent anew, much
+/// sooner than silence does.
+const INSIST_EVERY_MS: f64 = 100.0;
 /// If the robot has not heard the stop from this page by then, the broker is asked to say it.
 const ASK_BROKER_AFTER_MS: f64 = 400.0;
 const ASK_BROKER_EVERY_MS: f64 = 1500.0;
@@ -56,10 +57,15 @@ impl Ride {
         }
     }
 
+    /// Says the stop, or the one that is not answered yet once more: by the same nonce, as its answer may be under way.
     fn say_stop(&self, now: f64) {
         self.hands.stop_said_at.set(now);
-        let heard_by = ACK_LIMIT_MS;
-        self.command("estop", heard_by, |nonce| ToRobot::Estop { nonce });
+        let waits = self.acks.borrow().nonce_of("estop").cloned();
+        if waits.is_some() {
+            self.say(&ToRobot::Estop { nonce: waits });
+            return;
+        }
+        self.command("estop", ACK_LIMIT_MS, |nonce| ToRobot::Estop { nonce });
         if self.kind == Kind::Drive {
             // For robots of before there was a stop.
             self.say(&ToRobot::Sport { command: SportCommand::Damp, nonce: Some(Nonce::from(random_number())) });

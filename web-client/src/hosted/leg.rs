@@ -3,20 +3,18 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use js_sys::{Array, Uint8Array};
-use waldo_protocol::hosted::{
-    BridgedSession, ChannelLabel, Direction, IceServer, JoinSession, Role, TakeOver, VideoStatus,
-};
+use js_sys::Array;
+use waldo_protocol::hosted::{BridgedSession, ChannelLabel, IceServer, JoinSession, Role, TakeOver, VideoStatus};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    MediaStreamTrack, MessageEvent, RtcConfiguration, RtcDataChannel, RtcDataChannelInit, RtcDataChannelState,
-    RtcDataChannelType, RtcIceGatheringState, RtcIceServer, RtcPeerConnection, RtcPeerConnectionIceEvent,
-    RtcPeerConnectionState, RtcRtpTransceiverDirection, RtcRtpTransceiverInit, RtcSdpType, RtcSessionDescriptionInit,
-    RtcTrackEvent,
+    MediaStreamTrack, RtcConfiguration, RtcIceGatheringState, RtcIceServer, RtcPeerConnection,
+    RtcPeerConnectionIceEvent, RtcPeerConnectionState, RtcRtpTransceiverDirection, RtcRtpTransceiverInit, RtcSdpType,
+    RtcSessionDescriptionInit, RtcTrackEvent,
 };
 
 use super::api::{Api, Trouble};
+use super::channel::Channel;
 use super::gathering::Gathering;
 use super::microphone;
 use crate::browser::{now, sleep};
@@ -96,20 +94,6 @@ struct Listeners {
     _state: Closure<dyn FnMut()>,
 }
 
-struct Channel {
-    channel: RtcDataChannel,
-    _message: Option<Closure<dyn FnMut(MessageEvent)>>,
-    _close: Closure<dyn FnMut()>,
-}
-
-impl Drop for Channel {
-    fn drop(&mut self) {
-        self.channel.set_onmessage(None);
-        self.channel.set_onclose(None);
-        self.channel.close();
-    }
-}
-
 impl Leg {
     /// Everything from the servers to open channels.
     pub(super) async fn connect(
@@ -160,7 +144,14 @@ impl Leg {
         .await?;
         first.close();
 
-        leg.tell(Event::Step(Step::Bridge));
+        leg.bridge(api, session, role, &ticket).await?;
+        Ok(leg)
+    }
+
+    /// Opens channels to the robot and takes its picture; anew if there are some already, which count no longer.
+    pub(super) async fn bridge(&self, api: &Api, session: &str, role: Role, ticket: &Ticket) -> Result<(), Trouble> {
+        self.close_channels();
+        self.tell(Event::Step(Step::Bridge));
         let (channels, offer) = match role {
             Role::Operator => {
                 let bridged = bridge(api, session, ticket.lease.as_deref()).await?;
@@ -172,15 +163,15 @@ impl Leg {
                 (vec![back, (ChannelLabel::MapUnreliable, bridged.map_channel_id)], bridged.video_offer)
             }
         };
-        leg.tell(Event::Step(Step::Channels));
+        self.tell(Event::Step(Step::Channels));
         for (label, id) in channels {
-            leg.open(label, id)?;
+            self.open(label, id)?;
         }
         if let Some(offer) = offer {
-            leg.describe(RtcSdpType::Offer, &offer).await?;
-            let answer: RtcSessionDescriptionInit = JsFuture::from(leg.peer.create_answer()).await?.unchecked_into();
-            JsFuture::from(leg.peer.set_local_description(&answer)).await?;
-            let sdp = leg.peer.local_description().ok_or_else(closed)?.sdp();
+            self.describe(RtcSdpType::Offer, &offer).await?;
+            let answer: RtcSessionDescriptionInit = JsFuture::from(self.peer.create_answer()).await?.unchecked_into();
+            JsFuture::from(self.peer.set_local_description(&answer)).await?;
+            let sdp = self.peer.local_description().ok_or_else(closed)?.sdp();
             // Without a picture the robot can still be stopped, and seen on the map.
             let answered = match role {
                 Role::Operator => api.answer_video(session, sdp, ticket.lease.as_deref()).await,
@@ -191,9 +182,9 @@ impl Leg {
             }
         }
         if role == Role::Operator {
-            leg.until(OPEN_LIMIT_MS, "The way to the robot did not open.", || leg.commands_open()).await?;
+            self.until(OPEN_LIMIT_MS, "The way to the robot did not open.", || self.commands_open()).await?;
         }
-        Ok(leg)
+        Ok(())
     }
 
     fn new(
@@ -220,7 +211,7 @@ impl Leg {
     }
 
     pub(super) fn commands_open(&self) -> bool {
-        is_open(&self.commands)
+        self.commands.borrow().as_ref().is_some_and(Channel::is_open)
     }
 
     /// The browser does not hear of the SFU at present.
@@ -228,23 +219,26 @@ impl Leg {
         self.peer.connection_state() != RtcPeerConnectionState::Connected
     }
 
+    /// The browser has given the connection up.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.peer.connection_state(), RtcPeerConnectionState::Failed | RtcPeerConnectionState::Closed)
+    }
+
     /// Bytes that wait for the network on the command channel.
     pub(super) fn unsent(&self) -> u32 {
-        self.commands.borrow().as_ref().map_or(0, |channel| channel.channel.buffered_amount())
+        self.commands.borrow().as_ref().map_or(0, Channel::unsent)
     }
 
     /// Sends a command; lost if the channel is closed.
     pub(super) fn send_command(&self, bytes: &[u8]) {
         if let Some(channel) = &*self.commands.borrow() {
-            let _ = channel.channel.send_with_u8_array(bytes);
+            channel.send(bytes);
         }
     }
 
     /// Sends a message that arrives; false if the channel is closed.
     pub(super) fn send_state(&self, text: &str) -> bool {
-        let state = self.state.borrow();
-        let open = state.as_ref().filter(|channel| channel.channel.ready_state() == RtcDataChannelState::Open);
-        open.is_some_and(|channel| channel.channel.send_with_str(text).is_ok())
+        self.state.borrow().as_ref().is_some_and(|channel| channel.send_text(text))
     }
 
     /// `None` without a microphone.
@@ -284,12 +278,7 @@ impl Leg {
         self.peer.set_ontrack(Some(track.as_ref().unchecked_ref()));
         let leg = Rc::downgrade(self);
         let state = Closure::<dyn FnMut()>::new(move || {
-            if let Some(leg) = leg.upgrade()
-                && matches!(
-                    leg.peer.connection_state(),
-                    RtcPeerConnectionState::Failed | RtcPeerConnectionState::Closed
-                )
-            {
+            if let Some(leg) = leg.upgrade().filter(|leg| leg.is_over()) {
                 leg.tell(Event::Lost);
             }
         });
@@ -306,9 +295,7 @@ impl Leg {
     async fn until(&self, limit: f64, failure: &str, done: impl Fn() -> bool) -> Result<(), Trouble> {
         let since = now();
         while !done() {
-            let state = self.peer.connection_state();
-            let hopeless = matches!(state, RtcPeerConnectionState::Failed | RtcPeerConnectionState::Closed);
-            if hopeless || now() - since > limit {
+            if self.is_over() || now() - since > limit {
                 return Err(Trouble::Browser(failure.to_owned()));
             }
             sleep(LOOK_EVERY_MS).await;
@@ -317,7 +304,7 @@ impl Leg {
     }
 
     fn open(&self, label: ChannelLabel, id: u16) -> Result<(), JsValue> {
-        let channel = self.channel(label, id)?;
+        let channel = Channel::open(&self.peer, label, id, &self.events)?;
         match label {
             ChannelLabel::CmdUnreliable => drop(self.commands.replace(Some(channel))),
             ChannelLabel::StateReliable => drop(self.state.replace(Some(channel))),
@@ -326,31 +313,10 @@ impl Leg {
         Ok(())
     }
 
-    fn channel(&self, label: ChannelLabel, id: u16) -> Result<Channel, JsValue> {
-        let options = RtcDataChannelInit::new();
-        options.set_negotiated(true);
-        options.set_id(id);
-        if label.lossy() {
-            options.set_ordered(false);
-            options.set_max_retransmits(0);
-        }
-        let channel = self.peer.create_data_channel_with_data_channel_dict(label.as_str(), &options);
-        channel.set_binary_type(RtcDataChannelType::Arraybuffer);
-        let events = self.events.clone();
-        let close = Closure::<dyn FnMut()>::new(move || events(Event::Lost));
-        channel.set_onclose(Some(close.as_ref().unchecked_ref()));
-        let brings = label.direction() == Direction::ToOperator;
-        let message = brings.then(|| {
-            let events = self.events.clone();
-            let message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
-                if let Some(text) = text_of(&event.data()) {
-                    events(Event::Text(label, text));
-                }
-            });
-            channel.set_onmessage(Some(message.as_ref().unchecked_ref()));
-            message
-        });
-        Ok(Channel { channel, _message: message, _close: close })
+    fn close_channels(&self) {
+        self.commands.take();
+        self.state.take();
+        self.down.take();
     }
 }
 
@@ -359,9 +325,7 @@ impl Drop for Leg {
         self.peer.set_onicecandidate(None);
         self.peer.set_ontrack(None);
         self.peer.set_onconnectionstatechange(None);
-        self.commands.take();
-        self.state.take();
-        self.down.take();
+        self.close_channels();
         if let Some(track) = &self.microphone {
             track.stop();
         }
@@ -386,19 +350,6 @@ async fn bridge(api: &Api, session: &str, lease: Option<&str>) -> Result<Bridged
 
 fn closed() -> Trouble {
     Trouble::Browser("the connection was closed".to_owned())
-}
-
-fn is_open(channel: &RefCell<Option<Channel>>) -> bool {
-    channel.borrow().as_ref().is_some_and(|channel| channel.channel.ready_state() == RtcDataChannelState::Open)
-}
-
-/// Both kinds of frames carry JSON.
-fn text_of(data: &JsValue) -> Option<String> {
-    if let Some(text) = data.as_string() {
-        return Some(text);
-    }
-    let buffer = data.dyn_ref::<js_sys::ArrayBuffer>()?;
-    String::from_utf8(Uint8Array::new(buffer).to_vec()).ok()
 }
 
 fn configuration(servers: &[IceServer]) -> RtcConfiguration {

@@ -27,6 +27,8 @@ const HEARTBEAT_MS: f64 = 5000.0;
 const PICTURE_DUE_MS: f64 = 8000.0;
 /// The browser thinks the connection is interrupted, and nothing has come for this long.
 const SILENCE_MS: f64 = 2000.0;
+/// Nothing has come for this long, neither words nor pictures, though the browser finds nothing wrong.
+const LONG_SILENCE_MS: f64 = 3000.0;
 
 /// One robot, from the click to leaving it.
 pub(super) struct Ride {
@@ -230,8 +232,11 @@ impl Hosted {
             ride.heard_at.set(now);
         }
         let interrupted = ride.leg.borrow().as_ref().is_none_or(|leg| leg.is_interrupted());
-        if ride.lost.get() || (interrupted && now - ride.heard_at.get() > SILENCE_MS) {
-            return self.broke(&ride, now);
+        let silence = now - ride.heard_at.get();
+        // Browsers take their time to notice that a network is gone. A robot that never said anything may be one that does not.
+        let silent = silence > LONG_SILENCE_MS && ride.heard_at.get() > ride.live_since.get();
+        if ride.lost.get() || silent || (interrupted && silence > SILENCE_MS) {
+            return self.broke(&ride);
         }
         if ride.is_driver() {
             let ping = ride.clock.borrow_mut().poll(unix_now());
@@ -241,15 +246,6 @@ impl Hosted {
         }
         self.measure(&ride, now);
         ride.map.draw();
-    }
-
-    fn broke(&self, ride: &Ride, now: f64) {
-        ride.leg.take();
-        self.release_keys();
-        ride.acks.take();
-        let mut backoff = ride.backoff.borrow_mut();
-        backoff.failed(now);
-        ride.way.replace(Way::Broken(backoff.attempts()));
     }
 
     fn beat(&self, ride: &Rc<Ride>, now: f64) {

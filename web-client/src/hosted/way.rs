@@ -118,6 +118,10 @@ impl Hosted {
         let ride = ride.clone();
         self.run(async move |hosted| {
             let again = ride.backoff.borrow().attempts() > 0;
+            // What is sent into a network that is down may hang for long after it came back.
+            if again && !hosted.awaits_broker(&ride, attempt).await {
+                return;
+            }
             if again && hosted.was_replaced(&ride).await {
                 if ride.attempt.get() == attempt {
                     hosted.evicted(&ride);
@@ -163,7 +167,8 @@ impl Hosted {
             }
             match event {
                 Event::Step(step) => {
-                    if ride.backoff.borrow().attempts() == 0 {
+                    let first = matches!(*ride.way.borrow(), Way::Joining(..));
+                    if first {
                         ride.way.replace(Way::Joining(step_text(step), step as u8));
                         hosted.show();
                     }
@@ -177,7 +182,7 @@ impl Hosted {
     }
 
     /// The way stands.
-    fn arrived(&self, ride: &Ride, leg: Rc<Leg>) {
+    pub(super) fn arrived(&self, ride: &Ride, leg: Rc<Leg>) {
         ride.leg.replace(Some(leg));
         ride.way.replace(Way::Live);
         ride.backoff.borrow_mut().reset();
