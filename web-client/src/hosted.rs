@@ -9,6 +9,7 @@ pub mod cadence;
 pub mod chart;
 pub mod console;
 pub mod gathering;
+pub mod mending;
 pub mod panels;
 pub mod robot;
 pub mod summary;

@@ -99,7 +99,8 @@ async fn the_robot_learns_of_an_operator_who_falls_silent() {
     event(&mut events, |event| *event == lost).await;
     assert_eq!(engine.peer_state(&pair.operator_id).await, Ok(PeerState::Lost));
 
-    // Back again, he moves nothing before he has bridged again.
+    // Back after a while, he moves nothing before he has bridged again.
+    tokio::time::sleep(Duration::from_secs(6)).await;
     pair.operator.with(|link| link.mend()).await;
     let back = EngineEvent::PeerRecovered { peer: pair.operator_id.clone() };
     event(&mut events, |event| *event == back).await;

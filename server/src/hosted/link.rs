@@ -186,9 +186,6 @@ impl Link {
                     if interrupted.is_some_and(|since| clock::now().since(since) >= LONGEST_INTERRUPTION) {
                         return Ended::Lost("the connection to the SFU is interrupted".into());
                     }
-                    if alone.is_some_and(|since| clock::now().since(since) >= ALONE) {
-                        return Ended::Lost("the SFU is gone, though the broker is there".into());
-                    }
                     let operated = self.channels.contains_key(&ChannelLabel::CmdUnreliable);
                     if self.renewal.is_some_and(|renewal| renewal.due(clock::now(), operated)) {
                         if self.peer.quality().await.relayed {
@@ -219,10 +216,13 @@ impl Link {
                             _ => Ended::Lost("the broker does not know this session any more".into()),
                         },
                     }
-                    let Ok(ack) = reply else { continue };
+                    let Ok(ack) = reply else {
+                        alone = None;
+                        continue;
+                    };
                     self.look(&mut beats, state);
-                    if interrupted.is_some() {
-                        alone.get_or_insert(clock::now());
+                    if interrupted.is_some() && clock::now().since(*alone.get_or_insert(clock::now())) >= ALONE {
+                        return Ended::Lost("the SFU is gone, though the broker is there".into());
                     }
                     // One that was overtaken says how it was before.
                     if number > newest {

@@ -5,16 +5,13 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 use waldo_protocol::hosted::ToOperator;
-use waldo_protocol::time::MonoTime;
 use waldo_server::clock;
 use waldo_server::config::HostedKind;
-use waldo_server::robot::sim::SimRobot;
-use waldo_server::robot::{Applied, Command, Description, Robot, RobotError};
 use waldo_server::sensors::{CameraFrame, CameraWriter, RgbImage, SensorHub};
 
 use crate::broker::Broker;
 use crate::sfu::Operator;
-use crate::stage::{Stage, in_time, robot};
+use crate::stage::{Around, Stage, in_time};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pictures_come_from_the_first_moment_and_the_operator_chooses_the_camera() {
@@ -41,24 +38,6 @@ async fn pictures_come_from_the_first_moment_and_the_operator_chooses_the_camera
 /// The size of the picture in place of one that does not come.
 const STAND_IN: (usize, usize) = (640, 480);
 
-/// A simulated robot with a camera that shows what the test gives it.
-struct Watched(Box<SimRobot>, Arc<Mutex<Option<CameraWriter>>>);
-
-impl Robot for Watched {
-    fn description(&self) -> &Description {
-        self.0.description()
-    }
-
-    fn start(&mut self, hub: &SensorHub) -> Result<Command, RobotError> {
-        *self.1.lock().unwrap() = Some(hub.add_camera("mast"));
-        self.0.start(hub)
-    }
-
-    fn apply(&mut self, now: MonoTime, command: &Command) -> Result<Applied, RobotError> {
-        self.0.apply(now, command)
-    }
-}
-
 /// Waits until the operator is told that the camera shows nothing new, or that it does.
 async fn told(operator: &Operator, stalled: bool) {
     let said = operator.hear_until(|message| match message {
@@ -71,7 +50,9 @@ async fn told(operator: &Operator, stalled: bool) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_camera_that_shows_nothing_is_stood_in_for_and_the_operator_is_told_until_it_does() {
     let camera = Arc::<Mutex<Option<CameraWriter>>>::default();
-    let robot = Watched(robot(), Arc::clone(&camera));
+    let writer = Arc::clone(&camera);
+    let starts = Box::new(move |hub: &SensorHub| *writer.lock().unwrap() = Some(hub.add_camera("mast")));
+    let robot = Around { starts, ..Around::default() };
     let named = |settings: &mut waldo_server::config::HostedSettings| settings.cameras = vec!["mast".into()];
     let mut stage = Stage::of(Box::new(robot), Broker::start().await, HostedKind::Twist, named).await;
     let camera = camera.lock().unwrap().take().unwrap();

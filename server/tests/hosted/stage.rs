@@ -6,10 +6,13 @@ use glam::{DQuat, DVec3};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 use waldo_protocol::lcm::{Header, Joy, Pose, PoseStamped, Time, Twist, TwistStamped};
+use waldo_protocol::time::MonoTime;
+use waldo_protocol::vr::HoldReason;
 use waldo_server::clock;
 use waldo_server::config::{FieldSettings, HostedKind, HostedSettings, PolicySettings, RobotKey, Settings};
-use waldo_server::robot::Robot;
 use waldo_server::robot::sim::{SimOptions, SimRobot};
+use waldo_server::robot::{Applied, Command, Description, Robot, RobotError};
+use waldo_server::sensors::SensorHub;
 use waldo_server::serve::Waldo;
 
 use crate::broker::{Broker, KEY};
@@ -90,6 +93,38 @@ impl Stage {
 
 pub(crate) fn robot() -> Box<SimRobot> {
     Box::new(SimRobot::new(SimOptions { camera_size: (128, 96), latency_stamp: false }))
+}
+
+/// A simulated robot that tells the test what its program asks of it.
+pub(crate) struct Around {
+    pub(crate) robot: Box<SimRobot>,
+    pub(crate) starts: Box<dyn Fn(&SensorHub) + Send>,
+    pub(crate) holds: Box<dyn Fn(HoldReason) + Send>,
+}
+
+impl Default for Around {
+    fn default() -> Self {
+        Self { robot: robot(), starts: Box::new(|_| ()), holds: Box::new(|_| ()) }
+    }
+}
+
+impl Robot for Around {
+    fn description(&self) -> &Description {
+        self.robot.description()
+    }
+
+    fn start(&mut self, hub: &SensorHub) -> Result<Command, RobotError> {
+        (self.starts)(hub);
+        self.robot.start(hub)
+    }
+
+    fn apply(&mut self, now: MonoTime, command: &Command) -> Result<Applied, RobotError> {
+        self.robot.apply(now, command)
+    }
+
+    fn hold(&mut self, reason: HoldReason) {
+        (self.holds)(reason);
+    }
 }
 
 pub(crate) fn settings(

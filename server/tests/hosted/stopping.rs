@@ -9,17 +9,13 @@ use glam::DVec3;
 use serde_json::json;
 use tokio::time::sleep;
 use waldo_protocol::hosted::{Nonce, ToOperator, ToRobot};
-use waldo_protocol::time::MonoTime;
 use waldo_protocol::vr::HoldReason;
 use waldo_server::config::HostedKind;
-use waldo_server::robot::sim::SimRobot;
-use waldo_server::robot::{Applied, Command, Description, Robot, RobotError};
-use waldo_server::sensors::SensorHub;
 use waldo_server::serve::Waldo;
 
 use crate::broker::{Broker, nobody};
 use crate::sfu::Operator;
-use crate::stage::{LIMIT, Stage, in_time, joy, pose, settings, twist, until};
+use crate::stage::{Around, LIMIT, Stage, in_time, joy, pose, settings, twist, until};
 
 const STEP: Duration = Duration::from_millis(12);
 
@@ -193,32 +189,15 @@ async fn what_an_operator_ordered_is_not_done_for_the_one_who_comes_after_them()
     stage.waldo.stop().await;
 }
 
-/// A simulated robot that notes that it is held.
-struct Held(Box<SimRobot>, Arc<AtomicBool>);
-
-impl Robot for Held {
-    fn description(&self) -> &Description {
-        self.0.description()
-    }
-
-    fn start(&mut self, hub: &SensorHub) -> Result<Command, RobotError> {
-        self.0.start(hub)
-    }
-
-    fn apply(&mut self, now: MonoTime, command: &Command) -> Result<Applied, RobotError> {
-        self.0.apply(now, command)
-    }
-
-    fn hold(&mut self, reason: HoldReason) {
-        self.1.fetch_or(reason == HoldReason::Stopped, Ordering::Relaxed);
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_robot_that_stops_is_held_before_its_broker_has_heard_of_it() {
     let (mut broker, data) = (Broker::start().await, tempfile::tempdir().unwrap());
     let held = Arc::<AtomicBool>::default();
-    let robot = Held(crate::stage::robot(), Arc::clone(&held));
+    let noted = Arc::clone(&held);
+    let holds = Box::new(move |reason| {
+        noted.fetch_or(reason == HoldReason::Stopped, Ordering::Relaxed);
+    });
+    let robot = Around { holds, ..Around::default() };
     let settings = settings(&broker, data.path(), HostedKind::Twist, |_| ());
     let waldo = Waldo::start(settings, Box::new(robot)).await.unwrap();
     let mut sfu = broker.sfu().await;

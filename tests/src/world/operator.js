@@ -96,7 +96,11 @@
 
   function key(down) {
     held = down;
-    window.dispatchEvent(new KeyboardEvent(down ? 'keydown' : 'keyup', { code: 'KeyW', cancelable: true }));
+    tell(down ? 'keydown' : 'keyup', false);
+  }
+
+  function tell(type, repeat) {
+    window.dispatchEvent(new KeyboardEvent(type, { code: 'KeyW', cancelable: true, repeat }));
   }
 
   // How long whatever comes waits for the page's one thread, which draws the picture as well.
@@ -115,7 +119,11 @@
       say.call(channel, JSON.stringify({ type: 'ping', client_ts: at }));
     }
     setTimeout(() => own.port2.postMessage(performance.now()), Math.random() * EVERY);
-    if (world.driving === null) return;
+    if (world.driving === null) {
+      // As keyboards do.
+      if (held) tell('keydown', true);
+      return;
+    }
     const { way, blocked, twist } = document.body.dataset;
     const counts = /[1-9]/.test(twist);
     vain = held && !counts ? vain + 1 : 0;

@@ -5,10 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tokio::time::sleep;
 
-use super::{Heard, World, unix_ms};
-
-/// How long a key that was held all the time is given to move the robot, which it must not.
-const TEMPTATION: Duration = Duration::from_secs(1);
+use super::{World, unix_ms};
 
 /// The drive has to go on for so long after the return, in which the heartbeats come to the new broker.
 const ONWARDS: Duration = Duration::from_secs(3);
@@ -78,10 +75,7 @@ impl World {
         let returned = unix_ms();
         self.operator.live().await?;
         let live = unix_ms();
-        sleep(TEMPTATION).await;
-        let stood = self.robot.heard().stands_after(killed).context("it has stood")?;
-        let moved = |heard: &Heard| heard.moves_after(stood).is_some();
-        ensure!(!moved(&self.robot.heard()), "the robot moves by a key that was held all the time");
+        let stood = self.ignores_what_is_held(killed).await?;
         let pressed = unix_ms();
         self.drive().await?;
         let drives = self.robot.heard().moves_after(pressed).context("it moves")?;

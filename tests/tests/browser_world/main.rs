@@ -23,12 +23,16 @@ async fn an_operator_in_shanghai_drives_sees_comes_back_after_a_cut_and_stops_th
     }
     let route = Route::Shanghai;
     let world = World::open(route, Engine::Embedded, program()).await?;
-    world.operator.begin().await?;
     let recovery = world.cut(Leg::Operator, Duration::from_secs(2)).await?;
     assert!(recovery.stands < 10_000.0, "{recovery:?}");
     assert!(recovery.sees < 30_000.0 && recovery.drives < 30_000.0, "{recovery:?}");
+    for leg in [Leg::Operator, Leg::Robot] {
+        world.cut_held(leg, Duration::from_secs(4)).await?;
+    }
 
     world.drive().await?;
+    world.operator.begin().await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
     let stop = world.operator.stop().await?;
     let stood =
         world.robot.heard().stands_after(stop.pressed).context("it stands before it says that it has stopped")?;

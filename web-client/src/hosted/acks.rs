@@ -56,6 +56,11 @@ impl Acks {
         self.pending.iter().find(|command| command.control == control).map(|command| &command.nonce)
     }
 
+    /// Nobody waits for the answer to this one any more.
+    pub fn forget(&mut self, control: &str) {
+        self.pending.retain(|command| command.control != control);
+    }
+
     /// A command could not even be sent.
     pub fn failed(&mut self, control: &'static str, now: f64) {
         self.show(control, Progress::Failed, now);
@@ -150,5 +155,8 @@ mod tests {
         assert_eq!(acks.on_ack(&nonce(1), false, 20.0), None);
         assert_eq!(acks.on_ack(&nonce(2), true, 20.0), Some("light"));
         assert_eq!(acks.nonce_of("light"), None);
+        acks.sent("light", nonce(3), ACK_LIMIT_MS, 30.0);
+        acks.forget("light");
+        assert_eq!(acks.on_ack(&nonce(3), true, 40.0), None);
     }
 }

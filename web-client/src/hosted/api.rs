@@ -154,8 +154,8 @@ impl Api {
         }
     }
 
-    /// Whether the broker answers, whatever it says. A connection that hangs is given up soon, and the next question takes
-    /// another one.
+    /// Whether the broker answers, whatever it says. A question that hangs is given up soon, which over HTTP/1.1 ends its
+    /// connection: the next one takes another.
     pub(super) async fn is_there(&self) -> bool {
         let request = Request { limit_ms: THERE_LIMIT_MS, ..Request::get("/health") };
         let answer = self.fetch(&request, &format!("{}/health", self.origin)).await;

@@ -12,7 +12,9 @@ use crate::browser::{now, random_number};
 const CAMERAS: [&str; 2] = ["cam1", "cam2"];
 /// A stop is said again this often until the robot has heard it. What follows a lost packet makes it be sent anew, much
 /// sooner than silence does.
-const INSIST_EVERY_MS: f64 = 100.0;
+const INSIST_EVERY_MS: f64 = 90.0;
+/// And this often that the robot shall lie down, which takes some of them a while.
+const DAMP_EVERY_MS: f64 = 500.0;
 /// If the robot has not heard the stop from this page by then, the broker is asked to say it.
 const ASK_BROKER_AFTER_MS: f64 = 400.0;
 const ASK_BROKER_EVERY_MS: f64 = 1500.0;
@@ -38,6 +40,8 @@ impl Ride {
             "estop" => stop.answered(ok),
             "rearm" if ok => {
                 stop.rearm();
+                // A late answer to it must not count for the next one.
+                self.acks.borrow_mut().forget("estop");
                 // Whatever was held while it was stopped must be released first.
                 let mut gate = self.gate.get();
                 gate.demand_release();
@@ -57,17 +61,30 @@ impl Ride {
         }
     }
 
-    /// Says the stop, or the one that is not answered yet once more: by the same nonce, as its answer may be under way.
+    /// Says the stop.
     fn say_stop(&self, now: f64) {
         self.hands.stop_said_at.set(now);
-        let waits = self.acks.borrow().nonce_of("estop").cloned();
-        if waits.is_some() {
-            self.say(&ToRobot::Estop { nonce: waits });
-            return;
-        }
         self.command("estop", ACK_LIMIT_MS, |nonce| ToRobot::Estop { nonce });
+        self.say_damp(now);
+    }
+
+    /// Says it again, by the nonce of before: the answer to that may be under way.
+    fn say_stop_again(&self, now: f64) {
+        let waits = self.acks.borrow().nonce_of("estop").cloned();
+        if waits.is_none() {
+            return self.say_stop(now);
+        }
+        self.hands.stop_said_at.set(now);
+        self.say(&ToRobot::Estop { nonce: waits });
+        if now - self.hands.damp_said_at.get() >= DAMP_EVERY_MS {
+            self.say_damp(now);
+        }
+    }
+
+    /// For robots of before there was a stop.
+    fn say_damp(&self, now: f64) {
         if self.kind == Kind::Drive {
-            // For robots of before there was a stop.
+            self.hands.damp_said_at.set(now);
             self.say(&ToRobot::Sport { command: SportCommand::Damp, nonce: Some(Nonce::from(random_number())) });
         }
     }
@@ -101,7 +118,7 @@ impl Hosted {
             return;
         }
         if ride.is_driver() && now - ride.hands.stop_said_at.get() >= INSIST_EVERY_MS {
-            ride.say_stop(now);
+            ride.say_stop_again(now);
         }
         let late = now - ride.hands.stopped_at.get() >= ASK_BROKER_AFTER_MS;
         if late && now - ride.hands.stop_told_broker_at.get() >= ASK_BROKER_EVERY_MS {

@@ -130,13 +130,13 @@ impl Hosted {
 
     pub(super) fn tick(&self) {
         let now = now();
-        self.ticked_at.set(now);
+        let since_last = now - self.ticked_at.replace(now);
         if self.api.take_refused() && self.stage.get() != Stage::SignIn {
             self.log_out();
             self.board.borrow_mut().trouble = Some("You were logged out. Log in again.".to_owned());
         }
         self.tick_board(now);
-        self.tick_ride(now);
+        self.tick_ride(now, since_last);
         if let Some(presentation) = &*self.presentation.borrow() {
             self.presence.set(if presentation.is_visible() { Presence::Visible } else { Presence::Hidden });
         }

@@ -48,6 +48,7 @@ pub(super) struct Hands {
     /// When the stop was wanted, and when it was last said to the robot and to the broker.
     pub(super) stopped_at: Cell<f64>,
     pub(super) stop_said_at: Cell<f64>,
+    pub(super) damp_said_at: Cell<f64>,
     pub(super) stop_told_broker_at: Cell<f64>,
 }
 
@@ -68,6 +69,7 @@ impl Hands {
             sent: Cell::default(),
             stopped_at: Cell::new(f64::NEG_INFINITY),
             stop_said_at: Cell::new(f64::NEG_INFINITY),
+            damp_said_at: Cell::new(f64::NEG_INFINITY),
             stop_told_broker_at: Cell::new(f64::NEG_INFINITY),
         }
     }
@@ -212,6 +214,10 @@ impl Hosted {
         let Some(code) = CODES.into_iter().find(|known| *known == code) else { return false };
         let mut held = ride.hands.held.borrow_mut();
         let was_held = held.contains(&code);
+        // Held since before it was let go on the person's behalf: has to be released first.
+        if down && repeated && !was_held {
+            return true;
+        }
         held.retain(|other| *other != code);
         if down {
             held.push(code);

@@ -16,6 +16,7 @@ use web_sys::{
 use super::api::{Api, Trouble};
 use super::channel::Channel;
 use super::gathering::Gathering;
+use super::mending::Connection;
 use super::microphone;
 use crate::browser::{now, sleep};
 use crate::video::set_jitter_buffer;
@@ -214,14 +215,22 @@ impl Leg {
         self.commands.borrow().as_ref().is_some_and(Channel::is_open)
     }
 
-    /// The browser does not hear of the SFU at present.
-    pub(super) fn is_interrupted(&self) -> bool {
-        self.peer.connection_state() != RtcPeerConnectionState::Connected
+    /// As the browser sees it.
+    pub(super) fn connection(&self) -> Connection {
+        match self.peer.connection_state() {
+            RtcPeerConnectionState::Connected => Connection::Stands,
+            RtcPeerConnectionState::Failed | RtcPeerConnectionState::Closed => Connection::Over,
+            _ => Connection::Interrupted,
+        }
     }
 
-    /// The browser has given the connection up.
-    pub(super) fn is_over(&self) -> bool {
-        matches!(self.peer.connection_state(), RtcPeerConnectionState::Failed | RtcPeerConnectionState::Closed)
+    /// Ends it, whoever still has it.
+    pub(super) fn close(&self) {
+        self.close_channels();
+        if let Some(track) = &self.microphone {
+            track.stop();
+        }
+        self.peer.close();
     }
 
     /// Bytes that wait for the network on the command channel.
@@ -278,7 +287,7 @@ impl Leg {
         self.peer.set_ontrack(Some(track.as_ref().unchecked_ref()));
         let leg = Rc::downgrade(self);
         let state = Closure::<dyn FnMut()>::new(move || {
-            if let Some(leg) = leg.upgrade().filter(|leg| leg.is_over()) {
+            if let Some(leg) = leg.upgrade().filter(|leg| leg.connection() == Connection::Over) {
                 leg.tell(Event::Lost);
             }
         });
@@ -295,7 +304,7 @@ impl Leg {
     async fn until(&self, limit: f64, failure: &str, done: impl Fn() -> bool) -> Result<(), Trouble> {
         let since = now();
         while !done() {
-            if self.is_over() || now() - since > limit {
+            if self.connection() == Connection::Over || now() - since > limit {
                 return Err(Trouble::Browser(failure.to_owned()));
             }
             sleep(LOOK_EVERY_MS).await;
@@ -325,11 +334,7 @@ impl Drop for Leg {
         self.peer.set_onicecandidate(None);
         self.peer.set_ontrack(None);
         self.peer.set_onconnectionstatechange(None);
-        self.close_channels();
-        if let Some(track) = &self.microphone {
-            track.stop();
-        }
-        self.peer.close();
+        self.close();
     }
 }
 

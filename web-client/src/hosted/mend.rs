@@ -5,19 +5,17 @@ use std::rc::Rc;
 
 use super::Hosted;
 use super::api::Trouble;
+use super::leg::Leg;
+use super::mending::{Mending, NoBridge, Step};
 use super::ride::Ride;
 use super::summary::Way;
 use crate::browser::{now, sleep};
 
-/// If the broker answers but the SFU is not heard for this long, that connection is of no use.
-const BACK_WITHIN_MS: f64 = 1000.0;
-/// A robot that does not come back in this time is likely to come back as another session.
-const MEND_LIMIT_MS: f64 = 20_000.0;
 /// Between two questions whether something is there again.
 const ASK_EVERY_MS: i32 = 200;
 
 impl Hosted {
-    /// The way broke: nothing is sent any more until it stands again.
+    /// The way broke: nothing but a stop is sent any more until it stands again.
     pub(super) fn broke(&self, ride: &Rc<Ride>) {
         self.release_keys();
         ride.acks.take();
@@ -28,10 +26,10 @@ impl Hosted {
             if ride.attempt.get() != attempt {
                 return;
             }
-            let leg = ride.leg.take();
-            match leg.filter(|_| mended) {
+            match mended {
                 Some(leg) => hosted.arrived(&ride, leg),
                 None => {
+                    ride.hang_up();
                     let mut backoff = ride.backoff.borrow_mut();
                     backoff.failed(now());
                     ride.way.replace(Way::Broken(backoff.attempts()));
@@ -40,33 +38,35 @@ impl Hosted {
         });
     }
 
-    /// Whether the same connection leads to the robot again.
-    async fn mended(&self, ride: &Ride, attempt: u32) -> bool {
-        let (broke_at, mut answered) = (now(), None);
+    /// The same connection, once it leads to the robot again.
+    async fn mended(&self, ride: &Ride, attempt: u32) -> Option<Rc<Leg>> {
+        let mut mending = Mending::begin(now());
         while ride.attempt.get() == attempt {
-            let (leg, ticket) = (ride.leg.borrow().clone(), ride.ticket.borrow().clone());
-            let (Some(leg), Some(ticket)) = (leg.filter(|leg| !leg.is_over()), ticket) else { return false };
-            if answered.is_none() {
-                answered = self.api.is_there().await.then(now);
+            let (leg, ticket) = (ride.leg.borrow().clone()?, ride.ticket.borrow().clone()?);
+            // Without leases a broker cannot tell this page from another one of the same person.
+            if ride.is_driver() && ticket.lease.is_none() {
+                return None;
             }
-            if answered.is_some() && !leg.is_interrupted() {
-                let session = ride.session.borrow().session_id.clone();
-                // Channels of before, which this closes, may have closed one after the other.
-                ride.lost.set(false);
-                match leg.bridge(&self.api, &session, ride.role, &ticket).await {
-                    Ok(()) => return true,
-                    Err(Trouble::Unreachable) => answered = None,
-                    // The robot's own connection is interrupted.
-                    Err(Trouble::Refused(502, _)) if now() - broke_at < MEND_LIMIT_MS => {}
-                    Err(_) => return false,
+            match mending.next(leg.connection(), now()) {
+                Step::Ask => mending.asked(self.api.is_there().await, now()),
+                Step::MakeAnew => return None,
+                Step::Bridge => {
+                    let session = ride.session.borrow().session_id.clone();
+                    // Channels of before, which this closes, may have closed one after the other.
+                    ride.lost.set(false);
+                    let failed = match leg.bridge(&self.api, &session, ride.role, &ticket).await {
+                        Ok(()) => return Some(leg),
+                        Err(Trouble::Unreachable) => NoBridge::Unreachable,
+                        // The robot's own connection is interrupted.
+                        Err(Trouble::Refused(502, _)) => NoBridge::NotReady,
+                        Err(_) => NoBridge::Refused,
+                    };
+                    mending.failed(failed, now());
                 }
-            }
-            if answered.is_some_and(|since| leg.is_interrupted() && now() - since > BACK_WITHIN_MS) {
-                return false;
             }
             sleep(ASK_EVERY_MS).await;
         }
-        false
+        None
     }
 
     /// Waits for the broker to answer. False if nobody wants the robot any more.

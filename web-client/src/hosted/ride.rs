@@ -4,7 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use waldo_protocol::hosted::{
-    ChannelLabel, ClockReport, ClockSync, MapMessage, Role, SessionInfo, StallGate, ToOperator, ToRobot, detail,
+    ChannelLabel, ClockReport, ClockSync, MapMessage, Role, SessionInfo, SportCommand, StallGate, ToOperator, ToRobot,
+    detail,
 };
 
 use super::Hosted;
@@ -15,6 +16,7 @@ use super::figures::Figures;
 use super::hands::Hands;
 use super::leg::{Leg, Step, Ticket};
 use super::map::Map;
+use super::mending::Connection;
 use super::robot::{Robot, StopLatch};
 use super::summary::{Cockpit, Kind, Microphone, NoPicture, Way};
 use crate::browser::{now, unix_now};
@@ -27,6 +29,8 @@ const HEARTBEAT_MS: f64 = 5000.0;
 const PICTURE_DUE_MS: f64 = 8000.0;
 /// The browser thinks the connection is interrupted, and nothing has come for this long.
 const SILENCE_MS: f64 = 2000.0;
+/// Nothing has come for this long: the robot is asked whether it is there.
+const QUIET_MS: f64 = 1000.0;
 /// Nothing has come for this long, neither words nor pictures, though the browser finds nothing wrong.
 const LONG_SILENCE_MS: f64 = 3000.0;
 
@@ -46,6 +50,8 @@ pub(super) struct Ride {
     pub(super) heartbeat_at: Cell<f64>,
     /// When something came from the robot.
     pub(super) heard_at: Cell<f64>,
+    /// When the robot was pinged last.
+    pub(super) asked_at: Cell<f64>,
     /// When the way stood.
     pub(super) live_since: Cell<f64>,
     pub(super) robot: RefCell<Robot>,
@@ -76,6 +82,7 @@ impl Ride {
             backoff: RefCell::default(),
             heartbeat_at: Cell::default(),
             heard_at: Cell::new(now()),
+            asked_at: Cell::new(now()),
             live_since: Cell::new(now()),
             robot: RefCell::default(),
             stop: Cell::default(),
@@ -112,9 +119,18 @@ impl Ride {
         }
     }
 
-    /// Says something that arrives, or not at all.
+    /// Says something that arrives, or not at all. While the way is broken only stops may still get through.
     pub(super) fn say(&self, message: &ToRobot) -> bool {
-        self.leg.borrow().as_ref().is_some_and(|leg| leg.send_state(&message.encode()))
+        let stops = matches!(message, ToRobot::Estop { .. } | ToRobot::Sport { command: SportCommand::Damp, .. });
+        let leg = self.leg.borrow();
+        (stops || self.is_live()) && leg.as_ref().is_some_and(|leg| leg.send_state(&message.encode()))
+    }
+
+    /// Ends the connection, whoever still waits for something of it.
+    pub(super) fn hang_up(&self) {
+        if let Some(leg) = self.leg.take() {
+            leg.close();
+        }
     }
 
     /// What came from the robot.
@@ -213,8 +229,12 @@ impl Ride {
 
 impl Hosted {
     /// What is due.
-    pub(super) fn tick_ride(&self, now: f64) {
+    pub(super) fn tick_ride(&self, now: f64, since_last: f64) {
         let Some(ride) = self.ride() else { return };
+        if since_last > SILENCE_MS {
+            // The page did not run, and may not have seen yet what came meanwhile.
+            ride.heard_at.set((ride.heard_at.get() + since_last).min(now));
+        }
         self.beat(&ride, now);
         if ride.backoff.borrow_mut().poll(now) {
             self.dial(&ride, false);
@@ -231,15 +251,20 @@ impl Hosted {
         if ride.camera.is_fresh() {
             ride.heard_at.set(now);
         }
-        let interrupted = ride.leg.borrow().as_ref().is_none_or(|leg| leg.is_interrupted());
+        let connection = ride.leg.borrow().as_ref().map_or(Connection::Over, |leg| leg.connection());
+        let interrupted = connection != Connection::Stands;
         let silence = now - ride.heard_at.get();
-        // Browsers take their time to notice that a network is gone. A robot that never said anything may be one that does not.
-        let silent = silence > LONG_SILENCE_MS && ride.heard_at.get() > ride.live_since.get();
+        // Browsers take their time to notice that a network is gone. Drivers ask before.
+        let silent = ride.is_driver() && silence > LONG_SILENCE_MS && ride.heard_at.get() > ride.live_since.get();
         if ride.lost.get() || silent || (interrupted && silence > SILENCE_MS) {
             return self.broke(&ride);
         }
         if ride.is_driver() {
-            let ping = ride.clock.borrow_mut().poll(unix_now());
+            let asks = silence > QUIET_MS && now - ride.asked_at.get() > QUIET_MS;
+            let ping = ride.clock.borrow_mut().poll(unix_now()).or(asks.then(unix_now));
+            if ping.is_some() {
+                ride.asked_at.set(now);
+            }
             if let Some(client_ts) = ping.and_then(serde_json::Number::from_f64) {
                 ride.say(&ToRobot::Ping { client_ts });
             }
@@ -262,7 +287,9 @@ impl Hosted {
             } else {
                 hosted.api.viewer_heartbeat(&session, &ticket.peer).await
             };
-            if ride.attempt.get() != attempt {
+            // Of a connection of before, or while the way is broken, it says nothing: whoever mends it finds out.
+            let same = ride.ticket.borrow().as_ref().is_some_and(|now| now.peer == ticket.peer);
+            if ride.attempt.get() != attempt || !same || !ride.is_live() {
                 return;
             }
             match answer {
@@ -279,7 +306,7 @@ impl Hosted {
     /// Somebody else has the robot, or the broker thinks so: nothing is sent any more.
     pub(super) fn evicted(&self, ride: &Ride) {
         ride.attempt.set(ride.attempt.get() + 1);
-        ride.leg.take();
+        ride.hang_up();
         ride.ticket.take();
         ride.backoff.borrow_mut().reset();
         self.release_keys();

@@ -61,7 +61,7 @@ impl Hosted {
         self.preview.take();
         let Some(ride) = self.ride.take() else { return };
         ride.attempt.set(ride.attempt.get() + 1);
-        ride.leg.take();
+        ride.hang_up();
         self.stage.set(Stage::Board);
         self.run(async move |hosted| {
             hosted.give_up(&ride, "user_initiated").await;
@@ -84,7 +84,7 @@ impl Hosted {
         self.release_keys();
         let Some(ride) = self.ride() else { return };
         ride.attempt.set(ride.attempt.get() + 1);
-        ride.leg.take();
+        ride.hang_up();
         let Some(ticket) = ride.ticket.take() else { return };
         ride.way.replace(Way::Evicted);
         let session = ride.session.borrow().session_id.clone();
@@ -114,7 +114,7 @@ impl Hosted {
         let attempt = ride.attempt.get() + 1;
         ride.attempt.set(attempt);
         ride.lost.set(false);
-        ride.leg.take();
+        ride.hang_up();
         let ride = ride.clone();
         self.run(async move |hosted| {
             let again = ride.backoff.borrow().attempts() > 0;
